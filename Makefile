@@ -1,0 +1,59 @@
+# Every verb does its own set-up: a virtual environment in .venv with the versions of requirements.lock.
+PYTHON ?= python3
+IN_VENV := .venv/bin/python
+# For the package and for what builds it alike.
+export PIP_CONSTRAINT := requirements.lock
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check fuzz bench docs lock clean
+
+help:  ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile
+
+serve: .venv/serving  ## serve on 127.0.0.1:8080; ARGS='--port 9000' for options
+	@exec $(IN_VENV) -m sandbox serve $(ARGS)
+
+test: .venv/developing  ## the whole suite
+	$(IN_VENV) -m pytest -n auto $(ARGS)
+
+check: .venv/developing  ## what CI runs: format, lint, types, specs, suite with coverage
+	$(IN_VENV) -m ruff format --check .
+	$(IN_VENV) -m ruff check .
+	$(IN_VENV) -m mypy
+	$(IN_VENV) -m sandbox check
+	rm -f .coverage .coverage.*
+	$(IN_VENV) -m coverage run -m pytest -n auto --dist worksteal $(ARGS)
+	$(IN_VENV) -m coverage combine -q
+	$(IN_VENV) -m coverage report --fail-under=95
+
+fuzz: .venv/developing  ## Schemathesis and the state machines for longer; EXAMPLES=2000 by default
+	SANDBOX_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(IN_VENV) -m pytest -n auto -m fuzz $(ARGS)
+
+bench: .venv/developing  ## speed, start and memory beside a bare Starlette; ARGS='--quick' for a look
+	$(IN_VENV) bench/run.py $(ARGS)
+
+docs: .venv/developing  ## run every example of README and docs
+	$(IN_VENV) -m pytest tests/test_docs.py $(ARGS)
+
+lock: .venv/made  ## write requirements.lock anew with the newest versions
+	rm -rf .venv/locking && $(PYTHON) -m venv .venv/locking
+	PIP_CONSTRAINT= .venv/locking/bin/python -m pip install -q '.[dev]'
+	.venv/locking/bin/python -m pip list --format=freeze --exclude promo-sandbox --exclude pip --exclude setuptools > requirements.lock
+	rm -rf .venv/locking
+
+.venv/made:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Promo Sandbox needs Python 3.11 or later")'
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+.venv/serving: .venv/made pyproject.toml requirements.lock
+	$(IN_VENV) -m pip install -q -e .
+	@touch $@
+
+.venv/developing: .venv/made pyproject.toml requirements.lock
+	$(IN_VENV) -m pip install -q -e '.[dev]'
+	@touch $@ .venv/serving
+
+clean:  ## remove what the verbs made
+	rm -rf .venv dist build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,79 @@
+"""What is asked of the floor and of our server: reading, creating, being refused, redeeming a gift card."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.processes import Client, Server
+from bench.traffic import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CARD = (
+    '{"name":"Anniversary gift card","external_number":"GC-2026-{n}","status":"ISSUED",'
+    '"current_balance":{"unit":"EUR","value":50.25},"initial_balance":{"unit":"EUR","value":50.25},'
+    '"issued_date_and_time":"2026-01-15T10:30:00Z","expiration_date_and_time":"2028-01-15T10:30:00Z",'
+    '"tax":"DE_STANDARD_VAT_2007","source_product":"SKU-GIFT-EUR-50-ANNIVERSARY-2026-SPRING-CAMPAIGN-EMEA"}'
+)
+WRONG_CARD = CARD.replace('"ISSUED"', '"NOT-A-STATUS"').replace('"value":50.25', '"value":"50.25"', 1)
+RICH_CARD = CARD.replace("50.25", "9000000000.00")
+REDEMPTION = '{"redeemed_amount":{"unit":"EUR","value":0.01},"external_reference":"R-{n}"}'
+
+
+def gift_cards(org: str) -> str:
+    return f"/promotions/org/{org}/sales-vouchers/gift-cards"
+
+
+def new_card(server: Server, org: str, card: str = CARD) -> str:
+    """Create a gift card; the path at which it is found."""
+    with Client(server.port) as client:
+        created = client.expect("POST", gift_cards(org), card.replace("{n}", f"first-{time.time_ns()}"))
+    return f"{gift_cards(org)}/{json.loads(created)['id']}"
+
+
+def forget(server: Server, org: str) -> None:
+    """What one run has stored must not weigh on the next."""
+    with Client(server.port) as client:
+        client.expect("DELETE", f"/__admin/orgs/{org}")
+
+
+def get(server: Server, org: str) -> Request:
+    return Request("GET", new_card(server, org))
+
+
+def post(_server: Server, org: str) -> Request:
+    return Request("POST", gift_cards(org), CARD, 201)
+
+
+def rejected(_server: Server, org: str) -> Request:
+    return Request("POST", gift_cards(org), WRONG_CARD, 400)
+
+
+def redeem(server: Server, org: str) -> Request:
+    return Request("POST", new_card(server, org, RICH_CARD) + "/redemptions", REDEMPTION, 201)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Our request, the floor's for comparison, and the ratio of their rates that we want (none: for information)."""
+
+    name: str
+    ours: Callable[[Server, str], Request]
+    floor: Request
+    target: float | None
+
+
+FLOOR_POST = Request("POST", gift_cards("floor"), CARD, 201)
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("get", get, Request("GET", gift_cards("floor") + "/7f1c2a9e-5b7d-4c1e-9a53-0d9a4c1b2e3f"), 1.1),
+        Scenario("post", post, FLOOR_POST, 0.9),
+        Scenario("rejected", rejected, Request("POST", gift_cards("floor"), WRONG_CARD, 201), 0.8),
+        Scenario("redeem", redeem, Request("POST", gift_cards("floor"), REDEMPTION, 201), None),
+    )
+}

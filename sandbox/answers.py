@@ -1,0 +1,158 @@
+"""From a call to its reply: authorise, validate, prefer, handle, check; and every way in which that can fail.
+
+A rejection looks exactly like the vendor's. A defect, our own failure, never does. Which org and which route a request
+belongs to is known before.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.auth import Grant
+from sandbox.contract import INVALID_REQUEST, Contract, OffContract, Route
+from sandbox.journal import Exchange
+from sandbox.messages import Reply, Request, Violation
+from sandbox.openapi.document import Document
+from sandbox.openapi.operation import PROBLEM, Operation, Rejection, Unreadable, response_flaws
+from sandbox.rules import Call, Rejected
+
+Admit = Callable[[Operation, Request], "Grant | str"]
+
+_PREFERENCE = re.compile(r'\b(code|example)\s*=\s*"?([\w.-]+)"?', re.ASCII)
+
+
+class Unpreferable(Exception):
+    """A `Prefer` that names nothing the operation declares."""
+
+
+def answer(route: Route, request: Request, call: Call, path: dict[str, str], admit: Admit, exchange: Exchange) -> Reply:
+    """The reply to a request that has a route. Whatever it is, the state is as before unless the rule succeeded."""
+    operation, state = route.operation, call.state
+    call.operation, call.request = operation, request
+    state.begin()
+    try:
+        reply = _handled(route, request, call, path, admit, exchange)
+        flaws = operation.flaws(reply)
+        if flaws:
+            raise OffContract(_sentence(flaws))  # noqa: TRY301 - a flaw is a defect like any other
+        if call.events:
+            exchange.events = route.contract.events(call)
+        exchange.changes = state.changes
+    except Rejected as rejected:
+        state.roll_back()
+        reply = _refused(route, rejected, exchange)
+    except Unreadable as unreadable:
+        reply = transport(route.document, route.contract, unreadable.status, str(unreadable), exchange)
+    except Unpreferable as unpreferable:
+        reply = problem(400, "No such preference", str(unpreferable))
+    except Exception as error:
+        state.roll_back()
+        reply = _defect(error, exchange)
+    return reply
+
+
+def _handled(
+    route: Route, request: Request, call: Call, path: dict[str, str], admit: Admit, exchange: Exchange
+) -> Reply:
+    operation = route.operation
+    if operation.security:
+        grant = admit(operation, request)
+        if isinstance(grant, str):
+            raise Rejected(grant)
+        call.grant = grant
+    call.values, violations = operation.read(request, path)
+    if violations:
+        raise Rejected(INVALID_REQUEST, violations=violations)
+    prefer = request.fields.get(b"prefer")
+    if prefer is not None:
+        reply = _preferred(operation, prefer.decode("latin-1"), exchange)
+        if reply is not None:
+            return reply
+    return route.rule(call)
+
+
+def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply | None:
+    """The reply that `Prefer: code=…` or `Prefer: example=…` (RFC 7240) asks for; other preferences are not ours."""
+    wanted = dict(_PREFERENCE.findall(prefer))
+    code, name = wanted.get("code"), wanted.get("example")
+    if not wanted:
+        return None
+    for status, response in operation.responses.items():
+        if code not in (None, str(status)) or (name is not None and name not in response.examples):
+            continue
+        chosen = name or next(iter(response.examples), "")
+        media, example = response.examples.get(chosen, (None, {"value": None}))
+        exchange.preference = prefer
+        if rejection := operation.rejections.get(chosen):
+            exchange.rejection, exchange.source = rejection.name, rejection.source
+        applied = "; ".join(f"{key}={value}" for key, value in wanted.items())
+        return Reply(status, example["value"], media, (*response.headers, ("preference-applied", applied)))
+    names = [name for response in operation.responses.values() for name in response.examples]
+    near = difflib.get_close_matches(name or "", names, n=1)
+    hint = f" Did you mean example={near[0]}?" if near else ""
+    statuses = ", ".join(map(str, operation.responses))
+    raise Unpreferable(f"{operation.id} has the codes {statuses} and the examples {', '.join(names)}.{hint}")
+
+
+def _refused(route: Route, rejected: Rejected, exchange: Exchange) -> Reply:
+    rejection = route.operation.rejections.get(rejected.name)
+    if rejection is None:
+        return _defect(OffContract(f"{route.operation.id} declares no rejection {rejected.name}"), exchange)
+    reply = _worded(route.contract, rejection, rejected, exchange)
+    flaws = route.operation.flaws(reply)
+    return _defect(OffContract(_sentence(flaws)), exchange) if flaws else reply
+
+
+def _worded(contract: Contract, rejection: Rejection, rejected: Rejected, exchange: Exchange) -> Reply:
+    exchange.rejection, exchange.source = rejection.name, rejection.source
+    exchange.violations = rejected.violations
+    content = contract.rules.wording(rejection, rejected.detail, rejected.violations)
+    if rejected.members:
+        content = {**content, **rejected.members}
+    return Reply(rejection.status, content, rejection.media, rejection.headers)
+
+
+def unmatched(
+    request: Request, contract: Contract | None, document: Document | None, allow: tuple[str, ...], exchange: Exchange
+) -> Reply:
+    """404 or 405, in the words of the vendor whose paths are nearest, if any is near."""
+    path = request.path[:200]
+    if allow:
+        status, detail = 405, f"{path} has {', '.join(allow)}, not {request.method[:20]}."
+    else:
+        status, detail = 404, f"There is no {path}."
+    if contract is None or document is None:
+        reply = problem(status, "Method not allowed" if allow else "Not found", detail)
+    else:
+        reply = transport(document, contract, status, detail, exchange)
+    reply.headers = (("allow", ", ".join(allow)),) if allow else ()
+    return reply
+
+
+def transport(document: Document, contract: Contract, status: int, detail: str, exchange: Exchange) -> Reply:
+    """An answer outside the operations' own lists, in the vendor's form where its spec has one."""
+    rejection = document.transport_rejections.get(status)
+    if rejection is None:
+        return problem(status, "Refused before any operation", detail)
+    reply = _worded(contract, rejection, Rejected(rejection.name, detail), exchange)
+    flaws = response_flaws(document.transport[status], reply)
+    return _defect(OffContract(_sentence(flaws)), exchange) if flaws else reply
+
+
+def problem(status: int, title: str, detail: str) -> Reply:
+    """An answer that no vendor gives: RFC 9457, plainly the sandbox's own."""
+    content: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return Reply(status, content, PROBLEM)
+
+
+def _defect(error: Exception, exchange: Exchange) -> Reply:
+    exchange.defect = f"{type(error).__name__}: {error}"
+    exchange.changes, exchange.events = [], []
+    return problem(500, "Defect of the sandbox", exchange.defect[:1000])
+
+
+def _sentence(flaws: list[Violation]) -> str:
+    return "; ".join(map(str, flaws))

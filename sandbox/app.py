@@ -1,0 +1,120 @@
+"""The composition root: specs, rules, orgs and the admin API put together, and served over ASGI.
+
+The socket server is `sandbox.server`; this adapter is for tests in the same process and for other ASGI servers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from sandbox import config as configuration
+from sandbox.admin.api import BASE, Admin
+from sandbox.auth import Gate
+from sandbox.config import Config
+from sandbox.contract import Contract
+from sandbox.errors import SandboxError
+from sandbox.messages import Reply, Request
+from sandbox.openapi.document import Document
+from sandbox.orgs import Orgs
+from sandbox.pipeline import Pipeline
+from sandbox.rules import Rules
+
+MAX_ADMIN_BODY = 64 * configuration.MEBIBYTE
+_OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
+
+Message = MutableMapping[str, Any]
+
+
+def load_contracts(specs: Path) -> list[Contract]:
+    """Every vendor: a folder of specs and the module of the same name below `sandbox.vendors`."""
+    contracts = []
+    for folder in sorted(path for path in specs.iterdir() if path.is_dir() and path.name != _OWN):
+        documents = [Document(path) for path in sorted(folder.glob("*.yaml"))]
+        try:
+            rules = importlib.import_module(f"sandbox.vendors.{folder.name}").rules
+        except ModuleNotFoundError:
+            raise SandboxError(f"{folder.name} has specs but no rules in sandbox/vendors/{folder.name}") from None
+        if not isinstance(rules, Rules):
+            raise SandboxError(f"sandbox.vendors.{folder.name}.rules is not a Rules")
+        contracts.append(Contract(documents, rules))
+    return contracts
+
+
+class App:
+    """The whole sandbox. `handle` is the one entry for a request; `__call__` is the same over ASGI."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or Config()
+        specs = self.config.specs or configuration.files("specs")
+        self.contracts = load_contracts(specs)
+        gate = Gate(strict=self.config.strict, clients=self.config.clients)
+        self.orgs = Orgs(
+            self.contracts,
+            gate,
+            limit=self.config.max_orgs,
+            journal_limit=self.config.journal_limit,
+            journal_bytes=self.config.journal_bytes,
+            seeds=self.config.seeds,
+        )
+        self._pipeline = Pipeline(self.contracts, self.orgs, gate)
+        spec = specs / _OWN / "admin.yaml"
+        self.admin = Admin(spec, self.contracts, self.orgs, gate, self.config.admin_token)
+
+    def handle(self, request: Request) -> Reply:
+        """The reply to any request. Synchronous, so that each one is atomic; never raises."""
+        if request.path.startswith(BASE):
+            return self.admin.handle(request)
+        return self._pipeline.handle(request)
+
+    def max_body(self, target: str) -> int:
+        """How many bytes of body a request to this target may have."""
+        return MAX_ADMIN_BODY if target.startswith(BASE) else self.config.max_body
+
+    async def __call__(
+        self,
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http":
+            reply = self.handle(await self._request(scope, receive))
+            headers = [(name.encode(), value.encode("latin-1")) for name, value in headers_of(reply)]
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            await send({"type": "http.response.body", "body": reply.body})
+        while self.orgs.sweep():
+            pass  # in the socket server this happens between requests
+
+    async def _request(self, scope: Message, receive: Callable[[], Awaitable[Message]]) -> Request:
+        query: bytes = scope["query_string"]
+        target = (scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1")
+        body = bytearray()
+        limit, oversized, more = self.max_body(target), False, True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > limit:
+                oversized = True
+                body.clear()
+        return Request(scope["method"], target, list(scope["headers"]), bytes(body), oversized=oversized)
+
+
+def headers_of(reply: Reply) -> list[tuple[str, str]]:
+    """All headers of a reply but those of the connection."""
+    headers = [("content-type", reply.media)] if reply.media else []
+    if reply.status != 204:  # noqa: PLR2004 - RFC 9110: no Content-Length with No Content
+        headers.append(("content-length", str(len(reply.body))))
+    return [*headers, *reply.headers]
+
+
+async def _lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,209 @@
+"""The command line: serve, check, routes. Every option of `serve` is also a `SANDBOX_…` variable.
+
+A mistake of the operator is one line on standard error and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from sandbox import __version__
+from sandbox.errors import SandboxError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="promo-sandbox")
+def cli() -> None:
+    """A stand-in for the promotion, voucher and loyalty APIs of commerce vendors."""
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, envvar="SANDBOX_HOST", help="Address to listen on.")
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    envvar="SANDBOX_PORT",
+    type=click.IntRange(0, 65535),
+    help="0 picks a free one.",
+)
+@click.option(
+    "--auth",
+    default="lenient",
+    show_default=True,
+    envvar="SANDBOX_AUTH",
+    type=click.Choice(["lenient", "strict"]),
+    help="lenient takes any bearer token it did not issue; strict takes only its own, and only the --client given.",
+)
+@click.option(
+    "--client",
+    "clients",
+    multiple=True,
+    envvar="SANDBOX_CLIENTS",
+    metavar="NAME:SECRET",
+    help="An application that may get tokens in strict mode; may be repeated (in SANDBOX_CLIENTS separated by spaces).",
+)
+@click.option(
+    "--seed",
+    envvar="SANDBOX_SEED",
+    type=click.Path(path_type=Path),
+    help="A YAML or JSON file with what orgs hold at first: {org: {vendor: {collection: [object]}}}.",
+)
+@click.option(
+    "--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="Closes /__admin to whoever does not send it as a bearer token."
+)
+@click.option(
+    "--max-body",
+    default=1_048_576,
+    show_default=True,
+    envvar="SANDBOX_MAX_BODY",
+    type=click.IntRange(1),
+    help="Bytes of a vendor request's body.",
+)
+@click.option(
+    "--max-orgs",
+    default=100_000,
+    show_default=True,
+    envvar="SANDBOX_MAX_ORGS",
+    type=click.IntRange(1),
+    help="Orgs at most.",
+)
+@click.option(
+    "--journal",
+    default=1000,
+    show_default=True,
+    envvar="SANDBOX_JOURNAL",
+    type=click.IntRange(1),
+    help="Exchanges kept for each org.",
+)
+@click.option(
+    "--log-level",
+    default="warning",
+    show_default=True,
+    envvar="SANDBOX_LOG_LEVEL",
+    type=click.Choice(["critical", "error", "warning", "info", "debug"]),
+)
+def serve(
+    *,
+    host: str,
+    port: int,
+    auth: str,
+    clients: Sequence[str],
+    seed: Path | None,
+    admin_token: str | None,
+    max_body: int,
+    max_orgs: int,
+    journal: int,
+    log_level: str,
+) -> None:
+    """Serve all vendors until SIGINT or SIGTERM."""
+    from sandbox.app import App  # noqa: PLC0415 - `--help` should not wait for the engine
+    from sandbox.config import Config, read_seeds  # noqa: PLC0415
+    from sandbox.server import listen  # noqa: PLC0415
+    from sandbox.server import serve as run  # noqa: PLC0415
+
+    app = App(
+        Config(
+            strict=auth == "strict",
+            clients=_clients(clients),
+            seeds=read_seeds(seed) if seed else {},
+            admin_token=admin_token or None,
+            max_body=max_body,
+            max_orgs=max_orgs,
+            journal_limit=journal,
+        )
+    )
+    listener = listen(host, port)
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    run(app, listener, log_level=log_level, started=lambda: click.echo(_table(_bases(app, f"http://{shown}:{port}"))))
+
+
+@cli.command()
+def check() -> None:
+    """Check every spec: OpenAPI 3.1, keywords, examples, rules and the names of rejections. A line per document."""
+    from sandbox.check import check_all  # noqa: PLC0415
+    from sandbox.config import files  # noqa: PLC0415
+
+    failed = False
+    for name, summary, mistakes in check_all(files("specs")):
+        click.echo(f"{'FAILED' if mistakes else 'ok':6}  {name:28}  {summary}")
+        for mistake in mistakes:
+            click.echo(f"        {mistake}", err=True)
+        failed = failed or bool(mistakes)
+    if failed:
+        sys.exit(1)
+
+
+@cli.command()
+@click.option("--vendor", help="Only this vendor's.")
+def routes(vendor: str | None) -> None:
+    """List every operation: vendor, method, path, operationId, rejections."""
+    from sandbox.app import load_contracts  # noqa: PLC0415
+    from sandbox.config import files  # noqa: PLC0415
+
+    contracts = load_contracts(files("specs"))
+    vendors = [contract.vendor for contract in contracts]
+    if vendor is not None and vendor not in vendors:
+        raise SandboxError(f"there is no vendor {vendor}; there are {', '.join(vendors)}")
+    rows = [("vendor", "method", "path", "operationId", "rejections")]
+    rows += [
+        (
+            contract.vendor,
+            route.operation.method,
+            route.operation.template,
+            route.operation.id,
+            " ".join(route.operation.rejections),
+        )
+        for contract in contracts
+        if vendor in (None, contract.vendor)
+        for route in contract.routes()
+    ]
+    click.echo(_table(rows))
+
+
+def _clients(given: Sequence[str]) -> dict[str, str]:
+    clients = {}
+    for client in given:
+        name, colon, secret = client.partition(":")
+        if not name or not colon or not secret:
+            raise SandboxError(f"--client {client!r} is not NAME:SECRET")
+        clients[name] = secret
+    return clients
+
+
+def _bases(app: object, url: str) -> list[tuple[str, ...]]:
+    from sandbox.app import App  # noqa: PLC0415 - it is loaded by now
+
+    assert isinstance(app, App)  # for the type checker
+    documents = [document for contract in app.contracts for document in contract.documents]
+    return [
+        ("vendor", "base URL for the client", "operations"),
+        *((document.vendor, f"{url}{document.base}", str(len(document.operations))) for document in documents),
+        ("admin", f"{url}/__admin", str(len(app.admin.document.operations))),
+    ]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def main() -> None:
+    """The entry point: what the operator did wrong is one line and exit code 2."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except (click.ClickException, SandboxError) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"promo-sandbox: {' '.join(message.split())}", err=True)
+        sys.exit(2)

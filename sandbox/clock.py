@@ -1,0 +1,131 @@
+"""An org's clock, and the two notations of time: moments and durations.
+
+A moment is an integer: nanoseconds since 1970-01-01T00:00:00Z. What falls due at a moment is the state's business.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from calendar import monthrange
+from datetime import MAXYEAR, UTC, datetime, timedelta
+from functools import lru_cache
+
+SECOND = 1_000_000_000
+MILLISECOND = 1_000_000
+DAY = 86_400 * SECOND
+LATEST = 253_402_300_799_999 * MILLISECOND  # 9999-12-31T23:59:59.999Z, the last moment RFC 3339 can write
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - for texts whose Z was cut off
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+_DURATION = re.compile(
+    r"P(?!$)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?!$)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,9}))?S)?)?",
+    re.ASCII,
+)
+
+
+class Clock:
+    """Real time, shifted or frozen."""
+
+    __slots__ = ("_frozen_at", "_offset")
+
+    def __init__(self) -> None:
+        self._offset = 0
+        self._frozen_at: int | None = None
+
+    def now(self) -> int:
+        """The moment, in whole milliseconds: what `text` writes is exactly what was meant."""
+        if self._frozen_at is not None:
+            return self._frozen_at
+        moment = time.time_ns() + self._offset
+        return moment - moment % MILLISECOND
+
+    @property
+    def frozen(self) -> bool:
+        return self._frozen_at is not None
+
+    def set(self, moment: int) -> None:
+        moment -= moment % MILLISECOND
+        if self._frozen_at is None:
+            self._offset = moment - time.time_ns()
+        else:
+            self._frozen_at = moment
+
+    def freeze(self) -> None:
+        self._frozen_at = self.now()
+
+    def run(self) -> None:
+        """Let a frozen clock go on from where it stands."""
+        if self._frozen_at is not None:
+            moment, self._frozen_at = self._frozen_at, None
+            self.set(moment)
+
+
+def text(moment: int) -> str:
+    """RFC 3339 in UTC with milliseconds: `2030-01-01T00:00:00.000Z`."""
+    seconds, rest = divmod(moment, SECOND)
+    return f"{_text_of_second(seconds)}.{rest // MILLISECOND:03d}Z"
+
+
+@lru_cache(maxsize=256)  # many replies fall in the same second
+def _text_of_second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
+
+
+def parse(written: str) -> int:
+    """The moment an RFC 3339 text names; a leap second is the one after it. Raises `ValueError` for anything else."""
+    if len(written) == 20 and written[4] == written[7] == "-" and written[19] == "Z":  # noqa: PLR2004 - the usual form
+        try:
+            since = datetime.fromisoformat(written[:19]) - _NAIVE_EPOCH
+        except ValueError:
+            pass  # a leap second, or no date at all
+        else:
+            return (since.days * 86_400 + since.seconds) * SECOND
+    match = _RFC3339.fullmatch(written)
+    if match is None:
+        raise ValueError(f"{written!r} is not an RFC 3339 date-time such as 2030-01-01T00:00:00Z")
+    year, month, day, hour, minute, second = (int(part) for part in match.group(1, 2, 3, 4, 5, 6))
+    fraction = match[7]
+    # RFC 3339 has a year 0, `datetime` has none; the calendar repeats every 400 years.
+    shift = 400 if year == 0 else 0
+    if hour > 23 or minute > 59 or second > 60:  # noqa: PLR2004 - hours, minutes and a leap second
+        raise ValueError(f"{written!r} names no time of day")
+    days = datetime(year + shift, month, day, tzinfo=UTC).toordinal() - 719_163 - (146_097 if shift else 0)
+    moment = (days * 86_400 + hour * 3600 + minute * 60 + second) * SECOND
+    if fraction:
+        moment += int(fraction[:9].ljust(9, "0"))
+    if match[8]:
+        offset = (int(match[9]) * 60 + int(match[10])) * 60 * SECOND
+        moment += -offset if match[8] == "+" else offset
+    return moment
+
+
+def later(moment: int, duration: str) -> int:
+    """The moment an ISO 8601 duration (`P30D`, `PT1H30M`, `P1Y`) after another one.
+
+    Years and months follow the calendar: a month after 31 January is the last of February.
+    Raises `ValueError` for a text that is no duration, or an end that no date-time can name.
+    """
+    match = _DURATION.fullmatch(duration)
+    if match is None:
+        raise ValueError(f"{duration!r} is not an ISO 8601 duration such as P30D or PT1H30M")
+    years, months, weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups()[:7])
+    nanoseconds = int((match[8] or "").ljust(9, "0"))
+    end = _months_later(moment, 12 * years + months) if years or months else moment
+    end += ((7 * weeks + days) * 24 + hours) * 3600 * SECOND + (minutes * 60 + seconds) * SECOND + nanoseconds
+    if end > LATEST:
+        raise ValueError(f"{duration} from now is after the year 9999")
+    return end
+
+
+def _months_later(moment: int, months: int) -> int:
+    days, time_of_day = divmod(moment, DAY)
+    date = _EPOCH + timedelta(days=days)
+    year, month = divmod(date.year * 12 + date.month - 1 + months, 12)
+    if year > MAXYEAR:
+        return LATEST + 1
+    day = min(date.day, monthrange(year, month + 1)[1])
+    return (datetime(year, month + 1, day, tzinfo=UTC) - _EPOCH).days * DAY + time_of_day

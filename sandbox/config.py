@@ -1,0 +1,45 @@
+"""What the operator can set, and where specs and rules are found. Reads files; serves nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sandbox import yamlfile
+from sandbox.errors import DocumentError, SandboxError
+
+MEBIBYTE = 1_048_576
+_PACKAGE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of a server; sizes in bytes, times in seconds."""
+
+    strict: bool = False  # only tokens issued here, only the clients below
+    clients: dict[str, str] = field(default_factory=dict)  # name -> secret
+    seeds: dict[str, Any] = field(default_factory=dict)  # org -> {vendor: {collection: [object]}}
+    admin_token: str | None = None
+    max_body: int = MEBIBYTE
+    max_orgs: int = 100_000
+    journal_limit: int = 1000  # entries an org
+    journal_bytes: int = 64 * MEBIBYTE  # all orgs together
+    request_timeout: float = 30.0  # for a request to be complete
+    specs: Path | None = None
+
+
+def files(name: str) -> Path:
+    """The folder `specs` or `scenarios`: inside an installed package, or beside it in a checkout."""
+    for folder in (_PACKAGE / "_files" / name, _PACKAGE.parent / name):
+        if folder.is_dir():
+            return folder
+    raise SandboxError(f"the folder {name} is missing from this installation")
+
+
+def read_seeds(path: Path) -> dict[str, Any]:
+    """A seed file: `{org: {vendor: {collection: [object]}}}` in YAML or JSON."""
+    seeds = yamlfile.read(path)
+    if not isinstance(seeds, dict) or not all(isinstance(seed, dict) for seed in seeds.values()):
+        raise DocumentError(str(path), 1, "must be {org: {vendor: {collection: [object]}}}")
+    return seeds

@@ -1,0 +1,149 @@
+"""A vendor whole: its specs and its rules, bound to each other and checked, so that neither can drift."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from sandbox import auth
+from sandbox.errors import SandboxError
+from sandbox.journal import Event
+from sandbox.messages import Violation, encode
+from sandbox.openapi.document import Document
+from sandbox.openapi.operation import Operation, Rejection
+from sandbox.openapi.paths import Router
+from sandbox.openapi.validation import Validator
+from sandbox.rules import Call, Rule, Rules
+
+INVALID_REQUEST = "invalid-request"
+_NAME = re.compile(r"[a-z]+(-[a-z]+)+")
+
+
+class OffContract(Exception):
+    """Our own failure: a reply or an event that the spec does not know."""
+
+
+class Route(NamedTuple):
+    """Where a request goes."""
+
+    operation: Operation
+    rule: Rule
+    contract: Contract
+    document: Document
+
+
+class Contract:
+    """One vendor's documents and rules. Raises `SandboxError` if an operation has no rule, or a rule no operation."""
+
+    def __init__(self, documents: list[Document], rules: Rules) -> None:
+        self.documents = documents
+        self.rules = rules
+        self.vendor = rules.vendor
+        self.callbacks: dict[str, Validator] = {}
+        self.schemas: dict[str, Validator] = {}
+        for document in documents:
+            self.callbacks |= document.callbacks
+            self.schemas |= document.collections
+            rules.internal |= {f"{self.vendor}.{name}": members for name, members in document.internal.items()}
+        self._bind()
+
+    def _bind(self) -> None:
+        declared = {operation.id: document for document in self.documents for operation in document.operations}
+        for name in sorted(declared.keys() - self.rules.operations.keys()):
+            raise SandboxError(f"{declared[name].name}: the operation {name} has no rule")
+        for name in sorted(self.rules.operations.keys() - declared.keys()):
+            raise SandboxError(f"the rules of {self.vendor} answer {name}, which no spec declares")
+        for name in sorted(self.rules.collections.keys() ^ self.schemas.keys()):
+            raise SandboxError(f"the collection {name} of {self.vendor} is not in both rules and x-collections")
+        for document in self.documents:
+            for operation in document.operations:
+                for name in _needed(operation, document):
+                    if name not in operation.rejections:
+                        raise SandboxError(f"{document.name}: {operation.id} must declare the rejection {name}")
+
+    def routes(self) -> Iterator[Route]:
+        for document in self.documents:
+            for operation in document.operations:
+                yield Route(operation, self.rules.operations[operation.id], self, document)
+
+    def rejections(self) -> Iterator[tuple[Operation, Rejection]]:
+        for document in self.documents:
+            for operation in document.operations:
+                for rejection in operation.rejections.values():
+                    yield operation, rejection
+
+    def events(self, call: Call) -> list[Event]:
+        """The events of a finished call, judged by the spec's callbacks. Raises `OffContract`."""
+        events = []
+        for name, payload in call.events:
+            validator = self.callbacks.get(name)
+            if validator is None:
+                raise OffContract(f"no spec declares the callback {name}")
+            violations = validator.violations(payload, f"event {name}")
+            if violations:
+                raise OffContract(_sentence(violations))
+            events.append(Event(call.now, name, encode(payload)))
+        return events
+
+    def unknown_names(self) -> Iterator[str]:
+        """Names in the rules' source that neither spec nor rules declare: a rejection or a callback misspelt.
+
+        In a rule, every text of lower-case words joined by hyphens is the name of something declared.
+        """
+        known = {rejection.name for _, rejection in self.rejections()} | self.callbacks.keys() | self.rules.due.keys()
+        for document in self.documents:
+            for operation in document.operations:
+                known |= {parameter.name for parameter in operation.parameters} | set(operation.template.split("/"))
+                known |= {header.lower() for response in operation.responses.values() for header, _ in response.headers}
+        for file, line, text in _texts(self.rules):
+            if _NAME.fullmatch(text) and text not in known:
+                yield f"{file}:{line}: {text!r} is declared nowhere"
+
+
+def _needed(operation: Operation, document: Document) -> set[str]:
+    """The rejections by which the engine itself refuses."""
+    names: set[str] = set()
+    if operation.security:
+        names |= {auth.MISSING, auth.INVALID}
+    if any(security.scheme == "bearer" for security in operation.security):
+        names.add(auth.EXPIRED)
+        if document.org_sources:
+            names.add(auth.FOREIGN)
+    if any(security.scopes for security in operation.security):
+        names.add(auth.SCOPE)
+    if operation.body is not None or any(
+        parameter.validator or parameter.required for parameter in operation.parameters if parameter.location != "path"
+    ):
+        names.add(INVALID_REQUEST)
+    return names
+
+
+def _texts(rules: Rules) -> Iterator[tuple[str, int, str]]:
+    modules = {rule.__module__ for rule in (*rules.operations.values(), *rules.due.values())}
+    for name in sorted(modules):
+        file = importlib.import_module(name).__file__
+        assert file is not None  # rules are written in files
+        path = Path(file)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield path.name, node.lineno, node.value
+
+
+def _sentence(violations: list[Violation]) -> str:
+    return "; ".join(map(str, violations))
+
+
+def router(contracts: list[Contract]) -> Router[Route]:
+    """One tree for all vendors. Raises `SandboxError` where two specs claim the same path."""
+    tree: Router[Route] = Router()
+    for contract in contracts:
+        for route in contract.routes():
+            try:
+                tree.add(route.operation.method, route.operation.template, route)
+            except ValueError as error:
+                raise SandboxError(f"{route.document.name}: {error}") from None
+    return tree

@@ -1,0 +1,107 @@
+"""What comes in and what goes out, as values: a request, a reply, a violation. Knows nothing of HTTP servers."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from functools import cached_property
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import msgspec
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+encode = msgspec.json.Encoder(decimal_format="number").encode
+
+MAX_DEPTH = 100
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # an unterminated one too, or this would be quadratic
+_STEPS = bytes.maketrans(b"[{]}", b"\x02\x02\x00\x00")  # one more than what each adds to the depth
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+
+
+class Violation(NamedTuple):
+    """One way a message breaks its contract."""
+
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
+
+
+class Request:
+    """A request as it came. `path` is percent-encoded, header names are lower case."""
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes = b"",
+        *,
+        oversized: bool = False,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+        self.oversized = oversized  # the body was larger than the server takes, and was not kept
+        self.path, _, self.query = target.partition("?")
+        self.prefix = ""  # `/~{org}`, if the target began with one; `path` is what follows
+
+    @cached_property
+    def fields(self) -> dict[bytes, bytes]:
+        return dict(self.headers)
+
+    def header(self, name: bytes) -> str | None:
+        value = self.fields.get(name)
+        return None if value is None else value.decode("latin-1")
+
+
+class Reply:
+    """A reply before it is sent. `content` is the decoded body that the contract is checked against."""
+
+    __slots__ = ("body", "close", "content", "headers", "media", "status")
+
+    def __init__(
+        self,
+        status: int,
+        content: Any = None,
+        media: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        close: bool = False,
+    ) -> None:
+        self.status = status
+        self.content = content
+        self.media = media
+        self.headers = headers
+        self.close = close  # end the connection after this reply
+        if media is None:
+            self.body = b""
+        elif media.startswith("text/"):
+            self.body = str(content).encode()
+        else:
+            self.body = encode(content)
+
+
+def decode(body: bytes) -> Any:
+    """JSON as the client wrote it: fractions are `Decimal`, the last of two equal keys wins.
+
+    Raises `ValueError` with a sentence for a client: not JSON, not UTF-8, NaN, nested deeper than 100.
+    """
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+        raise ValueError(f"The body is nested deeper than {MAX_DEPTH} levels.")
+    try:
+        return _decode(body)
+    except UnicodeDecodeError:
+        raise ValueError("The body is not UTF-8.") from None
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"The body is not valid JSON: {error}.") from None
+    except (ArithmeticError, RecursionError):
+        raise ValueError("The body has a number or a nesting beyond what can be read.") from None
+
+
+def _depth(body: bytes) -> int:
+    brackets = _STRING.sub(b"", body).translate(_STEPS, _NO_BRACKETS)
+    return max(accumulate(step - 1 for step in brackets))

@@ -1,0 +1,31 @@
+"""Exact amounts in a unit, as `{"unit": "EUR", "value": 50.00}` writes them: decimal from the wire to the wire."""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal
+from typing import Any, NamedTuple
+
+# Wide enough that no sum of amounts that a spec admits is ever rounded.
+_EXACT = Context(prec=80)
+
+
+class Money(NamedTuple):
+    """An amount in major units of a currency (or in any other unit of measure)."""
+
+    value: Decimal
+    unit: str
+
+    def minus(self, other: Money) -> Money:
+        """What is left; the units must be the same, which the caller has checked."""
+        return Money(_EXACT.subtract(self.value, other.value), self.unit)
+
+    def json(self) -> dict[str, Any]:
+        return {"unit": self.unit, "value": self.value}
+
+    def __str__(self) -> str:
+        return f"{self.value:f} {self.unit}"
+
+
+def money(wire: dict[str, Any]) -> Money:
+    """Read `{"unit", "value"}`; the value is an `int` or a `Decimal`, never a float."""
+    return Money(Decimal(wire["value"]), wire["unit"])

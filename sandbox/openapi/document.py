@@ -1,0 +1,257 @@
+"""A specification read, judged against the part of OpenAPI 3.1 that is served, and compiled into operations."""
+
+from __future__ import annotations
+
+import json
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema_rs
+
+from sandbox import yamlfile
+from sandbox.errors import DocumentError
+from sandbox.openapi.operation import Body, Operation, Rejection, Response, Security
+from sandbox.openapi.parameters import Parameter
+from sandbox.openapi.validation import Validator, json_schema, references
+
+METHODS = ("get", "put", "post", "delete", "patch")
+_ERROR = 400
+
+Place = tuple[str | int, ...]
+
+
+class Document:
+    """One file of `specs/<vendor>/`. Raises `DocumentError` with file, line and reason if it cannot be served."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.vendor = path.parent.name
+        self.name = f"{path.parent.name}/{path.name}"
+        self.text = yamlfile.read_text(path)
+        self.raw: dict[str, Any] = yamlfile.parse(self.text, self.name)
+        self._judge_structure()
+        components = self.raw.get("components", {})
+        self._schemas = {name: json_schema(schema) for name, schema in components.get("schemas", {}).items()}
+        self._validators: dict[str, Validator] = {}
+        self.title: str = self.raw["info"]["title"]
+        self.base = urlsplit(self.raw["servers"][0]["url"]).path.rstrip("/")
+        self.org_sources: tuple[str, ...] = tuple(self.raw.get("x-org", ()))
+        self.callbacks: dict[str, Validator] = {}
+        self.operations = [self._operation(*found) for found in self._declared()]
+        self.transport = {
+            int(status): self._response(int(status), response, ("x-transport-responses", status))
+            for status, response in self.raw.get("x-transport-responses", {}).items()
+        }
+        self.transport_rejections = {
+            rejection.status: rejection
+            for status, response in self.transport.items()
+            for rejection in self._rejections(status, response, ("x-transport-responses", str(status)))
+        }
+        collections = self.raw.get("x-collections", {})
+        self.collections = {
+            name: self.validator(collection["schema"], ("x-collections", name))
+            for name, collection in collections.items()
+        }
+        # What is stored with an object but never sent.
+        self.internal = {
+            name: tuple(
+                member
+                for member, schema in self._members(collection["schema"], ("x-collections", name)).items()
+                if schema.get("x-internal")
+            )
+            for name, collection in collections.items()
+        }
+
+    @cached_property
+    def org_prefix(self) -> tuple[tuple[str, ...], int] | None:
+        """Where in every path the org stands, for paths that match no operation: the segments before it, its place."""
+        names = [source.removeprefix("path.") for source in self.org_sources if source.startswith("path.")]
+        for operation in self.operations:
+            segments = operation.template.split("/")[1:]
+            for name in names:
+                if f"{{{name}}}" in segments:
+                    place = segments.index(f"{{{name}}}")
+                    return tuple(segments[:place]), place
+        return None
+
+    def fail(self, place: Place, reason: str) -> DocumentError:
+        return DocumentError(self.name, yamlfile.line_of(self.text, place), reason)
+
+    def follow(self, node: Any, place: Place) -> Any:
+        """The node, or what its `$ref` names."""
+        while isinstance(node, dict) and "$ref" in node:
+            target: Any = self.raw
+            for step in node["$ref"].split("/")[1:]:
+                target = target.get(step) if isinstance(target, dict) else None
+            if target is None:
+                raise self.fail(place, f"{node['$ref']} does not exist")
+            node = target
+        return node
+
+    def validator(self, schema: dict[str, Any], place: Place) -> Validator:
+        """The validator of a schema, with the component schemas that it needs and no others."""
+        key = schema.get("$ref", "")
+        if key and key in self._validators:
+            return self._validators[key]
+        plain = json_schema(schema)
+        needed: dict[str, Any] = {}
+        wanted = references(plain)
+        while wanted:
+            name = wanted.pop()
+            if name not in self._schemas:
+                raise self.fail(place, f"the schema {name!r} does not exist")
+            needed[name] = self._schemas[name]
+            wanted |= references(needed[name]) - needed.keys()
+        validator = Validator({**plain, "$defs": needed} if needed else plain)
+        if key:
+            self._validators[key] = validator
+        return validator
+
+    def _judge_structure(self) -> None:
+        if not isinstance(self.raw, dict):
+            raise DocumentError(self.name, 1, "is not an OpenAPI document")
+        dialect = _dialect()
+        if dialect.is_valid(self.raw):
+            return
+        # The deepest complaint is the one that says something; those around it only repeat that it does not fit.
+        error = max(_leaves(dialect.iter_errors(self.raw)), key=lambda error: len(error.instance_path))
+        raise self.fail(tuple(error.instance_path), f"{'.'.join(map(str, error.instance_path))}: {error.message[:300]}")
+
+    def _declared(self) -> list[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+        return [
+            (method, template, item, item[method])
+            for template, item in self.raw["paths"].items()
+            for method in METHODS
+            if method in item
+        ]
+
+    def _operation(self, method: str, template: str, item: dict[str, Any], raw: dict[str, Any]) -> Operation:
+        place: Place = ("paths", template, method)
+        if "operationId" not in raw:
+            raise self.fail(place, "an operation needs an operationId")
+        responses = {
+            int(status): self._response(int(status), response, (*place, "responses", status))
+            for status, response in raw["responses"].items()
+        }
+        if not any(200 <= status < 300 for status in responses):  # noqa: PLR2004 - the class of successes
+            raise self.fail((*place, "responses"), "an operation needs a response for its success")
+        rejections: dict[str, Rejection] = {}
+        for status, response in responses.items():
+            for rejection in self._rejections(status, response, (*place, "responses", str(status))):
+                if rejection.name in rejections:
+                    raise self.fail(
+                        (*place, "responses", str(status)), f"{rejection.name} is declared for two statuses"
+                    )
+                rejections[rejection.name] = rejection
+        for name, callback in raw.get("callbacks", {}).items():
+            self._callback(name, callback, (*place, "callbacks", name))
+        return Operation(
+            id=raw["operationId"],
+            method=method.upper(),
+            template=self.base + template,
+            summary=raw.get("summary", ""),
+            deprecated=raw.get("deprecated", False),
+            parameters=self._parameters(template, item, raw, place),
+            body=self._body(raw, place),
+            responses=responses,
+            rejections=rejections,
+            security=self._security(raw, place),
+        )
+
+    def _parameters(self, template: str, item: dict[str, Any], raw: dict[str, Any], place: Place) -> list[Parameter]:
+        found: dict[tuple[str, str], Parameter] = {}
+        for node in (*item.get("parameters", ()), *raw.get("parameters", ())):
+            parameter = self.follow(node, place)
+            schema = self.follow(parameter["schema"], place)
+            where = (parameter["in"], parameter["name"])
+            found[where] = Parameter(parameter, schema, self.validator(parameter["schema"], place))
+        for segment in template.split("/"):
+            if segment.startswith("{") and ("path", segment[1:-1]) not in found:
+                raise self.fail(place, f"the path parameter {segment[1:-1]!r} is not described")
+        return list(found.values())
+
+    def _body(self, raw: dict[str, Any], place: Place) -> Body | None:
+        body = self.follow(raw.get("requestBody"), place)
+        if body is None:
+            return None
+        content = {media: self.validator(entry["schema"], place) for media, entry in body["content"].items()}
+        members = self._members(next(iter(body["content"].values()))["schema"], place)
+        item_members = {
+            name: tuple(self._members(schema["items"], place)) for name, schema in members.items() if "items" in schema
+        }
+        return Body(body.get("required", False), content, tuple(members), item_members)
+
+    def _members(self, node: dict[str, Any], place: Place) -> dict[str, dict[str, Any]]:
+        """The properties that an object's schema declares, those of what it is composed of first."""
+        schema = self.follow(node, place)
+        found: dict[str, dict[str, Any]] = {}
+        for part in schema.get("allOf", ()):
+            found |= self._members(part, place)
+        found |= {name: self.follow(member, place) for name, member in schema.get("properties", {}).items()}
+        return found
+
+    def _response(self, status: int, node: dict[str, Any], place: Place) -> Response:
+        response = self.follow(node, place)
+        content: dict[str, Validator] = {}
+        examples: dict[str, tuple[str, Any]] = {}
+        for media, entry in response.get("content", {}).items():
+            content[media] = self.validator(entry["schema"], place)
+            for name, example in entry.get("examples", {}).items():
+                examples[name] = (media, self.follow(example, (*place, "content", media, "examples", name)))
+            if "example" in entry:
+                examples["example"] = (media, {"value": entry["example"]})
+        declared = {name: self.follow(header, place) for name, header in response.get("headers", {}).items()}
+        required = tuple(name.lower() for name, header in declared.items() if header.get("required"))
+        headers = tuple((name, header["example"]) for name, header in declared.items() if "example" in header)
+        return Response(status, content, examples, required, headers)
+
+    def _rejections(self, status: int, response: Response, place: Place) -> list[Rejection]:
+        if status < _ERROR:
+            return []
+        found = []
+        for name, (media, example) in response.examples.items():
+            for member in ("summary", "x-source"):
+                if member not in example:
+                    raise self.fail(place, f"the rejection {name} needs {member}")
+            summary, source = example["summary"], example["x-source"]
+            found.append(Rejection(name, status, media, example["value"], summary, source, response.headers))
+        return found
+
+    def _callback(self, name: str, node: dict[str, Any], place: Place) -> None:
+        for item in self.follow(node, place).values():
+            for method in METHODS:
+                if method in item:
+                    body = self.follow(item[method].get("requestBody"), place)
+                    if body is None:
+                        raise self.fail(place, f"the callback {name} needs a request body")
+                    entry = next(iter(body["content"].values()))
+                    self.callbacks[name] = self.validator(entry["schema"], place)
+
+    def _security(self, raw: dict[str, Any], place: Place) -> tuple[Security, ...]:
+        schemes = self.raw.get("components", {}).get("securitySchemes", {})
+        found = []
+        for requirement in raw.get("security", self.raw.get("security", ())):
+            if len(requirement) > 1:
+                raise self.fail(place, "two security schemes at once are not served")
+            for name, scopes in requirement.items():
+                if name not in schemes:
+                    raise self.fail(place, f"the security scheme {name!r} does not exist")
+                found.append(Security(schemes[name]["scheme"], frozenset(scopes)))
+        return tuple(found)
+
+
+@cache
+def _dialect() -> jsonschema_rs.Draft202012Validator:
+    schema = json.loads((Path(__file__).parent / "dialect.json").read_text(encoding="utf-8"))
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True)
+
+
+def _leaves(errors: Any) -> list[jsonschema_rs.ValidationError]:
+    """The complaints inside each `anyOf`, where a reference and an object are the two choices."""
+    found = []
+    for error in errors:
+        inner = getattr(error.kind, "context", None) if error.kind.name == "anyOf" else None
+        found += [leaf for branch in inner for leaf in _leaves(branch)] if inner else [error]
+    return found

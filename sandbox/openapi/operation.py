@@ -1,0 +1,200 @@
+"""One operation: reads a request, knows its replies and its named rejections, judges what is sent."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sandbox.messages import Reply, Request, Violation, decode
+from sandbox.openapi.parameters import Parameter, pairs, unquote
+from sandbox.openapi.validation import Validator
+
+PROBLEM = "application/problem+json"
+
+
+class Rejection(NamedTuple):
+    """A named example under an error response: one way in which the vendor refuses."""
+
+    name: str
+    status: int
+    media: str
+    value: Any
+    summary: str
+    source: str  # begins with `documented: ` or `inferred: `
+    headers: tuple[tuple[str, str], ...]
+
+
+class Response(NamedTuple):
+    """One declared status: its schemas by media type, its examples by name, the headers it must carry."""
+
+    status: int
+    content: dict[str, Validator]
+    examples: dict[str, tuple[str, Any]]  # name -> media type, value
+    required_headers: tuple[str, ...]
+    headers: tuple[tuple[str, str], ...]  # those that the document gives an example for
+
+
+class Body(NamedTuple):
+    """The declared request body; `members` are the names its schema declares, `item_members` those in its arrays."""
+
+    required: bool
+    content: dict[str, Validator]
+    members: tuple[str, ...]
+    item_members: dict[str, tuple[str, ...]]
+
+
+class Security(NamedTuple):
+    """One way to be admitted: an HTTP authentication scheme and the scopes it must carry."""
+
+    scheme: str  # `bearer` or `basic`
+    scopes: frozenset[str]
+
+
+class Unreadable(Exception):
+    """The body cannot be judged at all: `status` is 413 or 415."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class Values(NamedTuple):
+    """What a request says, typed and judged."""
+
+    path: dict[str, str]
+    query: dict[str, Any]
+    headers: dict[str, Any]
+    body: Any
+
+
+class Operation:
+    """A compiled operation. Everything is looked up when it is made, nothing per request."""
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        method: str,
+        template: str,
+        summary: str,
+        deprecated: bool,
+        parameters: list[Parameter],
+        body: Body | None,
+        responses: dict[int, Response],
+        rejections: dict[str, Rejection],
+        security: tuple[Security, ...],
+    ) -> None:
+        self.id = id
+        self.method = method
+        self.template = template
+        self.summary = summary
+        self.deprecated = deprecated
+        self.parameters = parameters
+        self.body = body
+        self.responses = responses
+        self.rejections = rejections
+        self.security = security
+        self.path_names = tuple(part[1:-1] for part in template.split("/") if part.startswith("{"))
+        in_path = {parameter.name: parameter for parameter in parameters if parameter.location == "path"}
+        self._judged_path = tuple(
+            (name, in_path[name]) for name in self.path_names if name in in_path and in_path[name].validator
+        )
+        self._query = [parameter for parameter in parameters if parameter.location == "query"]
+        self._headers = [parameter for parameter in parameters if parameter.location == "header"]
+        self.success = responses[min(status for status in responses if 200 <= status < 300)]  # noqa: PLR2004
+        self.success_media = next(iter(self.success.content), None)
+        self._ok = self.success.content[self.success_media] if self.success_media else None
+
+    def path_values(self, segments: tuple[str, ...]) -> dict[str, str]:
+        """The decoded path parameters by name; one that is not UTF-8 stays as it is written, and names nothing."""
+        values = dict(zip(self.path_names, segments, strict=True))
+        for name, segment in values.items():
+            if "%" in segment:
+                try:
+                    values[name] = unquote(segment)
+                except ValueError:
+                    continue
+        return values
+
+    def read(self, request: Request, path: dict[str, str]) -> tuple[Values, list[Violation]]:
+        """Everything the request says, and every way in which it breaks the contract. Raises `Unreadable`."""
+        violations: list[Violation] = []
+        query: dict[str, Any] = {}
+        headers: dict[str, Any] = {}
+        for name, parameter in self._judged_path:
+            parameter.read([path[name]], {}, violations)
+        if self._query:
+            given = pairs(request.query, violations) if request.query else {}
+            for parameter in self._query:
+                parameter.read(given.get(parameter.name, []), query, violations)
+        for parameter in self._headers:
+            text = request.header(parameter.field)
+            parameter.read([] if text is None else [text], headers, violations)
+        body = self._read_body(request, violations) if self.body is not None else None
+        return Values(path, query, headers, body), violations
+
+    def _read_body(self, request: Request, violations: list[Violation]) -> Any:
+        declared = self.body
+        assert declared is not None  # for the type checker; `read` has asked
+        if request.oversized:
+            raise Unreadable(413, "The body is larger than this server takes.")
+        if not request.body:
+            if declared.required:
+                violations.append(Violation("body", "is required"))
+            return None
+        media = self._media(request)
+        try:
+            content = _content(media, request.body)
+        except ValueError as error:
+            violations.append(Violation("body", str(error)))
+            return None
+        violations += declared.content[media].violations(content, "body")
+        return content
+
+    def _media(self, request: Request) -> str:
+        """The declared media type the request names; one that is not named is taken to be the first."""
+        declared = self.body.content if self.body else {}
+        named = request.fields.get(b"content-type")
+        if named is None:
+            return next(iter(declared))
+        media = named.partition(b";")[0].strip().lower().decode("latin-1")
+        if media not in declared:
+            raise Unreadable(415, f"The body must be {' or '.join(declared)}, not {media[:100] or 'without a type'}.")
+        return media
+
+    def flaws(self, reply: Reply) -> list[Violation]:
+        """How a reply breaks the contract; empty for nearly every one."""
+        if reply.status == self.success.status and reply.media == self.success_media:
+            if self._ok is not None:
+                return self._ok.violations(reply.content, "reply")
+            if reply.body:
+                return [Violation("reply", "must have no body")]
+        response = self.responses.get(reply.status)
+        if response is None:
+            return [Violation("reply", f"the status {reply.status} is not declared for {self.id}")]
+        return response_flaws(response, reply)
+
+
+def response_flaws(response: Response, reply: Reply) -> list[Violation]:
+    given = {name.lower() for name, _ in reply.headers}
+    missing = [Violation(f"reply.{name}", "is required") for name in response.required_headers if name not in given]
+    if reply.media is None:
+        return missing if not response.content else [*missing, Violation("reply", "must have a body")]
+    validator = response.content.get(reply.media)
+    if validator is None:
+        return [*missing, Violation("reply", f"the media type {reply.media} is not declared for {reply.status}")]
+    return missing + validator.violations(reply.content, "reply")
+
+
+def _content(media: str, body: bytes) -> Any:
+    if media == "application/x-www-form-urlencoded":
+        violations: list[Violation] = []
+        form = {name: texts[-1] for name, texts in pairs(body.decode("latin-1"), violations).items()}
+        if violations:
+            raise ValueError("; ".join(map(str, violations)))
+        return form
+    if media.startswith("text/"):
+        try:
+            return body.decode().strip()
+        except UnicodeDecodeError:
+            raise ValueError("The body is not UTF-8.") from None
+    return decode(body)

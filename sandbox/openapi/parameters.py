@@ -1,0 +1,92 @@
+"""Parameters of a query, a header or a path: from text to the type their schema names, then judged by it."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from sandbox.messages import Violation
+from sandbox.openapi.validation import Validator
+
+_INTEGER = re.compile(r"-?\d{1,40}", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_NOT_JUDGED = {"type", "description", "example", "examples", "title", "deprecated"}
+_ABSENT: Any = object()
+
+
+class Parameter:
+    """One declared parameter. A schema that admits every text is not asked."""
+
+    __slots__ = ("default", "explode", "field", "kind", "location", "name", "required", "validator")
+
+    def __init__(self, raw: dict[str, Any], schema: dict[str, Any], validator: Validator) -> None:
+        self.name: str = raw["name"]
+        self.location: str = raw["in"]
+        self.field = self.name.lower().encode()
+        self.required: bool = raw.get("required", False)
+        self.explode: bool = raw.get("explode", self.location == "query")
+        self.kind: str = schema.get("type", "string")
+        self.default: Any = schema.get("default", _ABSENT)
+        trivial = (
+            self.kind == "string" and set(schema) <= _NOT_JUDGED | {"minLength"} and schema.get("minLength", 1) <= 1
+        )
+        # A path segment is never empty, so there a minimal length of one judges nothing either.
+        self.validator = None if trivial and (self.location == "path" or "minLength" not in schema) else validator
+
+    def read(self, texts: list[str], values: dict[str, Any], violations: list[Violation]) -> None:
+        """Put the value into `values`, or what is wrong with it into `violations`."""
+        where = f"{self.location}.{self.name}"
+        if not texts:
+            if self.required:
+                violations.append(Violation(where, "is required"))
+            elif self.default is not _ABSENT:
+                values[self.name] = self.default
+            return
+        value = self._value(texts)
+        if self.validator is not None:
+            found = self.validator.violations(value, where)
+            if found:
+                violations += found
+                return
+        values[self.name] = value
+
+    def _value(self, texts: list[str]) -> Any:
+        if self.kind == "array":
+            return texts if self.explode else texts[-1].split(",")
+        return _typed(texts[-1], self.kind)  # the last of two equal names wins, as in a JSON object
+
+
+def _typed(text: str, kind: str) -> Any:
+    """The text as its type; a text that is none stays a text, and the schema says so."""
+    if kind == "integer" and _INTEGER.fullmatch(text):
+        return int(text)
+    if kind == "number" and _NUMBER.fullmatch(text):
+        return Decimal(text)
+    if kind == "boolean" and text in ("true", "false"):
+        return text == "true"
+    return text
+
+
+def unquote(text: str) -> str:
+    """Percent-decoding of a path segment. Raises `ValueError` if the result is not UTF-8."""
+    return unquote_to_bytes(text).decode() if "%" in text else text
+
+
+def pairs(query: str, violations: list[Violation]) -> dict[str, list[str]]:
+    """The names and values of a query or a form, in `application/x-www-form-urlencoded`."""
+    found: dict[str, list[str]] = {}
+    for part in query.split("&"):
+        if not part:
+            continue
+        name, _, value = part.partition("=")
+        try:
+            found.setdefault(_form_text(name), []).append(_form_text(value))
+        except ValueError:
+            violations.append(Violation(f"query.{name[:100]}", "is not percent-encoded UTF-8"))
+    return found
+
+
+def _form_text(text: str) -> str:
+    return unquote(text.replace("+", " "))

@@ -1,0 +1,95 @@
+"""JSON Schema compiled once per schema, judged per message; every violation at once, each with its place."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import jsonschema_rs
+
+from sandbox.messages import Violation
+
+MAX_VIOLATIONS = 50
+MAX_MESSAGE = 300
+
+# Members of an OpenAPI schema that say nothing about validity.
+_ANNOTATIONS = frozenset(
+    {"default", "deprecated", "description", "discriminator", "example", "examples", "readOnly", "title", "writeOnly"}
+)
+_INTEGERS = {"int32": 2**31, "int64": 2**63}
+_SCHEMAS = "#/components/schemas/"
+
+
+class Validator:
+    """A schema that is compiled when it is first asked."""
+
+    __slots__ = ("_compiled", "schema")
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self.schema = schema
+        self._compiled: jsonschema_rs.Draft202012Validator | None = None
+
+    @property
+    def compiled(self) -> jsonschema_rs.Draft202012Validator:
+        if self._compiled is None:
+            self._compiled = jsonschema_rs.Draft202012Validator(
+                self.schema, validate_formats=True, ignore_unknown_formats=True, offline=True
+            )
+        return self._compiled
+
+    def violations(self, value: Any, where: str) -> list[Violation]:
+        """What is wrong with `value`, at most 50; `where` names its place in the message, as `body`."""
+        compiled = self._compiled or self.compiled
+        if compiled.is_valid(value):
+            return []
+        return [_violation(error, where) for error in islice(compiled.iter_errors(value), MAX_VIOLATIONS)]
+
+
+def _violation(error: jsonschema_rs.ValidationError, where: str) -> Violation:
+    for step in error.instance_path:
+        where += f"[{step}]" if isinstance(step, int) else f".{step}"
+    message = error.message
+    if error.kind.name == "required":
+        where += f".{error.kind.value}"
+        message = "is required"
+    if len(message) > MAX_MESSAGE:
+        message = f"{message[:MAX_MESSAGE]}…"
+    return Violation(where, message)
+
+
+def json_schema(schema: Any) -> Any:
+    """An OpenAPI schema as plain JSON Schema, references pointing into `$defs`."""
+    if isinstance(schema, list):
+        return [json_schema(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "$ref":
+            plain[key] = value.replace(_SCHEMAS, "#/$defs/")
+        elif key == "properties":
+            plain[key] = {name: json_schema(member) for name, member in value.items()}
+        elif key in ("enum", "const", "required"):
+            plain[key] = value
+        elif key not in _ANNOTATIONS and not key.startswith("x-"):
+            plain[key] = json_schema(value)
+    bound = _INTEGERS.get(schema.get("format", ""))
+    if bound:
+        plain.setdefault("minimum", -bound)
+        plain.setdefault("maximum", bound - 1)
+    return plain
+
+
+def references(schema: Any) -> set[str]:
+    """The names of the component schemas that a schema refers to directly."""
+    found: set[str] = set()
+    if isinstance(schema, dict):
+        for key, value in schema.items():
+            if key == "$ref":
+                found.add(value.rsplit("/", 1)[1])
+            else:
+                found |= references(value)
+    elif isinstance(schema, list):
+        for item in schema:
+            found |= references(item)
+    return found

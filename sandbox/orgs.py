@@ -1,0 +1,290 @@
+"""The orgs: each a world of its own, made on first use, in which time passes and seeds are sown.
+
+What a request does in an org is the pipeline's business.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from sandbox.clock import Clock
+from sandbox.contract import Contract, OffContract
+from sandbox.errors import SandboxError
+from sandbox.journal import Budget, Journal, Occurrence
+from sandbox.messages import Violation
+from sandbox.rules import Call, Issuer, Rejected
+from sandbox.state import Collection, Doc, NotUnique, State
+
+MAX_NAME = 256
+_MAX_VIOLATIONS = 50
+Seed = Mapping[str, Any]  # {vendor: {collection: [object]}}, not judged yet
+
+
+class TooManyOrgs(Exception):
+    """No further org is made."""
+
+
+class Unacceptable(Exception):
+    """A seed or a state that is refused whole."""
+
+    def __init__(self, violations: list[Violation]) -> None:
+        super().__init__("; ".join(map(str, violations)))
+        self.violations = violations
+
+
+class Org:
+    """One world. Shares nothing with any other."""
+
+    __slots__ = ("clock", "journal", "name", "state")
+
+    def __init__(self, name: str, journal: Journal) -> None:
+        self.name = name
+        self.clock = Clock()
+        self.state = State()
+        self.journal = journal
+
+
+class Orgs:
+    """All orgs of a server."""
+
+    def __init__(
+        self,
+        contracts: Iterable[Contract],
+        issuer: Issuer,
+        *,
+        limit: int,
+        journal_limit: int,
+        journal_bytes: int,
+        seeds: Mapping[str, Seed] | None = None,
+    ) -> None:
+        self._contracts = {contract.vendor: contract for contract in contracts}
+        self._collections = {
+            collection.key: (contract, collection)
+            for contract in self._contracts.values()
+            for collection in contract.rules.collections.values()
+        }
+        self._issuer = issuer
+        self._limit = limit
+        self._journal_limit = journal_limit
+        self._journal_budget = Budget(journal_bytes)
+        self._orgs: dict[str, Org] = {}
+        self._discarded: deque[Iterator[None]] = deque()
+        self._seeds = dict(seeds or {})
+        for name in self._seeds:
+            try:
+                self.get(name)
+            except Unacceptable as error:
+                raise SandboxError(f"the seed of the org {name!r} is refused: {error}") from None
+
+    def __iter__(self) -> Iterator[Org]:
+        return iter(sorted(self._orgs.values(), key=lambda org: org.name))
+
+    def __len__(self) -> int:
+        return len(self._orgs)
+
+    def get(self, name: str) -> Org:
+        """The org of this name, made on first use. Raises `TooManyOrgs`."""
+        org = self._orgs.get(name)
+        if org is None:
+            if len(self._orgs) >= self._limit:
+                raise TooManyOrgs
+            org = Org(name, self._new_journal())
+            self._begin(org)
+            self._orgs[name] = org
+        return org
+
+    def known(self, name: str) -> Org | None:
+        return self._orgs.get(name)
+
+    def near(self, name: str) -> list[str]:
+        """Names of existing orgs that look like this one, for a message to somebody who mistyped."""
+        return difflib.get_close_matches(name, self._orgs, n=3)
+
+    def forget(self, name: str) -> bool:
+        """Whether there was such an org."""
+        org = self._orgs.pop(name, None)
+        if org is None:
+            return False
+        org.journal.clear()
+        self._discard(org.state)
+        return True
+
+    def reset(self, org: Org) -> None:
+        """As on first use: empty or as seeded by the operator, in real time, with ids from the start."""
+        self._discard(org.state)
+        org.journal.clear()
+        org.state, org.clock, org.journal = State(), Clock(), self._new_journal()
+        self._begin(org)
+
+    def sweep(self) -> bool:
+        """Free a slice of what was forgotten; whether there is more."""
+        if self._discarded and next(self._discarded[0], self) is self:
+            self._discarded.popleft()
+        return bool(self._discarded)
+
+    def pass_time(self, org: Org, until: int) -> list[Occurrence]:
+        """Run what falls due up to a moment, each entry at its own instant and in their order."""
+        happened = []
+        while (due := org.state.next_due(until)) is not None:
+            at, _, event, key, id = due
+            contract, _ = self._collections[key]
+            occurrence = Occurrence(at, event, id)
+            call = Call(org.name, org.state, contract.rules, at, self._issuer)
+            org.state.begin()
+            try:
+                contract.rules.due[event](call, id)
+                occurrence.events = contract.events(call)
+            except Exception as error:
+                org.state.roll_back()
+                occurrence.defect = f"{type(error).__name__}: {error}"
+            self._record(org, occurrence)
+            happened.append(occurrence)
+        return happened
+
+    def seed(self, org: Org, seed: Seed) -> dict[str, dict[str, list[Doc]]]:
+        """Store objects as if they had always been there; what they leave out is filled in.
+
+        An object with an id that exists replaces it. Raises `Unacceptable`, and then nothing has changed.
+        """
+        now = org.clock.now()
+        self.pass_time(org, now)
+        org.state.begin()
+        occurrence = Occurrence(now, "seed")
+        stored: dict[str, dict[str, list[Doc]]] = {}
+        violations: list[Violation] = []
+        try:
+            for vendor, collections in seed.items():
+                contract = self._contracts.get(vendor)
+                if contract is None or not isinstance(collections, dict):
+                    violations.append(_unknown(vendor, "vendor", self._contracts))
+                    continue
+                call = Call(org.name, org.state, contract.rules, now, self._issuer)
+                stored[vendor] = self._sow(call, contract, collections, violations)
+                occurrence.events += [] if violations else contract.events(call)
+        except BaseException:
+            org.state.roll_back()
+            raise
+        if violations:
+            org.state.roll_back()
+            raise Unacceptable(violations[:_MAX_VIOLATIONS])
+        self._record(org, occurrence)
+        self.pass_time(org, now)
+        return stored
+
+    def documents(self, org: Org) -> dict[str, dict[str, list[tuple[Doc, int, int]]]]:
+        """Everything stored, in the order of creation: document, moment of creation, place in that order."""
+        found: dict[str, dict[str, list[tuple[Doc, int, int]]]] = {}
+        for contract, collection in self._collections.values():
+            records = sorted(org.state.records(collection).items(), key=lambda item: item[1][2])
+            if records:
+                found.setdefault(contract.vendor, {})[collection.key.partition(".")[2]] = [
+                    (org.state.get(collection, id) or {}, record[1], record[2]) for id, record in records
+                ]
+        return found
+
+    def restore(
+        self, org: Org, documents: Mapping[str, Mapping[str, list[tuple[Doc, int | None, int | None]]]], sequence: int
+    ) -> None:
+        """Put a whole state in place of the present one. Raises `Unacceptable`, and then nothing has changed."""
+        now = org.clock.now()
+        state = State()
+        state.sequence = sequence
+        violations: list[Violation] = []
+        for vendor, collections in documents.items():
+            contract = self._contracts.get(vendor)
+            if contract is None:
+                violations.append(_unknown(vendor, "vendor", self._contracts))
+                continue
+            call = Call(org.name, state, contract.rules, now, self._issuer)
+            for name, entries in collections.items():
+                collection = contract.rules.collections.get(name)
+                if collection is None:
+                    violations.append(_unknown(f"{vendor}.{name}", "collection", contract.rules.collections, name))
+                    continue
+                for at, (doc, created, place) in enumerate(entries):
+                    where = f"{vendor}.{name}[{at}]"
+                    found = _judge(call, contract, collection, name, doc, where)
+                    violations += found
+                    if not found:
+                        _store(state, collection, doc, now if created is None else created, place, where, violations)
+        if violations:
+            raise Unacceptable(violations[:_MAX_VIOLATIONS])
+        self._discard(org.state)
+        org.state = state
+
+    def _new_journal(self) -> Journal:
+        return Journal(self._journal_limit, self._journal_budget)
+
+    def _begin(self, org: Org) -> None:
+        if org.name in self._seeds:
+            self.seed(org, self._seeds[org.name])
+
+    def _record(self, org: Org, occurrence: Occurrence) -> None:
+        occurrence.id = org.journal.next_id()
+        occurrence.changes = org.state.changes
+        org.journal.add(occurrence)
+
+    def _discard(self, state: State) -> None:
+        self._discarded.append(state.dismantle())
+
+    @staticmethod
+    def _sow(
+        call: Call, contract: Contract, collections: Mapping[str, Any], violations: list[Violation]
+    ) -> dict[str, list[Doc]]:
+        stored: dict[str, list[Doc]] = {}
+        for name, docs in collections.items():
+            collection = contract.rules.collections.get(name)
+            if collection is None or not isinstance(docs, list):
+                violations.append(_unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
+                continue
+            stored[name] = []
+            for at, doc in enumerate(docs):
+                where = f"{contract.vendor}.{name}[{at}]"
+                doc = dict(doc) if isinstance(doc, dict) else doc  # noqa: PLW2901 - the caller's own stays as it is
+                found = _judge(call, contract, collection, name, doc, where)
+                violations += found
+                if not found and _store(call.state, collection, doc, call.now, None, where, violations):
+                    stored[name].append(doc)
+                    if collection.seeded is not None:
+                        collection.seeded(call, doc)
+                if len(violations) >= _MAX_VIOLATIONS:
+                    return stored
+        return stored
+
+
+def _judge(call: Call, contract: Contract, collection: Collection, name: str, doc: Any, where: str) -> list[Violation]:
+    if isinstance(doc, dict) and collection.prepare is not None:
+        try:
+            collection.prepare(doc, call)
+        except Rejected as rejected:
+            return [Violation(where, rejected.detail or rejected.name)]
+    return contract.schemas[name].violations(doc, where)
+
+
+def _store(
+    state: State,
+    collection: Collection,
+    doc: Doc,
+    created: int,
+    place: int | None,
+    where: str,
+    violations: list[Violation],
+) -> bool:
+    try:
+        state.put(collection, doc["id"], doc, created, place)
+    except NotUnique as error:
+        violations.append(Violation(f"{where}.{error.member}", f"{error.value!r} is taken by another one"))
+    except (ValueError, OffContract) as error:
+        violations.append(Violation(where, str(error)))
+    else:
+        return True
+    return False
+
+
+def _unknown(where: str, what: str, known: Iterable[str], name: str | None = None) -> Violation:
+    near = difflib.get_close_matches(name or where, list(known), n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
+    return Violation(where, f"is no {what} with objects in it{hint}")

@@ -1,0 +1,140 @@
+"""From a vendor's request to its reply, in one synchronous function: identify, match, let time pass, answer, journal.
+
+Nothing awaits between reading and writing state, so every request is atomic. Sleeping, sending and sockets lie outside.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from time import perf_counter_ns
+
+from sandbox.answers import answer, problem, unmatched
+from sandbox.auth import Gate
+from sandbox.contract import Contract, router
+from sandbox.journal import Exchange
+from sandbox.messages import Reply, Request
+from sandbox.openapi.document import Document
+from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
+from sandbox.rules import Call
+
+DEFAULT_ORG = "default"
+_FIRST_LABEL = re.compile(rb"([a-z0-9][a-z0-9-]*)\.[a-z]", re.IGNORECASE)
+
+
+class Pipeline:
+    """Answers the requests for every vendor's operations."""
+
+    def __init__(self, contracts: list[Contract], orgs: Orgs, gate: Gate) -> None:
+        self._orgs = orgs
+        self._gate = gate
+        self._router = router(contracts)
+        self._documents = [(contract, document) for contract in contracts for document in contract.documents]
+
+    def handle(self, request: Request) -> Reply:
+        """The reply. Never raises: what goes wrong in here is a defect, answered as 500 and journalled."""
+        started = perf_counter_ns()
+        prefixed = _take_prefix(request)
+        match = self._router.match(request.method, request.path)
+        if match is not None and match.target is not None:
+            route = match.target
+            contract: Contract | None = route.contract
+            document: Document | None = route.document
+            path = route.operation.path_values(match.values)
+        else:
+            route, path = None, {}
+            contract, document = self._nearest(request.path)
+        tenant = _tenant(document, request, path) if document else None
+        name = prefixed or request.header(b"sandbox-org") or tenant or self._named_elsewhere(document, request)
+        if len(name) > MAX_NAME:
+            return problem(400, "Org name too long", f"The name of an org has at most {MAX_NAME} characters.")
+        try:
+            org = self._orgs.get(name)
+        except TooManyOrgs:
+            return problem(503, "Too many orgs", "The server has as many orgs as --max-orgs admits; delete some.")
+        exchange = Exchange(org.clock.now(), request)
+        due_at = org.state.due_at
+        if due_at is not None and due_at <= exchange.at:
+            self._orgs.pass_time(org, exchange.at)
+        if contract is not None:
+            exchange.vendor = contract.vendor
+        if route is None:
+            reply = unmatched(request, contract, document, match.allow if match else (), exchange)
+        else:
+            exchange.operation = route.operation.id
+            call = Call(name, org.state, route.contract.rules, exchange.at, self._gate)
+            call.tenant = tenant or name
+            admit = partial(
+                self._gate.admit,
+                org=name,
+                vendor=route.contract.vendor,
+                audience=route.document.base,
+                tenant=call.tenant,
+                now=exchange.at,
+            )
+            reply = answer(route, request, call, path, admit, exchange)
+        return _journalled(org, exchange, reply, started)
+
+    def _nearest(self, path: str) -> tuple[Contract | None, Document | None]:
+        """The document whose paths share most of their first segments with a path that has no operation."""
+        segments = path.split("/")[1:]
+        best: tuple[Contract | None, Document | None] = (None, None)
+        most = 0
+        for contract, document in self._documents:
+            for operation in document.operations:
+                shared = 0
+                for mine, theirs in zip(segments, operation.template.split("/")[1:], strict=False):
+                    if mine != theirs and not theirs.startswith("{"):
+                        break
+                    shared += mine == theirs
+                if shared > most:
+                    best, most = (contract, document), shared
+        return best
+
+    def _named_elsewhere(self, document: Document | None, request: Request) -> str:
+        """The org by what the vendor's request says outside its path."""
+        for source in document.org_sources if document else ():
+            name: str | None = None
+            if source == "token":
+                name = self._gate.token_org(request)
+            elif source == "host":
+                label = _FIRST_LABEL.match(request.fields.get(b"host", b""))
+                name = label[1].decode() if label else None
+            elif source.startswith("header."):
+                name = request.header(source.removeprefix("header.").lower().encode())
+            if name:
+                return name
+        return DEFAULT_ORG
+
+
+def _take_prefix(request: Request) -> str | None:
+    """The org of a path `/~{org}/…`; the path goes on without it."""
+    if not request.path.startswith("/~"):
+        return None
+    name, _, rest = request.path[2:].partition("/")
+    request.prefix = f"/~{name}"
+    request.path = f"/{rest}"
+    return name
+
+
+def _tenant(document: Document, request: Request, path: dict[str, str]) -> str | None:
+    """The org by the name the vendor's own path gives it, also where the path matched no operation."""
+    for source in document.org_sources:
+        if source.startswith("path."):
+            if path:
+                return path.get(source[5:])
+            if document.org_prefix is not None:
+                prefix, place = document.org_prefix
+                segments = request.path.split("/")[1:]
+                if tuple(segments[:place]) == prefix and len(segments) > place:
+                    return segments[place] or None
+    return None
+
+
+def _journalled(org: Org, exchange: Exchange, reply: Reply, started: int) -> Reply:
+    exchange.id = org.journal.next_id()
+    reply.headers += (("sandbox-exchange", str(exchange.id)),)
+    exchange.answered(reply)
+    exchange.nanoseconds = perf_counter_ns() - started
+    org.journal.add(exchange)
+    return reply

@@ -1,0 +1,269 @@
+"""The socket server: uvicorn's, with an HTTP protocol that answers at once and knows limits.
+
+A request of the sandbox is one synchronous function, so it needs no task, no queue and no ASGI messages: it is answered
+in the callback that completes it. What httptools leaves unlimited is limited here, and ends the connection it came on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import http
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from sandbox.app import App, headers_of
+from sandbox.errors import SandboxError
+from sandbox.messages import Reply, Request
+
+MAX_LINE = 16_384  # bytes of method and target
+MAX_HEADERS = 65_536  # bytes of all header fields
+_SWEEP = 0.002  # seconds between slices of forgetting
+_SHUTDOWN = 1  # seconds that requests in flight may still take
+
+_STATUS_LINES = {int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
+
+
+class Refused(Exception):
+    """The request is not even read to its end."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection. Requests are answered in the order in which they come, one at a time."""
+
+    sandbox: App
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]  # a stream transport, as uvicorn knows
+        self._begun: float | None = self.loop.time()  # when the request that is not complete yet began
+        self._reset()
+        self._watch = self.loop.call_later(self._timeout, self._check_time)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._watch.cancel()
+        super().connection_lost(exc)
+
+    @property
+    def _timeout(self) -> float:
+        return self.sandbox.config.request_timeout
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        if self._begun is None:
+            self._begun = self.loop.time()
+        if not self._head_complete:
+            self._head += len(data)
+        try:
+            self.parser.feed_data(data)
+            if not self._head_complete and self._head > MAX_LINE + MAX_HEADERS:
+                self._too_long()
+        except httptools.HttpParserUpgrade:
+            pass  # the request was answered; `_answer` closes a connection that asks for another protocol
+        except Refused as refused:
+            self._refuse(refused)
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, Refused) else Refused(400, "The request is not HTTP."))
+        except httptools.HttpParserError:
+            self._refuse(Refused(400, "The request is not HTTP."))
+
+    def _reset(self) -> None:
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self._head = 0
+        self._head_complete = False
+        self._body: list[bytes] = []
+        self._body_size = 0
+        self._oversized = False
+        self._keep_alive = True
+
+    def on_message_begin(self) -> None:
+        self._reset()
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        if len(self.url) > MAX_LINE:
+            raise Refused(414, f"The request line is longer than {MAX_LINE} bytes.")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head += len(name) + len(value)
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self._head_complete = True
+        if sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEADERS:
+            self._too_long()
+        parser = self.parser
+        self._keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
+        self._method = parser.get_method().decode("ascii")
+        self._target = _origin_form(self.url)
+        self._limit = self.sandbox.max_body(self._target)
+        for name, value in self.headers:
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            elif name == b"content-length" and int(value) > self._limit:
+                # Known before it is read: answer now, and do not take the rest.
+                self._oversized, self._keep_alive = True, False
+                self._answer()
+
+    def on_body(self, body: bytes) -> None:
+        if self._oversized:
+            return
+        self._body_size += len(body)
+        if self._body_size > self._limit:
+            self._body.clear()
+            self._oversized, self._keep_alive = True, False
+            self._answer()
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if not self._oversized:
+            self._answer()
+
+    def _answer(self) -> None:
+        self._begun = None
+        if self.transport.is_closing():
+            return
+        request = Request(self._method, self._target, self.headers, b"".join(self._body), oversized=self._oversized)
+        self._send(self.sandbox.handle(request))
+
+    def _send(self, reply: Reply) -> None:
+        lines = [_STATUS_LINES.get(reply.status) or b"HTTP/1.1 %d \r\n" % reply.status]
+        for name, value in self.server_state.default_headers:
+            lines += (name, b": ", value, b"\r\n")
+        for header in headers_of(reply):
+            lines.append(f"{header[0]}: {header[1]}\r\n".encode("latin-1"))
+        if not self._keep_alive:
+            lines.append(b"connection: close\r\n")
+        lines += (b"\r\n", reply.body)
+        self.transport.write(b"".join(lines))
+        self.server_state.total_requests += 1
+        if self._keep_alive:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        else:
+            self.transport.close()
+
+    def _too_long(self) -> None:
+        if len(self.url) > MAX_LINE:
+            raise Refused(414, f"The request line is longer than {MAX_LINE} bytes.")
+        raise Refused(431, f"The header fields are longer than {MAX_HEADERS} bytes together.")
+
+    def _check_time(self) -> None:
+        """One timer a connection, not a request: it looks whether a request has been incomplete for too long."""
+        wait = self._timeout
+        if self._begun is not None:
+            wait -= self.loop.time() - self._begun
+            if wait <= 0:
+                self._refuse(Refused(408, f"The request was not complete after {self._timeout:g} seconds."))
+                return
+        self._watch = self.loop.call_later(max(wait, 0.01), self._check_time)
+
+    def _refuse(self, refused: Refused) -> None:
+        """Answer what is no request, and close. Nobody can say which org it was for, so no journal has it."""
+        if self.transport.is_closing():
+            return
+        self._keep_alive = False
+        phrase = http.HTTPStatus(refused.status).phrase
+        content = {"type": "about:blank", "title": phrase, "status": refused.status, "detail": str(refused)}
+        self._send(Reply(refused.status, content, "application/problem+json"))
+
+    def shutdown(self) -> None:
+        self._keep_alive = False
+        self.transport.close()
+
+    def pause_writing(self) -> None:
+        """A client that does not read its replies sends no further requests."""
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.transport.resume_reading()
+
+
+def _origin_form(url: bytes) -> str:
+    """The target as path and query, also where a proxy's client sent the whole URL."""
+    target = url.decode("latin-1")
+    if target.startswith("/"):
+        return target
+    parsed = httptools.parse_url(url)
+    path = (parsed.path or b"/").decode("latin-1")
+    return f"{path}?{parsed.query.decode('latin-1')}" if parsed.query else path
+
+
+class Server(uvicorn.Server):
+    """Serves an `App` until it is told to stop."""
+
+    def __init__(self, app: App, *, log_level: str = "warning") -> None:
+        protocol = type("SandboxProtocol", (Protocol,), {"sandbox": app})
+        settings = uvicorn.Config(
+            app,
+            http=protocol,
+            ws="none",
+            lifespan="off",
+            loop="auto",
+            log_level=log_level,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=_SHUTDOWN,
+        )
+        super().__init__(settings)
+        self._app = app
+        self.started_hook: Callable[[], None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What was made until now stays; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 100)
+        self._sweeping = asyncio.create_task(self._sweep())
+        if self.started_hook is not None:
+            self.started_hook()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._sweeping.cancel()
+        await super().shutdown(sockets)
+
+    async def _sweep(self) -> None:
+        while True:
+            busy = self._app.orgs.sweep()
+            await asyncio.sleep(_SWEEP if busy else 0.05)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 picks a free one. Raises `SandboxError` if it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SandboxError(f"cannot listen on {host}:{port}: {reason}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def serve(app: App, listener: socket.socket, *, log_level: str, started: Callable[[], None]) -> None:
+    """Serve on the socket until SIGINT or SIGTERM."""
+    server = Server(app, log_level=log_level)
+    server.started_hook = started
+    server.run(sockets=[listener])
+
+
+__all__: list[Any] = ["Protocol", "Server", "listen", "serve"]

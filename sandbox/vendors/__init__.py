@@ -1,0 +1,1 @@
+"""The vendors, a folder each. They see `sandbox.rules` and nothing else of the sandbox."""

@@ -1,0 +1,175 @@
+"""Gift cards: import of external ones, activation, redemption."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from sandbox.rules import Call, Doc, Reply, moment, money
+from sandbox.vendors.enfore import lists
+from sandbox.vendors.enfore.rules import rules
+from sandbox.vendors.enfore.vouchers import EXPIRABLE, GIFT_CARDS, new_number, tell
+
+CARDS = GIFT_CARDS.collection
+
+_NOT_REDEEMABLE = {
+    "REDEEMED": "gift-card-redeemed",
+    "EXPIRED": "gift-card-expired",
+    "CANCELED": "gift-card-canceled",
+    "DEACTIVATED": "gift-card-deactivated",
+}
+
+
+def _redemption_places(doc: Doc, _: int) -> list[tuple[str, int]]:
+    return [(_redemption_list(doc["gift_card_id"]), moment(doc["transaction_date_and_time"]))]
+
+
+def _prepare_redemption(doc: Doc, call: Call) -> None:
+    doc.setdefault("id", call.new_uuid())
+    doc.setdefault("transaction_date_and_time", call.now_text)
+    external = "external_reference" in doc
+    doc.setdefault("@type", "ExternalGiftCardRedemption" if external else "InternalGiftCardRedemption")
+
+
+REDEMPTIONS = rules.collection("gift_card_redemptions", places=_redemption_places, prepare=_prepare_redemption)
+
+
+def _redemption_list(card_id: str) -> str:
+    return f"gift_card_redemptions/{card_id}"
+
+
+@rules.operation("createExternalGiftCard")
+def create_external_gift_card(call: Call) -> Reply:
+    """Import a card that somebody else issued. Inferred: whatever status it comes with is kept, as a foreign state."""
+    given = call.members
+    _judge_new_card(call, given)
+    card = {
+        "id": call.new_uuid(),
+        "@type": "ExternalGiftCard",
+        "number": new_number(call, CARDS),
+        **given,
+    }
+    call.add(CARDS, card)
+    tell(call, GIFT_CARDS, card)
+    return call.reply(_without_type(card))
+
+
+def _judge_new_card(call: Call, card: Doc) -> None:
+    """Inferred: what an amount and a date cannot be. Documented: external_number is unique."""
+    current = money(card["current_balance"])
+    initial = money(card["initial_balance"]) if "initial_balance" in card else current
+    if current.value < 0 or initial.value < 0:
+        call.reject("negative-balance", f"The balances are {current} and {initial}; none may be negative.")
+    if current.unit != initial.unit:
+        call.reject("balance-units-differ", f"current_balance is in {current.unit}, initial_balance in {initial.unit}.")
+    if current.value > initial.value:
+        call.reject("balance-above-initial", f"current_balance ({current}) is above initial_balance ({initial}).")
+    issued, expiration = card.get("issued_date_and_time"), card.get("expiration_date_and_time")
+    if issued and expiration and moment(expiration) <= moment(issued):
+        call.reject(
+            "expiration-not-after-issue", f"The card expires ({expiration}) no later than it is issued ({issued})."
+        )
+    holder = call.find(CARDS, "external_number", card["external_number"])
+    if holder is not None:
+        detail = f"The external_number {card['external_number']!r} belongs to the gift card {holder['id']}."
+        call.reject("external-number-taken", detail, on_resource=_url(call, holder))
+
+
+@rules.operation("updateActivationStatusGiftCard")
+def update_activation_status(call: Call) -> Reply:
+    """Documented: ACTIVE lets the status follow the balance. Inferred: EXPIRED and CANCELED are not left this way."""
+    card = _card(call)
+    wanted: str = call.body
+    if card["@type"] == "InternalGiftCard":
+        _reject(call, card, "internal-gift-card", "is an internal gift card; only external ones are activated here.")
+    if card["status"] == "CANCELED":
+        _reject(call, card, "gift-card-canceled", "is canceled.")
+    expiration = card.get("expiration_date_and_time")
+    if card["status"] == "EXPIRED" or (wanted == "ACTIVE" and expiration and moment(expiration) <= call.now):
+        _reject(call, card, "gift-card-expired", "has expired.")
+    active = card["status"] != "DEACTIVATED"
+    if active != (wanted == "ACTIVE"):
+        status = _active_status(call, card) if wanted == "ACTIVE" else "DEACTIVATED"
+        tell(call, GIFT_CARDS, call.update(CARDS, card, status=status))
+    return call.reply(wanted)
+
+
+def _active_status(call: Call, card: Doc) -> str:
+    """Inferred: nothing left is REDEEMED, all of it left is ISSUED."""
+    balance = money(card["current_balance"])
+    if balance.value <= 0:
+        return "REDEEMED"
+    if "initial_balance" in card:
+        untouched = money(card["initial_balance"]).value == balance.value
+    else:
+        untouched = call.size(_redemption_list(card["id"])) == 0
+    return "ISSUED" if untouched else "PARTIALLY_REDEEMED"
+
+
+@rules.operation("getGiftCardRedemptions")
+def get_redemptions(call: Call) -> Reply:
+    """Documented: ascending by transaction_date_and_time. 404 is not in the contract, so an unknown card is 400."""
+    return lists.page(call, REDEMPTIONS, _redemption_list(_card(call)["id"]))
+
+
+@rules.operation("recordGiftCardRedemption")
+def record_redemption(call: Call) -> Reply:
+    """Spend from a card. Inferred, all of it: the page names the operation and no rule of it."""
+    card = _card(call)
+    amount, balance = money(call.body["redeemed_amount"]), money(card["current_balance"])
+    if card["status"] not in EXPIRABLE:
+        _reject(call, card, _NOT_REDEEMABLE[card["status"]], f"is {card['status']}.")
+    if amount.unit != balance.unit:
+        _reject(call, card, "currency-mismatch", f"is in {balance.unit}; {amount} cannot be redeemed.")
+    if amount.value <= 0:
+        _reject(call, card, "amount-not-positive", f"cannot redeem {amount}; the amount must be above 0.")
+    if amount.value > balance.value:
+        _reject(call, card, "amount-exceeds-balance", f"has a balance of {balance}; {amount} cannot be redeemed.")
+    redemption = {
+        "id": call.new_uuid(),
+        "@type": "ExternalGiftCardRedemption",
+        "gift_card_id": card["id"],
+        "transaction_date_and_time": call.now_text,
+        **call.members,
+    }
+    call.add(REDEMPTIONS, redemption)
+    left = balance.minus(amount)
+    card = call.update(
+        CARDS,
+        card,
+        current_balance=left.json(),
+        status="PARTIALLY_REDEEMED" if left.value else "REDEEMED",
+        last_used_date_and_time=call.now_text,
+    )
+    tell(call, GIFT_CARDS, card)
+    return call.reply(_without_type(call.public(REDEMPTIONS, redemption)))
+
+
+@rules.operation("getGiftCardRedemption")
+def get_redemption(call: Call) -> Reply:
+    """Inferred: under another card a redemption is not found."""
+    card, id = _card(call), call.path["gift-card-redemption-id"]
+    redemption = call.get(REDEMPTIONS, id)
+    if redemption is None or redemption["gift_card_id"] != card["id"]:
+        call.reject("unknown-redemption", f"The gift card {card['id']} has no redemption {id}.")
+    return call.reply(call.public(REDEMPTIONS, redemption))
+
+
+def _card(call: Call) -> Doc:
+    id = call.path["gift-card-id"]
+    card = call.get(CARDS, id)
+    if card is None:
+        call.reject("unknown-gift-card", f"There is no gift card {id}.")
+    return card
+
+
+def _reject(call: Call, card: Doc, name: str, what: str) -> NoReturn:
+    call.reject(name, f"The gift card {card['id']} {what}", on_resource=_url(call, card))
+
+
+def _url(call: Call, card: Doc) -> str:
+    return call.url("promotions", "org", call.path["org-id"], "sales-vouchers", "gift-cards", card["id"])
+
+
+def _without_type(doc: Doc) -> Doc:
+    """The answers to the two POSTs show no `@type` (documented by the page's samples)."""
+    return {name: value for name, value in doc.items() if name != "@type"}

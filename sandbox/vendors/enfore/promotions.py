@@ -1,0 +1,239 @@
+"""Loyalty programmes and coupon promotions, from draft to archive. The two differ in names and one member only."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, NoReturn
+
+from sandbox.rules import Call, Collection, Doc, Reply, moment
+from sandbox.vendors.enfore import lists
+from sandbox.vendors.enfore.rules import rules
+
+_START, _END = "start_date_and_time", "end_date_and_time"
+
+
+class Kind(NamedTuple):
+    """What is told apart: the collections, the path parameters, the names of refusals."""
+
+    drafts: Collection
+    promotions: Collection
+    draft_parameter: str
+    parameter: str
+    unknown: str
+    archived: str
+
+
+def _prepare_draft(doc: Doc, call: Call) -> None:
+    doc.setdefault("id", call.new_uuid())
+
+
+def _prepare_promotion(doc: Doc, call: Call) -> None:
+    doc.setdefault("id", call.new_uuid())
+    doc.setdefault("status", "SCHEDULED" if _START in doc else "ACTIVE")
+
+
+def _drafts(name: str) -> Collection:
+    # Documented: descending by creation.
+    return rules.collection(name, places=lambda _, created: [(name, created)], prepare=_prepare_draft)
+
+
+def _promotions(name: str, start_event: str, end_event: str) -> Collection:
+    def places(doc: Doc, created: int) -> list[tuple[str, int]]:
+        # Documented: descending by start, or by the import into the system where there is none.
+        return [(name, moment(doc[_START]) if _START in doc else created)]
+
+    def dues(doc: Doc) -> list[tuple[int, str]]:
+        # Documented by what the statuses mean: SCHEDULED has not started, ACTIVE has not ended.
+        found = []
+        if doc["status"] == "SCHEDULED" and _START in doc:
+            found.append((moment(doc[_START]), start_event))
+        if doc["status"] != "ARCHIVED" and _END in doc:
+            found.append((moment(doc[_END]), end_event))
+        return found
+
+    collection = rules.collection(name, places=places, dues=dues, prepare=_prepare_promotion)
+
+    @rules.on_due(start_event)
+    def start(call: Call, id: str) -> None:
+        promotion = call.get(collection, id)
+        if promotion is not None:
+            call.update(collection, promotion, status="ACTIVE")
+
+    @rules.on_due(end_event)
+    def end(call: Call, id: str) -> None:
+        promotion = call.get(collection, id)
+        if promotion is not None:
+            call.update(collection, promotion, status="ARCHIVED")
+
+    return collection
+
+
+LOYALTY = Kind(
+    _drafts("loyalty_program_drafts"),
+    _promotions("loyalty_programs", "start-loyalty-program", "end-loyalty-program"),
+    "loyalty-program-draft-id",
+    "loyalty-program-id",
+    "unknown-loyalty-program",
+    "loyalty-program-archived",
+)
+COUPON = Kind(
+    _drafts("coupon_promotion_drafts"),
+    _promotions("coupon_promotions", "start-coupon-promotion", "end-coupon-promotion"),
+    "coupon-promotion-draft-id",
+    "coupon-promotion-id",
+    "unknown-coupon-promotion",
+    "coupon-promotion-archived",
+)
+
+
+def _kind(call: Call) -> Kind:
+    assert call.operation is not None  # only requests come here
+    return LOYALTY if "LoyaltyProgram" in call.operation.id else COUPON
+
+
+@rules.operation("getExternalLoyaltyProgramDrafts", "getExternalCouponPromotionDrafts")
+def get_drafts(call: Call) -> Reply:
+    return _list(call, _kind(call).drafts)
+
+
+@rules.operation("createExternalLoyaltyProgramDraft", "createExternalCouponPromotionDraft")
+def create_draft(call: Call) -> Reply:
+    draft = {"id": call.new_uuid(), **_content(call)}
+    return call.reply(call.add(_kind(call).drafts, draft))
+
+
+@rules.operation("getExternalLoyaltyProgramDraft", "getExternalCouponPromotionDraft")
+def get_draft(call: Call) -> Reply:
+    return call.reply(_draft(call))
+
+
+@rules.operation("updateExternalLoyaltyProgramDraft", "updateExternalCouponPromotionDraft")
+def update_draft(call: Call) -> Reply:
+    """A full replacement: what is left out is cleared (documented for the sibling ERP API's update structures)."""
+    draft = _draft(call)
+    return call.reply(call.replace(_kind(call).drafts, {"id": draft["id"], **_content(call)}))
+
+
+@rules.operation("deleteExternalLoyaltyProgramDraft", "deleteExternalCouponPromotionDraft")
+def delete_draft(call: Call) -> Reply:
+    call.delete(_kind(call).drafts, _draft(call)["id"])
+    return call.reply()
+
+
+@rules.operation("getExternalLoyaltyPrograms", "getExternalCouponPromotions")
+def get_promotions(call: Call) -> Reply:
+    return _list(call, _kind(call).promotions)
+
+
+@rules.operation("createExternalLoyaltyProgram", "createExternalCouponPromotion")
+def create_promotion(call: Call) -> Reply:
+    """Documented: SCHEDULE needs a start on the draft, ACTIVATE starts at once. Inferred: the draft is consumed."""
+    kind, id = _kind(call), call.body["draft_id"]
+    draft = call.get(kind.drafts, id)
+    if draft is None:
+        call.reject("unknown-draft", f"There is no draft {id}.")
+    if call.body["operation"] == "SCHEDULE":
+        _judge_schedule(call, draft)
+        status = "SCHEDULED"
+    else:
+        status = "ACTIVE"
+        if _START not in draft or moment(draft[_START]) > call.now:
+            draft[_START] = call.now_text
+    if _END in draft and moment(draft[_END]) <= call.now:
+        call.reject("end-in-past", f"The draft {id} ends at {draft[_END]}; it is {call.now_text}.")
+    _judge_order(call, draft)
+    call.delete(kind.drafts, id)
+    return call.reply(call.add(kind.promotions, {**draft, "id": call.new_uuid(), "status": status}))
+
+
+def _judge_schedule(call: Call, draft: Doc) -> None:
+    if _START not in draft:
+        call.reject("start-missing", f"The draft {draft['id']} has no {_START}.")
+    if moment(draft[_START]) <= call.now:
+        call.reject("start-not-in-future", f"The draft {draft['id']} starts at {draft[_START]}; it is {call.now_text}.")
+
+
+@rules.operation("getExternalLoyaltyProgram", "getExternalCouponPromotion")
+def get_promotion(call: Call) -> Reply:
+    return call.reply(_promotion(call))
+
+
+@rules.operation("updateExternalLoyaltyProgram", "updateExternalCouponPromotion")
+def update_promotion(call: Call) -> Reply:
+    """Inferred: the updates apply in their order, all or none; what has started keeps its start."""
+    kind, promotion = _kind(call), _promotion(call)
+    if promotion["status"] == "ARCHIVED":
+        call.reject(kind.archived, f"{promotion['id']} is archived and no longer changes.")
+    updated = dict(promotion)
+    for update in call.item_members("updates"):
+        updated |= update
+    if promotion["status"] == "ACTIVE" and _moved(promotion.get(_START), updated.get(_START)):
+        call.reject("start-of-active-fixed", f"{promotion['id']} has started at {promotion.get(_START)}.")
+    _judge_order(call, updated)
+    return call.reply(call.replace(kind.promotions, _with_image_ids(call, updated)))
+
+
+@rules.operation("updateExternalLoyaltyProgramStatus", "updateExternalCouponPromotionStatus")
+def update_status(call: Call) -> Reply:
+    """Inferred: only forwards, from SCHEDULED to ACTIVE to ARCHIVED; the present status again changes nothing."""
+    kind, promotion, wanted = _kind(call), _promotion(call), call.body
+    present = promotion["status"]
+    if wanted == present:
+        return call.reply(wanted)
+    if present == "ARCHIVED" or wanted == "SCHEDULED":
+        call.reject("transition-not-allowed", f"{promotion['id']} is {present} and cannot become {wanted}.")
+    changes = {"status": wanted}
+    if wanted == "ACTIVE":
+        changes[_START] = call.now_text
+    elif present == "ACTIVE" and (_END not in promotion or moment(promotion[_END]) > call.now):
+        changes[_END] = call.now_text
+    call.update(kind.promotions, promotion, **changes)
+    return call.reply(wanted)
+
+
+def _content(call: Call) -> Doc:
+    draft = call.members
+    _judge_order(call, draft)
+    return _with_image_ids(call, draft)
+
+
+def _with_image_ids(call: Call, doc: Doc) -> Doc:
+    """Images get an id when they are stored, as in the sibling ERP API (inferred)."""
+    if "identity_images" in doc:
+        images = [image if "id" in image else {"id": call.new_uuid(), **image} for image in doc["identity_images"]]
+        doc = {**doc, "identity_images": images}
+    return doc
+
+
+def _judge_order(call: Call, doc: Doc) -> None:
+    if _START in doc and _END in doc and moment(doc[_END]) <= moment(doc[_START]):
+        call.reject("end-not-after-start", f"It would end ({doc[_END]}) no later than it starts ({doc[_START]}).")
+
+
+def _moved(before: str | None, after: str | None) -> bool:
+    return after is not None and (before is None or moment(before) != moment(after))
+
+
+def _list(call: Call, collection: Collection) -> Reply:
+    return lists.page(call, collection, collection.key.partition(".")[2], descending=True)
+
+
+def _draft(call: Call) -> Doc:
+    kind = _kind(call)
+    id = call.path[kind.draft_parameter]
+    draft = call.get(kind.drafts, id)
+    if draft is None:
+        call.reject("unknown-draft", f"There is no draft {id}.")
+    return draft
+
+
+def _promotion(call: Call) -> Doc:
+    kind = _kind(call)
+    id = call.path[kind.parameter]
+    promotion = call.get(kind.promotions, id)
+    if promotion is None:
+        _unknown(call, kind, id)
+    return promotion
+
+
+def _unknown(call: Call, kind: Kind, id: str) -> NoReturn:
+    call.reject(kind.unknown, f"There is no {id}.")

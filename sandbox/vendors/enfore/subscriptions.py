@@ -1,0 +1,93 @@
+"""Subscriptions: three spellings of the same nine operations over one store. Delivery is not the rules' business."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from sandbox.rules import Call, Doc, Reply
+from sandbox.vendors.enfore.rules import rules
+from sandbox.vendors.enfore.vouchers import CATEGORY_VOUCHERS, GIFT_CARDS, PRODUCT_VOUCHERS
+
+_KIND_BY_OPERATION = {
+    f"{verb}{noun}{suffix}{spelling}": kind.event
+    for kind, singular, plural in (
+        (GIFT_CARDS, "GiftCard", "GiftCards"),
+        (PRODUCT_VOUCHERS, "ProductVoucher", "ProductVouchers"),
+        (CATEGORY_VOUCHERS, "CategoryVoucher", "CategoryVouchers"),
+    )
+    for verb, noun, suffix in (
+        ("get", singular, "Subscriptions"),
+        ("subscribeTo", plural, ""),
+        ("unsubscribeTo", plural, ""),
+    )
+    for spelling in ("", "Deprecated")
+}
+_ALL = 1_000_000  # the list has no paging
+
+
+def _places(doc: Doc, created: int) -> list[tuple[str, int]]:
+    return [(_list(doc["event"]), created)]
+
+
+def _prepare(doc: Doc, call: Call) -> None:
+    doc.setdefault("id", call.new_uuid())
+    doc.setdefault("org_id", call.tenant)
+    doc["registration"] = _registration(doc.get("event"), doc.get("callback_url"))
+
+
+SUBSCRIPTIONS = rules.collection("subscriptions", places=_places, unique=("registration",), prepare=_prepare)
+
+
+def _list(event: str) -> str:
+    return f"subscriptions/{event}"
+
+
+def _registration(event: object, callback_url: object) -> str:
+    """What makes a subscription the same one: its kind and its URL, within the org."""
+    return f"{event} {callback_url}"
+
+
+def _event(call: Call) -> str:
+    assert call.operation is not None  # only requests come here
+    return _KIND_BY_OPERATION[call.operation.id]
+
+
+@rules.operation(*(name for name in _KIND_BY_OPERATION if name.startswith("get")))
+def get_subscriptions(call: Call) -> Reply:
+    """Documented: all active ones."""
+    found = call.page(_list(_event(call)), limit=_ALL)
+    return call.reply({"items": [_wire(doc) for _, doc in found], "problems": []})
+
+
+@rules.operation(*(name for name in _KIND_BY_OPERATION if name.startswith("subscribe")))
+def subscribe(call: Call) -> Reply:
+    """Documented: https only; 201 also for a URL that is subscribed already, which keeps its id (sibling ERP API)."""
+    url, event = call.body["callback_url"], _event(call)
+    if urlsplit(url).scheme.lower() != "https":
+        call.reject("callback-not-https", f"The callback_url {url[:200]} is not an https URL.")
+    known = call.find(SUBSCRIPTIONS, "registration", _registration(event, url))
+    subscription = known or call.add(
+        SUBSCRIPTIONS,
+        {
+            "id": call.new_uuid(),
+            "callback_url": url,
+            "org_id": call.tenant,
+            "event": event,
+            "registration": _registration(event, url),
+        },
+    )
+    return call.reply(_wire(subscription))
+
+
+@rules.operation(*(name for name in _KIND_BY_OPERATION if name.startswith("unsubscribe")))
+def unsubscribe(call: Call) -> Reply:
+    id = call.path["subscription-id"]
+    subscription = call.get(SUBSCRIPTIONS, id)
+    if subscription is None or subscription["event"] != _event(call):
+        call.reject("unknown-subscription", f"There is no subscription {id}.")
+    call.delete(SUBSCRIPTIONS, id)
+    return call.reply()
+
+
+def _wire(subscription: Doc) -> Doc:
+    return {"id": subscription["id"], "callback_url": subscription["callback_url"]}

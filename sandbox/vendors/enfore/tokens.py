@@ -1,0 +1,21 @@
+"""Tokens: an application's secret for an organisation's token, directly or in the older two steps."""
+
+from __future__ import annotations
+
+from sandbox.rules import Call, Reply
+from sandbox.vendors.enfore.rules import rules
+
+_LIFETIME = 3600  # seconds; the vendor publishes none
+
+
+@rules.operation("authorize")
+def authorize(call: Call) -> Reply:
+    """Documented: the token is valid for this organisation only."""
+    token = call.issue_token(tenant=call.tenant, seconds=_LIFETIME, audience="/promotions")
+    return call.reply({"accessToken": token})
+
+
+@rules.operation("login")
+def login(call: Call) -> Reply:
+    """Documented (2020): a token that only `authorize` takes, for whichever organisation."""
+    return call.reply({"accessToken": call.issue_token(tenant=None, seconds=_LIFETIME, audience="/auth", any_org=True)})

@@ -1,0 +1,102 @@
+"""YAML with JSON's types only: no dates, no `on` that means true, no octal numbers, no key twice.
+
+Numbers with a fraction become `Decimal`, as they do on the wire. Knows nothing of what a document means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.errors import DocumentError
+
+try:
+    from yaml import CSafeLoader as _Base
+except ImportError:  # a PyYAML built without libyaml is eight times slower, and right
+    from yaml import SafeLoader as _Base  # type: ignore[assignment]
+
+
+class _Loader(_Base):
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own attribute
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        mapping: dict[Hashable, Any] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(problem="a key must be a plain string", problem_mark=key_node.start_mark)
+            if key in mapping:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
+            mapping[key] = self.construct_object(value_node, deep=deep)
+        return mapping
+
+    def construct_deeply(self, node: yaml.Node) -> dict[Hashable, Any]:
+        assert isinstance(node, yaml.MappingNode)  # the constructor is for mappings
+        return self.construct_mapping(node, deep=True)
+
+    def construct_decimal(self, node: yaml.ScalarNode) -> Decimal:
+        return Decimal(node.value)
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:null|~|)$"), ["n", "~", ""])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9]\d*)$"), list("-0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^-?(?:0|[1-9]\d*)(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)$"),
+    list("-0123456789"),
+)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_decimal)
+_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_deeply)
+
+
+def parse(text: str, name: str) -> Any:
+    """Read one document. Raises `DocumentError` with `name`, the line and the reason."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader with fewer types
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise DocumentError(name, mark.line + 1 if mark else None, error.problem or str(error)) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DocumentError(name, None, " ".join(str(error).split())) from None
+
+
+def read(path: Path, name: str | None = None) -> Any:
+    """Read a file; a missing or unreadable one is a `DocumentError` too."""
+    return parse(read_text(path), name or str(path))
+
+
+def read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DocumentError(str(path), None, error.strerror or str(error)) from None
+    except UnicodeDecodeError:
+        raise DocumentError(str(path), None, "is not UTF-8") from None
+
+
+def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
+    """The line (from 1) on which the member at `path` stands, or that of its nearest parent that exists."""
+    node = yaml.compose(text, Loader=_Loader)
+    if node is None:
+        return None
+    line = int(node.start_mark.line)
+    for step in path:
+        key, found = _child(node, step)
+        if found is None:
+            break
+        node, line = found, int((key or found).start_mark.line)
+    return line + 1
+
+
+def _child(node: yaml.Node, step: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:
+    if isinstance(node, yaml.MappingNode):
+        return next(((key, value) for key, value in node.value if key.value == str(step)), (None, None))
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return None, node.value[step]
+    return None, None

@@ -1,0 +1,94 @@
+"""A real server on loopback for the tests, and a client of one org of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx2
+
+from sandbox.app import App
+from sandbox.config import Config
+from sandbox.server import Server, listen
+
+Json = Any
+
+
+@contextmanager
+def running(config: Config | None = None, app: App | None = None) -> Iterator[tuple[App, str]]:
+    """A server in a thread of this process: the app and its base URL."""
+    app = app or App(config)
+    listener = listen("127.0.0.1", 0)
+    server = Server(app)
+    up = threading.Event()
+    server.started_hook = up.set
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    assert up.wait(10), "the server did not start"
+    try:
+        yield app, f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+
+
+class World:
+    """One org seen from outside: its vendor's API and its admin API, over HTTP."""
+
+    def __init__(self, url: str, org: str, http: httpx2.Client) -> None:
+        self.url = url
+        self.org = org
+        self.http = http
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Json = None,
+        *,
+        raw: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx2.Response:
+        """A request to a vendor's path, with a bearer token; `body` is sent as JSON, `raw` as it is, as JSON too."""
+        sent = {"Authorization": "Bearer any", **(headers or {})}
+        if raw is not None:
+            return self.http.request(
+                method, self.url + path, content=raw, headers={"Content-Type": "application/json", **sent}
+            )
+        if body is not None:
+            return self.http.request(method, self.url + path, json=body, headers=sent)
+        return self.http.request(method, self.url + path, headers=sent)
+
+    def admin(self, method: str, path: str = "", body: Json = None) -> httpx2.Response:
+        """A request to `/__admin/orgs/{org}` and what follows it."""
+        return self.http.request(method, f"{self.url}/__admin/orgs/{self.org}{path}", json=body)
+
+    def seed(self, vendor: str, **collections: list[Json]) -> Json:
+        """Stored objects by collection."""
+        response = self.admin("POST", "/seed", {vendor: collections})
+        assert response.status_code == 200, response.text
+        return response.json()[vendor]
+
+    def freeze(self, now: str) -> None:
+        assert self.admin("PUT", "/clock", {"now": now, "frozen": True}).status_code == 200
+
+    def advance(self, by: str) -> list[Json]:
+        """What happened."""
+        response = self.admin("POST", "/clock/advance", {"by": by})
+        assert response.status_code == 200, response.text
+        happened: list[Json] = response.json()["happened"]
+        return happened
+
+    def state(self) -> Json:
+        return self.admin("GET", "/state").json()["documents"]
+
+    def last(self) -> Json:
+        """The newest exchange in the journal."""
+        return self.admin("GET", "/requests?limit=1").json()["requests"][0]
+
+    def events(self) -> list[Json]:
+        events: list[Json] = self.admin("GET", "/events").json()["events"]
+        return events
