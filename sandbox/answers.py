@@ -19,7 +19,7 @@ from sandbox.openapi.document import Document
 from sandbox.openapi.operation import PROBLEM, Operation, Rejection, Unreadable, response_flaws
 from sandbox.rules import Call, Rejected
 
-Admit = Callable[[Operation, Request], "Grant | str"]
+Admit = Callable[["Route", Request, Call], "Grant | str"]
 
 _PREFERENCE = re.compile(r'\b(code|example)\s*=\s*"?([\w.-]+)"?', re.ASCII)
 
@@ -39,7 +39,7 @@ def answer(route: Route, request: Request, call: Call, path: dict[str, str], adm
         if flaws:
             raise OffContract(_sentence(flaws))  # noqa: TRY301 - a flaw is a defect like any other
         if call.events:
-            exchange.events = route.contract.events(call)
+            exchange.told(route.contract.events(call))
         exchange.changes = state.changes
     except Rejected as rejected:
         state.roll_back()
@@ -59,7 +59,7 @@ def _handled(
 ) -> Reply:
     operation = route.operation
     if operation.security:
-        grant = admit(operation, request)
+        grant = admit(route, request, call)
         if isinstance(grant, str):
             raise Rejected(grant)
         call.grant = grant

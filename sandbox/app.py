@@ -65,7 +65,7 @@ class App:
 
     def handle(self, request: Request) -> Reply:
         """The reply to any request. Synchronous, so that each one is atomic; never raises."""
-        if request.path.startswith(BASE):
+        if request.path.startswith(BASE):  # the path of another API may not begin so
             return self.admin.handle(request)
         return self._pipeline.handle(request)
 

@@ -7,7 +7,6 @@ it only tells a token of ours from a stranger's. How a vendor words a refusal is
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -25,7 +24,7 @@ FOREIGN = "foreign-credentials"
 SCOPE = "insufficient-scope"
 
 _KEY = b"promo-sandbox"
-_REMEMBERED = 4096  # tokens, of at most this many characters:
+_REMEMBERED = 4096  # headers, of at most this many bytes:
 _REMEMBERED_LENGTH = 2048
 
 
@@ -44,6 +43,14 @@ class Grant(NamedTuple):
 
 
 ANYBODY = Grant()
+
+
+class _Said(NamedTuple):
+    """An `Authorization` header taken apart; `grant` is what a token of ours grants."""
+
+    scheme: str
+    credentials: str
+    grant: Grant | None
 
 
 class Claims(msgspec.Struct, omit_defaults=True):
@@ -82,7 +89,7 @@ class Gate:
     def __init__(self, *, strict: bool = False, clients: dict[str, str] | None = None) -> None:
         self._strict = strict
         self._clients = clients or {}
-        self._read: dict[str, Grant | None] = {}
+        self._said: dict[bytes, _Said] = {}
 
     def issue(
         self,
@@ -115,37 +122,34 @@ class Gate:
 
     def token_org(self, request: Request) -> str | None:
         """The org that the request's bearer token names, if it names one."""
-        scheme, token = _credentials(request)
-        if scheme != "bearer":
-            return None
-        grant = self._grant(token)
+        header = request.fields.get(b"authorization")
+        grant = (self._said.get(header) or self._read(header)).grant if header else None
         return grant.org or grant.tenant if grant else None
 
     def admit(
-        self, operation: Operation, request: Request, *, org: str, vendor: str, audience: str, tenant: str, now: int
+        self, operation: Operation, request: Request, org: str, vendor: str, audience: str, tenant: str, now: int
     ) -> Grant | str:
         """What the request's credentials grant, or the name of the rejection."""
         if not operation.security:
             return ANYBODY
-        scheme, credentials = _credentials(request)
-        if not scheme:
+        header = request.fields.get(b"authorization")
+        if not header:
             return MISSING
+        said = self._said.get(header) or self._read(header)
         for security in operation.security:
-            if security.scheme == scheme:
-                if scheme == "basic":
-                    return self._basic(credentials)
-                grant = self._bearer(credentials)
-                return (
-                    grant
-                    if isinstance(grant, str)
-                    else _held(grant, security.scopes, org, vendor, audience, tenant, now)
-                )
+            if security.scheme == said.scheme == "basic":
+                return self._basic(said.credentials)
+            if security.scheme == said.scheme and said.grant is not None:
+                held = _held(said.grant, security.scopes, org, vendor, audience, tenant, now)
+                return held if said.grant.issued or not self._strict else INVALID
+            if security.scheme == said.scheme:
+                return self._stranger(said.credentials)
         return INVALID
 
     def _basic(self, credentials: str) -> Grant | str:
         try:
             name, colon, secret = base64.b64decode(credentials, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not ASCII, not Base64, or not UTF-8
             return INVALID
         if not colon or not name or secret.startswith("invalid"):
             return INVALID
@@ -153,28 +157,24 @@ class Gate:
             return INVALID
         return Grant(client=name)
 
-    def _bearer(self, token: str) -> Grant | str:
-        """What a token says, or the name of the rejection if it is no token."""
-        if token.startswith("invalid"):
-            return INVALID
+    def _stranger(self, token: str) -> Grant | str:
+        """A token that was not issued here and describes nothing."""
         if token.startswith("expired"):
             return EXPIRED
-        grant = self._grant(token)
-        if grant is None:
-            return INVALID if self._strict or not token else ANYBODY
-        return INVALID if self._strict and not grant.issued else grant
+        return INVALID if self._strict or not token or token.startswith("invalid") else ANYBODY
 
-    def _grant(self, token: str) -> Grant | None:
-        """What a token of ours says; None for a stranger's."""
-        try:
-            return self._read[token]
-        except KeyError:
-            grant = _self_described(token) if token.startswith("sandbox;") else _issued(token)
-            if len(token) <= _REMEMBERED_LENGTH:
-                if len(self._read) >= _REMEMBERED:
-                    self._read.clear()
-                self._read[token] = grant
-            return grant
+    def _read(self, header: bytes) -> _Said:
+        scheme, _, credentials = header.decode("latin-1").partition(" ")
+        scheme, credentials = scheme.lower(), credentials.strip()
+        grant = None
+        if scheme == "bearer":
+            grant = _self_described(credentials) if credentials.startswith("sandbox;") else _issued(credentials)
+        said = _Said(scheme, credentials, grant)
+        if len(header) <= _REMEMBERED_LENGTH:
+            if len(self._said) >= _REMEMBERED:
+                self._said.clear()
+            self._said[header] = said
+        return said
 
 
 def _held(
@@ -190,14 +190,6 @@ def _held(
     if scopes and grant.scopes is not None and not scopes <= grant.scopes:
         return SCOPE
     return grant
-
-
-def _credentials(request: Request) -> tuple[str, str]:
-    header = request.fields.get(b"authorization")
-    if not header:
-        return "", ""
-    scheme, _, credentials = header.decode("latin-1").partition(" ")
-    return scheme.lower(), credentials.strip()
 
 
 def _issued(token: str) -> Grant | None:

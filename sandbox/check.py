@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -83,7 +84,7 @@ def _unused(document: Document) -> Iterator[str]:
         if kind == "securitySchemes":
             continue
         for name in components:
-            if f"#/components/{kind}/{name}" not in document.text:
+            if not re.search(rf"#/components/{kind}/{re.escape(name)}(?![\w.-])", document.text):
                 yield str(document.fail(("components", kind, name), f"{kind}/{name} is used nowhere"))
 
 

@@ -15,10 +15,16 @@ from sandbox import __version__
 from sandbox.errors import SandboxError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, invoke_without_command=True
+)
 @click.version_option(__version__, prog_name="promo-sandbox")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """A stand-in for the promotion, voucher and loyalty APIs of commerce vendors."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        sys.exit(2)
 
 
 @cli.command()
@@ -198,7 +204,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 def main() -> None:
     """The entry point: what the operator did wrong is one line and exit code 2."""
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="promo-sandbox", standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.Abort:

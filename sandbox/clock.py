@@ -14,9 +14,13 @@ from functools import lru_cache
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 DAY = 86_400 * SECOND
-LATEST = 253_402_300_799_999 * MILLISECOND  # 9999-12-31T23:59:59.999Z, the last moment RFC 3339 can write
+EARLIEST = -62_167_219_200 * SECOND  # 0000-01-01T00:00:00Z, the first moment RFC 3339 can write
+LATEST = 253_402_300_799_999 * MILLISECOND  # 9999-12-31T23:59:59.999Z, the last
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# RFC 3339 has a year 0, `datetime` has none; the calendar repeats every 400 years.
+_400_YEARS = 146_097  # days
+_YEAR_1 = -62_135_596_800  # seconds
 _NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - for texts whose Z was cut off
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
@@ -65,19 +69,23 @@ class Clock:
 
 
 def text(moment: int) -> str:
-    """RFC 3339 in UTC with milliseconds: `2030-01-01T00:00:00.000Z`."""
-    seconds, rest = divmod(moment, SECOND)
+    """RFC 3339 in UTC with milliseconds: `2030-01-01T00:00:00.000Z`; a moment it cannot write is the nearest it can."""
+    seconds, rest = divmod(min(max(moment, EARLIEST), LATEST), SECOND)
     return f"{_text_of_second(seconds)}.{rest // MILLISECOND:03d}Z"
 
 
 @lru_cache(maxsize=256)  # many replies fall in the same second
 def _text_of_second(seconds: int) -> str:
+    if seconds < _YEAR_1:
+        return "0000" + (_EPOCH + timedelta(seconds=seconds, days=_400_YEARS)).isoformat()[4:19]
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
+@lru_cache(maxsize=1024)  # a rule, an order and an agenda read the same text
 def parse(written: str) -> int:
     """The moment an RFC 3339 text names; a leap second is the one after it. Raises `ValueError` for anything else."""
-    if len(written) == 20 and written[4] == written[7] == "-" and written[19] == "Z":  # noqa: PLR2004 - the usual form
+    # The usual form; some Pythons know an hour 24.
+    if len(written) == 20 and written[4::3] == "--T::Z" and written[11:13] != "24":  # noqa: PLR2004
         try:
             since = datetime.fromisoformat(written[:19]) - _NAIVE_EPOCH
         except ValueError:
@@ -89,16 +97,16 @@ def parse(written: str) -> int:
         raise ValueError(f"{written!r} is not an RFC 3339 date-time such as 2030-01-01T00:00:00Z")
     year, month, day, hour, minute, second = (int(part) for part in match.group(1, 2, 3, 4, 5, 6))
     fraction = match[7]
-    # RFC 3339 has a year 0, `datetime` has none; the calendar repeats every 400 years.
     shift = 400 if year == 0 else 0
-    if hour > 23 or minute > 59 or second > 60:  # noqa: PLR2004 - hours, minutes and a leap second
+    offset_hour, offset_minute = int(match[9] or 0), int(match[10] or 0)
+    if max(hour, offset_hour) > 23 or max(minute, offset_minute) > 59 or second > 60:  # noqa: PLR2004 - a leap second
         raise ValueError(f"{written!r} names no time of day")
-    days = datetime(year + shift, month, day, tzinfo=UTC).toordinal() - 719_163 - (146_097 if shift else 0)
+    days = datetime(year + shift, month, day, tzinfo=UTC).toordinal() - 719_163 - (_400_YEARS if shift else 0)
     moment = (days * 86_400 + hour * 3600 + minute * 60 + second) * SECOND
     if fraction:
         moment += int(fraction[:9].ljust(9, "0"))
     if match[8]:
-        offset = (int(match[9]) * 60 + int(match[10])) * 60 * SECOND
+        offset = (offset_hour * 60 + offset_minute) * 60 * SECOND
         moment += -offset if match[8] == "+" else offset
     return moment
 

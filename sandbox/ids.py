@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
-def digest(seed: int, place: int, size: int = 16) -> bytes:
-    return blake2b(b"%d:%d" % (seed, place), digest_size=size).digest()
+
+def digest(seed: int, place: int, size: int = 16) -> str:
+    """`size` bytes in hexadecimal."""
+    return blake2b(b"%d:%d" % (seed, place), digest_size=size).hexdigest()
 
 
 def uuid(seed: int, place: int) -> str:
     """A version 4 UUID in its usual writing."""
-    raw = digest(seed, place).hex()
-    return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-{'89ab'[int(raw[16], 16) & 3]}{raw[17:20]}-{raw[20:]}"
+    raw = digest(seed, place)
+    return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-{_VARIANT[raw[16]]}{raw[17:20]}-{raw[20:]}"

@@ -27,17 +27,19 @@ class Event(NamedTuple):
 class Entry:
     """Something that happened: what it changed and what it told."""
 
-    __slots__ = ("at", "changes", "events", "id")
+    __slots__ = ("at", "changes", "events", "id", "size")
 
     def __init__(self, at: int) -> None:
         self.at = at  # moment by the org's clock
         self.id = 0
         self.changes: list[Change] = []
         self.events: list[Event] = []
+        self.size = _OVERHEAD  # bytes, about
 
-    @property
-    def size(self) -> int:
-        return _OVERHEAD + sum(len(event.payload) for event in self.events)
+    def told(self, events: list[Event]) -> None:
+        self.events = events
+        for event in events:
+            self.size += len(event.payload)
 
 
 class Occurrence(Entry):
@@ -94,10 +96,7 @@ class Exchange(Entry):
         self.reply_body = reply.body if self.reply_size <= MAX_BODY else reply.body[:MAX_BODY]
         if self.body_size > MAX_BODY:
             self.request.body = self.request.body[:MAX_BODY]
-
-    @property
-    def size(self) -> int:
-        return super().size + len(self.request.body) + len(self.reply_body)
+        self.size += len(self.request.body) + len(self.reply_body)
 
 
 class Budget:

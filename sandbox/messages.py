@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from functools import cached_property
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -30,7 +29,9 @@ class Violation(NamedTuple):
 
 
 class Request:
-    """A request as it came. `path` is percent-encoded, header names are lower case."""
+    """A request as it came. `path` is percent-encoded, header names are lower case; the last of equal ones is it."""
+
+    __slots__ = ("body", "fields", "headers", "method", "oversized", "path", "prefix", "query", "target")
 
     def __init__(
         self,
@@ -44,14 +45,11 @@ class Request:
         self.method = method
         self.target = target
         self.headers = headers
+        self.fields = dict(headers)
         self.body = body
         self.oversized = oversized  # the body was larger than the server takes, and was not kept
         self.path, _, self.query = target.partition("?")
         self.prefix = ""  # `/~{org}`, if the target began with one; `path` is what follows
-
-    @cached_property
-    def fields(self) -> dict[bytes, bytes]:
-        return dict(self.headers)
 
     def header(self, name: bytes) -> str | None:
         value = self.fields.get(name)
@@ -104,4 +102,4 @@ def decode(body: bytes) -> Any:
 
 def _depth(body: bytes) -> int:
     brackets = _STRING.sub(b"", body).translate(_STEPS, _NO_BRACKETS)
-    return max(accumulate(step - 1 for step in brackets))
+    return max(accumulate(step - 1 for step in brackets), default=0)

@@ -13,8 +13,8 @@ from typing import Any
 from sandbox.clock import Clock
 from sandbox.contract import Contract, OffContract
 from sandbox.errors import SandboxError
-from sandbox.journal import Budget, Journal, Occurrence
-from sandbox.messages import Violation
+from sandbox.journal import Budget, Event, Journal, Occurrence
+from sandbox.messages import Violation, encode
 from sandbox.rules import Call, Issuer, Rejected
 from sandbox.state import Collection, Doc, NotUnique, State
 
@@ -38,13 +38,14 @@ class Unacceptable(Exception):
 class Org:
     """One world. Shares nothing with any other."""
 
-    __slots__ = ("clock", "journal", "name", "state")
+    __slots__ = ("clock", "journal", "name", "passed", "state")
 
     def __init__(self, name: str, journal: Journal) -> None:
         self.name = name
         self.clock = Clock()
         self.state = State()
         self.journal = journal
+        self.passed = 0  # the moment up to which everything that falls due has happened
 
 
 class Orgs:
@@ -78,6 +79,8 @@ class Orgs:
                 self.get(name)
             except Unacceptable as error:
                 raise SandboxError(f"the seed of the org {name!r} is refused: {error}") from None
+            except TooManyOrgs:
+                raise SandboxError(f"{len(self._seeds)} orgs are seeded, but there may only be {limit}") from None
 
     def __iter__(self) -> Iterator[Org]:
         return iter(sorted(self._orgs.values(), key=lambda org: org.name))
@@ -126,22 +129,28 @@ class Orgs:
         return bool(self._discarded)
 
     def pass_time(self, org: Org, until: int) -> list[Occurrence]:
-        """Run what falls due up to a moment, each entry at its own instant and in their order."""
+        """Run what falls due up to a moment, each entry at its own instant and in their order.
+
+        What was overdue already when it was stored happens now, not before it existed.
+        """
         happened = []
         while (due := org.state.next_due(until)) is not None:
             at, _, event, key, id = due
+            at = max(at, min(org.passed, until))
             contract, _ = self._collections[key]
             occurrence = Occurrence(at, event, id)
             call = Call(org.name, org.state, contract.rules, at, self._issuer)
             org.state.begin()
             try:
                 contract.rules.due[event](call, id)
-                occurrence.events = contract.events(call)
+                occurrence.told(contract.events(call))
             except Exception as error:
                 org.state.roll_back()
+                org.state.drop_due(due)  # what it had written may have taken the entry's cause away, and that is back
                 occurrence.defect = f"{type(error).__name__}: {error}"
             self._record(org, occurrence)
             happened.append(occurrence)
+        org.passed = until
         return happened
 
     def seed(self, org: Org, seed: Seed) -> dict[str, dict[str, list[Doc]]]:
@@ -155,6 +164,7 @@ class Orgs:
         occurrence = Occurrence(now, "seed")
         stored: dict[str, dict[str, list[Doc]]] = {}
         violations: list[Violation] = []
+        events: list[Event] = []
         try:
             for vendor, collections in seed.items():
                 contract = self._contracts.get(vendor)
@@ -163,13 +173,14 @@ class Orgs:
                     continue
                 call = Call(org.name, org.state, contract.rules, now, self._issuer)
                 stored[vendor] = self._sow(call, contract, collections, violations)
-                occurrence.events += [] if violations else contract.events(call)
+                events += [] if violations else contract.events(call)
         except BaseException:
             org.state.roll_back()
             raise
         if violations:
             org.state.roll_back()
             raise Unacceptable(violations[:_MAX_VIOLATIONS])
+        occurrence.told(events)
         self._record(org, occurrence)
         self.pass_time(org, now)
         return stored
@@ -257,10 +268,13 @@ class Orgs:
 
 def _judge(call: Call, contract: Contract, collection: Collection, name: str, doc: Any, where: str) -> list[Violation]:
     if isinstance(doc, dict) and collection.prepare is not None:
+        given, sequence = encode(doc), call.state.sequence
         try:
             collection.prepare(doc, call)
         except Rejected as rejected:
             return [Violation(where, rejected.detail or rejected.name)]
+        if encode(doc) == given:
+            call.state.sequence = sequence  # no id was needed, so none was given out
     return contract.schemas[name].violations(doc, where)
 
 
@@ -284,7 +298,9 @@ def _store(
     return False
 
 
-def _unknown(where: str, what: str, known: Iterable[str], name: str | None = None) -> Violation:
+def _unknown(where: str, what: str, known: Mapping[str, Any], name: str | None = None) -> Violation:
+    if (name or where) in known:
+        return Violation(where, f"is a {what}, but what it is given holds no objects")
     near = difflib.get_close_matches(name or where, list(known), n=1)
     hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
-    return Violation(where, f"is no {what} with objects in it{hint}")
+    return Violation(where, f"is no {what}{hint}")

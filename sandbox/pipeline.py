@@ -6,12 +6,11 @@ Nothing awaits between reading and writing state, so every request is atomic. Sl
 from __future__ import annotations
 
 import re
-from functools import partial
 from time import perf_counter_ns
 
 from sandbox.answers import answer, problem, unmatched
-from sandbox.auth import Gate
-from sandbox.contract import Contract, router
+from sandbox.auth import Gate, Grant
+from sandbox.contract import Contract, Route, router
 from sandbox.journal import Exchange
 from sandbox.messages import Reply, Request
 from sandbox.openapi.document import Document
@@ -19,7 +18,11 @@ from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
 from sandbox.rules import Call
 
 DEFAULT_ORG = "default"
+_REMEMBERED = 1024  # paths and where they lead, of at most this many characters:
+_REMEMBERED_LENGTH = 256
 _FIRST_LABEL = re.compile(rb"([a-z0-9][a-z0-9-]*)\.[a-z]", re.IGNORECASE)
+
+Found = tuple[Route | None, dict[str, str], tuple[str, ...]]
 
 
 class Pipeline:
@@ -29,22 +32,22 @@ class Pipeline:
         self._orgs = orgs
         self._gate = gate
         self._router = router(contracts)
+        self._found: dict[tuple[str, str], Found] = {}
         self._documents = [(contract, document) for contract in contracts for document in contract.documents]
 
     def handle(self, request: Request) -> Reply:
         """The reply. Never raises: what goes wrong in here is a defect, answered as 500 and journalled."""
         started = perf_counter_ns()
         prefixed = _take_prefix(request)
-        match = self._router.match(request.method, request.path)
-        if match is not None and match.target is not None:
-            route = match.target
-            contract: Contract | None = route.contract
-            document: Document | None = route.document
-            path = route.operation.path_values(match.values)
+        route, path, allow = self._find(request.method, request.path)
+        contract: Contract | None
+        document: Document | None
+        if route is not None:
+            contract, document = route.contract, route.document
+            tenant = path.get(route.document.org_parameter or "")
         else:
-            route, path = None, {}
             contract, document = self._nearest(request.path)
-        tenant = _tenant(document, request, path) if document else None
+            tenant = _tenant(document, request) if document else None
         name = prefixed or request.header(b"sandbox-org") or tenant or self._named_elsewhere(document, request)
         if len(name) > MAX_NAME:
             return problem(400, "Org name too long", f"The name of an org has at most {MAX_NAME} characters.")
@@ -53,27 +56,39 @@ class Pipeline:
         except TooManyOrgs:
             return problem(503, "Too many orgs", "The server has as many orgs as --max-orgs admits; delete some.")
         exchange = Exchange(org.clock.now(), request)
-        due_at = org.state.due_at
-        if due_at is not None and due_at <= exchange.at:
+        if org.state.due_at <= exchange.at:
             self._orgs.pass_time(org, exchange.at)
+        org.passed = exchange.at
         if contract is not None:
             exchange.vendor = contract.vendor
         if route is None:
-            reply = unmatched(request, contract, document, match.allow if match else (), exchange)
+            reply = unmatched(request, contract, document, allow, exchange)
         else:
             exchange.operation = route.operation.id
             call = Call(name, org.state, route.contract.rules, exchange.at, self._gate)
             call.tenant = tenant or name
-            admit = partial(
-                self._gate.admit,
-                org=name,
-                vendor=route.contract.vendor,
-                audience=route.document.base,
-                tenant=call.tenant,
-                now=exchange.at,
-            )
-            reply = answer(route, request, call, path, admit, exchange)
+            reply = answer(route, request, call, path, self._admit, exchange)
         return _journalled(org, exchange, reply, started)
+
+    def _find(self, method: str, path: str) -> Found:
+        """The route, the decoded path parameters, and for another method what is allowed."""
+        key = (method, path)
+        found = self._found.get(key)
+        if found is None:
+            match = self._router.match(method, path)
+            if match is None or match.target is None:
+                return None, {}, match.allow if match else ()
+            found = match.target, match.target.operation.path_values(match.values, path), ()
+            if len(path) <= _REMEMBERED_LENGTH:
+                if len(self._found) >= _REMEMBERED:
+                    self._found.clear()
+                self._found[key] = found
+        return found
+
+    def _admit(self, route: Route, request: Request, call: Call) -> Grant | str:
+        return self._gate.admit(
+            route.operation, request, call.org, route.contract.vendor, route.document.base, call.tenant, call.now
+        )
 
     def _nearest(self, path: str) -> tuple[Contract | None, Document | None]:
         """The document whose paths share most of their first segments with a path that has no operation."""
@@ -117,18 +132,13 @@ def _take_prefix(request: Request) -> str | None:
     return name
 
 
-def _tenant(document: Document, request: Request, path: dict[str, str]) -> str | None:
-    """The org by the name the vendor's own path gives it, also where the path matched no operation."""
-    for source in document.org_sources:
-        if source.startswith("path."):
-            if path:
-                return path.get(source[5:])
-            if document.org_prefix is not None:
-                prefix, place = document.org_prefix
-                segments = request.path.split("/")[1:]
-                if tuple(segments[:place]) == prefix and len(segments) > place:
-                    return segments[place] or None
-    return None
+def _tenant(document: Document, request: Request) -> str | None:
+    """The org by the name the vendor's own path gives it, where the path matched no operation."""
+    if document.org_prefix is None:
+        return None
+    prefix, place = document.org_prefix
+    segments = request.path.split("/")[1:]
+    return segments[place] or None if tuple(segments[:place]) == prefix and len(segments) > place else None
 
 
 def _journalled(org: Org, exchange: Exchange, reply: Reply, started: int) -> Reply:

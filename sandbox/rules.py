@@ -194,7 +194,7 @@ class Call:
     def members(self) -> Doc:
         """The members of the body that its schema declares; a client may send others, which mean nothing."""
         assert self.operation is not None  # only a request has a body
-        declared, body = self.operation.body, self.body
+        declared, body = self.operation.body, self._given.body
         return {name: body[name] for name in declared.members if name in body} if declared else {}
 
     def item_members(self, array: str) -> list[Doc]:

@@ -44,22 +44,18 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # a stream transport, as uvicorn knows
-        self._begun: float | None = self.loop.time()  # when the request that is not complete yet began
+        self._since = self.loop.time()  # when the request began that is not complete yet, or when the last one ended
+        self._waiting = True  # for a request to be complete; not for the next to begin
         self._reset()
-        self._watch = self.loop.call_later(self._timeout, self._check_time)
+        self._watch = self.loop.call_later(self.sandbox.config.request_timeout, self._check_time)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._watch.cancel()
         super().connection_lost(exc)
 
-    @property
-    def _timeout(self) -> float:
-        return self.sandbox.config.request_timeout
-
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
-        if self._begun is None:
-            self._begun = self.loop.time()
+        if not self._waiting:
+            self._waiting, self._since = True, self.loop.time()
         if not self._head_complete:
             self._head += len(data)
         try:
@@ -85,6 +81,7 @@ class Protocol(HttpToolsProtocol):
         self._body_size = 0
         self._oversized = False
         self._keep_alive = True
+        self._method = ""
 
     def on_message_begin(self) -> None:
         self._reset()
@@ -131,29 +128,28 @@ class Protocol(HttpToolsProtocol):
             self._answer()
 
     def _answer(self) -> None:
-        self._begun = None
+        self._waiting, self._since = False, self.loop.time()
         if self.transport.is_closing():
             return
         request = Request(self._method, self._target, self.headers, b"".join(self._body), oversized=self._oversized)
         self._send(self.sandbox.handle(request))
 
     def _send(self, reply: Reply) -> None:
-        lines = [_STATUS_LINES.get(reply.status) or b"HTTP/1.1 %d \r\n" % reply.status]
-        for name, value in self.server_state.default_headers:
-            lines += (name, b": ", value, b"\r\n")
-        for header in headers_of(reply):
-            lines.append(f"{header[0]}: {header[1]}\r\n".encode("latin-1"))
-        if not self._keep_alive:
-            lines.append(b"connection: close\r\n")
-        lines += (b"\r\n", reply.body)
-        self.transport.write(b"".join(lines))
+        fields = "".join([f"{name}: {value}\r\n" for name, value in headers_of(reply)])
+        end = b"\r\n" if self._keep_alive else b"connection: close\r\n\r\n"
+        body = b"" if self._method == "HEAD" else reply.body
+        self.transport.write(
+            b"".join((_STATUS_LINES[reply.status], *self._date(), fields.encode("latin-1"), end, body))
+        )
         self.server_state.total_requests += 1
-        if self._keep_alive:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
-        else:
+        if not self._keep_alive:
             self.transport.close()
+
+    def _date(self) -> tuple[bytes, ...]:
+        """uvicorn's headers for every reply, of which it makes new ones each second."""
+        return tuple(
+            part for name, value in self.server_state.default_headers for part in (name, b": ", value, b"\r\n")
+        )
 
     def _too_long(self) -> None:
         if len(self.url) > MAX_LINE:
@@ -161,14 +157,15 @@ class Protocol(HttpToolsProtocol):
         raise Refused(431, f"The header fields are longer than {MAX_HEADERS} bytes together.")
 
     def _check_time(self) -> None:
-        """One timer a connection, not a request: it looks whether a request has been incomplete for too long."""
-        wait = self._timeout
-        if self._begun is not None:
-            wait -= self.loop.time() - self._begun
-            if wait <= 0:
-                self._refuse(Refused(408, f"The request was not complete after {self._timeout:g} seconds."))
-                return
-        self._watch = self.loop.call_later(max(wait, 0.01), self._check_time)
+        """One timer a connection, not a request: has a request been incomplete, or the connection idle, too long?"""
+        limit = self.sandbox.config.request_timeout if self._waiting else self.timeout_keep_alive
+        left = limit - (self.loop.time() - self._since)
+        if left > 0:
+            self._watch = self.loop.call_later(min(left, self.sandbox.config.request_timeout), self._check_time)
+        elif self._waiting and self._head:
+            self._refuse(Refused(408, f"The request was not complete after {limit:g} seconds."))
+        else:
+            self.transport.close()
 
     def _refuse(self, refused: Refused) -> None:
         """Answer what is no request, and close. Nobody can say which org it was for, so no journal has it."""

@@ -23,6 +23,7 @@ Dues = Callable[[Doc], Iterable[tuple[int, str]]]
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _SLICE = 500
+NEVER = 1 << 80
 
 
 class NotUnique(Exception):
@@ -48,6 +49,8 @@ class Collection(NamedTuple):
 # A stored document: its body, the moment of its creation, its place in the order of creation over all collections.
 # A plain tuple, as are the entries of lists and agenda: the garbage collector stops looking at those.
 Record = tuple[bytes, int, int]
+# An entry of a list: what orders it, place in the order of creation, key of the collection, id.
+Place = tuple[int, int, str, str]
 # An entry of the agenda: moment, place, event, key of the collection, id.
 Due = tuple[int, int, str, str, str]
 
@@ -72,12 +75,13 @@ class _Documents:
 class State:
     """The documents of one org. `begin` a unit of work, then write, then keep it or `roll_back`."""
 
-    __slots__ = ("_agenda", "_documents", "_lists", "changes", "place", "sequence")
+    __slots__ = ("_agenda", "_documents", "_lists", "changes", "due_at", "place", "sequence")
 
     def __init__(self) -> None:
         self._documents: dict[str, _Documents] = {}
         self._lists: dict[str, SortedList] = {}
         self._agenda = SortedList()
+        self.due_at = NEVER  # when the first entry of the agenda falls due
         self.changes: list[Change] = []
         self.sequence = 0  # ids given out; never taken back, so that no id is ever used again
         self.place = 0
@@ -87,7 +91,9 @@ class State:
 
     def roll_back(self) -> None:
         for change in reversed(self.changes):
-            self._replace(change.collection, change.id, change.after, change.before)
+            documents = self._documents[change.collection.key]
+            doc = None if change.before is None else _decode(change.before[0])
+            self._replace(change.collection, documents, change.id, change.after, change.before, doc)
         self.changes = []
 
     def get(self, collection: Collection, id: str) -> Doc | None:
@@ -103,27 +109,29 @@ class State:
     def put(self, collection: Collection, id: str, doc: Doc, created: int, place: int | None = None) -> None:
         """Add a document or replace the one with this id. Raises `NotUnique`, and then nothing has changed."""
         documents = self._documents.get(collection.key)
-        before = documents.records.get(id) if documents else None
+        if documents is None:
+            documents = self._documents[collection.key] = _Documents(collection.unique)
+        before = documents.records.get(id)
         if before is not None:
             created, place = before[1], before[2]
         elif place is None:
             place = self.place
-        after = (encode(doc), created, place)
-        for member in collection.unique:
-            holder = self.find(collection, member, doc[member]) if member in doc else None
-            if holder is not None and holder != id:
+        for member, holders in documents.unique.items():
+            if member in doc and holders.get(doc[member], id) != id:
                 raise NotUnique(member, doc[member])
-        self.place = max(self.place, place + 1)
-        self._replace(collection, id, before, after, doc)
+        if place >= self.place:
+            self.place = place + 1
+        after = (encode(doc), created, place)
+        self._replace(collection, documents, id, before, after, doc)
         self.changes.append(Change(collection, id, before, after))
 
     def delete(self, collection: Collection, id: str) -> bool:
         """Whether there was such a document."""
         documents = self._documents.get(collection.key)
         before = documents.records.get(id) if documents else None
-        if before is None:
+        if documents is None or before is None:
             return False
-        self._replace(collection, id, before, None)
+        self._replace(collection, documents, id, before, None, None)
         self.changes.append(Change(collection, id, before, None))
         return True
 
@@ -157,12 +165,19 @@ class State:
 
     def next_due(self, until: int) -> Due | None:
         """Take the next entry of the agenda that falls due at or before a moment."""
-        agenda = self._agenda
-        return agenda.pop(0) if agenda and agenda[0][0] <= until else None
+        if self.due_at > until:
+            return None
+        due: Due = self._agenda.pop(0)
+        self._look_ahead()
+        return due
 
-    @property
-    def due_at(self) -> int | None:
-        return self._agenda[0][0] if self._agenda else None
+    def drop_due(self, due: Due) -> None:
+        """Take an entry out of the agenda for good, where a roll-back has put it back."""
+        self._agenda.discard(due)
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        self.due_at = self._agenda[0][0] if self._agenda else NEVER
 
     def records(self, collection: Collection) -> dict[str, Record]:
         """The records of a collection by id, in no particular order."""
@@ -180,6 +195,7 @@ class State:
         for documents in self._documents.values():
             containers += [documents.records, *documents.unique.values()]
         self._documents, self._lists, self._agenda, self.changes = {}, {}, SortedList(), []
+        self.due_at = NEVER
         while containers:
             container = containers.pop()
             while container:
@@ -193,91 +209,64 @@ class State:
     def _replace(
         self,
         collection: Collection,
+        documents: _Documents,
         id: str,
         before: Record | None,
         after: Record | None,
-        doc: Doc | None = None,
+        doc: Doc | None,
     ) -> None:
-        documents = self._documents.get(collection.key)
-        if documents is None:
-            documents = self._documents[collection.key] = _Documents(collection.unique)
-        old = None if before is None else _decode(before[0])
-        new = doc if doc is not None else None if after is None else _decode(after[0])
+        """Put `after`, which decodes to `doc`, in the place of `before`, in records, indexes, lists and agenda."""
+        old: Doc | None = None if before is None else _decode(before[0])
         if after is None:
             del documents.records[id]
         else:
             documents.records[id] = after
-        for member in collection.unique:
-            self._reindex(documents.unique[member], id, (old or {}).get(member), (new or {}).get(member))
-        self._move(collection, id, before, old, after, new)
-
-    @staticmethod
-    def _reindex(index: dict[str, str], id: str, old: str | None, new: str | None) -> None:
-        if old == new:
-            return
-        if old is not None:
-            del index[old]
-        if new is not None:
-            index[new] = id
-
-    def _move(
-        self,
-        collection: Collection,
-        id: str,
-        before: Record | None,
-        old: Doc | None,
-        after: Record | None,
-        new: Doc | None,
-    ) -> None:
-        was = (
-            []
-            if before is None or old is None
-            else [(name, (key, before[2], collection.key, id)) for name, key in collection.places(old, before[1])]
-        )
-        now = (
-            []
-            if after is None or new is None
-            else [(name, (key, after[2], collection.key, id)) for name, key in collection.places(new, after[1])]
-        )
-        if was != now:
-            for name, entry in was:
-                entries = self._lists[name]
-                entries.remove(entry)
-                if not entries:
-                    del self._lists[name]
-            for name, entry in now:
-                entries = self._lists.get(name)
-                if entries is None:
-                    entries = self._lists[name] = SortedList()
-                entries.add(entry)
+        for member, holders in documents.unique.items():
+            was: str | None = old.get(member) if old else None
+            now: str | None = doc.get(member) if doc else None
+            if was != now:
+                if was is not None:
+                    del holders[was]
+                if now is not None:
+                    holders[now] = id
+        self._move(_places(collection, id, before, old), _places(collection, id, after, doc))
         if collection.dues is not None:
-            self._reschedule(collection, id, before, old, after, new)
+            self._reschedule(_dues(collection, id, before, old), _dues(collection, id, after, doc))
 
-    def _reschedule(
-        self,
-        collection: Collection,
-        id: str,
-        before: Record | None,
-        old: Doc | None,
-        after: Record | None,
-        new: Doc | None,
-    ) -> None:
-        dues = collection.dues
-        if dues is None:
-            return
-        was = (
-            []
-            if before is None or old is None
-            else [(at, before[2], event, collection.key, id) for at, event in dues(old)]
-        )
-        now = (
-            []
-            if after is None or new is None
-            else [(at, after[2], event, collection.key, id) for at, event in dues(new)]
-        )
+    def _move(self, was: list[tuple[str, Place]], now: list[tuple[str, Place]]) -> None:
         if was == now:
             return
-        for entry in was:
-            if entry not in now:
-                self._agenda.discard(entry)  # it is gone already when the change is what it brought about
-        self._agenda.update([entry for entry in now if entry not in was])
+        for name, place in was:
+            entries = self._lists[name]
+            entries.remove(place)
+            if not entries:
+                del self._lists[name]
+        for name, place in now:
+            entries = self._lists.get(name)
+            if entries is None:
+                entries = self._lists[name] = SortedList()
+            entries.add(place)
+
+    def _reschedule(self, was: list[Due], now: list[Due]) -> None:
+        if was == now:
+            return
+        for due in was:
+            if due not in now:
+                self._agenda.discard(due)  # it is gone already when the change is what it brought about
+        for due in now:
+            if due not in was:
+                self._agenda.add(due)
+        self.due_at = self._agenda[0][0] if self._agenda else NEVER
+
+
+def _places(collection: Collection, id: str, record: Record | None, doc: Doc | None) -> list[tuple[str, Place]]:
+    if record is None or doc is None:
+        return []
+    _, created, order = record
+    return [(name, (key, order, collection.key, id)) for name, key in collection.places(doc, created)]
+
+
+def _dues(collection: Collection, id: str, record: Record | None, doc: Doc | None) -> list[Due]:
+    if record is None or doc is None or collection.dues is None:
+        return []
+    return [(at, record[2], event, collection.key, id) for at, event in collection.dues(doc)]

@@ -21,8 +21,13 @@ except ImportError:  # a PyYAML built without libyaml is eight times slower, and
     from yaml import SafeLoader as _Base  # type: ignore[assignment]
 
 
+_TAGS = [f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "str", "seq")]
+
+
 class _Loader(_Base):
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own attribute
+    # PyYAML's own attributes, without what JSON has not; the constructor of None refuses every other tag.
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+    yaml_constructors = {tag: _Base.yaml_constructors[tag] for tag in (*_TAGS, None)}  # noqa: RUF012
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         mapping: dict[Hashable, Any] = {}
@@ -40,15 +45,19 @@ class _Loader(_Base):
         return self.construct_mapping(node, deep=True)
 
     def construct_decimal(self, node: yaml.ScalarNode) -> Decimal:
-        return Decimal(node.value)
+        try:
+            return Decimal(node.value)
+        except ArithmeticError:
+            problem = f"{node.value[:50]!r} is no number that can be read"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:null|~|)$"), ["n", "~", ""])
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9]\d*)$"), list("-0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9]\d*)$", re.ASCII), list("-0123456789"))
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^-?(?:0|[1-9]\d*)(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)$"),
+    re.compile(r"^-?(?:0|[1-9]\d*)(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)$", re.ASCII),
     list("-0123456789"),
 )
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_decimal)

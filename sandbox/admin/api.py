@@ -14,11 +14,11 @@ from sandbox import __version__, auth, clock
 from sandbox.admin.writing import entry_events, exchange_json, occurrence_json
 from sandbox.answers import answer, unmatched
 from sandbox.auth import Gate, Grant
-from sandbox.contract import Contract, router
+from sandbox.contract import Contract, Route, router
 from sandbox.journal import Exchange
 from sandbox.messages import Reply, Request, Violation, decode
 from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Operation, Rejection
+from sandbox.openapi.operation import Rejection
 from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs, Unacceptable
 from sandbox.rules import Call, Doc, Rules
 from sandbox.state import State
@@ -44,11 +44,11 @@ class Admin:
         if match is None or match.target is None:
             return unmatched(request, self._contract, self.document, match.allow if match else (), exchange)
         call = Call("", State(), self._contract.rules, 0, self._gate)
-        path = match.target.operation.path_values(match.values)
+        path = match.target.operation.path_values(match.values, request.path)
         return answer(match.target, request, call, path, self._admit, exchange)
 
-    def _admit(self, operation: Operation, request: Request) -> Grant | str:
-        if self._token is None or not operation.security:
+    def _admit(self, route: Route, request: Request, call: Call) -> Grant | str:  # noqa: ARG002 - the shape of `Admit`
+        if self._token is None or not route.operation.security:
             return auth.ANYBODY
         scheme, _, given = (request.header(b"authorization") or "").partition(" ")
         if not scheme:
@@ -240,7 +240,7 @@ class Admin:
 
     def _name(self, call: Call) -> str:
         name = call.path["org"]
-        if len(name) > MAX_NAME:  # a percent-encoded name is judged before it is decoded
+        if len(name) > MAX_NAME:
             call.reject("org-name-too-long")
         return name
 
@@ -327,4 +327,4 @@ def _contains(body: bytes, part: Any) -> bool:
 def _includes(whole: Any, part: Any) -> bool:
     if isinstance(whole, dict) and isinstance(part, dict):
         return all(name in whole and _includes(whole[name], value) for name, value in part.items())
-    return bool(whole == part)
+    return isinstance(whole, bool) == isinstance(part, bool) and bool(whole == part)  # in Python 1 equals True

@@ -18,6 +18,7 @@ from sandbox.openapi.validation import Validator, json_schema, references
 
 METHODS = ("get", "put", "post", "delete", "patch")
 _ERROR = 400
+_MAX_DEPTH = 50  # of schemas composed of schemas
 
 Place = tuple[str | int, ...]
 
@@ -35,6 +36,7 @@ class Document:
         components = self.raw.get("components", {})
         self._schemas = {name: json_schema(schema) for name, schema in components.get("schemas", {}).items()}
         self._validators: dict[str, Validator] = {}
+        self._operation_ids: set[str] = set()
         self.title: str = self.raw["info"]["title"]
         self.base = urlsplit(self.raw["servers"][0]["url"]).path.rstrip("/")
         self.org_sources: tuple[str, ...] = tuple(self.raw.get("x-org", ()))
@@ -65,15 +67,19 @@ class Document:
         }
 
     @cached_property
+    def org_parameter(self) -> str | None:
+        """The path parameter that names the org, if one does."""
+        return next((source[5:] for source in self.org_sources if source.startswith("path.")), None)
+
+    @cached_property
     def org_prefix(self) -> tuple[tuple[str, ...], int] | None:
         """Where in every path the org stands, for paths that match no operation: the segments before it, its place."""
-        names = [source.removeprefix("path.") for source in self.org_sources if source.startswith("path.")]
+        wanted = f"{{{self.org_parameter}}}"
         for operation in self.operations:
             segments = operation.template.split("/")[1:]
-            for name in names:
-                if f"{{{name}}}" in segments:
-                    place = segments.index(f"{{{name}}}")
-                    return tuple(segments[:place]), place
+            if wanted in segments:
+                place = segments.index(wanted)
+                return tuple(segments[:place]), place
         return None
 
     def fail(self, place: Place, reason: str) -> DocumentError:
@@ -81,7 +87,11 @@ class Document:
 
     def follow(self, node: Any, place: Place) -> Any:
         """The node, or what its `$ref` names."""
+        followed: list[str] = []
         while isinstance(node, dict) and "$ref" in node:
+            if node["$ref"] in followed:
+                raise self.fail(place, f"{node['$ref']} leads back to itself")
+            followed.append(node["$ref"])
             target: Any = self.raw
             for step in node["$ref"].split("/")[1:]:
                 target = target.get(step) if isinstance(target, dict) else None
@@ -96,18 +106,23 @@ class Document:
         if key and key in self._validators:
             return self._validators[key]
         plain = json_schema(schema)
-        needed: dict[str, Any] = {}
-        wanted = references(plain)
-        while wanted:
-            name = wanted.pop()
-            if name not in self._schemas:
-                raise self.fail(place, f"the schema {name!r} does not exist")
-            needed[name] = self._schemas[name]
-            wanted |= references(needed[name]) - needed.keys()
+        needed = {name: self._schemas[name] for name in self._needed(plain, place)}
         validator = Validator({**plain, "$defs": needed} if needed else plain)
         if key:
             self._validators[key] = validator
         return validator
+
+    def _needed(self, schema: Any, place: Place) -> set[str]:
+        """The names of all component schemas that a schema comes to."""
+        found: set[str] = set()
+        wanted = references(schema)
+        while wanted:
+            name = wanted.pop()
+            if name not in self._schemas:
+                raise self.fail(place, f"the schema {name!r} does not exist")
+            found.add(name)
+            wanted |= references(self._schemas[name]) - found
+        return found
 
     def _judge_structure(self) -> None:
         if not isinstance(self.raw, dict):
@@ -117,7 +132,8 @@ class Document:
             return
         # The deepest complaint is the one that says something; those around it only repeat that it does not fit.
         error = max(_leaves(dialect.iter_errors(self.raw)), key=lambda error: len(error.instance_path))
-        raise self.fail(tuple(error.instance_path), f"{'.'.join(map(str, error.instance_path))}: {error.message[:300]}")
+        where = "".join(f"{step}." for step in error.instance_path)[:-1]
+        raise self.fail(tuple(error.instance_path), f"{where}{': ' if where else ''}{error.message[:300]}")
 
     def _declared(self) -> list[tuple[str, str, dict[str, Any], dict[str, Any]]]:
         return [
@@ -131,6 +147,9 @@ class Document:
         place: Place = ("paths", template, method)
         if "operationId" not in raw:
             raise self.fail(place, "an operation needs an operationId")
+        if raw["operationId"] in self._operation_ids:
+            raise self.fail((*place, "operationId"), f"the operationId {raw['operationId']} stands twice")
+        self._operation_ids.add(raw["operationId"])
         responses = {
             int(status): self._response(int(status), response, (*place, "responses", status))
             for status, response in raw["responses"].items()
@@ -183,12 +202,14 @@ class Document:
         }
         return Body(body.get("required", False), content, tuple(members), item_members)
 
-    def _members(self, node: dict[str, Any], place: Place) -> dict[str, dict[str, Any]]:
+    def _members(self, node: dict[str, Any], place: Place, depth: int = 0) -> dict[str, dict[str, Any]]:
         """The properties that an object's schema declares, those of what it is composed of first."""
+        if depth > _MAX_DEPTH:
+            raise self.fail(place, "allOf leads back to the same schema")
         schema = self.follow(node, place)
         found: dict[str, dict[str, Any]] = {}
         for part in schema.get("allOf", ()):
-            found |= self._members(part, place)
+            found |= self._members(part, place, depth + 1)
         found |= {name: self.follow(member, place) for name, member in schema.get("properties", {}).items()}
         return found
 

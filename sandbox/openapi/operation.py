@@ -103,12 +103,13 @@ class Operation:
         self.success = responses[min(status for status in responses if 200 <= status < 300)]  # noqa: PLR2004
         self.success_media = next(iter(self.success.content), None)
         self._ok = self.success.content[self.success_media] if self.success_media else None
+        self._ok_status = None if self.success.required_headers else self.success.status
 
-    def path_values(self, segments: tuple[str, ...]) -> dict[str, str]:
+    def path_values(self, segments: tuple[str, ...], path: str) -> dict[str, str]:
         """The decoded path parameters by name; one that is not UTF-8 stays as it is written, and names nothing."""
         values = dict(zip(self.path_names, segments, strict=True))
-        for name, segment in values.items():
-            if "%" in segment:
+        if "%" in path:
+            for name, segment in values.items():
                 try:
                     values[name] = unquote(segment)
                 except ValueError:
@@ -163,9 +164,9 @@ class Operation:
 
     def flaws(self, reply: Reply) -> list[Violation]:
         """How a reply breaks the contract; empty for nearly every one."""
-        if reply.status == self.success.status and reply.media == self.success_media:
+        if reply.status == self._ok_status and reply.media == self.success_media:
             if self._ok is not None:
-                return self._ok.violations(reply.content, "reply")
+                return self._ok.judge(reply.body, reply.content, "reply")
             if reply.body:
                 return [Violation("reply", "must have no body")]
         response = self.responses.get(reply.status)
@@ -182,7 +183,7 @@ def response_flaws(response: Response, reply: Reply) -> list[Violation]:
     validator = response.content.get(reply.media)
     if validator is None:
         return [*missing, Violation("reply", f"the media type {reply.media} is not declared for {reply.status}")]
-    return missing + validator.violations(reply.content, "reply")
+    return missing + validator.judge(reply.body, reply.content, "reply")
 
 
 def _content(media: str, body: bytes) -> Any:

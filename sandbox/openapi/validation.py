@@ -8,9 +8,12 @@ from typing import Any
 import jsonschema_rs
 
 from sandbox.messages import Violation
+from sandbox.openapi.acceptance import Test, acceptance
 
 MAX_VIOLATIONS = 50
 MAX_MESSAGE = 300
+_REMEMBERED = 64  # replies that each validator knows to be valid, of at most this many bytes:
+_REMEMBERED_SIZE = 4096
 
 # Members of an OpenAPI schema that say nothing about validity.
 _ANNOTATIONS = frozenset(
@@ -23,11 +26,13 @@ _SCHEMAS = "#/components/schemas/"
 class Validator:
     """A schema that is compiled when it is first asked."""
 
-    __slots__ = ("_compiled", "schema")
+    __slots__ = ("_accepts", "_compiled", "_valid", "schema")
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self.schema = schema
         self._compiled: jsonschema_rs.Draft202012Validator | None = None
+        self._accepts: Test | None = None
+        self._valid: set[bytes] = set()
 
     @property
     def compiled(self) -> jsonschema_rs.Draft202012Validator:
@@ -37,12 +42,24 @@ class Validator:
             )
         return self._compiled
 
+    def judge(self, body: bytes, value: Any, where: str) -> list[Violation]:
+        """The same for a value with its encoding: what was found valid a moment ago is not judged again."""
+        if body in self._valid:
+            return []
+        found = self.violations(value, where)
+        if not found and len(body) <= _REMEMBERED_SIZE:
+            if len(self._valid) >= _REMEMBERED:
+                self._valid.clear()
+            self._valid.add(body)
+        return found
+
     def violations(self, value: Any, where: str) -> list[Violation]:
         """What is wrong with `value`, at most 50; `where` names its place in the message, as `body`."""
-        compiled = self._compiled or self.compiled
-        if compiled.is_valid(value):
+        if self._accepts is None:
+            self._accepts = acceptance(self.schema, self.schema.get("$defs", {}))
+        if self._accepts(value):
             return []
-        return [_violation(error, where) for error in islice(compiled.iter_errors(value), MAX_VIOLATIONS)]
+        return [_violation(error, where) for error in islice(self.compiled.iter_errors(value), MAX_VIOLATIONS)]
 
 
 def _violation(error: jsonschema_rs.ValidationError, where: str) -> Violation:

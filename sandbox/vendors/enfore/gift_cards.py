@@ -101,7 +101,8 @@ def _active_status(call: Call, card: Doc) -> str:
     if "initial_balance" in card:
         untouched = money(card["initial_balance"]).value == balance.value
     else:
-        untouched = call.size(_redemption_list(card["id"])) == 0
+        name = _redemption_list(card["id"])  # problems stand there too
+        untouched = all(key != REDEMPTIONS.key for key, _ in call.page(name, limit=call.size(name)))
     return "ISSUED" if untouched else "PARTIALLY_REDEEMED"
 
 
@@ -150,7 +151,7 @@ def get_redemption(call: Call) -> Reply:
     card, id = _card(call), call.path["gift-card-redemption-id"]
     redemption = call.get(REDEMPTIONS, id)
     if redemption is None or redemption["gift_card_id"] != card["id"]:
-        call.reject("unknown-redemption", f"The gift card {card['id']} has no redemption {id}.")
+        _reject(call, card, "unknown-redemption", f"has no redemption {id}.")
     return call.reply(call.public(REDEMPTIONS, redemption))
 
 

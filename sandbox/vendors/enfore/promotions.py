@@ -12,8 +12,9 @@ _START, _END = "start_date_and_time", "end_date_and_time"
 
 
 class Kind(NamedTuple):
-    """What is told apart: the collections, the path parameters, the names of refusals."""
+    """What is told apart: the paths, the collections, the path parameters, the names of refusals."""
 
+    path: tuple[str, str]
     drafts: Collection
     promotions: Collection
     draft_parameter: str
@@ -68,6 +69,7 @@ def _promotions(name: str, start_event: str, end_event: str) -> Collection:
 
 
 LOYALTY = Kind(
+    ("loyalty-programs", "external-loyalty-program"),
     _drafts("loyalty_program_drafts"),
     _promotions("loyalty_programs", "start-loyalty-program", "end-loyalty-program"),
     "loyalty-program-draft-id",
@@ -76,6 +78,7 @@ LOYALTY = Kind(
     "loyalty-program-archived",
 )
 COUPON = Kind(
+    ("promotions", "external-coupon-promotion"),
     _drafts("coupon_promotion_drafts"),
     _promotions("coupon_promotions", "start-coupon-promotion", "end-coupon-promotion"),
     "coupon-promotion-draft-id",
@@ -97,7 +100,9 @@ def get_drafts(call: Call) -> Reply:
 
 @rules.operation("createExternalLoyaltyProgramDraft", "createExternalCouponPromotionDraft")
 def create_draft(call: Call) -> Reply:
-    draft = {"id": call.new_uuid(), **_content(call)}
+    content = call.members
+    _judge_order(call, content)
+    draft = {"id": call.new_uuid(), **_with_image_ids(call, content)}
     return call.reply(call.add(_kind(call).drafts, draft))
 
 
@@ -109,8 +114,9 @@ def get_draft(call: Call) -> Reply:
 @rules.operation("updateExternalLoyaltyProgramDraft", "updateExternalCouponPromotionDraft")
 def update_draft(call: Call) -> Reply:
     """A full replacement: what is left out is cleared (documented for the sibling ERP API's update structures)."""
-    draft = _draft(call)
-    return call.reply(call.replace(_kind(call).drafts, {"id": draft["id"], **_content(call)}))
+    draft, content = _draft(call), call.members
+    _judge_order(call, content, on_resource=_draft_url(call, draft["id"]))
+    return call.reply(call.replace(_kind(call).drafts, {"id": draft["id"], **_with_image_ids(call, content)}))
 
 
 @rules.operation("deleteExternalLoyaltyProgramDraft", "deleteExternalCouponPromotionDraft")
@@ -131,25 +137,27 @@ def create_promotion(call: Call) -> Reply:
     draft = call.get(kind.drafts, id)
     if draft is None:
         call.reject("unknown-draft", f"There is no draft {id}.")
+    url = _draft_url(call, id)
     if call.body["operation"] == "SCHEDULE":
-        _judge_schedule(call, draft)
+        _judge_schedule(call, draft, url)
         status = "SCHEDULED"
     else:
         status = "ACTIVE"
         if _START not in draft or moment(draft[_START]) > call.now:
             draft[_START] = call.now_text
     if _END in draft and moment(draft[_END]) <= call.now:
-        call.reject("end-in-past", f"The draft {id} ends at {draft[_END]}; it is {call.now_text}.")
-    _judge_order(call, draft)
+        call.reject("end-in-past", f"The draft {id} ends at {draft[_END]}; it is {call.now_text}.", on_resource=url)
+    _judge_order(call, draft, on_resource=url)
     call.delete(kind.drafts, id)
     return call.reply(call.add(kind.promotions, {**draft, "id": call.new_uuid(), "status": status}))
 
 
-def _judge_schedule(call: Call, draft: Doc) -> None:
+def _judge_schedule(call: Call, draft: Doc, url: str) -> None:
     if _START not in draft:
-        call.reject("start-missing", f"The draft {draft['id']} has no {_START}.")
+        call.reject("start-missing", f"The draft {draft['id']} has no {_START}.", on_resource=url)
     if moment(draft[_START]) <= call.now:
-        call.reject("start-not-in-future", f"The draft {draft['id']} starts at {draft[_START]}; it is {call.now_text}.")
+        detail = f"The draft {draft['id']} starts at {draft[_START]}; it is {call.now_text}."
+        call.reject("start-not-in-future", detail, on_resource=url)
 
 
 @rules.operation("getExternalLoyaltyProgram", "getExternalCouponPromotion")
@@ -161,14 +169,16 @@ def get_promotion(call: Call) -> Reply:
 def update_promotion(call: Call) -> Reply:
     """Inferred: the updates apply in their order, all or none; what has started keeps its start."""
     kind, promotion = _kind(call), _promotion(call)
+    url = _url(call, promotion["id"])
     if promotion["status"] == "ARCHIVED":
-        call.reject(kind.archived, f"{promotion['id']} is archived and no longer changes.")
+        call.reject(kind.archived, f"{promotion['id']} is archived and no longer changes.", on_resource=url)
     updated = dict(promotion)
     for update in call.item_members("updates"):
         updated |= update
     if promotion["status"] == "ACTIVE" and _moved(promotion.get(_START), updated.get(_START)):
-        call.reject("start-of-active-fixed", f"{promotion['id']} has started at {promotion.get(_START)}.")
-    _judge_order(call, updated)
+        detail = f"{promotion['id']} has started at {promotion.get(_START)}."
+        call.reject("start-of-active-fixed", detail, on_resource=url)
+    _judge_order(call, updated, on_resource=url)
     return call.reply(call.replace(kind.promotions, _with_image_ids(call, updated)))
 
 
@@ -180,7 +190,8 @@ def update_status(call: Call) -> Reply:
     if wanted == present:
         return call.reply(wanted)
     if present == "ARCHIVED" or wanted == "SCHEDULED":
-        call.reject("transition-not-allowed", f"{promotion['id']} is {present} and cannot become {wanted}.")
+        detail = f"{promotion['id']} is {present} and cannot become {wanted}."
+        call.reject("transition-not-allowed", detail, on_resource=_url(call, promotion["id"]))
     changes = {"status": wanted}
     if wanted == "ACTIVE":
         changes[_START] = call.now_text
@@ -188,12 +199,6 @@ def update_status(call: Call) -> Reply:
         changes[_END] = call.now_text
     call.update(kind.promotions, promotion, **changes)
     return call.reply(wanted)
-
-
-def _content(call: Call) -> Doc:
-    draft = call.members
-    _judge_order(call, draft)
-    return _with_image_ids(call, draft)
 
 
 def _with_image_ids(call: Call, doc: Doc) -> Doc:
@@ -204,9 +209,10 @@ def _with_image_ids(call: Call, doc: Doc) -> Doc:
     return doc
 
 
-def _judge_order(call: Call, doc: Doc) -> None:
+def _judge_order(call: Call, doc: Doc, **members: str) -> None:
     if _START in doc and _END in doc and moment(doc[_END]) <= moment(doc[_START]):
-        call.reject("end-not-after-start", f"It would end ({doc[_END]}) no later than it starts ({doc[_START]}).")
+        detail = f"It would end ({doc[_END]}) no later than it starts ({doc[_START]})."
+        call.reject("end-not-after-start", detail, **members)
 
 
 def _moved(before: str | None, after: str | None) -> bool:
@@ -236,4 +242,14 @@ def _promotion(call: Call) -> Doc:
 
 
 def _unknown(call: Call, kind: Kind, id: str) -> NoReturn:
-    call.reject(kind.unknown, f"There is no {id}.")
+    noun = kind.unknown.partition("-")[2].replace("-", " ")
+    call.reject(kind.unknown, f"There is no {noun} {id}.")
+
+
+def _url(call: Call, id: str) -> str:
+    return call.url("promotions", "org", call.path["org-id"], *_kind(call).path, id)
+
+
+def _draft_url(call: Call, id: str) -> str:
+    family, name = _kind(call).path
+    return call.url("promotions", "org", call.path["org-id"], family, f"{name}-drafts", id)

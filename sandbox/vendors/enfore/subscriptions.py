@@ -63,8 +63,11 @@ def get_subscriptions(call: Call) -> Reply:
 def subscribe(call: Call) -> Reply:
     """Documented: https only; 201 also for a URL that is subscribed already, which keeps its id (sibling ERP API)."""
     url, event = call.body["callback_url"], _event(call)
-    if urlsplit(url).scheme.lower() != "https":
+    parts = urlsplit(url)
+    if parts.scheme != "https":
         call.reject("callback-not-https", f"The callback_url {url[:200]} is not an https URL.")
+    if not parts.hostname:
+        call.reject("invalid-request", f"The callback_url {url[:200]} names no host.")
     known = call.find(SUBSCRIPTIONS, "registration", _registration(event, url))
     subscription = known or call.add(
         SUBSCRIPTIONS,

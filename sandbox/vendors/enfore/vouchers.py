@@ -95,7 +95,8 @@ def voucher_list(call: Call, kind: Kind) -> Reply:
 def voucher(call: Call, kind: Kind, parameter: str) -> Reply:
     found = call.get(kind.collection, call.path[parameter])
     if found is None:
-        call.reject(kind.unknown, f"There is no {call.path[parameter]}.")
+        noun = kind.unknown.partition("-")[2].replace("-", " ")
+        call.reject(kind.unknown, f"There is no {noun} {call.path[parameter]}.")
     return call.reply(found)
 
 

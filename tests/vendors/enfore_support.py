@@ -1,0 +1,277 @@
+"""What the tests of enfore share: one of everything to seed, and short ways to bring in, redeem and be refused."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import NamedTuple
+
+import httpx2
+
+from sandbox import config
+from sandbox.app import load_contracts
+from sandbox.contract import Contract
+from tests.serving import Json, World
+
+NOW = "2030-01-01T12:00:00.000Z"
+PAST = "2029-12-01T00:00:00.000Z"
+SOON = "2030-02-01T00:00:00.000Z"
+LATER = "2030-03-01T00:00:00.000Z"
+PROBLEMS = "https://docs.apis.enfore.com/problems/"
+EVER = "?from=1970-01-01T00:00:00Z&to=9999-01-01T00:00:00Z"
+RECEIVER = "https://hooks.example/enfore"
+
+
+@cache
+def contract() -> Contract:
+    """The specs and rules as the server loads them."""
+    return next(contract for contract in load_contracts(config.files("specs")) if contract.vendor == "enfore")
+
+
+def eur(value: float) -> Json:
+    return {"unit": "EUR", "value": value}
+
+
+def pieces(value: float) -> Json:
+    return {"unit": "QUANTITY_PIECES", "value": value}
+
+
+def path(world: World, *segments: str) -> str:
+    return "/".join([f"/promotions/org/{world.org}", *segments])
+
+
+def cards(world: World, *segments: str) -> str:
+    return path(world, "sales-vouchers/gift-cards", *segments)
+
+
+# Objects as they are sent or seeded
+
+
+def new_card(**members: Json) -> Json:
+    """What a client posts to bring in a card; a member given as None is left out."""
+    least = {"name": "Xmas", "external_number": "X-1", "status": "ISSUED", "current_balance": eur(50)}
+    return {name: value for name, value in {**least, **members}.items() if value is not None}
+
+
+def internal_card(**members: Json) -> Json:
+    return {"name": "Geschenk", "@type": "InternalGiftCard", "current_balance": eur(50), **members}
+
+
+def product_voucher(**members: Json) -> Json:
+    price = {"price": eur(2.8), "price_is_gross": True, "quantity": pieces(1)}
+    return {
+        "name": "10 coffees",
+        "product": "coffee",
+        "product_sales_price_and_quantity": price,
+        "current_balance": pieces(10),
+        "tax": "DE_STANDARD_VAT_2007",
+        **members,
+    }
+
+
+def category_voucher(**members: Json) -> Json:
+    return {"name": "Books", "sales_categories": ["books", "maps"], "current_balance": eur(20), **members}
+
+
+def draft(**members: Json) -> Json:
+    return {"name": "Points", "configuration": {"base_url": "https://partner.example"}, **members}
+
+
+def problem(list_name: str, date: str, **members: Json) -> Json:
+    return {"list": list_name, "date_and_time": date, "type": f"{PROBLEMS}x", "title": "X", "detail": date, **members}
+
+
+# Credentials
+
+
+def basic(name: str, secret: str) -> str:
+    return f"Basic {base64.b64encode(f'{name}:{secret}'.encode()).decode()}"
+
+
+def issue_token(world: World, **terms: Json) -> str:
+    """A token of enfore for this org, as the admin API issues it."""
+    response = world.admin("POST", "/tokens", {"vendor": "enfore", "tenant": world.org, **terms})
+    assert response.status_code == 201, response.text
+    token: str = response.json()["access_token"]
+    return token
+
+
+def neighbour(world: World) -> World:
+    """Another org, whose clock stands at `NOW` too."""
+    other = World(world.url, f"{world.org}-neighbour", world.http)
+    other.freeze(NOW)
+    return other
+
+
+# Steps
+
+
+def import_card(world: World, **members: Json) -> Json:
+    """The card as the API answers it."""
+    response = world.request("POST", cards(world), new_card(**members))
+    assert response.status_code == 201, response.text
+    return response.json()
+
+
+def seed_card(world: World, **members: Json) -> str:
+    """The id of an external card that is simply there."""
+    card: str = world.seed("enfore", gift_cards=[new_card(**members)])["gift_cards"][0]["id"]
+    return card
+
+
+def get_card(world: World, card: str) -> Json:
+    response = world.request("GET", cards(world, card))
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def redeem(world: World, card: str, value: float, unit: str = "EUR", reference: str = "order 1") -> httpx2.Response:
+    body = {"redeemed_amount": {"unit": unit, "value": value}, "external_reference": reference}
+    return world.request("POST", cards(world, card, "redemptions"), body)
+
+
+def activate(world: World, card: str, status: str = "ACTIVE") -> httpx2.Response:
+    return world.request("PUT", cards(world, card, "activation-status"), status)
+
+
+def ids(response: httpx2.Response) -> list[str]:
+    """The ids of a list's items."""
+    assert response.status_code == 200, response.text
+    return [item["id"] for item in response.json()["items"]]
+
+
+def told(world: World, event: str) -> list[Json]:
+    """The objects that the subscribers of an event were told of, one after the other."""
+    return [item for found in world.events() if found["event"] == event for item in found["payload"]["items"]]
+
+
+def assert_refused(world: World, response: httpx2.Response, status: int, name: str) -> Json:
+    """The newest answer is this rejection, in the vendor's form, and nothing came of it; the problem is answered."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["type"] == PROBLEMS + name
+    assert body.keys() - {"on_resource"} == {"type", "title", "detail"}
+    exchange = world.last()
+    assert exchange["rejection"] == name
+    assert (exchange["defect"], exchange["changes"], exchange["events"]) == (None, [], [])
+    return body
+
+
+@contextmanager
+def unchanged(world: World) -> Iterator[None]:
+    """What happens inside leaves everything stored as it was, and tells nobody."""
+    before, told_before = world.state(), world.events()
+    yield
+    assert world.state() == before
+    assert world.events() == told_before
+
+
+# The two kinds of promotion, which differ in names only
+
+
+class PromotionKind(NamedTuple):
+    """Where a kind of promotion lives, and what its collections and rejections are called."""
+
+    family: str
+    name: str
+    drafts: str
+    promotions: str
+    unknown: str
+    archived: str
+    events: tuple[str, str]
+
+    def path(self, world: World, *segments: str) -> str:
+        return path(world, self.family, self.name, *segments)
+
+    def draft_path(self, world: World, *segments: str) -> str:
+        return path(world, self.family, f"{self.name}-drafts", *segments)
+
+
+PROMOTION_KINDS = (
+    PromotionKind(
+        "loyalty-programs",
+        "external-loyalty-program",
+        "loyalty_program_drafts",
+        "loyalty_programs",
+        "unknown-loyalty-program",
+        "loyalty-program-archived",
+        ("start-loyalty-program", "end-loyalty-program"),
+    ),
+    PromotionKind(
+        "promotions",
+        "external-coupon-promotion",
+        "coupon_promotion_drafts",
+        "coupon_promotions",
+        "unknown-coupon-promotion",
+        "coupon-promotion-archived",
+        ("start-coupon-promotion", "end-coupon-promotion"),
+    ),
+)
+
+
+# The three kinds of sales voucher, whose lists and subscriptions are alike
+
+
+class VoucherKind(NamedTuple):
+    """A kind of sales voucher."""
+
+    collection: str
+    singular: str
+    event: str
+    expiry: str
+
+    def seeded(self, **members: Json) -> Json:
+        """An object of this kind for a seed."""
+        if self.singular == "gift-card":
+            return new_card(**members) if "external_number" in members else internal_card(**members)
+        return (product_voucher if self.singular == "product-voucher" else category_voucher)(**members)
+
+    def path(self, world: World, *segments: str) -> str:
+        return path(world, "sales-vouchers", f"{self.singular}s", *segments)
+
+
+VOUCHER_KINDS = tuple(
+    VoucherKind(f"{singular.replace('-', '_')}s", singular, f"{singular}-changed", f"expire-{singular}")
+    for singular in ("gift-card", "product-voucher", "category-voucher")
+)
+
+
+def furnish(world: World) -> None:
+    """One of everything, under ids that say what it is; the clock stands at `NOW`."""
+    world.freeze(NOW)
+    drafts = [
+        draft(id="draft", start_date_and_time=SOON, end_date_and_time=LATER),
+        draft(id="without-start"),
+        draft(id="started", start_date_and_time=PAST),
+        draft(id="ended", end_date_and_time=PAST),
+        draft(id="reversed", start_date_and_time=LATER, end_date_and_time=SOON),
+    ]
+    promotions = [
+        draft(id="promotion", status="SCHEDULED", start_date_and_time=SOON, end_date_and_time=LATER),
+        draft(id="active", status="ACTIVE", start_date_and_time=PAST),
+        draft(id="archived", status="ARCHIVED", start_date_and_time=PAST, end_date_and_time=NOW),
+    ]
+    world.seed(
+        "enfore",
+        gift_cards=[
+            new_card(id="card", external_number="X-card"),
+            internal_card(id="internal"),
+            *(
+                new_card(id=status.lower(), external_number=f"X-{status}", status=status)
+                for status in ("REDEEMED", "EXPIRED", "CANCELED", "DEACTIVATED")
+            ),
+        ],
+        gift_card_redemptions=[
+            {"id": "redemption", "gift_card_id": "card", "redeemed_amount": eur(1), "external_reference": "order 0"}
+        ],
+        product_vouchers=[product_voucher(id="voucher")],
+        category_vouchers=[category_voucher(id="voucher")],
+        subscriptions=[
+            {"id": kind.singular, "event": kind.event, "callback_url": f"{RECEIVER}/old"} for kind in VOUCHER_KINDS
+        ],
+        **{kind.drafts: drafts for kind in PROMOTION_KINDS},
+        **{kind.promotions: promotions for kind in PROMOTION_KINDS},
+    )

@@ -1,0 +1,410 @@
+"""Every operation of enfore answers its success, and every rejection its spec declares, over HTTP.
+
+The cases come from the specs: a rejection that is declared tomorrow and staged nowhere fails here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import quote
+
+import httpx2
+import pytest
+
+from sandbox.config import Config
+from sandbox.openapi.document import Document
+from sandbox.openapi.operation import Operation, Rejection
+from tests.serving import Json, World
+from tests.vendors.enfore_support import (
+    LATER,
+    NOW,
+    PAST,
+    PROBLEMS,
+    RECEIVER,
+    SOON,
+    basic,
+    contract,
+    draft,
+    eur,
+    furnish,
+    issue_token,
+    neighbour,
+    new_card,
+    unchanged,
+)
+
+OPERATIONS = [operation for document in contract().documents for operation in document.operations]
+PAIRS = list(contract().rejections())
+
+each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=[operation.id for operation in OPERATIONS])
+each_rejection = pytest.mark.parametrize(
+    ("operation", "rejection"), PAIRS, ids=[f"{operation.id}-{rejection.name}" for operation, rejection in PAIRS]
+)
+each_document = pytest.mark.parametrize("document", contract().documents, ids=lambda document: document.name)
+
+_PATH = {
+    "gift-card-id": "card",
+    "gift-card-redemption-id": "redemption",
+    "product-voucher-id": "voucher",
+    "category-voucher-id": "voucher",
+    "loyalty-program-draft-id": "draft",
+    "loyalty-program-id": "promotion",
+    "coupon-promotion-draft-id": "draft",
+    "coupon-promotion-id": "promotion",
+}
+_BODY = {
+    "createExternalGiftCard": new_card(),
+    "updateActivationStatusGiftCard": "DEACTIVATED",
+    "recordGiftCardRedemption": {"redeemed_amount": eur(1), "external_reference": "order 1"},
+}
+
+
+class Attempt(NamedTuple):
+    """A request in the making; it succeeds in a furnished org unless it is staged to be refused."""
+
+    world: World
+    operation: Operation
+    path: dict[str, str]
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: dict[str, Json]  # `json` is sent as JSON, `raw` as it is
+
+    def send(self) -> httpx2.Response:
+        url = self.operation.template
+        for name, value in self.path.items():
+            url = url.replace(f"{{{name}}}", quote(value, safe=""))
+        sent = {"content": self.body["raw"]} if "raw" in self.body else {"json": self.body.get("json")}
+        return self.world.http.request(
+            self.operation.method,
+            self.world.url + url,
+            params=self.query,
+            headers=self.headers,
+            **(sent if self.body else {}),
+        )
+
+
+def prepared(world: World, operation: Operation) -> Attempt:
+    furnish(world)
+    names = {"org-id": world.org, "organisation-id": world.org, **_PATH}
+    if "subscription-id" in operation.path_names:
+        names["subscription-id"] = next(
+            kind for kind in ("gift-card", "product-voucher", "category-voucher") if f"/{kind}" in operation.template
+        )
+    in_query = {parameter.name for parameter in operation.parameters if parameter.location == "query"}
+    return Attempt(
+        world,
+        operation,
+        {name: names[name] for name in operation.path_names},
+        {"from": PAST, "to": LATER} if "from" in in_query else {},
+        # `login` names no org; the header is the sandbox's own way to say which one is meant.
+        {"Authorization": "Bearer any"}
+        if operation.template.startswith("/promotions")
+        else {"Authorization": basic("shop", "secret"), "Sandbox-Org": world.org},
+        _body(operation),
+    )
+
+
+def _body(operation: Operation) -> dict[str, Json]:
+    id = operation.id
+    if operation.body is None:
+        return {}
+    if "text/plain" in operation.body.content:
+        return {"raw": "ACTIVE"}
+    if id.startswith("subscribeTo"):
+        return {"json": {"callback_url": RECEIVER}}
+    if id.endswith("Draft"):
+        return {"json": draft()}
+    of_a_promotion: Json = (
+        {"updates": []} if operation.method == "PATCH" else {"draft_id": "draft", "operation": "SCHEDULE"}
+    )
+    return {"json": _BODY.get(id, of_a_promotion)}
+
+
+# How each rejection is brought about: what is changed of a request that would succeed
+
+Staging = Callable[[Attempt], None]
+
+
+def shows(token: Callable[[Attempt], str]) -> Staging:
+    def stage(attempt: Attempt) -> None:
+        attempt.headers["Authorization"] = token(attempt)
+
+    return stage
+
+
+def shows_nothing(attempt: Attempt) -> None:
+    del attempt.headers["Authorization"]
+
+
+def outlived(attempt: Attempt) -> str:
+    token = issue_token(attempt.world, expires_in=60)
+    attempt.world.advance("PT60S")
+    return f"Bearer {token}"
+
+
+def of_a_neighbour(attempt: Attempt) -> str:
+    return f"Bearer {issue_token(neighbour(attempt.world))}"
+
+
+def breaks_the_contract(attempt: Attempt) -> None:
+    if "raw" in attempt.body:
+        attempt.body["raw"] = "PAUSED"
+    elif attempt.body:
+        attempt.body["json"] = []
+    else:
+        attempt.query["limit"] = "0"
+
+
+def names(id: str, parameter: str | None = None) -> Staging:
+    """Of the path parameters the last, or another."""
+
+    def stage(attempt: Attempt) -> None:
+        attempt.path[parameter or attempt.operation.path_names[-1]] = id
+
+    return stage
+
+
+def says(**members: Json) -> Staging:
+    def stage(attempt: Attempt) -> None:
+        attempt.body["json"] = {**attempt.body["json"], **members}
+
+    return stage
+
+
+def redeems(value: float, unit: str = "EUR") -> Staging:
+    return says(redeemed_amount={"unit": unit, "value": value})
+
+
+def creates_from(id: str, operation: str) -> Staging:
+    return says(draft_id=id, operation=operation)
+
+
+def names_an_unknown_draft(attempt: Attempt) -> None:
+    in_path = attempt.operation.path_names[-1].endswith("draft-id")
+    stage = names("nowhere") if in_path else says(draft_id="nowhere")
+    stage(attempt)
+
+
+def ends_before_it_starts(attempt: Attempt) -> None:
+    dates = {"start_date_and_time": SOON, "end_date_and_time": SOON}
+    if attempt.operation.method == "PATCH":
+        says(updates=[dates])(attempt)
+    elif attempt.operation.id.endswith("Draft"):
+        says(**dates)(attempt)
+    else:
+        creates_from("reversed", "SCHEDULE")(attempt)
+
+
+def moves_a_start_that_has_been(attempt: Attempt) -> None:
+    names("active")(attempt)
+    says(updates=[{"start_date_and_time": SOON}])(attempt)
+
+
+def asks_the_list_backwards(attempt: Attempt) -> None:
+    attempt.query.update({"from": LATER, "to": PAST})
+
+
+STAGED: dict[str, Staging] = {
+    "missing-credentials": shows_nothing,
+    "invalid-credentials": shows(lambda _: basic("shop", "invalid")),
+    "expired-credentials": shows(outlived),
+    "foreign-credentials": shows(of_a_neighbour),
+    "invalid-request": breaks_the_contract,
+    "interval-reversed": asks_the_list_backwards,
+    "callback-not-https": says(callback_url="http://hooks.example/enfore"),
+    "unknown-subscription": names("nowhere"),
+    "unknown-gift-card": names("nowhere", "gift-card-id"),
+    "unknown-redemption": names("nowhere"),
+    "unknown-product-voucher": names("nowhere"),
+    "unknown-category-voucher": names("nowhere"),
+    "unknown-draft": names_an_unknown_draft,
+    "unknown-loyalty-program": names("nowhere"),
+    "unknown-coupon-promotion": names("nowhere"),
+    "external-number-taken": says(external_number="X-card"),
+    "negative-balance": says(current_balance=eur(-1)),
+    "balance-units-differ": says(initial_balance={"unit": "CHF", "value": 50}),
+    "balance-above-initial": says(initial_balance=eur(49)),
+    "expiration-not-after-issue": says(issued_date_and_time=NOW, expiration_date_and_time=NOW),
+    "internal-gift-card": names("internal"),
+    "gift-card-canceled": names("canceled"),
+    "gift-card-expired": names("expired"),
+    "gift-card-redeemed": names("redeemed"),
+    "gift-card-deactivated": names("deactivated"),
+    "currency-mismatch": redeems(1, "CHF"),
+    "amount-not-positive": redeems(0),
+    "amount-exceeds-balance": redeems(51),
+    "start-missing": creates_from("without-start", "SCHEDULE"),
+    "start-not-in-future": creates_from("started", "SCHEDULE"),
+    "end-in-past": creates_from("ended", "ACTIVATE"),
+    "end-not-after-start": ends_before_it_starts,
+    "loyalty-program-archived": names("archived"),
+    "coupon-promotion-archived": names("archived"),
+    "start-of-active-fixed": moves_a_start_that_has_been,
+    "transition-not-allowed": names("archived"),
+}
+
+
+def only_on_request(operation: Operation, name: str) -> bool:
+    """The page lists it without a condition: no rule refuses so, or nothing in the request could be wrong."""
+    takes_nothing = operation.body is None and all(parameter.location == "path" for parameter in operation.parameters)
+    return name in ("unprocessable", "not-implemented") or (name == "invalid-request" and takes_nothing)
+
+
+@each_rejection
+def test_every_declared_rejection_is_answered_where_it_is_due(
+    world: World, operation: Operation, rejection: Rejection
+) -> None:
+    attempt = prepared(world, operation)
+    if only_on_request(operation, rejection.name):
+        attempt.headers["Prefer"] = f"example={rejection.name}"
+    else:
+        assert rejection.name in STAGED, f"nothing here brings about {rejection.name}"
+        STAGED[rejection.name](attempt)
+
+    with unchanged(world):
+        response = attempt.send()
+
+    assert response.status_code == rejection.status, response.text
+    assert response.headers["content-type"] == rejection.media == "application/problem+json"
+    problem = response.json()
+    assert (problem["type"], problem["title"]) == (rejection.value["type"], rejection.value["title"])
+    assert problem["type"] == PROBLEMS + rejection.name
+    assert problem["detail"]
+    assert "on_resource" in problem or "on_resource" not in rejection.value  # the example promises it
+    exchange = world.last()
+    assert (exchange["operation"], exchange["rejection"]) == (operation.id, rejection.name)
+    assert (exchange["source"], exchange["defect"], exchange["changes"]) == (rejection.source, None, [])
+
+
+def test_nothing_is_staged_that_no_spec_declares() -> None:
+    reached = {rejection.name for operation, rejection in PAIRS if not only_on_request(operation, rejection.name)}
+
+    assert STAGED.keys() == reached
+
+
+@each_rejection
+def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
+    world: World, operation: Operation, rejection: Rejection
+) -> None:
+    attempt = prepared(world, operation)
+    attempt.headers["Prefer"] = f"example={rejection.name}"
+
+    with unchanged(world):
+        response = attempt.send()
+
+    assert (response.status_code, response.json()) == (rejection.status, rejection.value)
+    assert response.headers["content-type"] == rejection.media
+    assert response.headers["preference-applied"] == f"example={rejection.name}"
+    exchange = world.last()
+    assert (exchange["rejection"], exchange["preference"]) == (rejection.name, f"example={rejection.name}")
+
+
+@each_operation
+def test_prefer_code_yields_every_declared_status(world: World, operation: Operation) -> None:
+    attempt = prepared(world, operation)
+
+    with unchanged(world):
+        for status, declared in operation.responses.items():
+            attempt.headers["Prefer"] = f"code={status}"
+            response = attempt.send()
+            assert response.status_code == status
+            media = next(iter(declared.content), None)
+            assert response.headers.get("content-type", "").partition(";")[0] == (media or "")
+            assert response.headers["preference-applied"] == f"code={status}"
+            assert world.last()["defect"] is None
+
+
+@each_operation
+def test_every_operation_answers_its_success(world: World, operation: Operation) -> None:
+    response = prepared(world, operation).send()
+
+    assert response.status_code == operation.success.status, response.text
+    exchange = world.last()
+    assert (exchange["operation"], exchange["rejection"], exchange["defect"]) == (operation.id, None, None)
+    if operation.success_media is None:
+        assert (response.content, "content-type" in response.headers) == (b"", False)
+    else:
+        assert response.headers["content-type"].partition(";")[0] == operation.success_media
+
+
+# Answers outside the lists of the operations
+
+
+def in_org(world: World, document: Document) -> str:
+    return f"{document.base}/org/{world.org}" if document.base == "/promotions" else document.base
+
+
+def assert_transport(world: World, response: httpx2.Response, document: Document, status: int) -> None:
+    rejection = document.transport_rejections[status]
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert (response.json()["type"], response.json()["title"]) == (rejection.value["type"], rejection.value["title"])
+    exchange = world.last()
+    assert (exchange["rejection"], exchange["defect"], exchange["changes"]) == (rejection.name, None, [])
+
+
+@each_document
+def test_a_path_that_no_operation_has_is_unknown(world: World, document: Document) -> None:
+    response = world.request("GET", f"{in_org(world, document)}/nothing", headers={"Sandbox-Org": world.org})
+
+    assert_transport(world, response, document, 404)
+    assert world.last()["operation"] is None
+
+
+@each_document
+@pytest.mark.parametrize("method", ["DELETE", "PATCH", "OPTIONS"])
+def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(
+    world: World, document: Document, method: str
+) -> None:
+    path, allow = ("/login", "GET") if document.base == "/auth" else ("/sales-vouchers/gift-cards", "GET, POST")
+    response = world.request(method, in_org(world, document) + path, headers={"Sandbox-Org": world.org})
+
+    assert response.headers["allow"] == allow
+    assert_transport(world, response, document, 405)
+
+
+def bodies() -> list[tuple[Document, Operation]]:
+    return [
+        (document, operation)
+        for document in contract().documents
+        for operation in document.operations
+        if operation.body is not None
+    ]
+
+
+each_body = pytest.mark.parametrize(
+    ("document", "operation"), bodies(), ids=[operation.id for _, operation in bodies()]
+)
+
+
+@each_body
+def test_a_body_of_another_media_type_is_not_read(world: World, document: Document, operation: Operation) -> None:
+    attempt = prepared(world, operation)
+    attempt.headers["Content-Type"] = "application/xml"
+
+    with unchanged(world):
+        response = attempt.send()
+
+    assert_transport(world, response, document, 415)
+    assert world.last()["operation"] == operation.id
+
+
+@each_body
+def test_a_body_beyond_the_limit_is_refused(world: World, document: Document, operation: Operation) -> None:
+    attempt = prepared(world, operation)
+    attempt.body.clear()
+    attempt.body["raw"] = b" " * (Config().max_body + 1)
+
+    with unchanged(world):
+        response = attempt.send()
+
+    assert_transport(world, response, document, 413)
+    assert world.last()["operation"] == operation.id
+
+
+@each_document
+def test_every_transport_answer_that_is_declared_can_occur(document: Document) -> None:
+    reachable = {404, 405} | ({413, 415} if any(operation.body for operation in document.operations) else set())
+
+    assert document.transport_rejections.keys() == reachable
