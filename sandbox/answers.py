@@ -30,27 +30,34 @@ class Unpreferable(Exception):
 
 def answer(route: Route, request: Request, call: Call, path: dict[str, str], admit: Admit, exchange: Exchange) -> Reply:
     """The reply to a request that has a route. Whatever it is, the state is as before unless the rule succeeded."""
-    operation, state = route.operation, call.state
-    call.operation, call.request = operation, request
-    state.begin()
+    call.operation, call.request = route.operation, request
+    call.state.begin()
     try:
-        reply = _handled(route, request, call, path, admit, exchange)
-        flaws = operation.flaws(reply)
-        if flaws:
-            raise OffContract(_sentence(flaws))  # noqa: TRY301 - a flaw is a defect like any other
-        if call.events:
-            exchange.told(route.contract.events(call))
-        exchange.changes = state.changes
-    except Rejected as rejected:
-        state.roll_back()
-        reply = _refused(route, rejected, exchange)
-    except Unreadable as unreadable:
-        reply = transport(route.document, route.contract, unreadable.status, str(unreadable), exchange)
-    except Unpreferable as unpreferable:
-        reply = problem(400, "No such preference", str(unpreferable))
+        try:
+            return _succeeded(route, request, call, path, admit, exchange)
+        except Rejected as rejected:
+            call.state.roll_back()
+            return _refused(route, rejected, exchange)
+        except Unreadable as unreadable:
+            return transport(route.document, route.contract, unreadable.status, str(unreadable), exchange)
+        except Unpreferable as unpreferable:
+            return problem(400, "No such preference", str(unpreferable))
     except Exception as error:
-        state.roll_back()
-        reply = _defect(error, exchange)
+        call.state.roll_back()
+        return _defect(error, exchange)
+
+
+def _succeeded(
+    route: Route, request: Request, call: Call, path: dict[str, str], admit: Admit, exchange: Exchange
+) -> Reply:
+    """The rule's reply, once it and its events were found to keep the contract."""
+    reply = _handled(route, request, call, path, admit, exchange)
+    flaws = route.operation.flaws(reply)
+    if flaws:
+        raise OffContract(_sentence(flaws))
+    if call.events:
+        exchange.told(route.contract.events(call))
+    exchange.changes = call.state.changes
     return reply
 
 
@@ -63,6 +70,8 @@ def _handled(
         if isinstance(grant, str):
             raise Rejected(grant)
         call.grant = grant
+        if call.named_tenant is None and grant.tenant:
+            call.tenant = grant.tenant
     call.values, violations = operation.read(request, path)
     if violations:
         raise Rejected(INVALID_REQUEST, violations=violations)
@@ -83,6 +92,8 @@ def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply |
     for status, response in operation.responses.items():
         if code not in (None, str(status)) or (name is not None and name not in response.examples):
             continue
+        if response.content and not response.examples:
+            continue  # there is nothing to answer with
         chosen = name or next(iter(response.examples), "")
         media, example = response.examples.get(chosen, (None, {"value": None}))
         exchange.preference = prefer
@@ -127,7 +138,10 @@ def unmatched(
     if contract is None or document is None:
         reply = problem(status, "Method not allowed" if allow else "Not found", detail)
     else:
-        reply = transport(document, contract, status, detail, exchange)
+        try:
+            reply = transport(document, contract, status, detail, exchange)
+        except Exception as error:
+            return _defect(error, exchange)
     reply.headers = (("allow", ", ".join(allow)),) if allow else ()
     return reply
 

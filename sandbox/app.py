@@ -6,12 +6,14 @@ The socket server is `sandbox.server`; this adapter is for tests in the same pro
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
 from sandbox import config as configuration
 from sandbox.admin.api import BASE, Admin
+from sandbox.answers import problem
 from sandbox.auth import Gate
 from sandbox.config import Config
 from sandbox.contract import Contract
@@ -65,9 +67,13 @@ class App:
 
     def handle(self, request: Request) -> Reply:
         """The reply to any request. Synchronous, so that each one is atomic; never raises."""
-        if request.path.startswith(BASE):  # the path of another API may not begin so
-            return self.admin.handle(request)
-        return self._pipeline.handle(request)
+        try:
+            if request.path.startswith(BASE):
+                return self.admin.handle(request)
+            return self._pipeline.handle(request)
+        except Exception as error:
+            logging.getLogger("sandbox").exception("%s %s", request.method, request.path)
+            return problem(500, "Defect of the sandbox", f"{type(error).__name__}: {error}"[:1000])
 
     def max_body(self, target: str) -> int:
         """How many bytes of body a request to this target may have."""

@@ -127,7 +127,7 @@ class Gate:
         return grant.org or grant.tenant if grant else None
 
     def admit(
-        self, operation: Operation, request: Request, org: str, vendor: str, audience: str, tenant: str, now: int
+        self, operation: Operation, request: Request, org: str, vendor: str, audience: str, tenant: str | None, now: int
     ) -> Grant | str:
         """What the request's credentials grant, or the name of the rejection."""
         if not operation.security:
@@ -178,14 +178,14 @@ class Gate:
 
 
 def _held(
-    grant: Grant, scopes: frozenset[str], org: str, vendor: str, audience: str, tenant: str, now: int
+    grant: Grant, scopes: frozenset[str], org: str, vendor: str, audience: str, tenant: str | None, now: int
 ) -> Grant | str:
     """A token is held to what it says."""
     if grant.vendor not in (None, vendor) or grant.audience not in (None, audience):
         return INVALID
     if grant.expires is not None and grant.expires <= now:
         return EXPIRED
-    if grant.org not in (None, org) or grant.tenant not in (None, tenant):
+    if grant.org not in (None, org) or (tenant is not None and grant.tenant not in (None, tenant)):
         return FOREIGN
     if scopes and grant.scopes is not None and not scopes <= grant.scopes:
         return SCOPE

@@ -96,7 +96,7 @@ class Exchange(Entry):
         self.reply_body = reply.body if self.reply_size <= MAX_BODY else reply.body[:MAX_BODY]
         if self.body_size > MAX_BODY:
             self.request.body = self.request.body[:MAX_BODY]
-        self.size += len(self.request.body) + len(self.reply_body)
+        self.size += self.request.head + len(self.request.body) + len(self.reply_body)
 
 
 class Budget:

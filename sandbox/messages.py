@@ -31,7 +31,7 @@ class Violation(NamedTuple):
 class Request:
     """A request as it came. `path` is percent-encoded, header names are lower case; the last of equal ones is it."""
 
-    __slots__ = ("body", "fields", "headers", "method", "oversized", "path", "prefix", "query", "target")
+    __slots__ = ("body", "fields", "head", "headers", "method", "oversized", "path", "prefix", "query", "target")
 
     def __init__(
         self,
@@ -41,12 +41,14 @@ class Request:
         body: bytes = b"",
         *,
         oversized: bool = False,
+        head: int | None = None,
     ) -> None:
         self.method = method
         self.target = target
         self.headers = headers
         self.fields = dict(headers)
         self.body = body
+        self.head = len(target) + _fields_size(headers) if head is None else head  # bytes of target and fields
         self.oversized = oversized  # the body was larger than the server takes, and was not kept
         self.path, _, self.query = target.partition("?")
         self.prefix = ""  # `/~{org}`, if the target began with one; `path` is what follows
@@ -54,6 +56,10 @@ class Request:
     def header(self, name: bytes) -> str | None:
         value = self.fields.get(name)
         return None if value is None else value.decode("latin-1")
+
+
+def _fields_size(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
 
 
 class Reply:

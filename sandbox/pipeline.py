@@ -14,6 +14,7 @@ from sandbox.contract import Contract, Route, router
 from sandbox.journal import Exchange
 from sandbox.messages import Reply, Request
 from sandbox.openapi.document import Document
+from sandbox.openapi.parameters import unquote
 from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
 from sandbox.rules import Call
 
@@ -66,6 +67,7 @@ class Pipeline:
         else:
             exchange.operation = route.operation.id
             call = Call(name, org.state, route.contract.rules, exchange.at, self._gate)
+            call.named_tenant = tenant
             call.tenant = tenant or name
             reply = answer(route, request, call, path, self._admit, exchange)
         return _journalled(org, exchange, reply, started)
@@ -83,11 +85,11 @@ class Pipeline:
                 if len(self._found) >= _REMEMBERED:
                     self._found.clear()
                 self._found[key] = found
-        return found
+        return found[0], found[1].copy(), found[2]
 
     def _admit(self, route: Route, request: Request, call: Call) -> Grant | str:
         return self._gate.admit(
-            route.operation, request, call.org, route.contract.vendor, route.document.base, call.tenant, call.now
+            route.operation, request, call.org, route.contract.vendor, route.document.base, call.named_tenant, call.now
         )
 
     def _nearest(self, path: str) -> tuple[Contract | None, Document | None]:
@@ -128,6 +130,7 @@ def _take_prefix(request: Request) -> str | None:
         return None
     name, _, rest = request.path[2:].partition("/")
     request.prefix = f"/~{name}"
+    name = _decoded(name)
     request.path = f"/{rest}"
     return name
 
@@ -138,7 +141,14 @@ def _tenant(document: Document, request: Request) -> str | None:
         return None
     prefix, place = document.org_prefix
     segments = request.path.split("/")[1:]
-    return segments[place] or None if tuple(segments[:place]) == prefix and len(segments) > place else None
+    return _decoded(segments[place]) or None if tuple(segments[:place]) == prefix and len(segments) > place else None
+
+
+def _decoded(segment: str) -> str:
+    try:
+        return unquote(segment)
+    except ValueError:
+        return segment
 
 
 def _journalled(org: Org, exchange: Exchange, reply: Reply, started: int) -> Reply:

@@ -150,6 +150,7 @@ class Call:
         "_issuer",
         "events",
         "grant",
+        "named_tenant",
         "now",
         "operation",
         "org",
@@ -167,7 +168,8 @@ class Call:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.state = state
         self._issuer = issuer
-        self.tenant = org  # the org by the name that the vendor's own request gives it
+        self.tenant = org  # the org by the name that the vendor's own request, or its token, gives it
+        self.named_tenant: str | None = None  # the same, if the request's path says it
         self.operation: Operation | None = None
         self.request: Request | None = None
         self.grant: Grant | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import http
+import re
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -24,9 +25,16 @@ from sandbox.messages import Reply, Request
 MAX_LINE = 16_384  # bytes of method and target
 MAX_HEADERS = 65_536  # bytes of all header fields
 _SWEEP = 0.002  # seconds between slices of forgetting
+_LINGER = 2  # seconds in which the end of a connection's last request is still read
 _SHUTDOWN = 1  # seconds that requests in flight may still take
 
 _STATUS_LINES = {int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
+
+
+# An offer to speak another protocol on the connection. httptools would take the body for that protocol's, so the offer
+# is made unreadable to it (and readable again in the journal); RFC 9110 leaves a server free to ignore it.
+_UPGRADE = re.compile(rb"(\r\n)u(?=pgrade[ \t]*:)", re.IGNORECASE)
+_HIDDEN_UPGRADE = b"-pgrade"
 
 
 class Refused(Exception):
@@ -44,9 +52,13 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # a stream transport, as uvicorn knows
-        self._since = self.loop.time()  # when the request began that is not complete yet, or when the last one ended
-        self._waiting = True  # for a request to be complete; not for the next to begin
-        self._reset()
+        self._begun = False  # a request has begun that is not complete yet
+        self._since = self.loop.time()  # when it began, or when the last one ended
+        self._answered = 0
+        self._deaf = False  # nothing more is answered on this connection
+        self._head_complete = True
+        self._keep_alive = True
+        self._method = ""
         self._watch = self.loop.call_later(self.sandbox.config.request_timeout, self._check_time)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -54,16 +66,21 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if not self._waiting:
-            self._waiting, self._since = True, self.loop.time()
-        if not self._head_complete:
-            self._head += len(data)
+        if self._deaf:
+            return
+        if b"pgrade" in data or b"PGRADE" in data:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            data = _UPGRADE.sub(rb"\1-", head) + end + rest
+        answered = self._answered
         try:
             self.parser.feed_data(data)
-            if not self._head_complete and self._head > MAX_LINE + MAX_HEADERS:
-                self._too_long()
+            if self._begun and not self._head_complete:
+                # httptools tells of a field when it is whole; until then all that can be counted is what came in.
+                self._unfinished += len(data) if answered == self._answered else 0
+                if self._unfinished > MAX_LINE + MAX_HEADERS:
+                    self._too_long()
         except httptools.HttpParserUpgrade:
-            pass  # the request was answered; `_answer` closes a connection that asks for another protocol
+            self._refuse(Refused(400, "The request is not HTTP."))  # CONNECT is all that still upgrades
         except Refused as refused:
             self._refuse(refused)
         except httptools.HttpParserCallbackError as error:
@@ -72,10 +89,12 @@ class Protocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(Refused(400, "The request is not HTTP."))
 
-    def _reset(self) -> None:
+    def on_message_begin(self) -> None:
+        self._begun = True
+        self._since = self.loop.time()
         self.url = b""
         self.headers: list[tuple[bytes, bytes]] = []
-        self._head = 0
+        self._unfinished = 0
         self._head_complete = False
         self._body: list[bytes] = []
         self._body_size = 0
@@ -83,42 +102,41 @@ class Protocol(HttpToolsProtocol):
         self._keep_alive = True
         self._method = ""
 
-    def on_message_begin(self) -> None:
-        self._reset()
-
     def on_url(self, url: bytes) -> None:
         self.url += url
         if len(self.url) > MAX_LINE:
-            raise Refused(414, f"The request line is longer than {MAX_LINE} bytes.")
+            self._too_long()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head += len(name) + len(value)
-        self.headers.append((name.lower(), value))
+        name = name.lower()
+        self.headers.append((b"upgrade" if name == _HIDDEN_UPGRADE else name, value))
 
     def on_headers_complete(self) -> None:
         self._head_complete = True
-        if sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEADERS:
+        self._head = sum([len(name) + len(value) + 4 for name, value in self.headers])
+        if self._head > MAX_HEADERS:
             self._too_long()
-        parser = self.parser
-        self._keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
-        self._method = parser.get_method().decode("ascii")
+        self._keep_alive = self.parser.should_keep_alive()
+        self._method = self.parser.get_method().decode("ascii")
         self._target = _origin_form(self.url)
         self._limit = self.sandbox.max_body(self._target)
+        expected = False
         for name, value in self.headers:
-            if name == b"expect" and value.lower() == b"100-continue":
-                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            elif name == b"content-length" and int(value) > self._limit:
-                # Known before it is read: answer now, and do not take the rest.
-                self._oversized, self._keep_alive = True, False
-                self._answer()
+            if name == b"expect":
+                expected = value.lower() == b"100-continue"
+            elif name == b"content-length":
+                self._oversized = int(value) > self._limit
+        if self._oversized:
+            self._answer()  # known before it is read: answer now, and do not keep the rest
+        elif expected:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         if self._oversized:
             return
         self._body_size += len(body)
         if self._body_size > self._limit:
-            self._body.clear()
-            self._oversized, self._keep_alive = True, False
+            self._oversized = True
             self._answer()
         else:
             self._body.append(body)
@@ -128,11 +146,18 @@ class Protocol(HttpToolsProtocol):
             self._answer()
 
     def _answer(self) -> None:
-        self._waiting, self._since = False, self.loop.time()
-        if self.transport.is_closing():
+        self._begun, self._since = False, self.loop.time()
+        self._answered += 1
+        if self.transport.is_closing() or self._deaf:
             return
-        request = Request(self._method, self._target, self.headers, b"".join(self._body), oversized=self._oversized)
-        self._send(self.sandbox.handle(request))
+        body = b"" if self._oversized else b"".join(self._body)
+        self._keep_alive = self._keep_alive and not self._oversized
+        head = len(self._target) + self._head
+        self._send(
+            self.sandbox.handle(
+                Request(self._method, self._target, self.headers, body, oversized=self._oversized, head=head)
+            )
+        )
 
     def _send(self, reply: Reply) -> None:
         fields = "".join([f"{name}: {value}\r\n" for name, value in headers_of(reply)])
@@ -143,7 +168,14 @@ class Protocol(HttpToolsProtocol):
         )
         self.server_state.total_requests += 1
         if not self._keep_alive:
-            self.transport.close()
+            self._end()
+
+    def _end(self) -> None:
+        """Close our side. What the client still sends is read and dropped for a while: a connection that is closed on
+        unread data is reset, and the client may never see the reply."""
+        self._deaf = True
+        self.transport.write_eof()
+        self.loop.call_later(_LINGER, self.transport.close)
 
     def _date(self) -> tuple[bytes, ...]:
         """uvicorn's headers for every reply, of which it makes new ones each second."""
@@ -158,26 +190,29 @@ class Protocol(HttpToolsProtocol):
 
     def _check_time(self) -> None:
         """One timer a connection, not a request: has a request been incomplete, or the connection idle, too long?"""
-        limit = self.sandbox.config.request_timeout if self._waiting else self.timeout_keep_alive
-        left = limit - (self.loop.time() - self._since)
+        timeout = self.sandbox.config.request_timeout
+        idle = (
+            self._answered and not self._begun
+        )  # a connection that never said anything has no more time than a request
+        left = (self.timeout_keep_alive if idle else timeout) - (self.loop.time() - self._since)
         if left > 0:
-            self._watch = self.loop.call_later(min(left, self.sandbox.config.request_timeout), self._check_time)
-        elif self._waiting and self._head:
-            self._refuse(Refused(408, f"The request was not complete after {limit:g} seconds."))
+            self._watch = self.loop.call_later(min(left, timeout), self._check_time)
+        elif self._begun:
+            self._refuse(Refused(408, f"The request was not complete after {timeout:g} seconds."))
         else:
             self.transport.close()
 
     def _refuse(self, refused: Refused) -> None:
         """Answer what is no request, and close. Nobody can say which org it was for, so no journal has it."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._deaf:
             return
-        self._keep_alive = False
+        self._begun = self._keep_alive = False
         phrase = http.HTTPStatus(refused.status).phrase
         content = {"type": "about:blank", "title": phrase, "status": refused.status, "detail": str(refused)}
         self._send(Reply(refused.status, content, "application/problem+json"))
 
     def shutdown(self) -> None:
-        self._keep_alive = False
+        self._deaf = True
         self.transport.close()
 
     def pause_writing(self) -> None:

@@ -217,6 +217,9 @@ class State:
     ) -> None:
         """Put `after`, which decodes to `doc`, in the place of `before`, in records, indexes, lists and agenda."""
         old: Doc | None = None if before is None else _decode(before[0])
+        # Before anything changes, because a date in the document that is none raises.
+        places = _places(collection, id, before, old), _places(collection, id, after, doc)
+        dues = _dues(collection, id, before, old), _dues(collection, id, after, doc)
         if after is None:
             del documents.records[id]
         else:
@@ -229,9 +232,8 @@ class State:
                     del holders[was]
                 if now is not None:
                     holders[now] = id
-        self._move(_places(collection, id, before, old), _places(collection, id, after, doc))
-        if collection.dues is not None:
-            self._reschedule(_dues(collection, id, before, old), _dues(collection, id, after, doc))
+        self._move(*places)
+        self._reschedule(*dues)
 
     def _move(self, was: list[tuple[str, Place]], now: list[tuple[str, Place]]) -> None:
         if was == now:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from decimal import Decimal
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ except ImportError:  # a PyYAML built without libyaml is eight times slower, and
     from yaml import SafeLoader as _Base  # type: ignore[assignment]
 
 
+_MAX_DEPTH = 1000
+_DEEP_BLOCK = re.compile(rf"^[ ?:-]{{{_MAX_DEPTH}}}", re.MULTILINE)
+_BRACKET = re.compile(r"[\[\]{}]")
 _TAGS = [f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "str", "seq")]
 
 
@@ -66,6 +70,8 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_deeply)
 
 def parse(text: str, name: str) -> Any:
     """Read one document. Raises `DocumentError` with `name`, the line and the reason."""
+    if _is_too_deep(text):
+        raise DocumentError(name, None, f"is nested deeper than {_MAX_DEPTH} levels")
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader with fewer types
     except yaml.MarkedYAMLError as error:
@@ -73,6 +79,16 @@ def parse(text: str, name: str) -> Any:
         raise DocumentError(name, mark.line + 1 if mark else None, error.problem or str(error)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DocumentError(name, None, " ".join(str(error).split())) from None
+
+
+def _is_too_deep(text: str) -> bool:
+    """The C loader recurses without an eye on the stack: what is too deep would end the process."""
+    if _DEEP_BLOCK.search(text):
+        return True
+    if text.count("[") + text.count("{") <= _MAX_DEPTH:
+        return False
+    steps = (1 if bracket in "[{" else -1 for bracket in _BRACKET.findall(text))
+    return max(accumulate(steps)) > _MAX_DEPTH
 
 
 def read(path: Path, name: str | None = None) -> Any:

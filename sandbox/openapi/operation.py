@@ -189,13 +189,17 @@ def response_flaws(response: Response, reply: Reply) -> list[Violation]:
 def _content(media: str, body: bytes) -> Any:
     if media == "application/x-www-form-urlencoded":
         violations: list[Violation] = []
-        form = {name: texts[-1] for name, texts in pairs(body.decode("latin-1"), violations).items()}
+        form = {name: texts[-1] for name, texts in pairs(_text(body), violations, "form").items()}
         if violations:
             raise ValueError("; ".join(map(str, violations)))
         return form
     if media.startswith("text/"):
-        try:
-            return body.decode().strip()
-        except UnicodeDecodeError:
-            raise ValueError("The body is not UTF-8.") from None
+        return _text(body).strip()
     return decode(body)
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise ValueError("The body is not UTF-8.") from None

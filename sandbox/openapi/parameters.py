@@ -74,7 +74,7 @@ def unquote(text: str) -> str:
     return unquote_to_bytes(text).decode() if "%" in text else text
 
 
-def pairs(query: str, violations: list[Violation]) -> dict[str, list[str]]:
+def pairs(query: str, violations: list[Violation], where: str = "query") -> dict[str, list[str]]:
     """The names and values of a query or a form, in `application/x-www-form-urlencoded`."""
     found: dict[str, list[str]] = {}
     for part in query.split("&"):
@@ -82,9 +82,10 @@ def pairs(query: str, violations: list[Violation]) -> dict[str, list[str]]:
             continue
         name, _, value = part.partition("=")
         try:
-            found.setdefault(_form_text(name), []).append(_form_text(value))
+            text = _form_text(value)
+            found.setdefault(_form_text(name), []).append(text)
         except ValueError:
-            violations.append(Violation(f"query.{name[:100]}", "is not percent-encoded UTF-8"))
+            violations.append(Violation(f"{where}.{name[:100]}", "is not percent-encoded UTF-8"))
     return found
 
 

@@ -71,7 +71,7 @@ def _violation(error: jsonschema_rs.ValidationError, where: str) -> Violation:
         message = "is required"
     if len(message) > MAX_MESSAGE:
         message = f"{message[:MAX_MESSAGE]}…"
-    return Violation(where, message)
+    return Violation(where if len(where) <= MAX_MESSAGE else f"{where[:MAX_MESSAGE]}…", message)
 
 
 def json_schema(schema: Any) -> Any:

@@ -1,0 +1,828 @@
+"""The admin API over HTTP, on a real server whose only vendor is the made-up one."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from sandbox import __version__
+from sandbox.openapi.document import Document
+from tests.acme import new_app, write_specs
+from tests.serving import World, running
+
+THING = {"id": "a", "name": "A", "status": "NEW"}
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def specs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_specs(tmp_path_factory.mktemp("admin") / "specs")
+
+
+@pytest.fixture(scope="module")
+def url(specs: Path) -> Iterator[str]:
+    with running(app=new_app(specs)) as (_, base):
+        yield base
+
+
+@pytest.fixture
+def world(url: str, http: httpx2.Client) -> World:
+    """A fresh org of the server above."""
+    return World(url, f"admin-{next(_numbers)}", http)
+
+
+@pytest.fixture(scope="module")
+def examples(specs: Path) -> dict[str, Any]:
+    """The admin API's rejections by name, as its spec words them."""
+    document = Document(specs / "sandbox" / "admin.yaml")
+    rejections = [rejection for operation in document.operations for rejection in operation.rejections.values()]
+    return {rejection.name: rejection.value for rejection in (*rejections, *document.transport_rejections.values())}
+
+
+@pytest.fixture
+def is_refused(examples: dict[str, Any]) -> Any:
+    """Asserts that a response is the named rejection, and gives its body."""
+
+    def check(response: httpx2.Response, name: str) -> Any:
+        assert response.headers["content-type"] == "application/problem+json"
+        body = response.json()
+        expected = examples[name]
+        assert (response.status_code, body["type"], body["title"], body["status"]) == (
+            expected["status"],
+            expected["type"],
+            expected["title"],
+            expected["status"],
+        )
+        return body
+
+    return check
+
+
+def add(world: World, **thing: Any) -> httpx2.Response:
+    return world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp", **thing})
+
+
+# The server
+
+
+def test_health(url: str, http: httpx2.Client) -> None:
+    assert http.get(f"{url}/__admin/health").json() == {"status": "healthy", "version": __version__}
+
+
+def test_version_tells_the_specs_that_are_served(url: str, http: httpx2.Client) -> None:
+    assert http.get(f"{url}/__admin/version").json() == {
+        "version": __version__,
+        "specs": [
+            {"name": "acme/things.yaml", "title": "Acme Things API", "version": "7", "base": "/acme", "operations": 9}
+        ],
+    }
+
+
+@pytest.mark.parametrize("path", ["", "/", "/org", "/orgs/a/nothing", "/orgs/a/clock/advance/x", "x"])
+def test_an_unknown_path(url: str, http: httpx2.Client, is_refused: Any, path: str) -> None:
+    body = is_refused(http.get(f"{url}/__admin{path}"), "unknown-path")
+
+    assert body["detail"] == f"There is no /__admin{path}."
+
+
+def test_another_method(url: str, http: httpx2.Client, is_refused: Any) -> None:
+    response = http.patch(f"{url}/__admin/orgs/a/clock")
+
+    is_refused(response, "method-not-allowed")
+    assert response.headers["allow"] == "GET, PUT"
+
+
+def test_another_media_type(world: World, url: str, is_refused: Any) -> None:
+    response = world.http.post(
+        f"{url}/__admin/orgs/{world.org}/seed", content="{}", headers={"Content-Type": "text/plain"}
+    )
+
+    is_refused(response, "unsupported-media-type")
+
+
+# Orgs
+
+
+def test_orgs_are_listed_by_name_in_pages(url: str, http: httpx2.Client) -> None:
+    base = f"list-{next(_numbers)}-"
+    for letter in "cab":
+        http.put(f"{url}/__admin/orgs/{base}{letter}/clock", json={"now": "2030-01-01T00:00:00Z", "frozen": True})
+
+    body = http.get(f"{url}/__admin/orgs", params={"after": base, "limit": 2}).json()
+
+    assert [org["name"] for org in body["orgs"]] == [f"{base}a", f"{base}b"]
+    assert body["total"] >= 3
+    assert body["orgs"][0] == {
+        "name": f"{base}a",
+        "now": "2030-01-01T00:00:00.000Z",
+        "frozen": True,
+        "documents": 0,
+        "requests": 0,
+    }
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "many", ""])
+def test_a_page_has_bounds(url: str, http: httpx2.Client, is_refused: Any, limit: str) -> None:
+    body = is_refused(http.get(f"{url}/__admin/orgs", params={"limit": limit}), "invalid-request")
+
+    assert [error["pointer"] for error in body["errors"]] == ["query.limit"]
+
+
+def test_one_org(world: World) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    add(world)
+
+    assert world.admin("GET").json() == {
+        "name": world.org,
+        "now": "2030-01-01T00:00:00.000Z",
+        "frozen": True,
+        "documents": 1,
+        "requests": 1,
+    }
+
+
+def test_an_org_s_name_may_have_any_characters(url: str, http: httpx2.Client) -> None:
+    http.put(f"{url}/__admin/orgs/a%20b%2F%C3%A9/clock", json={"frozen": True})
+
+    assert http.get(f"{url}/__admin/orgs/a%20b%2F%C3%A9").json()["name"] == "a b/é"
+
+
+def test_a_forgotten_org_is_unknown(world: World, is_refused: Any) -> None:
+    add(world)
+
+    assert world.admin("DELETE").status_code == 204
+
+    is_refused(world.admin("GET"), "unknown-org")
+    is_refused(world.admin("DELETE"), "unknown-org")
+
+
+def test_a_reset_org_starts_anew_and_its_tokens_stay_valid(world: World) -> None:
+    token = world.admin("POST", "/tokens", {"vendor": "acme"}).json()["access_token"]
+    world.freeze("2030-01-01T00:00:00Z")
+    add(world)
+
+    assert world.admin("POST", "/reset").status_code == 204
+
+    org = world.admin("GET").json()
+    assert (org["documents"], org["requests"], org["frozen"]) == (0, 0, False)
+    response = world.request("GET", f"/acme/{world.org}/things", headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == 200
+    assert response.headers["sandbox-exchange"] == "1"
+
+
+UNKNOWN: list[tuple[str, str, Any]] = [
+    ("GET", "", None),
+    ("DELETE", "", None),
+    ("GET", "/clock", None),
+    ("GET", "/state", None),
+    ("GET", "/requests", None),
+    ("DELETE", "/requests", None),
+    ("POST", "/requests/count", {}),
+    ("GET", "/requests/1", None),
+    ("GET", "/events", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), UNKNOWN)
+def test_an_unknown_org_is_refused_with_the_names_near_it(
+    url: str, http: httpx2.Client, is_refused: Any, method: str, path: str, body: Any
+) -> None:
+    http.put(f"{url}/__admin/orgs/payments/clock", json={"frozen": True})
+
+    near = is_refused(http.request(method, f"{url}/__admin/orgs/paymens{path}", json=body), "unknown-org")
+    far = is_refused(http.request(method, f"{url}/__admin/orgs/zzzzzzzzzz{path}", json=body), "unknown-org")
+
+    assert near["detail"] == "No request has named an org paymens; did you mean payments?"
+    assert far["detail"] == "No request has named an org zzzzzzzzzz."
+
+
+MADE: list[tuple[str, str, Any]] = [
+    ("POST", "/reset", None),
+    ("PUT", "/clock", {"frozen": True}),
+    ("POST", "/clock/advance", {"by": "P1D"}),
+    ("PUT", "/state", {"documents": {}}),
+    ("POST", "/seed", {}),
+    ("POST", "/tokens", {"vendor": "acme"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), MADE)
+def test_what_changes_an_org_makes_it(world: World, method: str, path: str, body: Any) -> None:
+    assert world.admin(method, path, body).is_success
+
+    assert world.admin("GET").status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path", "body"), [*UNKNOWN, *MADE])
+def test_an_org_s_name_has_a_longest_length(
+    url: str, http: httpx2.Client, is_refused: Any, method: str, path: str, body: Any
+) -> None:
+    is_refused(http.request(method, f"{url}/__admin/orgs/{'x' * 257}{path}", json=body), "org-name-too-long")
+
+
+def test_no_more_orgs_than_admitted(specs: Path, http: httpx2.Client, is_refused: Any) -> None:
+    with running(app=new_app(specs, max_orgs=1)) as (_, url):
+        assert http.post(f"{url}/__admin/orgs/one/reset").status_code == 204
+        for method, path, body in MADE:
+            is_refused(http.request(method, f"{url}/__admin/orgs/two{path}", json=body), "too-many-orgs")
+
+
+# The clock
+
+
+def test_the_clock_is_real_until_it_is_set(world: World) -> None:
+    add(world)
+
+    shown = world.admin("GET", "/clock").json()
+
+    assert shown["now"][:13] in {
+        time.strftime("%Y-%m-%dT%H", time.gmtime(at)) for at in (time.time() - 60, time.time())
+    }
+    assert shown["frozen"] is False
+
+
+def test_the_clock_is_set_frozen_and_let_go(world: World) -> None:
+    set_running = world.admin("PUT", "/clock", {"now": "2030-01-01T12:00:00+02:00"}).json()
+    frozen = world.admin("PUT", "/clock", {"frozen": True}).json()
+    set_frozen = world.admin("PUT", "/clock", {"now": "2031-01-01T00:00:00.123456Z"}).json()
+    let_go = world.admin("PUT", "/clock", {"frozen": False}).json()
+
+    assert (set_running["now"][:16], set_running["frozen"]) == ("2030-01-01T10:00", False)
+    assert (frozen["now"][:16], frozen["frozen"]) == ("2030-01-01T10:00", True)
+    assert set_frozen == {"now": "2031-01-01T00:00:00.123Z", "frozen": True}
+    assert (let_go["now"][:16], let_go["frozen"]) == ("2031-01-01T00:00", False)
+
+
+def test_a_frozen_clock_shows_the_same_time_until_it_is_advanced(world: World) -> None:
+    world.freeze("2030-01-31T00:00:00Z")
+
+    assert world.admin("GET", "/clock").json() == world.admin("GET", "/clock").json()
+    advanced = world.admin("POST", "/clock/advance", {"by": "P1M"}).json()
+
+    assert advanced == {"now": "2030-02-28T00:00:00.000Z", "frozen": True, "happened": []}
+    assert world.admin("GET", "/clock").json()["now"] == "2030-02-28T00:00:00.000Z"
+
+
+def test_advancing_tells_what_happened_in_order(world: World) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    world.seed(
+        "acme",
+        things=[
+            {**THING, "id": "late", "expires": "2030-02-01T00:00:00Z"},
+            {**THING, "id": "broken", "name": "B", "breaks": "2030-01-20T00:00:00Z"},
+            {**THING, "id": "early", "expires": "2030-01-10T00:00:00Z"},
+            {**THING, "id": "after", "expires": "2030-02-01T00:00:00.001Z"},
+        ],
+    )
+
+    happened = world.advance("P31D")
+
+    assert happened == [
+        {
+            "at": "2030-01-10T00:00:00.000Z",
+            "event": "expire-thing",
+            "id": "early",
+            "told": ["thing-changed"],
+            "defect": None,
+        },
+        {
+            "at": "2030-01-20T00:00:00.000Z",
+            "event": "break-thing",
+            "id": "broken",
+            "told": [],
+            "defect": "RuntimeError: B breaks",
+        },
+        {
+            "at": "2030-02-01T00:00:00.000Z",
+            "event": "expire-thing",
+            "id": "late",
+            "told": ["thing-changed"],
+            "defect": None,
+        },
+    ]
+    to = world.admin("POST", "/clock/advance", {"to": "2030-03-01T00:00:00Z"}).json()
+    assert [what["id"] for what in to["happened"]] == ["after"]
+
+
+def test_setting_the_clock_forward_lets_things_happen_and_back_undoes_nothing(world: World) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    world.seed("acme", things=[{**THING, "expires": "2030-01-10T00:00:00Z"}])
+
+    world.freeze("2030-02-01T00:00:00Z")
+    expired = world.state()
+    world.freeze("2029-01-01T00:00:00Z")
+
+    assert expired["acme"]["things"][0]["document"]["status"] == "EXPIRED"
+    assert world.state() == expired
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"now": "tomorrow"},
+        {"now": "2030-01-01"},
+        {"frozen": "yes"},
+        {"frozen": 1},
+        {"frozen": True, "other": 1},
+        {"now": "1969-12-31T23:59:59Z"},
+        {"now": "9999-12-31T23:59:59-01:00"},
+        [],
+        None,
+    ],
+)
+def test_a_clock_is_not_set_to_nonsense(world: World, is_refused: Any, body: Any) -> None:
+    is_refused(world.admin("PUT", "/clock", body), "invalid-request")
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"by": "1 day"}, {"by": "P1D", "to": "2031-01-01T00:00:00Z"}, {"by": "-P1D"}, {"to": "x"}]
+)
+def test_a_clock_is_not_advanced_by_nonsense(world: World, is_refused: Any, body: Any) -> None:
+    is_refused(world.admin("POST", "/clock/advance", body), "invalid-request")
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (
+            {"to": "2029-12-31T23:59:59Z"},
+            "The clock stands at 2030-01-01T00:00:00.000Z and cannot advance backwards; set it.",
+        ),
+        ({"by": "P9000Y"}, "P9000Y from now is after the year 9999"),
+        ({"by": "P"}, "'P' is not an ISO 8601 duration such as P30D or PT1H30M"),
+    ],
+)
+def test_a_clock_is_not_advanced_to_a_time_that_cannot_be(
+    world: World, is_refused: Any, body: Any, detail: str
+) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+
+    assert is_refused(world.admin("POST", "/clock/advance", body), "no-such-time")["detail"] == detail
+    assert world.admin("GET", "/clock").json()["now"] == "2030-01-01T00:00:00.000Z"
+
+
+# State and seeds
+
+
+def test_a_seed_answers_what_it_stored_with_numbers_as_they_were(world: World, url: str) -> None:
+    response = world.http.post(
+        f"{url}/__admin/orgs/{world.org}/seed",
+        content='{"acme":{"things":[{"name":"Lamp","price":{"unit":"EUR","value":50.00},"secret":"s"}],"notes":[]}}',
+        headers={"Content-Type": "application/json"},
+    )
+
+    [lamp] = response.json()["acme"]["things"]
+    assert b'"value":50.00' in response.content
+    assert (lamp["status"], lamp["secret"]) == ("NEW", "s")
+    assert world.request("GET", f"/acme/{world.org}/things/{lamp['id']}").json()["name"] == "Lamp"
+
+
+def test_a_seed_that_does_not_fit_is_refused_whole_with_every_place(world: World, is_refused: Any) -> None:
+    body = is_refused(
+        world.admin("POST", "/seed", {"acme": {"things": [THING, {"id": 7}], "thingies": []}, "acne": {}}),
+        "unacceptable-documents",
+    )
+
+    assert {error["pointer"] for error in body["errors"]} == {
+        "acme.things[1].id",
+        "acme.things[1].name",
+        "acme.thingies",
+        "acne",
+    }
+    assert all(error["detail"] in body["detail"] for error in body["errors"])
+    assert world.state() == {}
+
+
+@pytest.mark.parametrize("body", [[], {"acme": []}, {"acme": {"things": {}}}, {"acme": {"things": [1]}}, None])
+def test_a_seed_has_a_form(world: World, is_refused: Any, body: Any) -> None:
+    is_refused(world.admin("POST", "/seed", body), "invalid-request")
+
+
+def test_a_state_can_be_read_and_put_back(world: World) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    world.seed(
+        "acme",
+        things=[{**THING, "id": "b", "price": {"unit": "EUR", "value": 7}}, THING],
+        notes=[{"id": "n", "text": "x"}],
+    )
+    add(world)
+    before = world.admin("GET", "/state")
+    assert world.request("DELETE", f"/acme/{world.org}/things/b").status_code == 204
+    world.advance("P1D")
+    add(world)
+
+    put = world.admin("PUT", "/state", before.json())
+
+    assert put.status_code == 200
+    assert put.json() == before.json() == world.admin("GET", "/state").json()
+    listed = world.request("GET", f"/acme/{world.org}/things").json()["items"]
+    assert [thing["id"] for thing in listed][:2] == ["b", "a"]
+
+
+def test_a_state_can_be_put_into_another_org(world: World, url: str) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    world.seed("acme", things=[{**THING, "expires": "2030-01-02T00:00:00Z"}])
+    other = World(url, f"{world.org}-other", world.http)
+
+    assert other.admin("PUT", "/state", world.admin("GET", "/state").json()).status_code == 200
+
+    assert other.state() == world.state()
+    assert [what["id"] for what in other.advance("P1D")] == ["a"]
+    assert world.state()["acme"]["things"][0]["document"]["status"] == "NEW"
+
+
+def test_a_state_may_leave_out_everything_but_documents(world: World) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    add(world)
+
+    put = world.admin("PUT", "/state", {"documents": {"acme": {"things": [{"document": THING}]}}}).json()
+
+    assert put == {
+        "now": "2030-01-01T00:00:00.000Z",
+        "frozen": True,
+        "sequence": 0,
+        "documents": {"acme": {"things": [{"document": THING, "created": "2030-01-01T00:00:00.000Z", "place": 0}]}},
+    }
+
+
+def test_a_state_can_let_the_clock_go(world: World) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+
+    put = world.admin("PUT", "/state", {"now": "2031-01-01T00:00:00Z", "frozen": False, "documents": {}}).json()
+
+    assert (put["now"][:16], put["frozen"]) == ("2031-01-01T00:00", False)
+
+
+def test_a_state_that_does_not_fit_is_refused_and_nothing_is_changed(world: World, is_refused: Any) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    add(world)
+    before = world.admin("GET", "/state").json()
+
+    body = is_refused(
+        world.admin(
+            "PUT", "/state", {"documents": {"acme": {"things": [{"document": {}}]}}, "now": "2031-01-01T00:00:00Z"}
+        ),
+        "unacceptable-documents",
+    )
+
+    assert {error["pointer"] for error in body["errors"]} == {"acme.things[0].name"}
+    assert world.admin("GET", "/state").json() == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"documents": []},
+        {"documents": {"acme": {"things": [{}]}}},
+        {"documents": {"acme": {"things": [{"document": {}, "extra": 1}]}}},
+        {"documents": {}, "sequence": -1},
+        {"documents": {}, "now": "1960-01-01T00:00:00Z"},
+        {"documents": {"acme": {"things": [{"document": THING, "created": "1960-01-01T00:00:00Z"}]}}},
+        {"documents": {"acme": {"things": [{"document": THING, "place": -1}]}}},
+    ],
+)
+def test_a_state_has_a_form(world: World, is_refused: Any, body: Any) -> None:
+    is_refused(world.admin("PUT", "/state", body), "invalid-request")
+
+
+# The journal
+
+
+@pytest.fixture
+def asked(world: World) -> World:
+    """An org that was asked five times: added, refused twice, not matched, broken."""
+    world.freeze("2030-01-01T00:00:00Z")
+    add(world, code="1", price={"unit": "EUR", "value": 5})
+    add(world, code="1")
+    add(world, code=1)
+    world.request("GET", f"/acme/{world.org}/nothing")
+    world.request("POST", f"/acme/{world.org}/trouble/raise")
+    return world
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("", [5, 4, 3, 2, 1]),
+        ("limit=2", [5, 4]),
+        ("operation=addThing", [3, 2, 1]),
+        ("operation=nothing", []),
+        ("status=409", [2]),
+        ("rejection=invalid-request", [3]),
+        ("rejection=unknown-path", [4]),
+        ("unmatched=true", [4]),
+        ("unmatched=false", [5, 3, 2, 1]),
+        ("defect=true", [5]),
+        ("defect=false&unmatched=false", [3, 2, 1]),
+        ("since=3", [5, 4]),
+        ("since=99", []),
+        ("operation=addThing&status=400&since=1", [3]),
+    ],
+)
+def test_requests_are_listed_newest_first_by_criteria(asked: World, query: str, ids: list[int]) -> None:
+    body = asked.admin("GET", f"/requests?{query}").json()
+
+    assert [exchange["id"] for exchange in body["requests"]] == ids
+    assert body["total"] == (5 if query == "limit=2" else len(ids))
+    assert body["dropped"] == 0
+
+
+@pytest.mark.parametrize("query", ["limit=0", "status=99", "status=x", "unmatched=1", "defect=maybe", "since=-1"])
+def test_criteria_have_types(asked: World, is_refused: Any, query: str) -> None:
+    body = is_refused(asked.admin("GET", f"/requests?{query}"), "invalid-request")
+
+    assert [error["pointer"] for error in body["errors"]] == [f"query.{query.partition('=')[0]}"]
+
+
+@pytest.mark.parametrize(
+    ("criteria", "count"),
+    [
+        ({}, 5),
+        ({"operation": "addThing"}, 3),
+        ({"operation": "addThing", "status": 201}, 1),
+        ({"rejection": "code-taken"}, 1),
+        ({"unmatched": True}, 1),
+        ({"defect": True}, 1),
+        ({"since": 4}, 1),
+        ({"body": {}}, 3),
+        ({"body": {"name": "Lamp"}}, 3),
+        ({"body": {"price": {"unit": "EUR"}}}, 1),
+        ({"body": {"price": {"value": 5.0}}}, 1),
+        ({"body": {"price": {"value": True}}}, 0),
+        ({"body": {"price": {}}}, 1),
+        ({"body": {"code": "1"}}, 2),
+        ({"body": {"code": 1}}, 1),
+        ({"body": {"code": True}}, 0),
+        ({"body": {"other": None}}, 0),
+        ({"body": None}, 0),
+        ({"body": {"name": "Lamp"}, "status": 409}, 1),
+    ],
+)
+def test_requests_are_counted_by_criteria_and_by_part_of_their_body(asked: World, criteria: Any, count: int) -> None:
+    assert asked.admin("POST", "/requests/count", criteria).json() == {"count": count}
+
+
+def test_a_body_that_is_no_json_is_counted_by_its_text(world: World) -> None:
+    world.request("POST", f"/acme/{world.org}/things", raw=b"{broken")
+
+    assert world.admin("POST", "/requests/count", {"body": "{broken"}).json() == {"count": 1}
+    assert world.admin("POST", "/requests/count", {"body": {}}).json() == {"count": 0}
+
+
+@pytest.mark.parametrize("body", [{"statuses": 1}, {"status": "x"}, {"defect": 1}, []])
+def test_criteria_of_a_count_have_types_too(asked: World, is_refused: Any, body: Any) -> None:
+    is_refused(asked.admin("POST", "/requests/count", body), "invalid-request")
+
+
+def test_one_request_whole(world: World) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    response = world.request("POST", f"/acme/{world.org}/things?x=1", {"name": "Lamp"})
+    thing = response.json()
+
+    exchange = world.admin("GET", f"/requests/{response.headers['sandbox-exchange']}").json()
+
+    headers = dict(exchange["request"].pop("headers"))
+    assert headers["authorization"] == "Bearer ***"
+    assert exchange.pop("microseconds") >= 0
+    assert exchange == {
+        "id": 1,
+        "at": "2030-01-01T00:00:00.000Z",
+        "vendor": "acme",
+        "operation": "addThing",
+        "request": {"method": "POST", "target": f"/acme/{world.org}/things?x=1", "body": '{"name":"Lamp"}', "size": 15},
+        "reply": {
+            "status": 201,
+            "headers": [["sandbox-exchange", "1"]],
+            "media": "application/json",
+            "body": response.text,
+            "size": len(response.content),
+        },
+        "rejection": None,
+        "source": None,
+        "violations": [],
+        "preference": None,
+        "defect": None,
+        "changes": [{"collection": "acme.things", "id": thing["id"], "before": None, "after": thing}],
+        "events": [
+            {"at": "2030-01-01T00:00:00.000Z", "event": "thing-changed", "payload": {"thing": thing}, "cause": "1"},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("Authorization", "Bearer secret-token", "Bearer ***"),
+        ("Authorization", "Basic YTpiOmM=", "Basic ***"),
+        ("Authorization", "secret", "secret ***"),
+        ("Proxy-Authorization", "Basic YTpi", "Basic ***"),
+        ("X-Other", "not secret", "not secret"),
+    ],
+)
+def test_secrets_are_masked_in_the_journal(world: World, name: str, value: str, shown: str) -> None:
+    world.request("GET", f"/acme/{world.org}/things", headers={name: value})
+
+    assert [name.lower(), shown] in world.last()["request"]["headers"]
+
+
+def test_a_refused_request_tells_its_name_source_and_violations(asked: World) -> None:
+    taken = asked.admin("GET", "/requests/2").json()
+    invalid = asked.admin("GET", "/requests/3").json()
+    defect = asked.admin("GET", "/requests/5").json()
+
+    assert (taken["rejection"], taken["source"], taken["violations"]) == ("code-taken", "documented: test", [])
+    assert invalid["violations"] == [{"where": "body.code", "message": '1 is not of type "string"'}]
+    assert (defect["defect"], defect["rejection"], defect["reply"]["status"]) == (
+        "RuntimeError: the rule broke",
+        None,
+        500,
+    )
+
+
+@pytest.mark.parametrize("id", ["0", "6", "x", "-1", "1.0", "%D9%A1", "9" * 30])
+def test_an_unknown_request(asked: World, is_refused: Any, id: str) -> None:
+    body = is_refused(asked.admin("GET", f"/requests/{id}"), "unknown-request")
+
+    assert body["detail"].startswith(f"The journal of {asked.org} has no exchange ")
+
+
+def test_cleared_requests_are_forgotten_and_ids_go_on(asked: World, is_refused: Any) -> None:
+    assert asked.admin("DELETE", "/requests").status_code == 204
+
+    assert asked.admin("GET", "/requests").json() == {"total": 0, "dropped": 0, "requests": []}
+    is_refused(asked.admin("GET", "/requests/1"), "unknown-request")
+    assert add(asked).headers["sandbox-exchange"] == "6"
+    assert len(asked.state()["acme"]["things"]) == 2
+
+
+def test_admin_calls_are_not_journalled(world: World) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    world.admin("GET", "/requests")
+
+    assert world.admin("GET", "/requests").json()["total"] == 0
+
+
+def test_dropped_requests_are_counted(specs: Path, http: httpx2.Client) -> None:
+    with running(app=new_app(specs, journal_limit=3)) as (_, url):
+        world = World(url, "small", http)
+        for _ in range(5):
+            add(world)
+
+        body = world.admin("GET", "/requests").json()
+
+    assert ([exchange["id"] for exchange in body["requests"]], body["total"], body["dropped"]) == ([5, 4, 3], 3, 2)
+
+
+def test_events_tell_their_cause_oldest_first(world: World) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    world.seed("acme", things=[{**THING, "expires": "2030-01-02T00:00:00Z"}])
+    add(world)
+    world.advance("P1D")
+
+    events = world.events()
+
+    assert [(event["at"], event["event"], event["cause"]) for event in events] == [
+        ("2030-01-01T00:00:00.000Z", "thing-changed", "seed"),
+        ("2030-01-01T00:00:00.000Z", "thing-changed", "2"),
+        ("2030-01-02T00:00:00.000Z", "thing-changed", "expire-thing"),
+    ]
+    assert events[2]["payload"]["thing"]["status"] == "EXPIRED"
+    assert len(world.admin("GET", "/events?name=thing-changed").json()["events"]) == 3
+    assert world.admin("GET", "/events?name=other").json() == {"events": []}
+
+
+def test_what_was_overdue_when_it_was_stored_happens_then(world: World) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    world.seed("acme", things=[{**THING, "expires": "0000-01-01T00:00:00Z"}])
+
+    assert [(event["at"], event["cause"]) for event in world.events()][1:] == [
+        ("2030-01-01T00:00:00.000Z", "expire-thing")
+    ]
+
+
+# Tokens
+
+
+def test_a_token_is_held_to_what_was_asked_for(world: World) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    asked = {"vendor": "acme", "tenant": world.org, "customer": "C1", "scopes": ["things.write"], "expires_in": 60}
+    issued = world.admin("POST", "/tokens", asked)
+    bearer = {"Authorization": f"Bearer {issued.json()['access_token']}"}
+
+    def status(org: str) -> int:
+        return world.request("POST", f"/acme/{org}/things", {"name": "Lamp"}, headers=bearer).status_code
+
+    assert (issued.status_code, issued.json()["expires_in"]) == (201, 60)
+    assert (status(world.org), status("another")) == (201, 403)
+    world.advance("PT1M")
+    assert status(world.org) == 401
+    assert world.last()["rejection"] == "expired-credentials"
+
+
+def test_a_token_without_wishes_is_good_for_an_hour_and_everything(world: World) -> None:
+    issued = world.admin("POST", "/tokens", {"vendor": "acme"}).json()
+    bearer = {"Authorization": f"Bearer {issued['access_token']}"}
+
+    assert issued["expires_in"] == 3600
+    assert world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp"}, headers=bearer).status_code == 201
+
+
+def test_a_token_without_scopes_admits_to_none(world: World) -> None:
+    token = world.admin("POST", "/tokens", {"vendor": "acme", "scopes": []}).json()["access_token"]
+
+    response = world.request(
+        "POST", f"/acme/{world.org}/things", {"name": "x"}, headers={"Authorization": f"Bearer {token}"}
+    )
+
+    assert (response.status_code, world.last()["rejection"]) == (403, "insufficient-scope")
+
+
+def test_tokens_differ(world: World) -> None:
+    tokens = {world.admin("POST", "/tokens", {"vendor": "acme"}).json()["access_token"] for _ in range(3)}
+
+    assert len(tokens) == 3
+
+
+def test_a_token_of_an_unknown_vendor(world: World, is_refused: Any) -> None:
+    body = is_refused(world.admin("POST", "/tokens", {"vendor": "acne"}), "unknown-vendor")
+
+    assert body["detail"] == "There is no vendor acne; there are acme."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"vendor": 7},
+        {"vendor": "acme", "expires_in": -1},
+        {"vendor": "acme", "scopes": "a"},
+        {"vendor": "acme", "x": 1},
+    ],
+)
+def test_a_token_has_wishes_of_a_form(world: World, is_refused: Any, body: Any) -> None:
+    is_refused(world.admin("POST", "/tokens", body), "invalid-request")
+
+
+# The admin token
+
+
+@pytest.fixture(scope="module")
+def closed(specs: Path) -> Iterator[str]:
+    """The URL of the orgs on a server that has an admin token."""
+    with running(app=new_app(specs, admin_token="s3cret")) as (_, base):
+        yield f"{base}/__admin"
+
+
+EVERYTHING = [
+    ("GET", "/version", None),
+    ("GET", "/orgs", None),
+    *((method, f"/orgs/a{path}", body) for method, path, body in (*UNKNOWN, *MADE)),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), EVERYTHING)
+def test_an_admin_token_closes_everything_but_health(
+    closed: str, http: httpx2.Client, is_refused: Any, method: str, path: str, body: Any
+) -> None:
+    def sent(authorization: bytes) -> httpx2.Response:
+        return http.request(method, closed + path, json=body, headers={b"Authorization": authorization})
+
+    is_refused(http.request(method, closed + path, json=body), "missing-credentials")
+    for wrong in (b"Bearer s3cre", b"Bearer", b"Basic s3cret", b"s3cret", b"Bearer \xff"):
+        is_refused(sent(wrong), "invalid-credentials")
+    assert http.get(f"{closed}/health").status_code == 200
+
+
+def test_the_admin_token_opens(closed: str, http: httpx2.Client) -> None:
+    right = {"Authorization": "Bearer s3cret"}
+
+    assert http.put(f"{closed}/orgs/b/clock", json={"frozen": True}, headers=right).status_code == 200
+    assert http.get(f"{closed}/orgs/b", headers={"Authorization": "bearer  s3cret"}).status_code == 200
+
+
+def test_the_admin_token_does_not_close_the_vendors(closed: str, http: httpx2.Client) -> None:
+    response = http.get(f"{closed.removesuffix('/__admin')}/acme/a/things", headers={"Authorization": "Bearer any"})
+
+    assert response.status_code == 200
+
+
+# The spec and the tests
+
+
+def test_every_operation_is_tested_above(specs: Path) -> None:
+    tested = {f"{method} {path}" for method, path, _ in EVERYTHING} | {"GET /health"}
+
+    declared = {
+        f"{operation.method} {operation.template.removeprefix('/__admin').replace('{org}', 'a').replace('{id}', '1')}"
+        for operation in Document(specs / "sandbox" / "admin.yaml").operations
+    }
+
+    assert tested == declared

@@ -1,0 +1,180 @@
+"""JSON Schema: every violation at once, each with its place."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sandbox.messages import Violation, decode
+from sandbox.openapi.validation import MAX_MESSAGE, MAX_VIOLATIONS, Validator, json_schema, references
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["name", "price"],
+    "properties": {
+        "name": {"type": "string", "minLength": 1},
+        "price": {
+            "type": "object",
+            "required": ["unit", "value"],
+            "properties": {"unit": {"type": "string"}, "value": {"type": "number", "minimum": 0, "multipleOf": 0.01}},
+        },
+        "tags": {"type": "array", "items": {"type": "string", "maxLength": 3}, "uniqueItems": True},
+    },
+}
+
+
+def violations(schema: dict[str, Any], value: Any, where: str = "body") -> list[Violation]:
+    return Validator(schema).violations(value, where)
+
+
+def test_what_fits_has_no_violations() -> None:
+    assert violations(SCHEMA, {"name": "Lamp", "price": {"unit": "EUR", "value": Decimal("4.35")}}) == []
+
+
+def test_all_violations_are_told_at_once_each_with_its_place() -> None:
+    found = violations(SCHEMA, {"name": "", "price": {"value": -1}, "tags": ["ok", "longer", 7]})
+
+    assert sorted(violation.where for violation in found) == [
+        "body.name",
+        "body.price.unit",
+        "body.price.value",
+        "body.tags[1]",
+        "body.tags[2]",
+    ]
+
+
+def test_a_missing_member_is_told_at_its_own_place() -> None:
+    assert violations(SCHEMA, {}, "event x") == [
+        Violation("event x.name", "is required"),
+        Violation("event x.price", "is required"),
+    ]
+
+
+def test_a_value_that_is_wrong_itself_is_told_at_the_place_of_the_whole() -> None:
+    [found] = violations(SCHEMA, [])
+
+    assert found == Violation("body", '[] is not of type "object"')
+
+
+def test_a_long_message_is_cut() -> None:
+    [found] = violations({"maxLength": 3}, "x" * 10_000)
+
+    assert len(found.message) == MAX_MESSAGE + 1
+    assert found.message.endswith("…")
+
+
+def test_a_long_place_is_cut_too() -> None:
+    schema = {"additionalProperties": {"type": "object", "required": [str(number) for number in range(50)]}}
+
+    found = violations(schema, {"k" * 100_000: {}})
+
+    assert sum(len(violation.where) for violation in found) < 100_000
+
+
+def test_more_violations_than_anybody_reads_are_not_told() -> None:
+    assert len(violations({"items": {"type": "string"}}, list(range(1000)))) == MAX_VIOLATIONS
+
+
+@pytest.mark.parametrize("number", ["4.35", "0.07", "9000000000000.01", "1e2", "0"])
+def test_decimals_are_judged_exactly(number: str) -> None:
+    assert violations({"multipleOf": 0.01}, decode(number.encode())) == []
+
+
+@pytest.mark.parametrize("number", ["4.355", "9000000000000.001", "1e-3"])
+def test_decimals_with_too_many_places_are_told(number: str) -> None:
+    assert len(violations({"multipleOf": 0.01}, decode(number.encode()))) == 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"format": "date-time"}, "2030-01-01T00:00:00"),
+        ({"format": "date"}, "2030-02-30"),
+        ({"format": "uuid"}, "x"),
+        ({"format": "email"}, "x"),
+        ({"format": "uri"}, "not a uri"),
+        ({"pattern": "^a$"}, "a\n"),
+        ({"type": "integer"}, Decimal("1.5")),
+        ({"type": "integer"}, True),
+        ({"type": "number"}, "1"),
+        ({"type": "boolean"}, 1),
+        ({"const": 1}, True),
+        ({"enum": [0]}, False),
+    ],
+)
+def test_formats_patterns_and_types_are_judged(schema: dict[str, Any], value: Any) -> None:
+    assert len(violations(schema, value)) == 1
+
+
+def test_a_whole_number_written_with_a_fraction_is_an_integer() -> None:
+    assert violations({"type": "integer"}, decode(b"1.0")) == []
+
+
+@pytest.mark.parametrize(("form", "bound"), [("int32", 2**31), ("int64", 2**63)])
+def test_the_widths_of_integers_are_bounds(form: str, bound: int) -> None:
+    schema = json_schema({"type": "integer", "format": form})
+
+    assert violations(schema, bound - 1) == violations(schema, -bound) == []
+    assert len(violations(schema, bound)) == len(violations(schema, -bound - 1)) == 1
+
+
+def test_a_bound_of_the_schema_goes_before_that_of_its_format() -> None:
+    schema = json_schema({"type": "integer", "format": "int32", "minimum": 1, "maximum": 2**40})
+
+    assert violations(schema, 2**40) == []
+    assert len(violations(schema, 0)) == 1
+
+
+def test_a_schema_loses_what_says_nothing_about_validity_but_not_properties_of_that_name() -> None:
+    plain = json_schema(
+        {
+            "description": "x",
+            "x-internal": True,
+            "properties": {"description": {"title": "t", "type": "string"}, "x-a": {"example": 1}, "default": {}},
+            "enum": [{"description": "stays"}],
+            "required": ["title"],
+        }
+    )
+
+    assert plain == {
+        "properties": {"description": {"type": "string"}, "x-a": {}, "default": {}},
+        "enum": [{"description": "stays"}],
+        "required": ["title"],
+    }
+
+
+def test_references_point_into_definitions() -> None:
+    plain = json_schema(
+        {"oneOf": [{"$ref": "#/components/schemas/A"}], "properties": {"b": {"$ref": "#/components/schemas/B"}}}
+    )
+
+    assert plain == {"oneOf": [{"$ref": "#/$defs/A"}], "properties": {"b": {"$ref": "#/$defs/B"}}}
+    assert references(plain) == {"A", "B"}
+
+
+def test_a_schema_is_compiled_when_it_is_first_asked() -> None:
+    validator = Validator({"pattern": "("})
+
+    with pytest.raises(ValueError, match='not a "regex"'):
+        validator.violations("x", "body")
+
+
+def test_what_was_found_valid_is_remembered_by_its_bytes_and_nothing_else_is() -> None:
+    validator = Validator({"type": "object", "required": ["name"]})
+
+    for _ in range(2):
+        assert validator.judge(b'{"name":1}', {"name": 1}, "reply") == []
+        assert validator.judge(b"{}", {}, "reply") == [Violation("reply.name", "is required")]
+
+
+def test_only_so_much_is_remembered() -> None:
+    validator = Validator({"type": "object"})
+
+    for number in range(1000):
+        assert validator.judge(str(number).encode(), {}, "reply") == []
+    assert validator.judge(b"x" * 100_000, {}, "reply") == []
+
+    assert len(validator._valid) <= 64  # noqa: SLF001 - the bound is the point
+    assert max(map(len, validator._valid)) < 100_000  # noqa: SLF001 - and that of each

@@ -1,0 +1,183 @@
+"""The same replies over ASGI, in this process, as over a socket; and what `App` puts together."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.testclient import TestClient
+
+from sandbox.app import App, load_contracts
+from sandbox.errors import SandboxError
+from sandbox.messages import Request
+from tests.acme import FOLDER, new_app, write_specs
+from tests.serving import running
+
+MAX_BODY = 10_000
+MOMENT = {"now": "2030-01-01T00:00:00Z", "frozen": True}
+BEARER = {"Authorization": "Bearer any"}
+THING = {"name": "Lamp", "price": {"unit": "EUR", "value": 7}}
+
+# A conversation: what each says depends on what was said before.
+CONVERSATION: list[tuple[str, str, dict[str, Any]]] = [
+    ("PUT", "/__admin/orgs/shop/clock", {"json": MOMENT}),
+    ("POST", "/acme/shop/things", {"json": THING, "headers": BEARER}),
+    ("POST", "/acme/shop/things", {"content": b'{"name":"x","price":{"unit":"EUR","value":50.00}}', "headers": BEARER}),
+    ("POST", "/acme/shop/things", {"json": {}, "headers": BEARER}),
+    ("POST", "/acme/shop/things", {"json": THING}),
+    ("POST", "/acme/shop/things", {"content": b"{" * 500, "headers": BEARER}),
+    ("POST", "/acme/shop/things", {"content": b"x" * (MAX_BODY + 1), "headers": BEARER}),
+    ("POST", "/acme/shop/things", {"content": b"x", "headers": {**BEARER, "Content-Type": "text/plain"}}),
+    ("GET", "/acme/shop/things?limit=1&tag=a%20b", {"headers": BEARER}),
+    ("GET", "/acme/shop/things?limit=0", {"headers": BEARER}),
+    ("GET", "/~shop/acme/other/things/a%2Fb", {"headers": BEARER}),
+    ("GET", "/acme/shop/things/caf%C3%A9", {"headers": BEARER}),
+    ("DELETE", "/acme/shop/things/9ffd041d-9eb6-4a48-bc1c-737f7ebde982", {"headers": BEARER}),
+    ("DELETE", "/acme/shop/things", {"headers": BEARER}),
+    ("PATCH", "/acme/shop/nothing", {}),
+    ("GET", "/", {}),
+    ("GET", "/acme/greeting", {"headers": {"Acme-Shop": "a"}}),
+    ("POST", "/acme/shop/trouble/raise", {"headers": BEARER}),
+    ("POST", "/acme/shop/things", {"json": THING, "headers": {**BEARER, "Prefer": "code=409"}}),
+    ("GET", "/__admin/orgs/shop/state", {}),
+    ("GET", "/__admin/nothing", {}),
+]
+
+
+@pytest.fixture(scope="module")
+def specs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_specs(tmp_path_factory.mktemp("app") / "specs")
+
+
+@pytest.fixture
+def app(specs: Path) -> App:
+    return new_app(specs, max_body=MAX_BODY)
+
+
+def heard(response: httpx2.Response) -> tuple[int, dict[str, str], bytes]:
+    """A reply without what belongs to the connection."""
+    ours = {name: value for name, value in response.headers.items() if name not in ("date", "connection")}
+    return response.status_code, ours, response.content
+
+
+@pytest.fixture(scope="module")
+def over_a_socket(specs: Path) -> list[tuple[int, dict[str, str], bytes]]:
+    with running(app=new_app(specs, max_body=MAX_BODY)) as (_, url), httpx2.Client(base_url=url) as client:
+        return [heard(client.request(method, target, **sent)) for method, target, sent in CONVERSATION]
+
+
+def test_the_conversation_has_every_kind_of_answer(over_a_socket: list[tuple[int, dict[str, str], bytes]]) -> None:
+    assert {status for status, _, _ in over_a_socket} == {200, 201, 204, 400, 401, 404, 405, 409, 413, 415, 500}
+
+
+def test_starlette_s_client_hears_what_a_socket_does(
+    app: App, over_a_socket: list[tuple[int, dict[str, str], bytes]]
+) -> None:
+    with TestClient(app) as client:
+        replies = [heard(client.request(method, target, **sent)) for method, target, sent in CONVERSATION]
+
+    assert replies == over_a_socket
+
+
+def test_an_asgi_transport_hears_what_a_socket_does(
+    app: App, over_a_socket: list[tuple[int, dict[str, str], bytes]]
+) -> None:
+    async def converse() -> list[tuple[int, dict[str, str], bytes]]:
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://sandbox.test") as client:
+            return [heard(await client.request(method, target, **sent)) for method, target, sent in CONVERSATION]
+
+    assert asyncio.run(converse()) == over_a_socket
+
+
+async def _exchange(app: App, scope: dict[str, Any], incoming: list[dict[str, Any]]) -> list[Any]:
+    """What the app sends when it is sent these messages."""
+    waiting, sent = iter(incoming), []
+
+    async def receive() -> dict[str, Any]:
+        return next(waiting)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent
+
+
+def test_lifespan_is_acknowledged(app: App) -> None:
+    sent = asyncio.run(
+        _exchange(app, {"type": "lifespan"}, [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    )
+
+    assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status"),
+    [
+        ([b'{"na', b'me":"L', b'amp"}'], 201),
+        ([b"", b'{"name":"Lamp"}', b""], 201),
+        ([b"x" * MAX_BODY, b"x", b'{"name":"Lamp"}'], 413),
+    ],
+)
+def test_a_body_may_come_in_pieces(app: App, pieces: list[bytes], status: int) -> None:
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "raw_path": b"/acme/shop/things",
+        "query_string": b"x=1",
+        "headers": [(b"authorization", b"Bearer any")],
+    }
+    last = len(pieces) - 1
+    incoming = [{"type": "http.request", "body": piece, "more_body": at < last} for at, piece in enumerate(pieces)]
+
+    start, body = asyncio.run(_exchange(app, scope, incoming))
+
+    assert start["status"] == status
+    assert dict(start["headers"])[b"content-length"] == str(len(body["body"])).encode()
+
+
+def test_other_kinds_of_connections_are_left_alone(app: App) -> None:
+    assert asyncio.run(_exchange(app, {"type": "websocket"}, [])) == []
+
+
+def test_what_is_forgotten_is_freed_without_a_server_too(app: App) -> None:
+    with TestClient(app) as client:
+        client.post("/__admin/orgs/shop/seed", json={"acme": {"things": [THING] * 1200}})
+        state = app.orgs.get("shop").state
+        client.delete("/__admin/orgs/shop")
+
+    assert state.count == 0
+
+
+def test_bodies_of_the_admin_api_may_be_larger(app: App) -> None:
+    assert app.max_body("/acme/shop/things") == MAX_BODY
+    assert app.max_body("/__admin/orgs/shop/seed") == 64 * 1024 * 1024
+
+
+def test_handling_a_request_is_one_call(app: App) -> None:
+    assert app.handle(Request("GET", "/acme/greeting", [])).status == 200
+    assert app.handle(Request("GET", "/__admin/health", [])).status == 200
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "acme").mkdir()
+    return tmp_path
+
+
+def test_a_vendor_s_specs_need_rules(folder: Path) -> None:
+    with pytest.raises(SandboxError, match=r"^acme has specs but no rules in sandbox/vendors/acme$"):
+        load_contracts(folder)
+
+
+def test_a_vendor_is_a_folder_of_specs_and_one_of_rules(specs: Path) -> None:
+    app = new_app(specs)
+
+    assert [contract.vendor for contract in app.contracts] == ["acme"]
+    assert [document.path for document in app.contracts[0].documents] == [
+        specs / "acme" / path.name for path in FOLDER.iterdir()
+    ]

@@ -1,0 +1,214 @@
+"""The shape of the code: what may import what, how long anything may be, and that the engine knows no vendor."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox import config as configuration
+
+PACKAGE = Path(configuration.__file__).parent
+VENDORS = PACKAGE / "vendors"
+
+# Imports point down: a module imports only from levels below its own, and within a folder as it likes.
+LEVELS = {
+    "sandbox": 0,  # the package itself: its version
+    "sandbox.errors": 0,
+    "sandbox.yamlfile": 0.5,
+    "sandbox.messages": 0,
+    "sandbox.clock": 0,
+    "sandbox.ids": 0,
+    "sandbox.money": 0,
+    "sandbox.openapi": 1,
+    "sandbox.state": 2,
+    "sandbox.journal": 2.5,
+    "sandbox.rules": 3,
+    "sandbox.auth": 3,
+    "sandbox.contract": 3.5,
+    "sandbox.orgs": 4,
+    "sandbox.answers": 4.5,
+    "sandbox.pipeline": 5,
+    "sandbox.admin": 6,
+    "sandbox.config": 6,
+    "sandbox.app": 7,
+    "sandbox.check": 7.5,
+    "sandbox.server": 7.5,
+    "sandbox.cli": 8,
+    "sandbox.__main__": 9,
+}
+FOR_VENDORS = {"sandbox.rules", "sandbox.money"}
+SERVERS = {"starlette", "uvicorn"}
+MAY_SERVE = {"sandbox.app", "sandbox.admin", "sandbox.server"}
+CLOCKS = {
+    ("time", "time"),
+    ("time", "time_ns"),
+    ("datetime", "now"),
+    ("datetime", "utcnow"),
+    ("datetime", "today"),
+    ("date", "today"),
+}
+MAX_MODULE = 400
+MAX_FUNCTION = 40
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if "_files" not in path.parts)
+
+
+def name_of(path: Path) -> str:
+    """The module's name: `sandbox.openapi.paths`."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {name_of(path): path for path in FILES}
+GENERIC = {name: path for name, path in NAMES.items() if not name.startswith("sandbox.vendors")}
+OF_VENDORS = {name: path for name, path in NAMES.items() if name.count(".") > 1 and name.startswith("sandbox.vendors.")}
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of every module imported, inside functions too."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}:{node.lineno}: a relative import"
+            module = node.module or ""
+            for alias in node.names:
+                whole = f"{module}.{alias.name}"
+                yield node.lineno, whole if whole in NAMES else module
+
+
+def unit(name: str) -> str:
+    """What has a level: a module of the package, or a folder in it as a whole."""
+    return ".".join(name.split(".")[:2])
+
+
+def test_every_module_has_a_level_and_every_level_a_module() -> None:
+    assert {unit(name) for name in GENERIC} == set(LEVELS)
+
+
+@pytest.mark.parametrize("name", sorted(GENERIC))
+def test_imports_point_down(name: str) -> None:
+    level = LEVELS[unit(name)]
+
+    up = [
+        f"{name}:{line} imports {imported}"
+        for line, imported in imports(GENERIC[name])
+        if imported in NAMES and unit(imported) != unit(name) and LEVELS.get(unit(imported), 99) >= level
+    ]
+
+    assert up == []
+
+
+@pytest.mark.parametrize("name", sorted(OF_VENDORS))
+def test_a_vendor_sees_the_rules_money_and_itself(name: str) -> None:
+    own = ".".join(name.split(".")[:3])
+
+    seen = {imported for _, imported in imports(OF_VENDORS[name]) if imported.split(".")[0] == "sandbox"}
+
+    assert {imported for imported in seen if imported != own and not imported.startswith(f"{own}.")} <= FOR_VENDORS
+
+
+def test_no_module_of_the_engine_imports_a_vendor() -> None:
+    found = [
+        f"{name}:{line}"
+        for name, path in GENERIC.items()
+        for line, imported in imports(path)
+        if imported.startswith("sandbox.vendors")
+    ]
+
+    assert found == []
+
+
+def test_the_engine_names_no_vendor() -> None:
+    vendors = [path.name for path in configuration.files("specs").iterdir() if path.is_dir() and path.name != "sandbox"]
+    assert vendors
+    pattern = re.compile("|".join(map(re.escape, vendors)), re.IGNORECASE)
+    files = [
+        *GENERIC.values(),
+        VENDORS / "__init__.py",
+        PACKAGE / "openapi" / "dialect.json",
+        configuration.files("specs") / "sandbox" / "admin.yaml",
+    ]
+
+    found = [
+        f"{path.name}: {match[0]}" for path in files for match in pattern.finditer(path.read_text(encoding="utf-8"))
+    ]
+
+    assert found == []
+
+
+def test_every_vendor_with_specs_has_rules_and_the_other_way_round() -> None:
+    specs = {path.name for path in configuration.files("specs").iterdir() if path.is_dir()} - {"sandbox"}
+
+    assert specs == {path.name for path in VENDORS.iterdir() if path.is_dir() and path.name != "__pycache__"}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_module_has_a_docstring_and_is_not_too_long(name: str) -> None:
+    text = NAMES[name].read_text(encoding="utf-8")
+
+    said = ast.get_docstring(ast.parse(text))
+
+    assert said
+    assert len(said.splitlines()) <= 5
+    assert len(text.splitlines()) <= MAX_MODULE
+
+
+def test_no_function_is_too_long() -> None:
+    functions = [
+        (node.end_lineno - node.lineno + 1, f"{name}.{node.name}")
+        for name, path in NAMES.items()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
+    ]
+
+    # `serve` of the command line is its list of options.
+    assert [found for found in functions if found[0] > MAX_FUNCTION] == []
+
+
+def test_nothing_but_the_clock_reads_the_time() -> None:
+    found = [
+        f"{name}:{node.lineno} {ast.unparse(node)}"
+        for name, path in NAMES.items()
+        if name != "sandbox.clock"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and (node.value.id, node.attr) in CLOCKS
+    ]
+    by_name = [
+        f"{name}:{node.lineno} {alias.name}"
+        for name, path in NAMES.items()
+        if name != "sandbox.clock"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom) and node.module in ("time", "datetime")
+        for alias in node.names
+        if alias.name not in ("perf_counter_ns", "perf_counter")
+    ]
+
+    assert found == by_name == []
+
+
+def test_only_the_app_the_admin_api_and_the_server_know_a_web_server() -> None:
+    found = {
+        unit(name) for name, path in NAMES.items() for _, imported in imports(path) if imported.split(".")[0] in SERVERS
+    }
+
+    assert found <= MAY_SERVE
+
+
+def test_nothing_waits_between_reading_and_writing_state() -> None:
+    waiting = {
+        unit(name)
+        for name, path in NAMES.items()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.AsyncFunctionDef | ast.Await)
+    }
+
+    assert waiting <= MAY_SERVE

@@ -1,0 +1,362 @@
+"""The command line: what it prints, and one clear line for every mistake of the operator."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from sandbox import __version__, cli
+from sandbox import config as configuration
+from sandbox.app import load_contracts
+from sandbox.check import check_all
+from sandbox.errors import SandboxError
+from sandbox.server import listen
+from tests.command import run, serving
+
+SPECS = configuration.files("specs")
+THING = {"name": "Card", "external_number": "1", "current_balance": {"unit": "EUR", "value": 5}}
+
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "HOST",
+        "PORT",
+        "AUTH",
+        "CLIENTS",
+        "SEED",
+        "ADMIN_TOKEN",
+        "MAX_BODY",
+        "MAX_ORGS",
+        "JOURNAL",
+        "LOG_LEVEL",
+    ):
+        monkeypatch.delenv(f"SANDBOX_{name}", raising=False)
+
+
+@pytest.fixture
+def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Runs the command in this process: exit code, standard output, standard error."""
+
+    def invoked(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["promo-sandbox", *arguments])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        return (code, *capsys.readouterr())
+
+    return invoked
+
+
+@pytest.fixture
+def mistake(invoke: Invoke) -> Callable[..., str]:
+    """Runs a command that ends with exit code 2, and gives the one line that it says."""
+
+    def said(*arguments: str) -> str:
+        code, out, err = invoke(*arguments)
+        assert (code, out) == (2, "")
+        assert err.startswith("promo-sandbox: ")
+        assert err.count("\n") == 1
+        return err.removeprefix("promo-sandbox: ").rstrip("\n")
+
+    return said
+
+
+# serve
+
+
+def test_serve_prints_where_every_api_is(tmp_path: Path) -> None:
+    with serving(cwd=tmp_path) as served:
+        url = re.escape(served.url)
+        response = httpx2.get(f"{served.url}/__admin/health")
+        code, said = served.stop()
+
+    assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d*", served.url)
+    assert re.fullmatch(r"vendor +base URL for the client +operations", served.table[0])
+    assert re.fullmatch(rf"enfore +{url}/promotions +\d+", next(line for line in served.table if "/promotions" in line))
+    assert re.fullmatch(rf"admin +{url}/__admin +\d+", served.table[-1])
+    assert response.json() == {"status": "healthy", "version": __version__}
+    assert said == ""
+    assert code != 1
+
+
+def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
+    seed = tmp_path / "seed.json"
+    seed.write_text(json.dumps({"shop": {"enfore": {"gift_cards": [THING]}}}), encoding="utf-8")
+    variables = {
+        "SANDBOX_HOST": "localhost",
+        "SANDBOX_PORT": "0",
+        "SANDBOX_AUTH": "strict",
+        "SANDBOX_CLIENTS": "app:secret other:x:y",
+        "SANDBOX_SEED": str(seed),
+        "SANDBOX_ADMIN_TOKEN": "closed",
+        "SANDBOX_MAX_BODY": "1000",
+        "SANDBOX_MAX_ORGS": "2",
+        "SANDBOX_JOURNAL": "3",
+        "SANDBOX_LOG_LEVEL": "info",
+    }
+    options = {
+        option for command in (cli.serve,) for parameter in command.params for option in _variables(parameter.envvar)
+    }
+    assert options == set(variables)
+
+    with serving(variables=variables) as served, httpx2.Client(base_url=served.url) as client:
+        admin = {"Authorization": "Bearer closed"}
+        cards = "/promotions/org/shop/sales-vouchers/gift-cards"
+        stranger = client.get(cards, headers={"Authorization": "Bearer any"})
+        clients = [
+            client.get("/auth/login", auth=auth).status_code
+            for auth in (("app", "secret"), ("other", "x:y"), ("app", "x"))
+        ]
+        closed = client.get("/__admin/orgs")
+        orgs = client.get("/__admin/orgs", headers=admin).json()
+        full = client.get("/promotions/org/another/x")
+        too_large = client.post(cards, json={"x": "x" * 1000}, headers={"Authorization": "Bearer any"})
+        for _ in range(5):
+            client.get(cards)
+        kept = client.get("/__admin/orgs/shop/requests", headers=admin).json()
+        _, said = served.stop()
+
+    assert stranger.status_code == 403
+    assert clients == [200, 200, 401]
+    assert closed.status_code == 401
+    assert [(org["name"], org["documents"]) for org in orgs["orgs"]] == [("default", 0), ("shop", 1)]
+    assert full.status_code == 503
+    assert too_large.status_code in (403, 413)
+    assert (len(kept["requests"]), kept["total"] + kept["dropped"] > 5) == (3, True)
+    assert "INFO" in said
+
+
+def _variables(named: object) -> list[str]:
+    return [named] if isinstance(named, str) else []
+
+
+def test_the_same_with_options(tmp_path: Path) -> None:
+    seed = tmp_path / "seed.yaml"
+    seed.write_text(f"shop: {{enfore: {{gift_cards: [{json.dumps(THING)}]}}}}", encoding="utf-8")
+
+    with serving(
+        "--auth", "strict", "--client", "a:b", "--client", "c:d", "--seed", str(seed), "--host", "::1"
+    ) as served:
+        clients = [
+            httpx2.get(f"{served.url}/auth/login", auth=auth).status_code
+            for auth in (("a", "b"), ("c", "d"), ("a", "d"))
+        ]
+        shop = httpx2.get(f"{served.url}/__admin/orgs/shop").json()
+
+    assert served.url.startswith("http://[::1]:")
+    assert clients == [200, 200, 401]
+    assert shop["documents"] == 1
+
+
+def test_an_empty_admin_token_is_none() -> None:
+    with serving(variables={"SANDBOX_ADMIN_TOKEN": ""}) as served:
+        assert httpx2.get(f"{served.url}/__admin/orgs").status_code == 200
+
+
+def test_a_port_in_use_is_a_mistake(mistake: Callable[..., str]) -> None:
+    taken = listen("127.0.0.1", 0)
+    try:
+        port = str(taken.getsockname()[1])
+        assert mistake("serve", "--port", port) == f"cannot listen on 127.0.0.1:{port}: Address already in use"
+    finally:
+        taken.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("serve", "--host", "256.1.1.1"), "cannot listen on 256.1.1.1:8080: "),
+        (("serve", "--port", "70000"), "Invalid value for '--port': 70000 is not in the range"),
+        (("serve", "--port", "http"), "Invalid value for '--port': 'http' is not a valid integer"),
+        (("serve", "--auth", "none"), "Invalid value for '--auth': 'none' is not one of 'lenient', 'strict'."),
+        (("serve", "--max-orgs", "0"), "Invalid value for '--max-orgs': 0 is not in the range"),
+        (("serve", "--bogus"), "No such option '--bogus'."),
+        (("serve", "extra"), "Got unexpected extra argument (extra)"),
+        (("serve", "--client", "name"), "--client 'name' is not NAME:SECRET"),
+        (("serve", "--client", ":secret"), "--client ':secret' is not NAME:SECRET"),
+        (("serve", "--client", "name:"), "--client 'name:' is not NAME:SECRET"),
+        (("serve", "--seed", "/no/such/file.yaml"), "/no/such/file.yaml: No such file or directory"),
+        (("serve", "--seed", "/"), "/: Is a directory"),
+        (("routes", "--vendor", "acme"), "there is no vendor acme; there are enfore"),
+        (("bogus",), "No such command 'bogus'."),
+        (("--bogus",), "No such option '--bogus'."),
+    ],
+)
+def test_a_mistake_is_one_clear_line(mistake: Callable[..., str], arguments: tuple[str, ...], line: str) -> None:
+    assert mistake(*arguments).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("shop:\n  enfore: {\n", "{file}:3: "),
+        ("shop:\n  enfore: {}\n  enfore: {}\n", "{file}:3: the key 'enfore' stands twice"),
+        ("- shop", "{file}:1: must be {org: {vendor: {collection: [object]}}}"),
+        ("shop: []", "{file}:1: must be {org: {vendor: {collection: [object]}}}"),
+        ("", "{file}:1: must be {org: {vendor: {collection: [object]}}}"),
+        ("shop: {acme: {}}", "the seed of the org 'shop' is refused: acme: is no vendor; there are enfore"),
+        ("shop: {enfore: []}", "the seed of the org 'shop' is refused: enfore: "),
+        (
+            "shop: {enfore: {gift_card: []}}",
+            "the seed of the org 'shop' is refused: enfore.gift_card: is no collection; did you mean",
+        ),
+        ("shop: {enfore: {gift_cards: [{}]}}", "the seed of the org 'shop' is refused: enfore.gift_cards[0]"),
+    ],
+)
+def test_a_broken_seed_is_one_clear_line(mistake: Callable[..., str], tmp_path: Path, text: str, line: str) -> None:
+    file = tmp_path / "seed.yaml"
+    file.write_text(text, encoding="utf-8")
+
+    assert mistake("serve", "--port", "0", "--seed", str(file)).startswith(line.replace("{file}", str(file)))
+
+
+def test_more_seeded_orgs_than_admitted_are_a_mistake(mistake: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "seed.yaml"
+    file.write_text("a: {}\nb: {}", encoding="utf-8")
+
+    assert mistake("serve", "--seed", str(file), "--max-orgs", "1") == "2 orgs are seeded, but there may only be 1"
+
+
+# check
+
+
+def test_check_prints_a_line_for_each_document(invoke: Invoke) -> None:
+    code, out, err = invoke("check")
+
+    assert (code, err) == (0, "")
+    names = [str(path.relative_to(SPECS)) for path in sorted(SPECS.glob("*/*.yaml"))]
+    assert sorted(line.split()[1] for line in out.splitlines()) == names
+    assert all(
+        re.fullmatch(r"ok +\S+ +\d+ operations, \d+ rejections, \d+ callbacks", line) for line in out.splitlines()
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the specs that the command takes for the real ones."""
+    specs = tmp_path / "specs"
+    shutil.copytree(SPECS, specs)
+    monkeypatch.setattr(configuration, "files", lambda _: specs)
+    return specs
+
+
+def change(path: Path, old: str, new: str) -> int:
+    """Replaces the first occurrence, and gives its line."""
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return text[: text.index(old)].count("\n") + 1
+
+
+def test_check_fails_on_a_spec_that_cannot_be_read(copy: Path, mistake: Callable[..., str]) -> None:
+    line = change(copy / "enfore" / "auth.yaml", "AccessToken:\n      type: object", "AccessToken:\n      typ: object")
+
+    said = mistake("check")
+
+    assert said.startswith(f"enfore/auth.yaml:{line}: ")
+    assert "typ" in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("status: {const: healthy}", "status: {const: well}", 'the example healthy.status: "well" was expected'),
+        ("    Moment: {", "    Unused: {type: string}\n    Moment: {", "schemas/Unused is used nowhere"),
+        ("    Moment: {", "    Docu: {type: string}\n    Moment: {", "schemas/Docu is used nowhere"),
+        ("operationId: getVersion", "operationId: getHealth", "the operationId getHealth stands twice"),
+    ],
+)
+def test_check_tells_every_mistake_with_its_place(copy: Path, invoke: Invoke, old: str, new: str, reason: str) -> None:
+    change(copy / "sandbox" / "admin.yaml", old, new)
+
+    code, out, err = invoke("check")
+
+    assert code in (1, 2)
+    assert re.search(r"sandbox/admin\.yaml(:\d+)?: ", err)
+    assert reason in err
+    assert code == 2 or re.search(r"^FAILED +sandbox/admin\.yaml ", out, re.MULTILINE)
+
+
+def test_check_fails_on_an_operation_without_a_rule(copy: Path, mistake: Callable[..., str]) -> None:
+    change(copy / "enfore" / "auth.yaml", "operationId: login", "operationId: logOn")
+
+    assert mistake("check") == "enfore/auth.yaml: the operation logOn has no rule"
+
+
+def test_check_fails_on_specs_without_rules(copy: Path, mistake: Callable[..., str]) -> None:
+    shutil.copytree(copy / "enfore", copy / "acme")
+
+    assert mistake("check") == "acme has specs but no rules in sandbox/vendors/acme"
+
+
+def test_the_same_without_the_command_line(copy: Path) -> None:
+    change(copy / "sandbox" / "admin.yaml", "status: {const: healthy}", "status: {const: well}")
+
+    found = {name: mistakes for name, _, mistakes in check_all(copy)}
+
+    assert [name for name, mistakes in found.items() if mistakes] == ["sandbox/admin.yaml"]
+    change(copy / "sandbox" / "admin.yaml", "openapi: 3.1.0", "openapi: 3.0.0")
+    with pytest.raises(SandboxError, match=r"^sandbox/admin.yaml:1: openapi: "):
+        list(check_all(copy))
+
+
+# routes and the rest
+
+
+@pytest.fixture
+def rows(invoke: Invoke) -> list[list[str]]:
+    code, out, err = invoke("routes")
+    assert (code, err) == (0, "")
+    return [line.split() for line in out.splitlines()]
+
+
+def test_routes_lists_every_operation_with_its_rejections(rows: list[list[str]]) -> None:
+    expected = [
+        [contract.vendor, operation.method, operation.template, operation.id, *operation.rejections]
+        for contract in load_contracts(SPECS)
+        for operation in (route.operation for route in contract.routes())
+    ]
+
+    assert rows[0] == ["vendor", "method", "path", "operationId", "rejections"]
+    assert rows[1:] == expected
+
+
+def test_routes_can_be_those_of_one_vendor(invoke: Invoke, rows: list[list[str]]) -> None:
+    _, out, _ = invoke("routes", "--vendor", "enfore")
+
+    assert [line.split() for line in out.splitlines()][1:] == [row for row in rows if row[0] == "enfore"]
+
+
+def test_the_version(invoke: Invoke) -> None:
+    assert invoke("--version") == (0, f"promo-sandbox, version {__version__}\n", "")
+
+
+def test_the_module_is_the_command() -> None:
+    done = run("--version")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"promo-sandbox, version {__version__}\n", "")
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_names_every_command(invoke: Invoke, option: str) -> None:
+    code, out, _ = invoke(option)
+
+    assert code == 0
+    assert all(re.search(rf"^  {command} ", out, re.MULTILINE) for command in ("check", "routes", "serve"))
+
+
+def test_whoever_says_nothing_is_shown_the_help(invoke: Invoke) -> None:
+    code, out, err = invoke()
+
+    assert (code, out) == (2, "")
+    assert err.startswith("Usage: promo-sandbox [OPTIONS]")

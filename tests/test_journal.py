@@ -1,0 +1,163 @@
+"""The journal: bounded for an org and for all orgs together, and it says what it dropped."""
+
+from __future__ import annotations
+
+from sandbox.journal import MAX_BODY, Budget, Event, Exchange, Journal, Occurrence
+from sandbox.messages import Reply, Request
+
+
+def exchange(journal: Journal, body: bytes = b"", reply: str = "") -> Exchange:
+    """An exchange in the journal."""
+    made = Exchange(0, Request("POST", "/", [], body))
+    made.answered(Reply(200, reply, "text/plain"))
+    made.id = journal.next_id()
+    journal.add(made)
+    return made
+
+
+def ids(journal: Journal) -> list[int]:
+    return [entry.id for entry in journal.entries()]
+
+
+def test_entries_are_kept_in_order_and_found_by_their_id() -> None:
+    journal = Journal(10, Budget(1_000_000))
+
+    made = [exchange(journal) for _ in range(3)]
+
+    assert ids(journal) == [1, 2, 3]
+    assert journal.find(2) is made[1]
+    assert journal.find(0) is None
+    assert journal.find(4) is None
+    assert journal.dropped == 0
+
+
+def test_an_empty_journal_finds_nothing() -> None:
+    journal = Journal(10, Budget(1_000_000))
+
+    assert ids(journal) == []
+    assert journal.find(1) is None
+
+
+def test_over_its_limit_the_oldest_go_and_are_counted() -> None:
+    journal = Journal(3, Budget(1_000_000))
+
+    for _ in range(10):
+        exchange(journal)
+
+    assert ids(journal) == [8, 9, 10]
+    assert journal.dropped == 7
+    assert journal.find(7) is None
+    assert journal.find(8) is not None
+
+
+def test_over_the_budget_of_all_orgs_the_oldest_of_this_org_go() -> None:
+    budget = Budget(30_000)
+    journal = Journal(1000, budget)
+
+    for _ in range(10):
+        exchange(journal, b"x" * 9000)
+
+    assert ids(journal) == [8, 9, 10]
+    assert journal.dropped == 7
+    assert budget.left >= 0
+
+
+def test_one_org_cannot_evict_what_another_keeps() -> None:
+    budget = Budget(30_000)
+    quiet, loud = Journal(1000, budget), Journal(1000, budget)
+    exchange(quiet, b"x" * 9000)
+    exchange(quiet, b"x" * 9000)
+
+    for _ in range(20):
+        exchange(loud, b"x" * 9000)
+
+    assert ids(quiet) == [1, 2]
+    assert quiet.dropped == 0
+    assert ids(loud) == [20]
+
+
+def test_an_org_always_keeps_its_newest_entry() -> None:
+    budget = Budget(100)
+    one, other = Journal(1000, budget), Journal(1000, budget)
+
+    for journal in (one, other, one):
+        exchange(journal, b"x" * 9000)
+
+    assert ids(one) == [2]
+    assert ids(other) == [1]
+
+
+def test_what_is_forgotten_gives_its_bytes_back() -> None:
+    budget = Budget(1_000_000)
+    journal = Journal(2, budget)
+    for _ in range(5):
+        exchange(journal, b"x" * 5000, "y" * 5000)
+
+    journal.clear()
+
+    assert budget.left == 1_000_000
+    assert ids(journal) == []
+    assert journal.dropped == 0
+
+
+def test_ids_go_on_after_a_journal_was_cleared() -> None:
+    journal = Journal(10, Budget(1_000_000))
+    exchange(journal)
+    journal.clear()
+
+    again = exchange(journal)
+
+    assert again.id == 2
+    assert journal.find(2) is again
+    assert journal.find(1) is None
+
+
+def test_long_bodies_are_cut_and_their_size_is_remembered() -> None:
+    journal = Journal(10, Budget(10_000_000))
+
+    made = exchange(journal, b"x" * 200_000, "y" * 300_000)
+
+    assert (len(made.request.body), made.body_size) == (MAX_BODY, 200_000)
+    assert (len(made.reply_body), made.reply_size) == (MAX_BODY, 300_000)
+    assert made.size < 3 * MAX_BODY
+
+
+def test_a_body_of_exactly_the_limit_is_kept_whole() -> None:
+    made = exchange(Journal(10, Budget(10_000_000)), b"x" * MAX_BODY, "y" * MAX_BODY)
+
+    assert (len(made.request.body), len(made.reply_body)) == (MAX_BODY, MAX_BODY)
+
+
+def test_what_happened_without_a_request_is_an_entry_but_no_exchange() -> None:
+    journal = Journal(10, Budget(1_000_000))
+    exchange(journal)
+    occurrence = Occurrence(5, "expire-thing", "t-1")
+    occurrence.id = journal.next_id()
+    journal.add(occurrence)
+    last = exchange(journal)
+
+    assert list(journal.entries())[1] is occurrence
+    assert [made.id for made in journal.exchanges()] == [1, 3]
+    assert journal.find(2) is None
+    assert journal.find(3) is last
+
+
+def test_what_subscribers_are_told_counts_towards_the_budget() -> None:
+    budget = Budget(1_000_000)
+    journal = Journal(10, budget)
+    occurrence = Occurrence(5, "seed")
+    before = occurrence.size
+    occurrence.told([Event(5, "thing-changed", b"x" * 700), Event(5, "thing-changed", b"x" * 300)])
+
+    journal.add(occurrence)
+
+    assert occurrence.size == before + 1000
+    assert budget.left == 1_000_000 - occurrence.size
+
+
+def test_target_and_headers_count_towards_the_budget() -> None:
+    made = Exchange(0, Request("GET", f"/{'x' * 10_000}", [(b"x-large", b"v" * 60_000)]))
+
+    made.answered(Reply(204))
+
+    assert made.size > 70_000

@@ -1,0 +1,162 @@
+"""Requests, replies and JSON: numbers exactly as they were written, and nothing that could stop the server."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sandbox import messages
+from sandbox.messages import MAX_DEPTH, Reply, Request, Violation, decode, encode
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "50.00",
+        "0.1",
+        "9000000000000.000001",
+        "-0.0",
+        "0",
+        "-7",
+        "1" * 30,
+        f"-{'9' * 30}",
+        "0.30000000000000000000000001",
+    ],
+)
+def test_a_number_goes_out_as_it_came_in(number: str) -> None:
+    assert encode(decode(f'{{"n":{number}}}'.encode())) == f'{{"n":{number}}}'.encode()
+
+
+def test_a_number_with_an_exponent_keeps_its_value() -> None:
+    assert decode(encode(decode(b"[1e3,1.5E-7,1e400]"))) == [Decimal("1e3"), Decimal("1.5e-7"), Decimal("1e400")]
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(deadline=None)
+@given(_JSON)
+def test_whatever_json_can_say_comes_back_equal(value: Any) -> None:
+    assert decode(encode(value)) == value
+
+
+def test_the_last_of_two_equal_keys_wins() -> None:
+    assert decode(b'{"a":1,"a":2}') == {"a": 2}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"NaN",
+        b"[Infinity]",
+        b"-Infinity",
+        b'"\\ud800"',
+        b'"\\udc00\\ud800"',
+        b'"\xed\xa0\x80"',
+        b'"\xff"',
+        b"\xef\xbb\xbf{}",
+        b"",
+        b"{",
+        b"[1,]",
+        b"{'a':1}",
+        b"01",
+        b"1.",
+        b"+1",
+        b'"\x00"',
+        b"{} {}",
+        b"1e99999999999999999999",
+        b"1" * 5000,
+    ],
+)
+def test_what_is_not_json_is_refused_with_a_sentence(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"^The body .*\.$"):
+        decode(body)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"a":', b"}]")])
+def test_a_body_may_be_nested_100_levels_deep_and_no_deeper(opening: bytes, closing: bytes) -> None:
+    levels = MAX_DEPTH // (opening.count(b"[") + opening.count(b"{"))
+
+    deepest = opening * levels + b"1" + closing * levels
+
+    assert decode(deepest)
+    with pytest.raises(ValueError, match="deeper than 100 levels"):
+        decode(b"[" + deepest + b"]")
+
+
+def test_brackets_side_by_side_are_not_depth() -> None:
+    assert decode(b"[" + b"[]," * 5000 + b"[]]") == [[]] * 5001
+
+
+def test_brackets_in_a_text_are_not_depth() -> None:
+    text = b"[{" * 5000 + b'\\"[\\\\'
+
+    assert decode(b'{"a":"' + text + b'"}')
+    assert decode(b'"' + b"[" * 5000 + b'"') == "[" * 5000
+
+
+@pytest.mark.parametrize("body", [b"[" * 1_000_000, b'{"a":' * 200_000, b'[{"":' * 200_000 + b"1" + b"}]" * 200_000])
+def test_a_million_brackets_are_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match="deeper than 100 levels"):
+        decode(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 101 + b'"' + b'\\"' * 500_000,
+        b"[" * 101 + b'"' + b"\\\\" * 500_000,
+        b"[" * 101 + b'"' + b"[" * 1_000_000,
+        b"[" * 101 + b"\\" * 1_000_000,
+    ],
+)
+def test_a_text_that_never_ends_is_looked_at_once(body: bytes) -> None:
+    # Quadratic work would be 10**11 steps here. Each byte is in at most one match, and what is no quote begins none.
+    matched = sum(len(match) for match in messages._STRING.findall(body))  # noqa: SLF001 - this is what is measured
+
+    assert matched in (0, len(body) - 101)
+    with pytest.raises(ValueError, match="deeper than 100 levels"):
+        decode(body)
+
+
+@settings(deadline=None)
+@given(st.text(alphabet='[]{}"\\a:,', max_size=40))
+def test_depth_is_never_underestimated_for_what_is_json(tail: str) -> None:
+    body = b"[" * 60 + f'"{tail}'.encode()
+    try:
+        expected = messages._decode(body)  # noqa: SLF001 - without the look at the depth
+    except ValueError:
+        return
+    assert decode(body) == expected
+
+
+def test_a_request_is_taken_apart() -> None:
+    request = Request("GET", "/a%2Fb?x=1?2", [(b"host", b"a"), (b"x-name", b"caf\xe9"), (b"x-name", b"last")])
+
+    assert (request.path, request.query, request.prefix) == ("/a%2Fb", "x=1?2", "")
+    assert request.header(b"x-name") == "last"
+    assert request.header(b"missing") is None
+    assert request.body == b""
+    assert not request.oversized
+
+
+def test_a_reply_without_a_media_type_has_no_body() -> None:
+    assert Reply(204).body == b""
+
+
+def test_a_reply_is_json_unless_it_is_text() -> None:
+    assert Reply(200, {"value": Decimal("50.00")}, "application/json").body == b'{"value":50.00}'
+    assert Reply(200, "50", "text/plain").body == b"50"
+    assert Reply(200, "50", "application/json").body == b'"50"'
+
+
+def test_a_violation_reads_as_place_and_message() -> None:
+    assert str(Violation("body.name", "is required")) == "body.name: is required"

@@ -1,0 +1,408 @@
+"""Worlds: made on first use, seeded whole or not at all, and time passes in each by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sandbox import clock
+from sandbox.errors import SandboxError
+from sandbox.journal import Occurrence
+from sandbox.orgs import Org, Orgs, TooManyOrgs, Unacceptable
+from tests.acme import Acme
+
+START = clock.parse("2030-01-01T00:00:00Z")
+
+
+@pytest.fixture
+def acme() -> Acme:
+    return Acme()
+
+
+@pytest.fixture
+def org(acme: Acme) -> Org:
+    """An org whose clock stands still."""
+    org = acme.orgs.get("world")
+    org.clock.freeze()
+    org.clock.set(START)
+    return org
+
+
+def thing(id: str, **members: Any) -> dict[str, Any]:
+    return {"id": id, "name": id.upper(), "status": "NEW", **members}
+
+
+def seed(acme: Acme, org: Org, *things: Any) -> Any:
+    return acme.orgs.seed(org, {"acme": {"things": list(things)}})
+
+
+def refused(acme: Acme, org: Org, documents: Any) -> list[str]:
+    """The violations of a seed that is refused."""
+    with pytest.raises(Unacceptable) as caught:
+        acme.orgs.seed(org, documents)
+    return [str(violation) for violation in caught.value.violations]
+
+
+def test_an_org_is_made_on_first_use_and_stays() -> None:
+    orgs = Acme().orgs
+
+    assert orgs.known("a") is None
+    first = orgs.get("a")
+
+    assert orgs.get("a") is first
+    assert orgs.known("a") is first
+    assert len(orgs) == 1
+
+
+def test_orgs_are_listed_by_name() -> None:
+    orgs = Acme().orgs
+    for name in ("b", "C", "a", "10", "9"):
+        orgs.get(name)
+
+    assert [org.name for org in orgs] == ["10", "9", "C", "a", "b"]
+
+
+def test_no_more_orgs_are_made_than_admitted() -> None:
+    orgs = Acme(limit=2).orgs
+    orgs.get("a")
+    orgs.get("b")
+
+    with pytest.raises(TooManyOrgs):
+        orgs.get("c")
+
+    assert orgs.get("a").name == "a"
+    orgs.forget("a")
+    assert orgs.get("c").name == "c"
+
+
+def test_names_that_look_alike_are_near() -> None:
+    orgs = Acme().orgs
+    for name in ("payments-1", "payments-2", "loyalty"):
+        orgs.get(name)
+
+    assert set(orgs.near("payment-1")) == {"payments-1", "payments-2"}
+    assert orgs.near("zzz") == []
+
+
+def test_orgs_share_nothing(acme: Acme, org: Org) -> None:
+    other = acme.orgs.get("other")
+    seed(acme, org, thing("a", code="1"))
+
+    seed(acme, other, thing("a", code="1"))
+    other.clock.set(0)
+
+    assert org.state.count == other.state.count == 1
+    assert org.clock.now() == START
+    assert other.journal.last == 1
+
+
+def test_a_forgotten_org_is_as_if_it_had_never_been(acme: Acme, org: Org) -> None:
+    seed(acme, org, thing("a"))
+
+    assert acme.orgs.forget("world")
+
+    assert acme.orgs.known("world") is None
+    assert not acme.orgs.forget("world")
+    assert acme.orgs.get("world").state.count == 0
+
+
+def test_what_is_forgotten_is_freed_in_slices(acme: Acme, org: Org) -> None:
+    assert not acme.orgs.sweep()
+    seed(acme, org, *(thing(str(number)) for number in range(1200)))
+    state = org.state
+    acme.orgs.forget("world")
+
+    slices = 1
+    while acme.orgs.sweep():
+        slices += 1
+
+    assert slices > 3
+    assert state.count == 0
+
+
+def test_a_reset_org_is_as_on_first_use(acme: Acme, org: Org) -> None:
+    acme.send("POST", "/acme/world/things", {"name": "Lamp"})
+    first = acme.stored("world")[0]["id"]
+
+    acme.orgs.reset(org)
+
+    assert acme.orgs.known("world") is org
+    assert (org.state.count, org.journal.last, org.clock.frozen) == (0, 0, False)
+    assert org.clock.now() < START
+    acme.send("POST", "/acme/world/things", {"name": "Lamp"})
+    assert acme.stored("world")[0]["id"] == first
+
+
+def test_the_operator_s_seeds_are_there_from_the_start_and_after_a_reset() -> None:
+    acme = Acme(seeds={"shop": {"acme": {"things": [thing("a")]}}})
+    org = acme.orgs.known("shop")
+    assert org is not None
+    assert [doc["id"] for doc in acme.stored("shop")] == ["a"]
+    acme.send("DELETE", "/acme/shop/things/a")
+
+    acme.orgs.reset(org)
+    assert [doc["id"] for doc in acme.stored("shop")] == ["a"]
+
+    acme.orgs.forget("shop")
+    assert [doc["id"] for doc in acme.stored("shop")] == ["a"]
+    assert acme.stored("another") == []
+
+
+def test_a_seed_of_the_operator_that_is_refused_stops_the_start() -> None:
+    with pytest.raises(
+        SandboxError, match=r"^the seed of the org 'shop' is refused: acme.things\[0\].name: is required$"
+    ):
+        Acme(seeds={"shop": {"acme": {"things": [{}]}}})
+
+
+def test_more_seeded_orgs_than_admitted_stop_the_start() -> None:
+    with pytest.raises(SandboxError, match=r"^2 orgs are seeded, but there may only be 1$"):
+        Acme(seeds={"a": {}, "b": {}}, limit=1)
+
+
+def test_a_seeded_object_is_filled_in_stored_and_told(acme: Acme, org: Org) -> None:
+    stored = seed(acme, org, {"name": "Lamp", "secret": "s"})
+
+    [lamp] = stored["acme"]["things"]
+    assert lamp == {"name": "Lamp", "secret": "s", "id": lamp["id"], "status": "NEW"}
+    assert acme.stored("world") == [lamp]
+    [occurrence] = org.journal.entries()
+    assert isinstance(occurrence, Occurrence)
+    assert (occurrence.name, occurrence.at, [event.name for event in occurrence.events]) == (
+        "seed",
+        START,
+        ["thing-changed"],
+    )
+    assert [change.id for change in occurrence.changes] == [lamp["id"]]
+
+
+def test_a_seeded_object_with_an_id_that_exists_replaces_that_one(acme: Acme, org: Org) -> None:
+    seed(acme, org, thing("a", code="1"), thing("b"))
+
+    seed(acme, org, thing("a", name="Another"))
+
+    assert acme.stored("world") == [thing("a", name="Another"), thing("b")]
+
+
+def test_the_caller_s_own_objects_stay_as_they_are(acme: Acme, org: Org) -> None:
+    lamp = {"name": "Lamp"}
+
+    seed(acme, org, lamp)
+
+    assert lamp == {"name": "Lamp"}
+
+
+def test_a_seed_is_refused_whole_with_the_place_of_every_violation(acme: Acme, org: Org) -> None:
+    seed(acme, org, thing("a", code="1"))
+    before = list(org.journal.entries())
+
+    said = refused(
+        acme,
+        org,
+        {
+            "acme": {
+                "things": [
+                    thing("b"),
+                    thing("c", code="1"),
+                    thing("d", code="2"),
+                    thing("e", code="2"),
+                    {"id": 7, "status": "BROKEN", "price": {"unit": "EUR"}},
+                    {"name": "Forbidden"},
+                    "no object",
+                ],
+                "thing": [],
+                "notes": {},
+            },
+            "acne": {"things": []},
+            "other": [],
+        },
+    )
+
+    assert sorted(set(said)) == [
+        "acme.notes: is a collection, but what it is given holds no objects",
+        "acme.thing: is no collection; did you mean things?",
+        "acme.things[1].code: '1' is taken by another one",
+        "acme.things[3].code: '2' is taken by another one",
+        'acme.things[4].id: 7 is not of type "string"',
+        "acme.things[4].name: is required",
+        "acme.things[4].price.value: is required",
+        'acme.things[4].status: "BROKEN" is not one of "NEW" or "EXPIRED"',
+        "acme.things[5]: Nobody may store this.",
+        'acme.things[6]: "no object" is not of type "object"',
+        "acne: is no vendor; did you mean acme?",
+        "other: is no vendor; there are acme",
+    ]
+    assert acme.stored("world") == [thing("a", code="1")]
+    assert list(org.journal.entries()) == before
+    assert org.state.find(acme.things, "code", "2") is None
+
+
+def test_a_seed_with_very_many_violations_tells_the_first(acme: Acme, org: Org) -> None:
+    assert len(refused(acme, org, {"acme": {"things": [{}] * 10_000}})) == 50
+
+
+def test_a_seed_that_breaks_the_sandbox_leaves_nothing(acme: Acme, org: Org) -> None:
+    acme.contract.callbacks.clear()
+
+    with pytest.raises(Exception, match="no spec declares the callback thing-changed"):
+        seed(acme, org, thing("a"))
+
+    assert org.state.count == 0
+    assert list(org.journal.entries()) == []
+
+
+def test_what_is_due_when_it_is_seeded_happens_at_once(acme: Acme, org: Org) -> None:
+    seed(acme, org, thing("a", expires="2029-12-31T00:00:00Z"))
+
+    assert [(entry.at, len(entry.events)) for entry in org.journal.entries()] == [(START, 1), (START, 1)]
+    assert acme.stored("world")[0]["status"] == "EXPIRED"
+
+
+def test_time_passes_in_order_each_entry_at_its_own_instant(acme: Acme, org: Org) -> None:
+    seed(
+        acme,
+        org,
+        thing("late", expires="2030-03-01T00:00:00Z"),
+        thing("early", expires="2030-01-15T12:00:00Z"),
+        thing("same", expires="2030-03-01T00:00:00Z"),
+        thing("after", expires="2030-03-01T00:00:01Z"),
+        thing("never"),
+    )
+
+    happened = acme.orgs.pass_time(org, clock.parse("2030-03-01T00:00:00Z"))
+
+    assert [(clock.text(what.at), what.name, what.document, what.defect) for what in happened] == [
+        ("2030-01-15T12:00:00.000Z", "expire-thing", "early", None),
+        ("2030-03-01T00:00:00.000Z", "expire-thing", "late", None),
+        ("2030-03-01T00:00:00.000Z", "expire-thing", "same", None),
+    ]
+    assert [event.at for what in happened for event in what.events] == [what.at for what in happened]
+    assert {doc["id"] for doc in acme.stored("world") if doc["status"] == "EXPIRED"} == {"early", "late", "same"}
+    assert list(org.journal.entries())[1:] == happened
+    assert acme.orgs.pass_time(org, clock.parse("2030-03-01T00:00:00Z")) == []
+
+
+def test_a_due_rule_that_fails_is_a_defect_and_does_not_stop_the_clock(acme: Acme, org: Org) -> None:
+    seed(acme, org, thing("a", breaks="2030-01-02T00:00:00Z"), thing("b", expires="2030-01-03T00:00:00Z"))
+
+    happened = acme.orgs.pass_time(org, clock.parse("2030-02-01T00:00:00Z"))
+
+    assert [(what.name, what.document, what.defect) for what in happened] == [
+        ("break-thing", "a", "RuntimeError: A breaks"),
+        ("expire-thing", "b", None),
+    ]
+    assert happened[0].changes == []
+    assert acme.stored("world")[0] == thing("a", breaks="2030-01-02T00:00:00Z")
+    assert acme.orgs.pass_time(org, clock.parse("2031-01-01T00:00:00Z")) == []
+
+
+def test_a_due_rule_that_is_missing_or_tells_what_no_callback_declares_is_a_defect_too(acme: Acme, org: Org) -> None:
+    rules = acme.contract.rules
+    del rules.due["break-thing"]
+    rules.due["expire-thing"] = lambda call, _id: call.emit("thing-vanished", {})
+    seed(acme, org, thing("a", breaks="2030-01-02T00:00:00Z", expires="2030-01-03T00:00:00Z"))
+
+    happened = acme.orgs.pass_time(org, clock.parse("2030-02-01T00:00:00Z"))
+
+    assert [what.defect for what in happened] == [
+        "KeyError: 'break-thing'",
+        "OffContract: no spec declares the callback thing-vanished",
+    ]
+    assert [what.events for what in happened] == [[], []]
+
+
+def test_what_falls_due_in_real_time_happens_before_the_next_request(acme: Acme, org: Org) -> None:
+    seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"))
+    org.clock.set(clock.parse("2030-01-02T00:00:00Z"))
+
+    reply = acme.send("GET", "/acme/world/things/a")
+
+    assert b'"EXPIRED"' in reply.body
+    assert [type(entry).__name__ for entry in org.journal.entries()] == ["Occurrence", "Occurrence", "Exchange"]
+
+
+def test_setting_the_clock_back_undoes_nothing_and_repeats_nothing(acme: Acme, org: Org) -> None:
+    seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"))
+    acme.orgs.pass_time(org, START + 5 * clock.DAY)
+    org.clock.set(START)
+
+    assert acme.orgs.pass_time(org, START + 5 * clock.DAY) == []
+    assert acme.stored("world")[0]["status"] == "EXPIRED"
+
+
+def whole(acme: Acme, org: Org) -> Any:
+    return acme.orgs.documents(org)
+
+
+def fill(acme: Acme, org: Org) -> None:
+    seed(acme, org, thing("c", code="1", price={"unit": "EUR", "value": 7}), thing("a", expires="2030-01-05T00:00:00Z"))
+    org.clock.set(START + clock.DAY)
+    acme.orgs.seed(org, {"acme": {"notes": [{"id": "n", "text": "x"}]}})
+    seed(acme, org, thing("b", expires="2030-01-04T00:00:00Z"))
+    acme.send("DELETE", "/acme/world/things/c")
+
+
+def test_a_state_that_is_read_out_and_restored_is_the_same(acme: Acme, org: Org) -> None:
+    fill(acme, org)
+    documents, sequence = whole(acme, org), org.state.sequence
+    other = acme.orgs.get("other")
+    seed(acme, other, thing("gone"))
+
+    acme.orgs.restore(other, documents, sequence)
+
+    assert whole(acme, other) == documents
+    assert [(doc["id"], created, place) for doc, created, place in documents["acme"]["things"]] == [
+        ("a", START, 1),
+        ("b", START + clock.DAY, 3),
+    ]
+    assert (other.state.sequence, other.state.place) == (sequence, org.state.place)
+    assert other.state.page("things", start=None, stop=None, offset=0, limit=9) == org.state.page(
+        "things", start=None, stop=None, offset=0, limit=9
+    )
+    far = START + 30 * clock.DAY
+    assert [what.document for what in acme.orgs.pass_time(other, far)] == ["b", "a"]
+    assert [what.document for what in acme.orgs.pass_time(org, far)] == ["b", "a"]
+
+
+def test_what_is_restored_without_creation_was_created_now(acme: Acme, org: Org) -> None:
+    acme.orgs.restore(org, {"acme": {"things": [(thing("a"), None, None), (thing("b"), None, None)]}}, 0)
+
+    assert whole(acme, org) == {"acme": {"things": [(thing("a"), START, 0), (thing("b"), START, 1)]}}
+
+
+def test_a_state_that_is_refused_changes_nothing(acme: Acme, org: Org) -> None:
+    fill(acme, org)
+    before, sequence = whole(acme, org), org.state.sequence
+    documents: Any = {
+        "acme": {
+            "things": [({}, None, None), (thing("x", code="1"), None, None), (thing("y", code="1"), None, None)],
+            "thins": [],
+        },
+        "acne": {},
+    }
+
+    with pytest.raises(Unacceptable) as caught:
+        acme.orgs.restore(org, documents, 99)
+
+    assert [violation.where for violation in caught.value.violations] == [
+        "acme.things[0].name",
+        "acme.things[2].code",
+        "acme.thins",
+        "acne",
+    ]
+    assert whole(acme, org) == before
+    assert org.state.sequence == sequence
+
+
+def test_ids_are_the_same_in_every_org(acme: Acme) -> None:
+    stored = [acme.orgs.seed(acme.orgs.get(name), {"acme": {"things": [{"name": "x"}]}}) for name in ("a", "b")]
+
+    assert stored[0] == stored[1]
+
+
+def test_orgs_know_nothing_but_what_they_are_given() -> None:
+    orgs = Orgs([], Acme().gate, limit=1, journal_limit=1, journal_bytes=1)
+
+    with pytest.raises(Unacceptable, match="x: is no vendor"):
+        orgs.seed(orgs.get("a"), {"x": {}})

@@ -1,0 +1,619 @@
+"""The socket server, asked byte by byte: limits, odd clients, and nobody else notices."""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+
+from sandbox.app import App
+from sandbox.errors import SandboxError
+from sandbox.messages import Reply, Request
+from sandbox.server import MAX_HEADERS, MAX_LINE, listen
+from tests.acme import new_app, write_specs
+from tests.command import serving
+from tests.serving import running
+
+TIMEOUT = 0.5  # of the server for a request
+MAX_BODY = 100_000
+
+
+class Answer(NamedTuple):
+    """A reply as it came."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Wire:
+    """A connection: bytes out, replies in."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._read = b""
+
+    def send(self, data: bytes | str) -> Wire:
+        self.socket.sendall(data.encode("latin-1") if isinstance(data, str) else data)
+        return self
+
+    def send_all_it_takes(self, piece: bytes, most: int) -> None:
+        """Many pieces, until the server has closed or answered."""
+        for _ in range(most):
+            if self.readable(0):
+                return
+            try:
+                self.socket.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                return
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def readable(self, seconds: float) -> bool:
+        """Whether there is something to read within a time."""
+        return bool(self._read) or bool(select.select([self.socket], [], [], seconds)[0])
+
+    def answer(self, method: str = "GET") -> Answer:
+        """The next reply."""
+        while b"\r\n\r\n" not in self._read:
+            self._more()
+        head, _, self._read = self._read.partition(b"\r\n\r\n")
+        line, *fields = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value for name, _, value in (field.partition(": ") for field in fields)}
+        size = 0 if method == "HEAD" else int(headers.get("content-length", "0"))
+        while len(self._read) < size:
+            self._more()
+        body, self._read = self._read[:size], self._read[size:]
+        return Answer(int(line.split(" ")[1]), headers, body)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the server says nothing more and closes."""
+        if self._read:
+            return False
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def _more(self) -> None:
+        data = self.socket.recv(65_536)
+        assert data, f"closed after {self._read!r}"
+        self._read += data
+
+
+Connect = Callable[[], Wire]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> App:
+    specs = write_specs(tmp_path_factory.mktemp("server") / "specs")
+    return new_app(specs, request_timeout=TIMEOUT, max_body=MAX_BODY)
+
+
+@pytest.fixture(scope="module")
+def port(app: App) -> Iterator[int]:
+    with running(app=app) as (_, url):
+        yield int(url.rsplit(":", 1)[1])
+
+
+@pytest.fixture
+def connect(port: int) -> Iterator[Connect]:
+    """Opens connections that are closed at the end."""
+    wires: list[Wire] = []
+
+    def connected() -> Wire:
+        wires.append(Wire(port))
+        return wires[-1]
+
+    yield connected
+    for wire in wires:
+        wire.close()
+
+
+@pytest.fixture
+def wire(connect: Connect) -> Wire:
+    return connect()
+
+
+def request(
+    target: str = "/acme/greeting", *headers: str, method: str = "GET", body: str = "", version: str = "1.1"
+) -> bytes:
+    fields = ["Host: localhost", "Authorization: Bearer any", *headers]
+    if body and not any(header.lower().startswith(("content-length", "transfer-encoding")) for header in headers):
+        fields.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([f"{method} {target} HTTP/{version}", *fields, "", body]).encode("latin-1")
+
+
+def add(org: str, *headers: str, body: str = '{"name":"Lamp"}') -> bytes:
+    return request(f"/acme/{org}/things", *headers, method="POST", body=body)
+
+
+def padded(size: int) -> str:
+    """A thing as JSON, of this many bytes."""
+    return '{"name":"' + "x" * (size - 11) + '"}'
+
+
+# Ordinary requests
+
+
+def test_a_request_is_answered_and_the_connection_stays(wire: Wire) -> None:
+    for _ in range(3):
+        answer = wire.send(request()).answer()
+
+        assert (answer.status, answer.json["org"]) == (200, "default")
+        assert answer.headers["content-type"] == "application/json"
+        assert "connection" not in answer.headers
+        assert "date" in answer.headers
+
+
+def test_no_content_has_neither_length_nor_body(wire: Wire) -> None:
+    thing = wire.send(add("none")).answer().json
+
+    answer = wire.send(request(f"/acme/none/things/{thing['id']}", method="DELETE")).answer()
+
+    assert answer.status == 204
+    assert "content-length" not in answer.headers
+    assert "content-type" not in answer.headers
+    assert wire.send(request()).answer().status == 200
+
+
+def test_a_request_may_come_byte_by_byte(wire: Wire) -> None:
+    for byte in add("bytewise"):
+        wire.send(bytes([byte]))
+
+    assert wire.answer().status == 201
+
+
+def test_pipelined_requests_are_answered_in_order(wire: Wire) -> None:
+    wire.send(b"".join(add("pipelined", body=json.dumps({"name": f"{number}"})) for number in range(50)))
+
+    answers = [wire.answer() for _ in range(50)]
+
+    assert [answer.json["name"] for answer in answers] == [str(number) for number in range(50)]
+    assert [answer.headers["sandbox-exchange"] for answer in answers] == [str(number) for number in range(1, 51)]
+
+
+def test_pipelined_requests_may_be_cut_anywhere(wire: Wire) -> None:
+    stream = b"".join(add("cut", body=json.dumps({"name": f"{number}"})) for number in range(10))
+    for at in range(0, len(stream), 97):
+        wire.send(stream[at : at + 97])
+
+    assert [wire.answer().json["name"] for _ in range(10)] == [str(number) for number in range(10)]
+
+
+def test_the_last_request_of_a_pipeline_may_close(wire: Wire) -> None:
+    wire.send(request() + request("/acme/greeting", "Connection: close") + request())
+
+    assert [wire.answer().status for _ in range(2)] == [200, 200]
+    assert wire.closed
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'f\r\n{"name":"Lamp"}\r\n0\r\n\r\n',
+        '2\r\n{"\r\n0D\r\nname":"Lamp"}\r\n0\r\n\r\n',
+        'f;ext=1\r\n{"name":"Lamp"}\r\n0\r\nTrailer: x\r\n\r\n',
+    ],
+)
+def test_a_chunked_body_is_put_together(wire: Wire, body: str) -> None:
+    answer = wire.send(add("chunked", "Transfer-Encoding: chunked", body=body)).answer()
+
+    assert (answer.status, answer.json["name"]) == (201, "Lamp")
+    assert wire.send(request()).answer().status == 200
+
+
+def test_whoever_expects_100_is_told_to_continue(wire: Wire) -> None:
+    head, _, body = add("expects", "Expect: 100-Continue").partition(b"\r\n\r\n")
+
+    wire.send(head + b"\r\n\r\n")
+    told = wire.answer()
+    wire.send(body)
+
+    assert told.status == 100
+    assert wire.answer().status == 201
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://sandbox.test/acme/greeting",
+        "http://sandbox.test:8080/acme/greeting?x=1#y",
+        "HTTPS://user@sandbox.test/acme/greeting",
+    ],
+)
+def test_a_target_may_be_a_whole_url(wire: Wire, target: str) -> None:
+    assert wire.send(request(target)).answer().json["org"] == "default"
+
+
+def test_a_url_without_a_path_is_the_root(wire: Wire) -> None:
+    assert wire.send(request("http://sandbox.test")).answer().json["detail"] == "There is no /."
+
+
+@pytest.mark.parametrize("headers", [("Connection: close",), ("connection: Close, x",)])
+def test_a_client_may_close(wire: Wire, headers: tuple[str, ...]) -> None:
+    answer = wire.send(request("/acme/greeting", *headers)).answer()
+
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert wire.closed
+
+
+def test_http_1_0_closes(wire: Wire) -> None:
+    answer = wire.send("GET /acme/greeting HTTP/1.0\r\n\r\n").answer()
+
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert wire.closed
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "TRACE"])
+def test_another_method_is_answered_with_those_the_path_has(wire: Wire, method: str) -> None:
+    answer = wire.send(request("/acme/s/things", method=method)).answer()
+
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, POST")
+    assert wire.send(request()).answer().status == 200
+
+
+def test_a_reply_to_head_has_no_body(wire: Wire) -> None:
+    answer = wire.send(request("/acme/s/things", method="HEAD")).answer("HEAD")
+
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, POST")
+    assert int(answer.headers["content-length"]) > 0
+    assert wire.send(request()).answer().status == 200
+
+
+UPGRADE = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
+
+
+def test_an_offer_of_http_2_is_declined_by_answering(wire: Wire) -> None:
+    answer = wire.send(request("/acme/greeting", *UPGRADE)).answer()
+
+    assert (answer.status, answer.json["org"]) == (200, "default")
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_offer_of_http_2_with_a_body_is_declined_by_answering(wire: Wire, at_once: bool) -> None:
+    whole = add("h2c", *UPGRADE)
+    head, _, body = whole.partition(b"\r\n\r\n")
+
+    for part in [whole] if at_once else [head + b"\r\n\r\n", body]:
+        wire.send(part)
+
+    answer = wire.answer()
+    assert (answer.status, answer.json["name"]) == (201, "Lamp")
+
+
+def test_an_offer_of_a_web_socket_is_answered_like_any_request(wire: Wire) -> None:
+    answer = wire.send(request("/acme/greeting", "Connection: Upgrade", "Upgrade: websocket")).answer()
+
+    assert answer.status == 200
+
+
+# Limits
+
+
+def refused(wire: Wire, status: int) -> str:
+    """The detail of a refusal, after which the server closes."""
+    answer = wire.answer()
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert (answer.json["status"], answer.headers["connection"]) == (status, "close")
+    assert wire.closed
+    detail: str = answer.json["detail"]
+    return detail
+
+
+def test_a_target_may_be_as_long_as_the_limit(wire: Wire) -> None:
+    path = "/acme/greeting?"
+
+    assert wire.send(request(path + "x" * (MAX_LINE - len(path)))).answer().status == 200
+
+
+def test_a_longer_target_is_refused_and_the_connection_closed(wire: Wire) -> None:
+    wire.send(request("/acme/greeting?" + "x" * MAX_LINE))
+
+    assert refused(wire, 414) == "The request line is longer than 16384 bytes."
+
+
+def test_a_target_that_never_ends_is_refused(wire: Wire) -> None:
+    wire.send(b"GET /")
+
+    wire.send_all_it_takes(b"x" * 1000, 1000)
+
+    assert refused(wire, 414)
+
+
+def test_headers_may_be_as_long_as_the_limit(wire: Wire) -> None:
+    assert (
+        wire.send(request("/acme/greeting", *(f"X-{number}: {'v' * 990}" for number in range(64)))).answer().status
+        == 200
+    )
+
+
+def test_headers_that_come_in_pieces_may_be_as_long(wire: Wire) -> None:
+    whole = request("/acme/greeting", *(f"X-{number}: {'v' * 990}" for number in range(60)))
+
+    for at in range(0, len(whole), 4000):
+        wire.send(whole[at : at + 4000])
+        assert not wire.readable(0.002) or at + 4000 >= len(whole)
+
+    assert wire.answer().status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (f"X-Huge: {'v' * MAX_HEADERS}",),
+        tuple(f"X-{number}: {'v' * 1000}" for number in range(70)),
+        tuple(f"X-{number}:" for number in range(9000)),
+    ],
+)
+def test_longer_headers_are_refused_and_the_connection_closed(wire: Wire, headers: tuple[str, ...]) -> None:
+    wire.send_all_it_takes(request("/acme/greeting", *headers), 1)
+
+    assert refused(wire, 431) == "The header fields are longer than 65536 bytes together."
+
+
+@pytest.mark.parametrize("piece", [b"v" * 1000, b"v\r\n X-1: v\r\nX-2: v", b"v\r\nX-3: v"])
+def test_headers_that_never_end_are_refused(wire: Wire, piece: bytes) -> None:
+    wire.send(b"GET /acme/greeting HTTP/1.1\r\nX-Endless: v")
+
+    wire.send_all_it_takes(piece, 20_000)
+
+    assert wire.answer().status in (400, 431)
+    assert wire.closed
+
+
+def test_a_body_may_be_as_long_as_the_limit(wire: Wire) -> None:
+    answer = wire.send(add("large", body=padded(MAX_BODY))).answer()
+
+    assert answer.status == 201
+    assert len(answer.json["name"]) == MAX_BODY - 11
+
+
+def test_a_body_that_says_it_is_longer_is_refused_without_being_read(wire: Wire) -> None:
+    wire.send(add("toolarge", f"Content-Length: {MAX_BODY + 1}", body=""))
+
+    answer = wire.answer()
+
+    assert (answer.status, answer.headers["connection"]) == (413, "close")
+    assert "sandbox-exchange" in answer.headers
+    assert wire.closed
+
+
+def test_a_chunked_body_that_becomes_longer_is_refused(wire: Wire) -> None:
+    wire.send(request("/acme/toolarge/things", "Transfer-Encoding: chunked", method="POST"))
+
+    wire.send_all_it_takes(b"2710\r\n" + b"x" * 10_000 + b"\r\n", 100)
+
+    assert wire.answer().status == 413
+    assert wire.closed
+
+
+def test_whoever_expects_100_with_too_long_a_body_is_refused_at_once(wire: Wire) -> None:
+    wire.send(add("toolarge", "Expect: 100-continue", f"Content-Length: {MAX_BODY + 1}", body=""))
+
+    assert wire.answer().status == 413
+
+
+def test_the_admin_api_takes_longer_bodies(wire: Wire) -> None:
+    things = json.dumps({"acme": {"things": [{"name": "x" * 2 * MAX_BODY}]}})
+
+    assert wire.send(request("/__admin/orgs/long/seed", method="POST", body=things)).answer().status == 200
+
+
+# Time
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        add("half")[:-1],
+        request("/acme/half/things", "Transfer-Encoding: chunked", method="POST") + b"5\r\nab",
+    ],
+)
+def test_a_request_without_its_body_is_refused(wire: Wire, half: bytes) -> None:
+    wire.send(half)
+
+    assert refused(wire, 408) == "The request was not complete after 0.5 seconds."
+
+
+@pytest.mark.parametrize(
+    "half", [b"GET", b"GET /acme/greeting HTTP/1.1\r\n", b"GET /acme/greeting HTTP/1.1\r\nHost: lo"]
+)
+def test_half_a_head_is_refused(wire: Wire, half: bytes) -> None:
+    wire.send(half)
+
+    assert refused(wire, 408) == "The request was not complete after 0.5 seconds."
+
+
+def test_a_connection_that_says_nothing_is_closed(wire: Wire) -> None:
+    assert wire.closed
+
+
+def test_a_slow_trickle_does_not_help(wire: Wire) -> None:
+    wire.send(b"GET /acme/greeting HTTP/1.1\r\nX: ")
+    trickled = 0
+
+    while not wire.readable(TIMEOUT / 20) and trickled < 500:
+        wire.send(b"x")
+        trickled += 1
+
+    assert trickled < 500
+    assert refused(wire, 408)
+
+
+def test_an_idle_connection_is_not_a_request_that_is_late(wire: Wire) -> None:
+    wire.send(request()).answer()
+
+    assert not wire.readable(TIMEOUT * 2)
+    assert wire.send(request()).answer().status == 200
+
+
+def test_a_second_request_has_its_own_time(wire: Wire) -> None:
+    wire.send(request()).answer()
+    assert not wire.readable(TIMEOUT * 0.8)
+
+    wire.send(b"GET /acme/gree")
+    assert not wire.readable(TIMEOUT * 0.5)
+    wire.send(request()[len("GET /acme/gree") :])
+
+    assert wire.answer().status == 200
+
+
+def test_a_half_request_behind_a_whole_one_is_refused_too(wire: Wire) -> None:
+    wire.send(request() + b"GET /acme/gree")
+
+    assert wire.answer().status == 200
+    assert wire.readable(TIMEOUT * 4)
+    assert refused(wire, 408)
+
+
+# Nonsense
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\x00" * 100,
+        b"hello\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA b: c\r\n\r\n",
+        b"GET /\xc3\xa9 HTTP/1.1\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"CONNECT sandbox.test:80 HTTP/1.1\r\n\r\n",
+        request("/", "Content-Length: -1", method="POST"),
+        request("/", "Content-Length: 1", "Content-Length: 2", method="POST", body="xy"),
+        request("/", "Content-Length: 99999999999999999999999", method="POST"),
+        request("/", "Content-Length: 5", "Transfer-Encoding: chunked", method="POST", body="0\r\n\r\n"),
+        request("/", "Transfer-Encoding: chunked", method="POST", body="xyz\r\n"),
+    ],
+)
+def test_what_is_not_http_is_refused_and_the_connection_closed(wire: Wire, garbage: bytes) -> None:
+    wire.send(garbage)
+
+    assert refused(wire, 400) == "The request is not HTTP."
+
+
+def test_a_refusal_comes_after_the_answers_before_it(wire: Wire) -> None:
+    wire.send(request() + b"nonsense\r\n\r\n")
+
+    assert wire.answer().status == 200
+    assert refused(wire, 400)
+
+
+def test_other_connections_notice_nothing(connect: Connect) -> None:
+    good, waiting = connect(), connect()
+    good.send(request()).answer()
+    waiting.send(add("waiting")[:-5])
+
+    for nonsense in (b"\x00\x01", b"GET /" + b"x" * 20_000, b"GET / HTTP/1.1\r\nX: " + b"v" * 90_000 + b"\r\n\r\n"):
+        bad = connect()
+        bad.send_all_it_takes(nonsense, 1)
+        assert bad.answer().status in (400, 414, 431)
+    gone = connect()
+    gone.send(b"GET / HT")
+    gone.close()
+
+    assert good.send(request()).answer().status == 200
+    assert waiting.send(add("waiting")[-5:]).answer().status == 201
+
+
+def test_a_client_that_leaves_while_it_is_answered_does_no_harm(connect: Connect) -> None:
+    for _ in range(20):
+        leaving = connect()
+        leaving.send(add("leaving") * 20)
+        leaving.close()
+
+    assert connect().send(request()).answer().status == 200
+
+
+def test_a_client_that_does_not_read_its_answers_gets_them_all_in_the_end(connect: Connect, app: App) -> None:
+    slow, other = connect(), connect()
+    app.orgs.seed(app.orgs.get("slow"), {"acme": {"things": [{"id": "t", "name": "x" * 100_000}]}})
+    count = 100
+
+    slow.send(request("/acme/slow/things/t") * count)
+
+    assert other.send(request()).answer().status == 200
+    assert {slow.answer().status for _ in range(count)} == {200}
+
+
+def test_a_failure_of_the_app_itself_is_a_500(wire: Wire, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Request) -> Reply:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(app, "_pipeline", SimpleNamespace(handle=fail))
+
+    assert wire.send(request()).answer().status == 500
+
+
+# Start and stop
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    taken = listen("127.0.0.1", 0)
+    try:
+        number = taken.getsockname()[1]
+        with pytest.raises(SandboxError, match=f"^cannot listen on 127.0.0.1:{number}: Address already in use$"):
+            listen("127.0.0.1", number)
+    finally:
+        taken.close()
+
+
+@pytest.mark.parametrize(("host", "number"), [("256.0.0.1", 0), ("127.0.0.1", 70_000), ("192.0.2.1", 0)])
+def test_a_place_where_nobody_can_listen_is_told(host: str, number: int) -> None:
+    with pytest.raises(SandboxError, match=f"^cannot listen on {host}:{number}: "):
+        listen(host, number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_server_within_a_second_whoever_is_connected(number: int) -> None:
+    with serving() as served, ExitStack() as stack:
+        idle, half, silent, done = (stack.enter_context(closing(Wire(served.port))) for _ in range(4))
+        idle.send(request("/__admin/health")).answer()
+        half.send(request("/__admin/health") + b"POST /promotions HTTP/1.1\r\nContent-Length: 10\r\n\r\nhal")
+        half.answer()
+        done.send(request("/__admin/health", "Connection: close")).answer()
+
+        started = time.perf_counter()
+        code, said = served.stop(number)
+        took = time.perf_counter() - started
+
+        assert took < 1
+        assert code in (-signal.SIGTERM, 130)  # as shells have it: ended by the signal, or interrupted
+        assert not said.strip()
+        assert idle.closed
+        assert half.closed
+        assert silent.closed
+
+
+def test_a_killed_server_leaves_nothing_behind_that_hinders_the_next(tmp_path: Path) -> None:
+    with serving(cwd=tmp_path) as served, closing(Wire(served.port)) as wire:
+        port = served.port
+        wire.send(request("/__admin/health")).answer()
+        wire.send(b"GET /")
+        code, _ = served.stop(signal.SIGKILL)
+
+        with serving("--port", str(port), cwd=tmp_path) as again, closing(Wire(again.port)) as other:
+            answer = other.send(request("/__admin/orgs")).answer()
+
+    assert code == -signal.SIGKILL
+    assert (again.port, answer.status, answer.json["orgs"]) == (port, 200, [])
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,500 @@
+"""What an org stores: every write is seen at once, in every index, and can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from sandbox.state import Collection, Doc, Due, NotUnique, State
+
+
+def _places(doc: Doc, created: int) -> list[tuple[str, int]]:
+    if doc.get("at") == "never":
+        raise ValueError("never is no moment")
+    at = doc.get("at", created)
+    return [("all", at), *((f"shelf/{shelf}", at) for shelf in doc.get("shelves", ()))]
+
+
+def _dues(doc: Doc) -> Iterable[tuple[int, str]]:
+    return [(at, event) for event, at in doc.get("dues", {}).items()]
+
+
+CARDS = Collection("acme.cards", ("number", "code"), _places, _dues)
+NOTES = Collection("acme.notes", (), _places)
+
+
+def everything(state: State, name: str = "all", **page: Any) -> list[str]:
+    """The ids of a list."""
+    bounds = {"start": None, "stop": None, "offset": 0, "limit": 100, **page}
+    return [doc["id"] for _, doc in state.page(name, **bounds)]
+
+
+def agenda(state: State, until: int = 1_000_000) -> list[tuple[int, str, str]]:
+    """What falls due, taken out."""
+    found: list[Due] = []
+    while (due := state.next_due(until)) is not None:
+        found.append(due)
+    return [(at, event, id) for at, _, event, _, id in found]
+
+
+def put(state: State, id: str, created: int = 0, collection: Collection = CARDS, **members: Any) -> None:
+    state.put(collection, id, {"id": id, **members}, created)
+
+
+def test_what_was_put_is_read_again_with_its_numbers_as_they_were() -> None:
+    state = State()
+
+    put(state, "a", balance=Decimal("50.00"))
+
+    found = state.get(CARDS, "a")
+    assert found is not None
+    assert str(found["balance"]) == "50.00"
+
+
+def test_what_is_read_is_the_reader_s_own() -> None:
+    state = State()
+    doc: Doc = {"id": "a", "tags": ["x"]}
+    state.put(CARDS, "a", doc, 0)
+
+    doc["tags"].append("y")
+    read = state.get(CARDS, "a")
+    assert read is not None
+    read["tags"].append("z")
+
+    assert state.get(CARDS, "a") == {"id": "a", "tags": ["x"]}
+
+
+def test_what_was_never_put_is_absent() -> None:
+    state = State()
+
+    assert state.get(CARDS, "a") is None
+    assert state.find(CARDS, "number", "1") is None
+    assert state.records(CARDS) == {}
+    assert not state.delete(CARDS, "a")
+    assert everything(state) == []
+    assert (state.size("all"), state.count) == (0, 0)
+    assert state.next_due(1_000_000) is None
+
+
+def test_a_document_is_found_by_its_unique_members() -> None:
+    state = State()
+    put(state, "a", number="1", code="x")
+    put(state, "b", number="2")
+
+    assert state.find(CARDS, "number", "2") == "b"
+    assert state.find(CARDS, "code", "x") == "a"
+    assert state.find(CARDS, "code", "1") is None
+
+
+def test_a_value_that_is_taken_is_refused_and_nothing_has_changed() -> None:
+    state = State()
+    put(state, "a", number="1", code="x")
+    put(state, "b", number="2")
+    before = deepcopy(state.changes)
+
+    with pytest.raises(NotUnique) as caught:
+        put(state, "c", number="3", code="x")
+    with pytest.raises(NotUnique):
+        put(state, "b", number="1")
+
+    assert (caught.value.member, caught.value.value) == ("code", "x")
+    assert everything(state) == ["a", "b"]
+    assert state.find(CARDS, "number", "3") is None
+    assert state.find(CARDS, "number", "2") == "b"
+    assert state.changes == before
+
+
+def test_a_document_may_keep_its_own_values_give_them_up_and_swap_them() -> None:
+    state = State()
+    put(state, "a", number="1")
+    put(state, "a", number="1", name="again")
+    put(state, "a", number="3")
+    put(state, "b", number="1")
+
+    assert state.find(CARDS, "number", "1") == "b"
+    assert state.find(CARDS, "number", "3") == "a"
+
+    put(state, "b")
+    assert state.find(CARDS, "number", "1") is None
+
+
+def test_a_document_that_cannot_be_placed_is_refused_and_nothing_has_changed() -> None:
+    state = State()
+    put(state, "a", number="1", at=5)
+
+    with pytest.raises(ValueError, match="never is no moment"):
+        put(state, "b", number="2", at="never")
+    with pytest.raises(ValueError, match="never is no moment"):
+        put(state, "a", number="3", at="never")
+
+    assert state.get(CARDS, "b") is None
+    assert state.get(CARDS, "a") == {"id": "a", "number": "1", "at": 5}
+    assert state.find(CARDS, "number", "1") == "a"
+    assert state.find(CARDS, "number", "3") is None
+    assert everything(state) == ["a"]
+
+
+def test_a_list_is_ordered_and_ties_keep_the_order_of_creation() -> None:
+    state = State()
+    for id, at in (("c", 2), ("b", 1), ("a", 2), ("d", 0)):
+        put(state, id, at=at)
+
+    assert everything(state) == ["d", "b", "c", "a"]
+    assert everything(state, descending=True) == ["a", "c", "b", "d"]
+
+
+def test_a_list_holds_documents_of_several_collections() -> None:
+    state = State()
+    put(state, "a", 1)
+    put(state, "a", 1, NOTES)
+
+    assert [(key, doc["id"]) for key, doc in state.page("all", start=None, stop=None, offset=0, limit=9)] == [
+        ("acme.cards", "a"),
+        ("acme.notes", "a"),
+    ]
+    assert state.get(NOTES, "a") == {"id": "a"}
+
+
+@pytest.mark.parametrize(
+    ("page", "ids"),
+    [
+        ({}, "abcdef"),
+        ({"start": 2}, "cdef"),
+        ({"stop": 2}, "ab"),
+        ({"start": 1, "stop": 4}, "bcd"),
+        ({"start": 4, "stop": 1}, ""),
+        ({"offset": 4}, "ef"),
+        ({"offset": 99}, ""),
+        ({"limit": 2}, "ab"),
+        ({"limit": 0}, ""),
+        ({"start": 1, "stop": 5, "offset": 1, "limit": 2}, "cd"),
+        ({"start": 1, "stop": 5, "offset": 3, "limit": 9}, "e"),
+        ({"start": 1, "stop": 5, "offset": 5, "limit": 9}, ""),
+        ({"descending": True}, "fedcba"),
+        ({"descending": True, "limit": 2}, "fe"),
+        ({"descending": True, "offset": 1, "limit": 2}, "ed"),
+        ({"descending": True, "start": 1, "stop": 5, "offset": 1, "limit": 2}, "dc"),
+        ({"descending": True, "start": 1, "stop": 5, "offset": 3, "limit": 9}, "b"),
+        ({"descending": True, "start": 1, "stop": 5, "offset": 4, "limit": 9}, ""),
+        ({"descending": True, "start": 4, "stop": 1}, ""),
+    ],
+)
+def test_a_page_is_a_part_of_an_interval(page: dict[str, Any], ids: str) -> None:
+    state = State()
+    for at, id in enumerate("abcdef"):
+        put(state, id, at=at)
+
+    assert everything(state, **page) == list(ids)
+
+
+def test_a_document_moves_between_lists_as_it_changes() -> None:
+    state = State()
+    put(state, "a", shelves=["x", "y"], at=1)
+    put(state, "b", shelves=["y"], at=2)
+    put(state, "a", shelves=["y", "z"], at=3)
+
+    assert (everything(state, "shelf/x"), everything(state, "shelf/y"), everything(state, "shelf/z")) == (
+        [],
+        ["b", "a"],
+        ["a"],
+    )
+    assert [state.size(f"shelf/{name}") for name in "xyz"] == [0, 2, 1]
+
+
+def test_a_document_that_changes_keeps_its_creation_and_place() -> None:
+    state = State()
+    put(state, "a", 1)
+    put(state, "b", 1)
+
+    put(state, "a", 9, name="changed")
+
+    assert everything(state) == ["a", "b"]
+    assert state.records(CARDS)["a"][1:] == (1, 0)
+    assert state.place_of(CARDS, {"id": "a"}) == 1
+
+
+def test_a_place_can_be_given_and_the_next_comes_after_it() -> None:
+    state = State()
+
+    state.put(CARDS, "a", {"id": "a"}, 0, place=7)
+    put(state, "b")
+    state.put(CARDS, "c", {"id": "c"}, 0, place=3)
+
+    assert [state.records(CARDS)[id][2] for id in "abc"] == [7, 8, 3]
+    assert everything(state) == ["c", "a", "b"]
+
+
+def test_a_deleted_document_is_gone_from_everywhere() -> None:
+    state = State()
+    put(state, "a", number="1", shelves=["x"], dues={"expire": 5})
+
+    assert state.delete(CARDS, "a")
+
+    assert state.get(CARDS, "a") is None
+    assert state.find(CARDS, "number", "1") is None
+    assert everything(state) == everything(state, "shelf/x") == []
+    assert agenda(state) == []
+    assert state.count == 0
+    put(state, "b", number="1")
+    assert state.find(CARDS, "number", "1") == "b"
+
+
+def test_what_falls_due_is_taken_in_order_of_time_and_of_creation() -> None:
+    state = State()
+    put(state, "c", dues={"expire": 5, "start": 2})
+    put(state, "b", dues={"expire": 5})
+    put(state, "a", dues={"expire": 9})
+
+    assert agenda(state, 1) == []
+    assert agenda(state, 5) == [(2, "start", "c"), (5, "expire", "c"), (5, "expire", "b")]
+    assert agenda(state, 8) == []
+    assert agenda(state, 9) == [(9, "expire", "a")]
+
+
+def test_the_agenda_follows_the_documents() -> None:
+    state = State()
+    put(state, "a", dues={"expire": 5, "start": 2})
+    put(state, "b", dues={"expire": 6})
+
+    put(state, "a", dues={"expire": 7})
+    put(state, "b")
+
+    assert agenda(state) == [(7, "expire", "a")]
+
+
+def test_what_has_happened_does_not_happen_again_when_its_document_changes() -> None:
+    state = State()
+    put(state, "a", dues={"start": 2, "expire": 5})
+    assert agenda(state, 3) == [(2, "start", "a")]
+
+    put(state, "a", dues={"start": 2, "expire": 6})
+
+    assert agenda(state) == [(6, "expire", "a")]
+
+
+def test_when_the_next_entry_falls_due_is_known() -> None:
+    state = State()
+    assert state.due_at > 1 << 70
+
+    put(state, "a", dues={"expire": 5})
+    put(state, "b", dues={"expire": 3})
+    assert state.due_at == 3
+
+    state.delete(CARDS, "b")
+    assert state.due_at == 5
+
+    state.roll_back()
+    assert state.due_at > 1 << 70
+
+
+def test_an_entry_that_a_roll_back_put_back_can_be_dropped() -> None:
+    state = State()
+    put(state, "a", dues={"expire": 5})
+    put(state, "b", dues={"expire": 6})
+    due = state.next_due(5)
+    assert due is not None
+    state.begin()
+    put(state, "a")
+    state.roll_back()
+
+    state.drop_due(due)
+
+    assert state.due_at == 6
+    assert agenda(state) == [(6, "expire", "b")]
+
+
+def test_rolling_back_undoes_everything_since_the_beginning_and_nothing_before() -> None:
+    state = State()
+    put(state, "a", number="1", shelves=["x"], dues={"expire": 5})
+    put(state, "b", number="2")
+    state.begin()
+    put(state, "a", number="3")
+    put(state, "c", number="1", shelves=["x"], dues={"expire": 1})
+    put(state, "c", number="4")
+    state.delete(CARDS, "b")
+    put(state, "b", number="5")
+
+    state.roll_back()
+
+    assert state.get(CARDS, "a") == {"id": "a", "number": "1", "shelves": ["x"], "dues": {"expire": 5}}
+    assert state.get(CARDS, "c") is None
+    assert [state.find(CARDS, "number", number) for number in "12345"] == ["a", "b", None, None, None]
+    assert everything(state) == ["a", "b"]
+    assert everything(state, "shelf/x") == ["a"]
+    assert agenda(state) == [(5, "expire", "a")]
+    assert state.changes == []
+
+
+def test_changes_tell_what_each_write_did() -> None:
+    state = State()
+    put(state, "a", n=1)
+    state.begin()
+    put(state, "a", n=2)
+    put(state, "b", collection=NOTES)
+    state.delete(CARDS, "a")
+
+    told = [(change.collection.key, change.id, change.before, change.after) for change in state.changes]
+
+    assert told == [
+        ("acme.cards", "a", (b'{"id":"a","n":1}', 0, 0), (b'{"id":"a","n":2}', 0, 0)),
+        ("acme.notes", "b", None, (b'{"id":"b"}', 0, 1)),
+        ("acme.cards", "a", (b'{"id":"a","n":2}', 0, 0), None),
+    ]
+
+
+def test_a_state_is_dismantled_in_slices() -> None:
+    state = State()
+    for number in range(1200):
+        put(state, str(number), number=str(number), dues={"expire": number})
+
+    slices = sum(1 for _ in state.dismantle())
+
+    assert slices > 10
+    assert state.count == 0
+    assert everything(state) == []
+    assert agenda(state) == []
+
+
+def test_an_empty_state_is_dismantled_too() -> None:
+    assert list(State().dismantle()) == []
+
+
+_IDS = st.sampled_from("abcde")
+_DOCS = st.fixed_dictionaries(
+    {},
+    optional={
+        "number": st.sampled_from("123"),
+        "code": st.sampled_from("xy"),
+        "at": st.integers(0, 5),
+        "shelves": st.lists(st.sampled_from("xy"), unique=True, max_size=2),
+        "dues": st.dictionaries(st.sampled_from(["expire", "start"]), st.integers(0, 5), max_size=2),
+    },
+)
+
+
+@dataclass
+class Model:
+    """The same, naively: a list of documents in the order of creation, searched and sorted on every question."""
+
+    docs: list[dict[str, Any]] = field(default_factory=list)
+    happened: set[tuple[int, str, str]] = field(default_factory=set)
+
+    def taken(self, id: str, doc: Doc) -> bool:
+        others = [other for other in self.docs if other["id"] != id]
+        return any(member in doc and doc[member] == other.get(member) for member in CARDS.unique for other in others)
+
+    def put(self, doc: Doc) -> None:
+        at = next((at for at, other in enumerate(self.docs) if other["id"] == doc["id"]), None)
+        if at is None:
+            self.docs.append(doc)
+            gone = set()
+        else:
+            gone = self.dues(self.docs[at]) - self.dues(doc)
+            self.docs[at] = doc
+        self.happened -= gone
+
+    def delete(self, id: str) -> None:
+        self.happened = {entry for entry in self.happened if entry[2] != id}
+        self.docs = [doc for doc in self.docs if doc["id"] != id]
+
+    def listed(self, name: str, descending: bool) -> list[str]:
+        chosen = [doc for doc in self.docs if name == "all" or name.removeprefix("shelf/") in doc.get("shelves", ())]
+        found = [doc["id"] for doc in sorted(chosen, key=lambda doc: int(doc.get("at", 3)))]
+        return found[::-1] if descending else found
+
+    @staticmethod
+    def dues(doc: Doc) -> set[tuple[int, str, str]]:
+        return {(at, event, doc["id"]) for event, at in doc.get("dues", {}).items()}
+
+    def due(self, until: int) -> list[tuple[int, int, str, str]]:
+        entries = [
+            (at, order, event, id)
+            for order, doc in enumerate(self.docs)
+            for at, event, id in self.dues(doc) - self.happened
+        ]
+        return sorted(entry for entry in entries if entry[0] <= until)
+
+
+class StateMachine(RuleBasedStateMachine):
+    """Random writes, beginnings and roll-backs, made to a state and to its model."""
+
+    @initialize()
+    def start(self) -> None:
+        self.state, self.model = State(), Model()
+        self.kept = deepcopy(self.model)
+
+    @rule(id=_IDS, doc=_DOCS)
+    def put(self, id: str, doc: Doc) -> None:
+        whole = {"id": id, **doc}
+        if self.model.taken(id, whole):
+            with pytest.raises(NotUnique):
+                self.state.put(CARDS, id, whole, 3)
+        else:
+            self.state.put(CARDS, id, whole, 3)
+            self.model.put(whole)
+
+    @rule(id=_IDS)
+    def delete(self, id: str) -> None:
+        assert self.state.delete(CARDS, id) == any(doc["id"] == id for doc in self.model.docs)
+        self.model.delete(id)
+
+    @rule(until=st.integers(0, 5))
+    def pass_time(self, until: int) -> None:
+        # Each entry is a unit of work of its own, as the orgs have it: what it takes is not rolled back.
+        self.begin()
+        expected = self.model.due(until)
+        assert agenda(self.state, until) == [(at, event, id) for at, _, event, id in expected]
+        self.model.happened |= {(at, event, id) for at, _, event, id in expected}
+        self.begin()
+
+    @rule()
+    def begin(self) -> None:
+        self.state.begin()
+        self.kept = deepcopy(self.model)
+
+    @rule()
+    def roll_back(self) -> None:
+        # What had happened to a document that was changed and changed back may fall due again; see `drop_due`.
+        again = {entry for entry in self.kept.happened if entry not in self.model.happened}
+        self.state.roll_back()
+        self.model = deepcopy(self.kept)
+        self.model.happened -= again
+        self.kept = deepcopy(self.model)
+
+    @invariant()
+    def documents_are_those_of_the_model(self) -> None:
+        records = self.state.records(CARDS)
+        in_order = sorted(records, key=lambda id: records[id][2])
+        assert [self.state.get(CARDS, id) for id in in_order] == self.model.docs
+        assert self.state.count == len(self.model.docs)
+
+    @invariant()
+    def lists_are_those_of_the_model(self) -> None:
+        for name in ("all", "shelf/x", "shelf/y"):
+            assert everything(self.state, name) == self.model.listed(name, descending=False)
+            assert everything(self.state, name, descending=True) == self.model.listed(name, descending=True)
+            assert self.state.size(name) == len(self.model.listed(name, descending=False))
+
+    @invariant()
+    def unique_members_are_those_of_the_model(self) -> None:
+        for member, values in (("number", "123"), ("code", "xy")):
+            for value in values:
+                ids = [doc["id"] for doc in self.model.docs if doc.get(member) == value]
+                assert self.state.find(CARDS, member, value) == (ids[0] if ids else None)
+
+    @invariant()
+    def the_next_entry_is_that_of_the_model(self) -> None:
+        due = self.model.due(5)
+        assert self.state.due_at == due[0][0] if due else self.state.due_at > 1 << 70
+
+
+TestStateAgainstItsModel = StateMachine.TestCase
+TestStateAgainstItsModel.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)

@@ -1,0 +1,99 @@
+"""The wheel: it holds what it needs and nothing of the tests, and works in an empty directory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from sandbox import __version__
+from sandbox import config as configuration
+from tests.command import environment, run, serving
+
+ROOT = Path(configuration.__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    [built] = folder.iterdir()
+    return built
+
+
+def names(folder: str, pattern: str) -> set[str]:
+    return {str(path.relative_to(ROOT / folder)) for path in (ROOT / folder).glob(pattern)}
+
+
+def test_the_wheel_holds_code_specs_and_scenarios_and_nothing_else(wheel: Path) -> None:
+    held = set(zipfile.ZipFile(wheel).namelist())
+
+    modules = {f"sandbox/{name}" for name in names("sandbox", "**/*.py")}
+    specs = {f"sandbox/_files/specs/{name}" for name in names("specs", "*/*.yaml")}
+    scenarios = {f"sandbox/_files/scenarios/{name}" for name in names("scenarios", "**/*.yaml")}
+    rest = {name for name in held if ".dist-info/" not in name and not name.endswith("/.gitkeep")}
+    assert modules | specs | scenarios <= held
+    assert rest - modules - specs - scenarios == {"sandbox/openapi/dialect.json"}
+    assert "sandbox/_files/specs/sandbox/admin.yaml" in specs
+
+
+@pytest.fixture(scope="module")
+def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """`promo-sandbox` in an environment of its own, which sees this one's dependencies but not this checkout."""
+    folder = tmp_path_factory.mktemp("installed") / "venv"
+    venv.create(folder, symlinks=True)
+    scripts = folder / "bin"
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(scripts / "python"),
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-index",
+        str(wheel),
+    ]
+    done = subprocess.run(install, env=environment(), capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    [site] = folder.glob("lib/python*/site-packages")
+    # What a .pth file adds comes after the environment's own, and the .pth files in it (this checkout's) are not read.
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    return str(scripts / "promo-sandbox")
+
+
+def test_the_installed_package_is_not_the_checkout(command: str, tmp_path: Path) -> None:
+    python = (str(Path(command).with_name("python")),)
+
+    done = run("-c", "import sandbox; print(sandbox.__file__)", cwd=tmp_path, command=python)
+
+    assert done.stdout.startswith(str(Path(command).parent.parent)), done.stderr
+
+
+def test_the_installed_command_checks_its_specs(command: str, tmp_path: Path) -> None:
+    done = run("check", cwd=tmp_path, command=(command,))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {line.split()[1] for line in done.stdout.splitlines()} == names("specs", "*/*.yaml")
+
+
+def test_the_installed_command_serves(command: str, tmp_path: Path) -> None:
+    with serving(cwd=tmp_path, command=(command,)) as served:
+        health = httpx2.get(f"{served.url}/__admin/health").json()
+        specs = httpx2.get(f"{served.url}/__admin/version").json()["specs"]
+        _, said = served.stop()
+
+    assert health == {"status": "healthy", "version": __version__}
+    assert {spec["name"] for spec in specs} == names("specs", "*/*.yaml") - {"sandbox/admin.yaml"}
+    assert said == ""
+    assert list(tmp_path.iterdir()) == []

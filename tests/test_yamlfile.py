@@ -1,0 +1,155 @@
+"""YAML read with JSON's types only, and every mistake told with its file and line."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import yamlfile
+from sandbox.errors import DocumentError
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("on", "on"),
+        ("NO", "NO"),
+        ("yes", "yes"),
+        ("true", True),
+        ("True", "True"),
+        ("null", None),
+        ("~", None),
+        ("", None),
+        ("'200'", "200"),
+        ("200", 200),
+        ("-7", -7),
+        ("0123", "0123"),
+        ("0x1F", "0x1F"),
+        ("1_000", "1_000"),
+        ("12:30:45", "12:30:45"),
+        ("2030-01-01", "2030-01-01"),
+        ("2030-01-01T00:00:00Z", "2030-01-01T00:00:00Z"),
+        (".5", ".5"),
+        (".inf", ".inf"),
+        (".nan", ".nan"),
+        ("1\u0662", "1\u0662"),
+        ("1" * 30, int("1" * 30)),
+    ],
+)
+def test_a_scalar_is_what_it_would_be_in_json_or_else_a_text(text: str, value: Any) -> None:
+    assert yamlfile.parse(f"- {text}", "f.yaml") == [value]
+
+
+@pytest.mark.parametrize("text", ["50.00", "-0.1", "1e3", "1.5E-7", "9000000000000.000001"])
+def test_a_number_with_a_fraction_keeps_its_digits(text: str) -> None:
+    [value] = yamlfile.parse(f"[{text}]", "f.yaml")
+
+    assert isinstance(value, Decimal)
+    assert str(value) == str(Decimal(text))
+
+
+def test_json_is_yaml() -> None:
+    assert yamlfile.parse('{"a": [1, {"b": "\\u00e9"}]}', "f.json") == {"a": [1, {"b": "é"}]}
+
+
+def test_an_alias_repeats_what_its_anchor_names() -> None:
+    assert yamlfile.parse("a: &x {b: 1}\nc: *x", "f.yaml") == {"a": {"b": 1}, "c": {"b": 1}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: 2\na: 3", "f.yaml:3: the key 'a' stands twice"),
+        ("a:\n  b: 1\n  b: 2", "f.yaml:3: the key 'b' stands twice"),
+        ("? [a]\n: 1", "f.yaml:1: a key must be a plain string"),
+        ("a: 1\n b: 2", "f.yaml:2: "),
+        ("a: [1, 2", "f.yaml:2: "),
+        ("a: *nowhere", "f.yaml:1: found undefined alias"),
+        ("a: &x [*x]", "f.yaml:1: found unconstructable recursive node"),
+        ("a: 1\n---\nb: 2", "f.yaml:2: "),
+        ("a: \x07", "f.yaml: unacceptable character"),
+        ("x: 1\na: 1e99999999999999999999", "f.yaml:2: '1e99999999999999999999' is no number"),
+        ("a: " + "1" * 5000, "f.yaml: "),
+        ("a: !!float x", "f.yaml:1: 'x' is no number"),
+        ("a: !!int x", "f.yaml: "),
+    ],
+)
+def test_a_mistake_is_told_with_file_line_and_reason(text: str, message: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        yamlfile.parse(text, "f.yaml")
+
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "tag", ["set {a: b}", "timestamp 2030-01-01", "binary YQ==", "omap [a: 1]", "python/name:os.system"]
+)
+def test_a_type_that_json_has_not_is_refused(tag: str) -> None:
+    with pytest.raises(DocumentError, match=r"f\.yaml:1: could not determine a constructor"):
+        yamlfile.parse(f"a: !!{tag}", "f.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 200_000, '{"a":' * 200_000, "- " * 200_000 + "a", "[" * 100_000 + "]" * 100_000]
+)
+def test_what_is_nested_too_deep_is_refused_and_does_not_end_the_process(text: str) -> None:
+    with pytest.raises(DocumentError, match=r"^f.yaml: is nested deeper than 1000 levels$"):
+        yamlfile.parse(text, "f.yaml")
+
+
+def test_brackets_side_by_side_and_some_depth_are_fine() -> None:
+    assert yamlfile.parse("[" + "[]," * 5000 + "]", "f.yaml") == [[]] * 5000
+    assert yamlfile.parse("[" * 200 + "]" * 200, "f.yaml")
+
+
+def test_a_merge_key_is_a_key_like_any_other() -> None:
+    assert yamlfile.parse("x: &a {b: 1}\ny: {<<: *a}", "f.yaml")["y"] == {"<<": {"b": 1}}
+
+
+def test_a_missing_file_and_one_that_is_not_utf_8_are_mistakes_too(tmp_path: Path) -> None:
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes(b"name: caf\xe9")
+
+    with pytest.raises(DocumentError, match="No such file or directory"):
+        yamlfile.read(tmp_path / "missing.yaml")
+    with pytest.raises(DocumentError, match="Is a directory"):
+        yamlfile.read(tmp_path)
+    with pytest.raises(DocumentError, match="is not UTF-8"):
+        yamlfile.read(latin)
+
+
+def test_a_file_is_named_as_its_reader_wants(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: 1\na: 2", encoding="utf-8")
+
+    with pytest.raises(DocumentError) as caught:
+        yamlfile.read(tmp_path / "a.yaml", "vendor/a.yaml")
+
+    assert (caught.value.file, caught.value.line) == ("vendor/a.yaml", 2)
+
+
+TEXT = "paths:\n  /a:\n    get:\n      parameters:\n        - {name: x}\n        - name: y\n          in: query\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ((), 1),
+        (("paths",), 1),
+        (("paths", "/a", "get"), 3),
+        (("paths", "/a", "get", "parameters", 0), 5),
+        (("paths", "/a", "get", "parameters", 1, "in"), 7),
+        (("paths", "/a", "get", "parameters", 9), 4),
+        (("paths", "/b", "post"), 1),
+        (("paths", "/a", "get", "parameters", 0, "name", "deeper"), 5),
+    ],
+)
+def test_the_line_of_a_member_is_its_own_or_that_of_its_nearest_parent(path: tuple[str | int, ...], line: int) -> None:
+    assert yamlfile.line_of(TEXT, path) == line
+
+
+def test_an_empty_text_has_no_line() -> None:
+    assert yamlfile.line_of("", ("a",)) is None
