@@ -13,6 +13,7 @@ _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
 MAX_DEPTH = 100
+_SHALLOW = 5 * MAX_DEPTH  # bytes that objects nested so deep have at least, `{"":}` each
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # an unterminated one too, or this would be quadratic
 _STEPS = bytes.maketrans(b"[{]}", b"\x02\x02\x00\x00")  # one more than what each adds to the depth
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
@@ -94,7 +95,11 @@ def decode(body: bytes) -> Any:
 
     Raises `ValueError` with a sentence for a client: not JSON, not UTF-8, NaN, nested deeper than 100.
     """
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+    if (
+        (len(body) > _SHALLOW or b"[" in body)  # which spares most bodies the counting
+        and body.count(b"[") + body.count(b"{") > MAX_DEPTH
+        and _depth(body) > MAX_DEPTH
+    ):
         raise ValueError(f"The body is nested deeper than {MAX_DEPTH} levels.")
     try:
         return _decode(body)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 # Wide enough that no sum of amounts that a spec admits is ever rounded.
 _EXACT = Context(prec=80)
+_LONG = 100  # digits
 
 
 class Money(NamedTuple):
@@ -23,9 +24,11 @@ class Money(NamedTuple):
         return {"unit": self.unit, "value": self.value}
 
     def __str__(self) -> str:
-        return f"{self.value:f} {self.unit}"
+        # `0e-99999999999` is a number too, and would be written out with all its zeros.
+        return f"{self.value:{'f' if abs(self.value.adjusted()) < _LONG else ''}} {self.unit}"
 
 
 def money(wire: dict[str, Any]) -> Money:
     """Read `{"unit", "value"}`; the value is an `int` or a `Decimal`, never a float."""
-    return Money(Decimal(wire["value"]), wire["unit"])
+    value = wire["value"]
+    return Money(value if type(value) is Decimal else Decimal(value), wire["unit"])

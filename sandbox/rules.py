@@ -196,8 +196,10 @@ class Call:
     def members(self) -> Doc:
         """The members of the body that its schema declares; a client may send others, which mean nothing."""
         assert self.operation is not None  # only a request has a body
-        declared, body = self.operation.body, self._given.body
-        return {name: body[name] for name in declared.members if name in body} if declared else {}
+        declared, body = self.operation.declared, self._given.body
+        if not declared:
+            return {}
+        return dict(body) if body.keys() <= declared else {name: body[name] for name in body if name in declared}
 
     def item_members(self, array: str) -> list[Doc]:
         """The same of each object in an array of the body; empty if the array is absent."""

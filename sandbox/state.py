@@ -80,7 +80,7 @@ class State:
     def __init__(self) -> None:
         self._documents: dict[str, _Documents] = {}
         self._lists: dict[str, SortedList] = {}
-        self._agenda = SortedList()
+        self._agenda: SortedList | None = None  # an org that stores nothing should cost little
         self.due_at = NEVER  # when the first entry of the agenda falls due
         self.changes: list[Change] = []
         self.sequence = 0  # ids given out; never taken back, so that no id is ever used again
@@ -117,8 +117,9 @@ class State:
         elif place is None:
             place = self.place
         for member, holders in documents.unique.items():
-            if member in doc and holders.get(doc[member], id) != id:
-                raise NotUnique(member, doc[member])
+            value = doc.get(member)
+            if value is not None and holders.get(value, id) != id:
+                raise NotUnique(member, value)
         if place >= self.place:
             self.place = place + 1
         after = (encode(doc), created, place)
@@ -167,13 +168,15 @@ class State:
         """Take the next entry of the agenda that falls due at or before a moment."""
         if self.due_at > until:
             return None
+        assert self._agenda is not None  # something falls due
         due: Due = self._agenda.pop(0)
         self._look_ahead()
         return due
 
     def drop_due(self, due: Due) -> None:
         """Take an entry out of the agenda for good, where a roll-back has put it back."""
-        self._agenda.discard(due)
+        if self._agenda is not None:
+            self._agenda.discard(due)
         self._look_ahead()
 
     def _look_ahead(self) -> None:
@@ -194,7 +197,7 @@ class State:
         containers: list[Any] = [self._agenda, *self._lists.values()]
         for documents in self._documents.values():
             containers += [documents.records, *documents.unique.values()]
-        self._documents, self._lists, self._agenda, self.changes = {}, {}, SortedList(), []
+        self._documents, self._lists, self._agenda, self.changes = {}, {}, None, []
         self.due_at = NEVER
         while containers:
             container = containers.pop()
@@ -216,6 +219,9 @@ class State:
         doc: Doc | None,
     ) -> None:
         """Put `after`, which decodes to `doc`, in the place of `before`, in records, indexes, lists and agenda."""
+        if before is None and after is not None and doc is not None:
+            self._insert(collection, documents, id, after, doc)
+            return
         old: Doc | None = None if before is None else _decode(before[0])
         # Before anything changes, because a date in the document that is none raises.
         places = _places(collection, id, before, old), _places(collection, id, after, doc)
@@ -235,6 +241,27 @@ class State:
         self._move(*places)
         self._reschedule(*dues)
 
+    def _insert(self, collection: Collection, documents: _Documents, id: str, record: Record, doc: Doc) -> None:
+        """The same for a new document, which most are: nothing is taken out, so everything is put in, in one pass."""
+        _, created, order = record
+        places = collection.places(doc, created)
+        dues = collection.dues(doc) if collection.dues is not None else ()
+        documents.records[id] = record
+        for member, holders in documents.unique.items():
+            value = doc.get(member)
+            if value is not None:
+                holders[value] = id
+        for name, key in places:
+            entries = self._lists.get(name)
+            if entries is None:
+                entries = self._lists[name] = SortedList()
+            entries.add((key, order, collection.key, id))
+        for at, event in dues:
+            if self._agenda is None:
+                self._agenda = SortedList()
+            self._agenda.add((at, order, event, collection.key, id))
+            self.due_at = min(self.due_at, at)
+
     def _move(self, was: list[tuple[str, Place]], now: list[tuple[str, Place]]) -> None:
         if was == now:
             return
@@ -252,13 +279,15 @@ class State:
     def _reschedule(self, was: list[Due], now: list[Due]) -> None:
         if was == now:
             return
+        if self._agenda is None:
+            self._agenda = SortedList()
         for due in was:
             if due not in now:
                 self._agenda.discard(due)  # it is gone already when the change is what it brought about
         for due in now:
             if due not in was:
                 self._agenda.add(due)
-        self.due_at = self._agenda[0][0] if self._agenda else NEVER
+        self._look_ahead()
 
 
 def _places(collection: Collection, id: str, record: Record | None, doc: Doc | None) -> list[tuple[str, Place]]:

@@ -162,7 +162,7 @@ class Admin:
             for vendor, collections in call.body["documents"].items()
         }
         try:
-            self._orgs.restore(org, documents, call.body.get("sequence", 0))
+            self._orgs.restore(org, documents, int(call.body.get("sequence", 0)))
         except Unacceptable as unacceptable:
             self._refuse_documents(call, unacceptable)
         if moment is not None:
@@ -173,7 +173,7 @@ class Admin:
 
     def _entry(self, call: Call, entry: Doc) -> tuple[Doc, int | None, int | None]:
         created = self._moment(call, entry["created"]) if "created" in entry else None
-        return entry["document"], created, entry.get("place")
+        return entry["document"], created, int(entry["place"]) if "place" in entry else None
 
     def _seed(self, call: Call) -> Reply:
         try:
@@ -224,7 +224,7 @@ class Admin:
             vendors = ", ".join(contract.vendor for contract in self._contracts)
             call.reject("unknown-vendor", f"There is no vendor {vendor[:100]}; there are {vendors}.")
         org = self._made(call)
-        now, seconds = org.clock.now(), call.body.get("expires_in", 3600)
+        now, seconds = org.clock.now(), int(call.body.get("expires_in", 3600))
         org.state.sequence += 1
         token = self._gate.issue(
             org=org.name,

@@ -63,7 +63,9 @@ def _judged(keywords: tuple[tuple[str, str | int], ...]) -> _Judged:
 
 
 def _validator(schema: Schema) -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, ignore_unknown_formats=True, offline=True)
+    return jsonschema_rs.Draft202012Validator(
+        dict(schema), validate_formats=True, ignore_unknown_formats=True, offline=True
+    )
 
 
 class _Writer:
@@ -141,7 +143,9 @@ class _Writer:
                 bound = Decimal(schema[key]) if kind == "number" else schema[key]
                 test += f" and {value} {sign} {self._bind(key, bound)}"
         if "multipleOf" in keys:
-            test += f" and not {value} % {self._bind('step', Decimal(str(schema['multipleOf'])))}"
+            step = self._bind("step", Decimal(str(schema["multipleOf"])))
+            # What is far smaller than the step leaves, rounded, a rest of 0 too.
+            test += f" and not {value} % {step} and (not {value} or abs({value}) >= {step})"
         return test
 
     def _asked(self, schema: Schema, value: str) -> str:

@@ -90,6 +90,8 @@ class Operation:
         self.deprecated = deprecated
         self.parameters = parameters
         self.body = body
+        self.declared = frozenset(body.members) if body else frozenset()  # the members of a body that mean anything
+        self._media_types = {media.encode(): media for media in body.content} if body else {}
         self.responses = responses
         self.rejections = rejections
         self.security = security
@@ -157,6 +159,8 @@ class Operation:
         named = request.fields.get(b"content-type")
         if named is None:
             return next(iter(declared))
+        if named in self._media_types:
+            return self._media_types[named]
         media = named.partition(b";")[0].strip().lower().decode("latin-1")
         if media not in declared:
             raise Unreadable(415, f"The body must be {' or '.join(declared)}, not {media[:100] or 'without a type'}.")

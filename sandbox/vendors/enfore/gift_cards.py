@@ -173,4 +173,6 @@ def _url(call: Call, card: Doc) -> str:
 
 def _without_type(doc: Doc) -> Doc:
     """The answers to the two POSTs show no `@type` (documented by the page's samples)."""
-    return {name: value for name, value in doc.items() if name != "@type"}
+    shown = dict(doc)
+    del shown["@type"]
+    return shown

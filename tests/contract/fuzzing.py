@@ -1,0 +1,165 @@
+"""Runs Schemathesis on one spec: a sandbox of its own in another process, `st run` in a third, its verdict here."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import httpx2
+import hypothesis
+
+from sandbox.messages import encode
+
+ROOT = Path(__file__).parents[2]
+_HERE = Path(__file__).parent
+
+EXAMPLES = int(os.environ.get("SANDBOX_FUZZ_EXAMPLES", "200"))  # for each operation
+AT_RANDOM = "SANDBOX_FUZZ_EXAMPLES" in os.environ  # otherwise every run is the same
+SEED = int(os.environ.get("SANDBOX_FUZZ_SEED", "") or random.SystemRandom().randrange(2**32))
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ANY = "any"  # a token for a server that asks for none
+SETTINGS = "SANDBOX_FUZZ_SETTINGS"  # the variable that hands `Settings` to `hooks.py`, as JSON
+
+_URL = re.compile(r"http://127\.0\.0\.1:\d+")
+
+
+def seeded(test: F) -> F:
+    """A Hypothesis test that `SANDBOX_FUZZ_SEED` repeats."""
+    return hypothesis.seed(SEED)(test) if AT_RANDOM else test
+
+
+def tell_seed() -> None:
+    """For pytest to show if the test fails."""
+    if AT_RANDOM:
+        print(f"SANDBOX_FUZZ_SEED={SEED} SANDBOX_FUZZ_EXAMPLES={EXAMPLES}")  # noqa: T201
+
+
+class Settings(NamedTuple):
+    """What `hooks.py`, in the process of Schemathesis, must know."""
+
+    spec: str  # the file
+    counts: str  # the file to write `Counts` to
+    admin: str  # the URL of the server's admin API
+    token: str  # for it
+    org: str  # the org that every stateful scenario finds as it is now
+    alone: bool  # as the only one
+    bodies: dict[str, list[Any]]  # further examples of request bodies, by operation
+
+
+class Counts(NamedTuple):
+    """What Schemathesis has sent."""
+
+    calls: list[tuple[str, str, int, int]]  # operation, phase, status, how often
+    scenarios: int
+
+    def by_operation(self, phase: str) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for operation, of, _, count in self.calls:
+            found[operation] += count * (of == phase)
+        return found
+
+    def by_status(self, operation: str) -> Counter[int]:
+        found: Counter[int] = Counter()
+        for of, _, status, count in self.calls:
+            found[status] += count * (of == operation)
+        return +found
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[str]:
+    """`promo-sandbox serve` in a process of its own: its base URL."""
+    command = [sys.executable, "-m", "sandbox", "serve", "--port", "0", "--journal", "100000", *options]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own
+        assert server.stdout is not None
+        try:
+            found = next(filter(None, map(_URL.search, server.stdout)), None)
+            assert found, "the server did not start"
+            yield found[0]
+        finally:
+            server.terminate()
+
+
+def run(
+    url: str,
+    base: str,
+    folder: Path,
+    *,
+    spec: str,
+    org: str,
+    credentials: tuple[str, str],
+    admin_token: str = ANY,
+    tags: tuple[str, ...] = (),
+    bodies: dict[str, list[Any]] | None = None,
+) -> Counts:
+    """`st run` in all its phases on the server at `url`; fails with what it says unless it finds nothing.
+
+    base: the path that the operations begin with. folder: for what is written. tags: only operations with these.
+    spec: the file below `specs/`; its configuration is the file of the same name beside this one.
+    credentials: an option of `st run`, and its value.
+    """
+    settings = Settings(
+        spec=str(ROOT / "specs" / spec),
+        counts=str(folder / "counts.json"),
+        admin=f"{url}/__admin",
+        token=admin_token,
+        org=org,
+        alone=base == "/__admin",
+        bodies=bodies or {},
+    )
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(_HERE / f"{Path(spec).stem}.toml")),
+        *("run", settings.spec, "--url", f"{url}{base}", *credentials, "--no-color", "--continue-on-failure"),
+        *("--max-examples", str(EXAMPLES)),
+        *(("--seed", str(SEED)) if AT_RANDOM else ("--generation-deterministic", "--no-shrink")),
+        *(part for tag in tags for part in ("--include-tag", tag)),
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "SCHEMATHESIS_HOOKS": "tests.contract.hooks",
+        SETTINGS: encode(settings._asdict()).decode(),
+    }
+    done = subprocess.run(  # noqa: S603 - our own command
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    tell_seed()
+    print(done.stdout[-30_000:])  # noqa: T201 - pytest shows it if the test fails
+    assert done.returncode == 0, "Schemathesis has found something, see above"
+    return Counts(**json.loads((folder / "counts.json").read_text(encoding="utf-8")))
+
+
+def admin_client(url: str, token: str = ANY) -> httpx2.Client:
+    return httpx2.Client(base_url=f"{url}/__admin", headers={"Authorization": f"Bearer {token}"})
+
+
+def defects(url: str, admin_token: str = ANY) -> list[Any]:
+    """The failures of the sandbox itself that the journals of all its orgs keep."""
+    found: list[Any] = []
+    with admin_client(url, admin_token) as admin:
+        for org in orgs(admin):
+            journal = admin.get(f"/orgs/{segment(org)}/requests", params={"defect": "true"})
+            found += journal.raise_for_status().json()["requests"]
+    return found
+
+
+def orgs(admin: httpx2.Client) -> list[str]:
+    found: list[str] = []
+    while page := admin.get("/orgs", params={"limit": 1000, "after": found[-1] if found else ""}).json()["orgs"]:
+        found += [org["name"] for org in page]
+    return found
+
+
+def segment(name: str) -> str:
+    """A name as a segment of a path, every byte encoded, so that `.` and `..` are names too."""
+    return "".join(f"%{byte:02X}" for byte in name.encode())

@@ -1,0 +1,137 @@
+"""What Schemathesis does besides its own: counts, begins each scenario afresh, holds refusals to the spec's catalogue.
+
+The process of `st run` loads this, not that of the tests.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import schemathesis
+from schemathesis.core.failures import Failure
+from schemathesis.generation.stateful.state_machine import APIStateMachine
+from schemathesis.openapi.checks import EnsureResourceAvailability, UseAfterFree
+
+from sandbox.openapi.document import Document
+from tests.contract.fuzzing import SETTINGS, Counts, Settings, admin_client, orgs, segment
+
+Case = schemathesis.Case[Any]
+
+_settings = Settings(**json.loads(os.environ[SETTINGS]))
+_admin = admin_client(_settings.admin.removesuffix("/__admin"), _settings.token)
+_state = f"/orgs/{_settings.org}/state"
+_before = _admin.get(_state).raise_for_status().content
+
+_calls: Counter[tuple[str, str, int]] = Counter()
+_scenarios: Counter[None] = Counter()
+
+# What happened in the present scenario that checks which look for a DELETE and a POST of a resource cannot know:
+_used_up: set[str] = set()  # drafts that became a program or a promotion
+_USE_UP = {"createExternalLoyaltyProgram", "createExternalCouponPromotion"}
+_made: set[str] = set()  # orgs that something below them made
+_MAKE = {"resetOrg", "setClock", "advanceClock", "putState", "seedOrg", "issueToken"}
+
+
+# Schemathesis has Hypothesis climb towards more successes: a third of the cases, each like the one before, and larger.
+hypothesis.target = lambda _, **__: None  # type: ignore[assignment]
+
+
+@atexit.register
+def _write_counts() -> None:
+    counts = Counts([(*key, count) for key, count in _calls.items()], _scenarios.total())
+    Path(_settings.counts).write_text(json.dumps(counts._asdict()), encoding="utf-8")
+
+
+@schemathesis.hook
+def before_load_schema(_: Any, raw_schema: dict[str, Any]) -> None:
+    """Some bodies that a schema cannot tell how to make; Schemathesis sends examples as they are, and variations."""
+    for item in raw_schema["paths"].values():
+        for operation in item.values():
+            for number, body in enumerate(_settings.bodies.get(_operation_id(operation), ())):
+                examples = operation["requestBody"]["content"]["application/json"]["examples"]
+                examples[f"further-{number}"] = {"value": body}
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Case, response: Any) -> None:
+    operation = _operation_id(context.operation.definition.raw)
+    phase = case.meta.phase.name.value if case.meta else ""
+    _calls[operation, phase, response.status_code] += 1
+    if 200 <= response.status_code < 300:
+        if operation in _USE_UP:
+            _used_up.add(json.loads(response.request.body)["draft_id"])
+        elif operation in _MAKE:
+            _made.add(case.path_parameters["org"])
+        elif operation == "forgetOrg":
+            _made.discard(case.path_parameters["org"])
+
+
+def _begin_afresh(_: APIStateMachine) -> None:
+    """After each scenario, put the org back to how it was.
+
+    Hypothesis repeats a beginning of steps to try another end. If that is answered differently, it gives up without a
+    word, long before all the scenarios have run.
+    """
+    _scenarios[None] += 1
+    _used_up.clear()
+    _made.clear()
+    if _settings.alone:
+        for org in orgs(_admin):
+            if org != _settings.org:
+                _admin.delete(f"/orgs/{segment(org)}").raise_for_status()
+    _admin.put(_state, content=_before, headers={"Content-Type": "application/json"}).raise_for_status()
+
+
+APIStateMachine.teardown = _begin_afresh  # type: ignore[assignment, method-assign]  # `st run` has no other place for it
+
+
+@schemathesis.hook
+def filter_failure(_: Any, failure: Failure, case: Case, __: Any) -> bool:
+    """A draft that is used up has gone though nothing deleted it; an org that was forgotten is made by its next use."""
+    ids = set(case.path_parameters.values())
+    gone = isinstance(failure, EnsureResourceAvailability) and _used_up & ids
+    back = isinstance(failure, UseAfterFree) and _made & ids
+    return not (gone or back)
+
+
+@schemathesis.check
+def refusals_are_declared(_: Any, response: Any, case: Case) -> None:
+    """A refusal is one of those that the spec declares by name for this operation, or outside all operations."""
+    if response.status_code >= 400:
+        body = response.json()
+        said = (response.status_code, body.get("type"), body.get("title"))
+        operation = _operation_id(case.operation.definition.raw)
+        assert said in _declared()[operation] | _declared()[""], f"{operation} declares no refusal {said}"
+
+
+@schemathesis.check
+def valid_requests_are_not_called_invalid(_: Any, response: Any, case: Case) -> None:
+    """A request that fits the schema may break a rule, which has a name; it is never `invalid-request`."""
+    if response.status_code == 400 and case.meta is not None and case.meta.generation.mode.is_positive:
+        body = response.json()
+        of_the_schema = body["type"].endswith("/invalid-request") or (
+            body["title"] == "Bad request" and "errors" in body
+        )
+        assert not of_the_schema, body["detail"]
+
+
+def _operation_id(operation: Any) -> str:
+    return str(operation.get("operationId", "")) if isinstance(operation, dict) else ""
+
+
+@cache
+def _declared() -> dict[str, set[tuple[int, str, str]]]:
+    document = Document(Path(_settings.spec))
+    found = {
+        operation.id: {(it.status, it.value["type"], it.value["title"]) for it in operation.rejections.values()}
+        for operation in document.operations
+    }
+    found[""] = {(it.status, it.value["type"], it.value["title"]) for it in document.transport_rejections.values()}
+    return found

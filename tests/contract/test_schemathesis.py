@@ -1,0 +1,167 @@
+"""Every spec against a running server, by Schemathesis, with all checks and all phases.
+
+What it must be told, and why, the `.toml` files beside this one say.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.messages import encode
+from sandbox.openapi.document import Document
+from tests.contract import fuzzing
+
+pytestmark = pytest.mark.fuzz
+
+NOW = "2026-01-20T12:00:00Z"  # a time that fits the examples of enfore's spec
+PROMOTIONS = Document(fuzzing.ROOT / "specs/enfore/promotions.yaml")
+ORG: str = PROMOTIONS.raw["components"]["parameters"]["OrgId"]["example"]
+
+PARTS = {
+    "gift-cards": ("Sales Vouchers: Gift Cards",),
+    "vouchers": ("Sales Vouchers: Product Vouchers", "Sales Vouchers: Category Vouchers"),
+    "loyalty-programs": ("Loyalty Programs: External",),
+    "coupon-promotions": ("Promotions: External Coupon Promotions",),
+    # Apart, because a subscription can be deleted under either path and then has gone from the other one too.
+    "former-paths": tuple(tag["name"] for tag in PROMOTIONS.raw["tags"] if tag["name"].startswith("Deprecated")),
+}
+
+
+def test_the_parts_are_the_whole() -> None:
+    assert sorted(tag for tags in PARTS.values() for tag in tags) == sorted(
+        tag["name"] for tag in PROMOTIONS.raw["tags"]
+    )
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_promotions_api_keeps_its_contract(part: str, tmp_path: Path) -> None:
+    with fuzzing.serving("--auth", "strict") as url:
+        token = _furnish(url, ORG)
+        counts = fuzzing.run(
+            url,
+            "/promotions",
+            tmp_path,
+            spec="enfore/promotions.yaml",
+            org=ORG,
+            credentials=("--header", f"Authorization: Bearer {token}"),
+            tags=PARTS[part],
+        )
+        assert fuzzing.defects(url) == []
+    _judge(counts)
+
+
+def test_the_auth_api_keeps_its_contract(tmp_path: Path) -> None:
+    with fuzzing.serving("--auth", "strict", "--client", "laden-martin:geheim") as url:
+        _furnish(url, ORG)
+        counts = fuzzing.run(
+            url, "/auth", tmp_path, spec="enfore/auth.yaml", org=ORG, credentials=("--auth", "laden-martin:geheim")
+        )
+        assert fuzzing.defects(url) == []
+    _judge(counts, scenarios=0)  # no answer is a parameter of another request, so there is nothing to follow
+
+
+def test_the_admin_api_keeps_its_contract(tmp_path: Path) -> None:
+    with fuzzing.serving("--admin-token", "geheim") as url:
+        _furnish(url, "acme", "geheim")
+        with fuzzing.admin_client(url, "geheim") as admin:
+            for path in ("gift-cards/none", "gift-cards?limit=0", "nothing"):
+                admin.get(f"{url}/promotions/org/acme/sales-vouchers/{path}")
+            admin.post("/orgs/cleared/reset").raise_for_status()
+            state = admin.get("/orgs/acme/state").json()
+            state["documents"]["enfore"] = {name: docs[:1] for name, docs in state["documents"]["enfore"].items()}
+        counts = fuzzing.run(
+            url,
+            "/__admin",
+            tmp_path,
+            spec="sandbox/admin.yaml",
+            org="acme",
+            credentials=("--header", "Authorization: Bearer geheim"),
+            admin_token="geheim",
+            bodies={
+                "seedOrg": [{"enfore": {name: docs[:1]}} for name, docs in _seed("acme").items()],
+                "putState": [state],
+                "issueToken": [{"vendor": "enfore"}],
+            },
+        )
+        assert fuzzing.defects(url, "geheim") == []
+    _judge(counts)
+
+
+def _judge(counts: fuzzing.Counts, *, scenarios: int = fuzzing.EXAMPLES) -> None:
+    """As much was sent as was to be sent, and every operation was also answered with a success."""
+    sent = counts.by_operation("fuzzing")
+    for operation in ("getHealth", "getVersion"):  # they take nothing, so there is only one request
+        sent.pop(operation, None)
+    for operation, count in sorted(sent.items()):
+        print(f"{count:6}  {operation:45}{dict(counts.by_status(operation))}")  # noqa: T201 - for `pytest -rP`
+    assert {operation: count for operation, count in sent.items() if count < fuzzing.EXAMPLES} == {}
+    assert [operation for operation in sent if min(counts.by_status(operation)) >= 300] == []
+    assert counts.scenarios >= scenarios
+
+
+def _furnish(url: str, org: str, admin_token: str = fuzzing.ANY) -> str:
+    """Give the org something of everything; a token for it."""
+    with fuzzing.admin_client(url, admin_token) as admin:
+        seed = encode({"enfore": _seed(org)})
+        admin.put(f"/orgs/{org}/clock", json={"now": NOW, "frozen": True}).raise_for_status()
+        admin.post(f"/orgs/{org}/seed", content=seed, headers={"Content-Type": "application/json"}).raise_for_status()
+        answer = admin.post(f"/orgs/{org}/tokens", json={"vendor": "enfore", "expires_in": 86400}).raise_for_status()
+        token: str = answer.json()["access_token"]
+        return token
+
+
+def _seed(org: str) -> dict[str, list[Any]]:
+    example = {name: entry["value"] for name, entry in PROMOTIONS.raw["components"]["examples"].items()}
+    card, internal = example["gift-card-external"], example["gift-card-internal"]
+
+    def other(of: dict[str, Any], id: str, **members: Any) -> dict[str, Any]:
+        return {**of, "id": id, **members}
+
+    def other_card(id: str, **members: Any) -> dict[str, Any]:
+        return other(card, id, number=id, external_number=id, **members)
+
+    def drafts(of: dict[str, Any]) -> list[Any]:
+        return [of, *(other(of, f"draft-{number}") for number in range(10))]
+
+    def promotions(of: dict[str, Any]) -> list[Any]:
+        standing = [(f"{status}-{number}", status.upper()) for status in ("scheduled", "active") for number in range(3)]
+        return [of, *(other(of, id, status=status) for id, status in (*standing, ("archived", "ARCHIVED")))]
+
+    much = {"unit": "EUR", "value": 9_000_000_000_000}
+    return {
+        "gift_cards": [
+            card,
+            internal,
+            other_card("inexhaustible", status="ISSUED", current_balance=much, initial_balance=much),
+            other_card("canceled", status="CANCELED"),
+            other_card("deactivated", status="DEACTIVATED"),
+        ],
+        "gift_card_redemptions": [
+            {**example["redemption-external"], "gift_card_id": card["id"]},
+            {**example["redemption-internal"], "gift_card_id": internal["id"]},
+        ],
+        "product_vouchers": [example["product-voucher"]],
+        "category_vouchers": [example["category-voucher"]],
+        "loyalty_program_drafts": drafts(example["loyalty-program-draft"]),
+        "loyalty_programs": promotions(example["loyalty-program"]),
+        "coupon_promotion_drafts": drafts(example["coupon-promotion-draft"]),
+        "coupon_promotions": promotions(example["coupon-promotion"]),
+        "subscriptions": [
+            {
+                "id": f"{event}-{number}",
+                "callback_url": f"https://hooks.laden-martin.example/{number}",
+                "org_id": org,
+                "event": event,
+            }
+            for event in ("gift-card-changed", "product-voucher-changed", "category-voucher-changed")
+            for number in range(3)
+        ],
+        "problems": [
+            {**problem, "list": name, "date_and_time": NOW}
+            for name in ("gift_cards", "product_vouchers", "category_vouchers", "loyalty_programs", "coupon_promotions")
+            for problem in example["gift-cards-with-a-problem"]["problems"]
+        ],
+    }
