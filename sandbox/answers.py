@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.auth import Grant
-from sandbox.contract import INVALID_REQUEST, Contract, OffContract, Route
+from sandbox.call import Call, Rejected
+from sandbox.contract import INVALID_REQUEST, MISSING_BODY, Contract, OffContract, Route
 from sandbox.journal import Exchange
 from sandbox.messages import Reply, Request, Violation
 from sandbox.openapi.document import Document
 from sandbox.openapi.operation import PROBLEM, Operation, Rejection, Unreadable, response_flaws
-from sandbox.rules import Call, Rejected
+from sandbox.rules import Refusal
 
 Admit = Callable[["Route", Request, Call], "Grant | str"]
 
@@ -36,8 +37,7 @@ def answer(route: Route, request: Request, call: Call, path: dict[str, str], adm
         try:
             return _succeeded(route, request, call, path, admit, exchange)
         except Rejected as rejected:
-            call.state.roll_back()
-            return _refused(route, rejected, exchange)
+            return _refused(route, rejected, call, exchange)
         except Unreadable as unreadable:
             return transport(route.document, route.contract, unreadable.status, str(unreadable), exchange)
         except Unpreferable as unpreferable:
@@ -72,15 +72,28 @@ def _handled(
         call.grant = grant
         if call.named_tenant is None and grant.tenant:
             call.tenant = grant.tenant
+        if route.contract.rules.admission is not None:
+            route.contract.rules.admission(call)
     call.values, violations = operation.read(request, path)
     if violations:
-        raise Rejected(INVALID_REQUEST, violations=violations)
+        raise Rejected(_reading_failed(operation, violations), violations=violations)
     prefer = request.fields.get(b"prefer")
     if prefer is not None:
         reply = _preferred(operation, prefer.decode("latin-1"), exchange)
         if reply is not None:
             return reply
+    if call.state.armed:
+        name = call.state.disarm(operation.id)
+        if name is not None:
+            exchange.preference = f"next: {name}"
+            raise Rejected(name)
     return route.rule(call)
+
+
+def _reading_failed(operation: Operation, violations: list[Violation]) -> str:
+    """Some vendors have a refusal of its own for a body that is not there."""
+    empty = MISSING_BODY in operation.rejections and ("body", "required") in {(v.where, v.kind) for v in violations}
+    return MISSING_BODY if empty else INVALID_REQUEST
 
 
 def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply | None:
@@ -108,19 +121,29 @@ def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply |
     raise Unpreferable(f"{operation.id} has the codes {statuses} and the examples {', '.join(names)}.{hint}")
 
 
-def _refused(route: Route, rejected: Rejected, exchange: Exchange) -> Reply:
+def _refused(route: Route, rejected: Rejected, call: Call, exchange: Exchange) -> Reply:
+    if not rejected.keep:
+        call.state.roll_back()
     rejection = route.operation.rejections.get(rejected.name)
     if rejection is None:
-        return _defect(OffContract(f"{route.operation.id} declares no rejection {rejected.name}"), exchange)
-    reply = _worded(route.contract, rejection, rejected, exchange)
+        raise OffContract(f"{route.operation.id} declares no rejection {rejected.name}")
+    reply = _worded(route.contract, route.document, rejection, rejected, exchange)
     flaws = route.operation.flaws(reply)
-    return _defect(OffContract(_sentence(flaws)), exchange) if flaws else reply
+    if flaws:
+        raise OffContract(_sentence(flaws))
+    if rejected.keep:
+        exchange.told(route.contract.events(call))
+        exchange.changes = call.state.changes
+    return reply
 
 
-def _worded(contract: Contract, rejection: Rejection, rejected: Rejected, exchange: Exchange) -> Reply:
+def _worded(
+    contract: Contract, document: Document, rejection: Rejection, rejected: Rejected, exchange: Exchange
+) -> Reply:
     exchange.rejection, exchange.source = rejection.name, rejection.source
     exchange.violations = rejected.violations
-    content = contract.rules.wording(rejection, rejected.detail, rejected.violations)
+    path = exchange.request.path.removeprefix(document.base)
+    content = contract.rules.wording(Refusal(rejection, rejected.detail, rejected.violations, path, exchange.at))
     if rejected.members:
         content = {**content, **rejected.members}
     return Reply(rejection.status, content, rejection.media, rejection.headers)
@@ -131,6 +154,8 @@ def unmatched(
 ) -> Reply:
     """404 or 405, in the words of the vendor whose paths are nearest, if any is near."""
     path = request.path[:200]
+    if allow and document is not None and document.cors and _is_preflight(request):
+        return _preflight(request, allow)
     if allow:
         status, detail = 405, f"{path} has {', '.join(allow)}, not {request.method[:20]}."
     else:
@@ -146,12 +171,29 @@ def unmatched(
     return reply
 
 
+def _is_preflight(request: Request) -> bool:
+    return request.method == "OPTIONS" and b"access-control-request-method" in request.fields
+
+
+def _preflight(request: Request, allow: tuple[str, ...]) -> Reply:
+    """A browser asks beforehand (Fetch Standard, CORS-preflight); the other headers it hears with every reply."""
+    headers = request.header(b"access-control-request-headers") or "*"
+    return Reply(
+        204,
+        headers=(
+            ("access-control-allow-methods", ", ".join(allow)),
+            ("access-control-allow-headers", headers),
+            ("access-control-max-age", "600"),
+        ),
+    )
+
+
 def transport(document: Document, contract: Contract, status: int, detail: str, exchange: Exchange) -> Reply:
     """An answer outside the operations' own lists, in the vendor's form where its spec has one."""
     rejection = document.transport_rejections.get(status)
     if rejection is None:
         return problem(status, "Refused before any operation", detail)
-    reply = _worded(contract, rejection, Rejected(rejection.name, detail), exchange)
+    reply = _worded(contract, document, rejection, Rejected(rejection.name, detail), exchange)
     flaws = response_flaws(document.transport[status], reply)
     return _defect(OffContract(_sentence(flaws)), exchange) if flaws else reply
 

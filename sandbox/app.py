@@ -34,7 +34,7 @@ def load_contracts(specs: Path) -> list[Contract]:
     """Every vendor: a folder of specs and the module of the same name below `sandbox.vendors`."""
     contracts = []
     for folder in sorted(path for path in specs.iterdir() if path.is_dir() and path.name != _OWN):
-        documents = [Document(path) for path in sorted(folder.glob("*.yaml"))]
+        documents = [document for path in sorted(folder.glob("*.yaml")) for document in Document.load(path)]
         try:
             rules = importlib.import_module(f"sandbox.vendors.{folder.name}").rules
         except ModuleNotFoundError:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from sandbox import clock
 from sandbox.messages import Request
-from sandbox.openapi.operation import Operation
+from sandbox.openapi.operation import Operation, Security
 
 MISSING = "missing-credentials"
 INVALID = "invalid-credentials"
@@ -37,8 +37,10 @@ class Grant(NamedTuple):
     tenant: str | None = None  # the org by the vendor's own name for it
     scopes: frozenset[str] | None = None
     customer: str | None = None
+    claims: Mapping[str, str] = {}
     expires: int | None = None  # moment
     issued: bool = False  # by this sandbox
+    id: str | None = None  # of an issued token
     client: str | None = None  # the name in Basic credentials
 
 
@@ -46,26 +48,28 @@ ANYBODY = Grant()
 
 
 class _Said(NamedTuple):
-    """An `Authorization` header taken apart; `grant` is what a token of ours grants."""
+    """An `Authorization` header taken apart."""
 
     scheme: str
     credentials: str
-    grant: Grant | None
+    grant: Grant | None  # what a token of ours grants
+    verdict: Grant | str  # on a bearer that is none of ours
 
 
-class Claims(msgspec.Struct, omit_defaults=True):
+class Claims(msgspec.Struct, omit_defaults=True, kw_only=True):
     """The payload of a token: a JWT, so that clients which look inside find the usual members."""
 
     iss: str
     vendor: str
     iat: int  # seconds since 1970, as all of JWT's times
-    exp: int
+    exp: int | None = None
     jti: str
     org: str | None = None
     aud: str | None = None
     tenant: str | None = None
     sub: str | None = None
     scope: str | None = None
+    claims: Mapping[str, str] | None = None
 
 
 _decode_claims = msgspec.json.Decoder(Claims).decode
@@ -100,12 +104,13 @@ class Gate:
         tenant: str | None,
         scopes: Iterable[str] | None,
         customer: str | None,
+        claims: Mapping[str, str] | None = None,
         issued: int,
-        expires: int,
+        expires: int | None,
         number: int,
     ) -> str:
         """A token for `org`, from the moment `issued` to `expires`; the same arguments give the same token."""
-        claims = Claims(
+        payload = Claims(
             iss="promo-sandbox",
             org=org,
             vendor=vendor,
@@ -113,11 +118,12 @@ class Gate:
             tenant=tenant,
             sub=customer,
             scope=None if scopes is None else " ".join(scopes),
+            claims=claims,
             iat=issued // clock.SECOND,
-            exp=expires // clock.SECOND,
+            exp=None if expires is None else expires // clock.SECOND,
             jti=str(number),
         )
-        signed = f"{_HEADER}.{_base64(_encode(claims))}"
+        signed = f"{_HEADER}.{_base64(_encode(payload))}"
         return f"{signed}.{_signature(signed)}"
 
     def token_org(self, request: Request) -> str | None:
@@ -136,24 +142,46 @@ class Gate:
         if not header:
             return MISSING
         said = self._said.get(header) or self._read(header)
+        refusal: Grant | str = INVALID
         for security in operation.security:
-            if security.scheme == said.scheme == "basic":
-                return self._basic(said.credentials)
-            if security.scheme == said.scheme and said.grant is not None:
-                held = _held(said.grant, security.scopes, org, vendor, audience, tenant, now)
-                return held if said.grant.issued or not self._strict else INVALID
             if security.scheme == said.scheme:
-                return self._stranger(said.credentials)
-        return INVALID
+                if said.scheme == "bearer" and said.grant is None:
+                    return said.verdict
+                admitted = self._admitted(said, security, org, vendor, audience, tenant, now)
+                if not isinstance(admitted, str):
+                    return admitted
+                refusal = admitted
+        return refusal
+
+    def _admitted(
+        self, said: _Said, security: Security, org: str, vendor: str, audience: str, tenant: str | None, now: int
+    ) -> Grant | str:
+        if said.grant is None:
+            return self._basic(said.credentials)
+        if self._strict and not said.grant.issued:
+            return INVALID
+        return _held(said.grant, security.scopes, org, vendor, audience, tenant, now)
+
+    def read(self, token: str, org: str, vendor: str, now: int) -> Grant | None:
+        """What a token grants in an org at a moment; None if nothing."""
+        grant = _described(token)
+        if grant is None or (self._strict and not grant.issued):
+            return None
+        held = _held(grant, frozenset(), org, vendor, grant.audience or "", None, now)
+        return None if isinstance(held, str) else held
+
+    def knows(self, client: str, secret: str) -> bool:
+        """Whether a client has this secret; in lenient mode any but one that begins with `invalid`."""
+        if self._strict:
+            return self._clients.get(client) == secret
+        return not secret.startswith("invalid")
 
     def _basic(self, credentials: str) -> Grant | str:
         try:
             name, colon, secret = base64.b64decode(credentials, validate=True).decode().partition(":")
         except ValueError:  # not ASCII, not Base64, or not UTF-8
             return INVALID
-        if not colon or not name or secret.startswith("invalid"):
-            return INVALID
-        if self._strict and self._clients.get(name) != secret:
+        if not colon or not name or secret.startswith("invalid") or not self.knows(name, secret):
             return INVALID
         return Grant(client=name)
 
@@ -166,10 +194,8 @@ class Gate:
     def _read(self, header: bytes) -> _Said:
         scheme, _, credentials = header.decode("latin-1").partition(" ")
         scheme, credentials = scheme.lower(), credentials.strip()
-        grant = None
-        if scheme == "bearer":
-            grant = _self_described(credentials) if credentials.startswith("sandbox;") else _issued(credentials)
-        said = _Said(scheme, credentials, grant)
+        grant = _described(credentials) if scheme == "bearer" else None
+        said = _Said(scheme, credentials, grant, self._stranger(credentials))
         if len(header) <= _REMEMBERED_LENGTH:
             if len(self._said) >= _REMEMBERED:
                 self._said.clear()
@@ -192,30 +218,41 @@ def _held(
     return grant
 
 
+def _described(token: str) -> Grant | None:
+    """What a token of ours says, or one that describes itself."""
+    return _self_described(token) if token.startswith("sandbox;") else _issued(token)
+
+
 def _issued(token: str) -> Grant | None:
     signed, _, signature = token.rpartition(".")
     header, _, payload = signed.partition(".")
     if header != _HEADER or not hmac.compare_digest(signature.encode(), _signature(signed).encode()):
         return None
-    claims = _decode_claims(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    try:
+        said = _decode_claims(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError:  # signed by somebody else with our key, which is no secret: it says what ours never do
+        return None
     return Grant(
-        org=claims.org,
-        vendor=claims.vendor,
-        audience=claims.aud,
-        tenant=claims.tenant,
-        scopes=None if claims.scope is None else frozenset(claims.scope.split()),
-        customer=claims.sub,
-        expires=claims.exp * clock.SECOND,
+        org=said.org,
+        vendor=said.vendor,
+        audience=said.aud,
+        tenant=said.tenant,
+        scopes=None if said.scope is None else frozenset(said.scope.split()),
+        customer=said.sub,
+        claims=said.claims or {},
+        expires=None if said.exp is None else said.exp * clock.SECOND,
         issued=True,
+        id=said.jti,
     )
 
 
 def _self_described(token: str) -> Grant:
-    """`sandbox;tenant=acme;customer=C1;scope=coupon.coupon_redeem`: needs no call first."""
-    said: dict[str, Any] = dict(part.strip().partition("=")[::2] for part in token.split(";")[1:])
-    scope = said.get("scope")
+    """`sandbox;tenant=acme;customer=C1;scope=coupon.coupon_redeem`: needs no call first; other words are claims."""
+    said: dict[str, Any] = dict(part.strip().partition("=")[::2] for part in token.split(";")[1:] if part.strip())
+    scope = said.pop("scope", None)
     return Grant(
-        tenant=said.get("tenant"),
-        customer=said.get("customer"),
+        tenant=said.pop("tenant", None),
+        customer=said.pop("customer", None),
         scopes=None if scope is None else frozenset(scope.replace(",", " ").split()),
+        claims=said,
     )

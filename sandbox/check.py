@@ -37,7 +37,7 @@ def check_contract(contract: Contract) -> list[str]:
 def _checked(document: Document, more: list[str]) -> Found:
     rejections = sum(len(operation.rejections) for operation in document.operations)
     summary = f"{len(document.operations)} operations, {rejections} rejections, {len(document.callbacks)} callbacks"
-    return document.name, summary, [*_mistakes(document), *more]
+    return document.label, summary, [*_mistakes(document), *more]
 
 
 def _mistakes(document: Document) -> list[str]:
@@ -71,7 +71,7 @@ def _media_types(node: Any, place: tuple[str | int, ...]) -> Iterator[tuple[tupl
             if key == "content" and isinstance(value, dict) and all("/" in media for media in value):
                 for media, entry in value.items():
                     yield (*place, key, media), entry
-            elif key not in ("schemas", "examples", "example"):
+            elif key not in ("schemas", "examples", "example", "x-versions"):
                 yield from _media_types(value, (*place, key))
     elif isinstance(node, list):
         for at, item in enumerate(node):

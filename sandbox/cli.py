@@ -186,7 +186,9 @@ def _bases(app: object, url: str) -> list[tuple[str, ...]]:
     from sandbox.app import App  # noqa: PLC0415 - it is loaded by now
 
     assert isinstance(app, App)  # for the type checker
-    documents = [document for contract in app.contracts for document in contract.documents]
+    documents = [
+        document for contract in app.contracts for document in contract.documents if document.version_of is None
+    ]
     return [
         ("vendor", "base URL for the client", "operations"),
         *((document.vendor, f"{url}{document.base}", str(len(document.operations))) for document in documents),

@@ -24,7 +24,7 @@ class Config:
     max_body: int = MEBIBYTE
     max_orgs: int = 100_000
     journal_limit: int = 1000  # entries an org
-    journal_bytes: int = 64 * MEBIBYTE  # all orgs together
+    journal_bytes: int = 16 * MEBIBYTE  # all orgs together
     request_timeout: float = 30.0  # for a request to be complete
     specs: Path | None = None
 

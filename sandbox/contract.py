@@ -7,19 +7,22 @@ import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sandbox import auth
+from sandbox.call import Call, Rejected
 from sandbox.errors import SandboxError
 from sandbox.journal import Event
-from sandbox.messages import Violation, encode
+from sandbox.messages import Reply, Request, Violation, encode
 from sandbox.openapi.document import Document
 from sandbox.openapi.operation import Operation, Rejection
 from sandbox.openapi.paths import Router
 from sandbox.openapi.validation import Validator
-from sandbox.rules import Call, Rule, Rules
+from sandbox.rules import SETTINGS, Rule, Rules
+from sandbox.state import Doc, State
 
 INVALID_REQUEST = "invalid-request"
+MISSING_BODY = "missing-body"
 _NAME = re.compile(r"[a-z]+(-[a-z]+)+")
 
 
@@ -34,6 +37,7 @@ class Route(NamedTuple):
     rule: Rule
     contract: Contract
     document: Document
+    versions: dict[str, Route] | None = None  # the other versions of the contract, by name
 
 
 class Contract:
@@ -49,9 +53,48 @@ class Contract:
             self.callbacks |= document.callbacks
             self.schemas |= document.collections
             rules.internal |= {f"{self.vendor}.{name}": members for name, members in document.internal.items()}
+        self._defaults: Doc = {}  # of the settings
+        for document in documents:
+            self._defaults |= document.defaults(SETTINGS)
         self._bind()
+        self._routes = {route.operation.id: route for route in self.routes()}
+
+    def settings(self, state: State) -> Doc:
+        """An org's settings, over the defaults that the schema says."""
+        collection = self.rules.collections.get(SETTINGS)
+        stored = state.get(collection, SETTINGS) if collection else None
+        return _over(self._defaults, stored or {})
+
+    def in_force(self, route: Route, state: State) -> Route:
+        """The route in the version of the contract that the org's settings choose."""
+        if route.versions is None or route.document.setting is None:
+            return route
+        return route.versions.get(self.settings(state)[route.document.setting], route)
+
+    def ask(self, call: Call, operation_id: str, path: dict[str, str], body: Any) -> Reply | Rejected:
+        """The platform itself does an operation within a call. A refusal undoes what that wrote, and is returned."""
+        route = self.in_force(self._routes[operation_id], call.state)
+        inner = Call(call.org, call.state, self.rules, call.now, call.issuer, self)
+        inner.operation, inner.request, inner.tenant = route.operation, call.request, call.tenant
+        inner.grant = auth.ANYBODY
+        media = next(iter(route.operation.body.content)) if route.operation.body else ""
+        asked = Request(
+            route.operation.method,
+            route.operation.template,
+            [(b"content-type", media.encode())],
+            b"" if body is None else encode(body),
+        )
+        before = len(call.state.changes)
+        try:
+            reply = _done(route, inner, asked, path)
+        except Rejected as rejected:
+            call.state.roll_back(before)
+            return rejected
+        call.events += inner.events
+        return reply
 
     def _bind(self) -> None:
+        self._bind_settings()
         declared = {operation.id: document for document in self.documents for operation in document.operations}
         for name in sorted(declared.keys() - self.rules.operations.keys()):
             raise SandboxError(f"{declared[name].name}: the operation {name} has no rule")
@@ -65,10 +108,26 @@ class Contract:
                     if name not in operation.rejections:
                         raise SandboxError(f"{document.name}: {operation.id} must declare the rejection {name}")
 
-    def routes(self) -> Iterator[Route]:
+    def _bind_settings(self) -> None:
         for document in self.documents:
+            if document.setting is not None and document.setting not in self._defaults:
+                raise SandboxError(f"{document.name}: no settings of {self.vendor} have a {document.setting}")
+
+    def routes(self) -> Iterator[Route]:
+        """One for each operation, as the first version of its document has it."""
+        for document in self.documents:
+            if document.version_of is not None:
+                continue
+            later = [other for other in self.documents if other.version_of is document]
             for operation in document.operations:
-                yield Route(operation, self.rules.operations[operation.id], self, document)
+                rule = self.rules.operations[operation.id]
+                versions = {
+                    str(other.version): Route(found, rule, self, other)
+                    for other in later
+                    for found in other.operations
+                    if found.id == operation.id
+                }
+                yield Route(operation, rule, self, document, versions or None)
 
     def rejections(self) -> Iterator[tuple[Operation, Rejection]]:
         for document in self.documents:
@@ -96,6 +155,7 @@ class Contract:
         """
         known = {rejection.name for _, rejection in self.rejections()} | self.callbacks.keys() | self.rules.due.keys()
         for document in self.documents:
+            known |= document.member_names
             for operation in document.operations:
                 known |= {parameter.name for parameter in operation.parameters} | set(operation.template.split("/"))
                 known |= {header.lower() for response in operation.responses.values() for header, _ in response.headers}
@@ -122,6 +182,31 @@ def _needed(operation: Operation, document: Document) -> set[str]:
     return names
 
 
+def _done(route: Route, call: Call, request: Request, path: dict[str, str]) -> Reply:
+    """One operation within another, by the same stages as a client's. Raises `Rejected`."""
+    armed = call.state.disarm(route.operation.id)
+    if armed is not None:
+        raise Rejected(armed)
+    call.values, violations = route.operation.read(request, path)
+    violations = [violation for violation in violations if not violation.where.startswith("path.")]  # the rule's own
+    if violations:
+        raise Rejected(INVALID_REQUEST, violations=violations)
+    reply = route.rule(call)
+    flaws = route.operation.flaws(reply)
+    if flaws:
+        raise OffContract(_sentence(flaws))
+    return reply
+
+
+def _over(defaults: Doc, stored: Doc) -> Doc:
+    """What is stored, and below it what is not."""
+    merged = {**defaults, **stored}
+    for name, value in defaults.items():
+        if isinstance(value, dict) and isinstance(merged[name], dict):
+            merged[name] = _over(value, merged[name])
+    return merged
+
+
 def _texts(rules: Rules) -> Iterator[tuple[str, int, str]]:
     modules = {rule.__module__ for rule in (*rules.operations.values(), *rules.due.values())}
     for name in sorted(modules):
@@ -138,10 +223,14 @@ def _sentence(violations: list[Violation]) -> str:
 
 
 def router(contracts: list[Contract]) -> Router[Route]:
-    """One tree for all vendors. Raises `SandboxError` where two specs claim the same path."""
+    """One tree for all vendors. Raises `SandboxError` where two specs claim the same path or operationId."""
     tree: Router[Route] = Router()
+    taken: dict[str, str] = {}
     for contract in contracts:
         for route in contract.routes():
+            id = route.operation.id
+            if taken.setdefault(id, contract.vendor) != contract.vendor:
+                raise SandboxError(f"{route.document.name}: {taken[id]} has an operation {id} too")
             try:
                 tree.add(route.operation.method, route.operation.template, route)
             except ValueError as error:

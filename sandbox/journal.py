@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple
+from heapq import heapify, heappop, heapreplace
+
+import msgspec
 
 from sandbox.messages import Reply, Request, Violation
 from sandbox.state import Change
 
 MAX_BODY = 65_536  # bytes kept of each body
+_SLICE = 4  # entries freed at a time; one of a seed may hold the events of thousands of objects
 _OVERHEAD = 800  # bytes of an entry besides its bodies, measured
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """Something a vendor tells its subscribers: a callback's name and its payload as JSON."""
 
     at: int
@@ -24,17 +27,14 @@ class Event(NamedTuple):
     payload: bytes
 
 
-class Entry:
+class Entry(msgspec.Struct, kw_only=True):
     """Something that happened: what it changed and what it told."""
 
-    __slots__ = ("at", "changes", "events", "id", "size")
-
-    def __init__(self, at: int) -> None:
-        self.at = at  # moment by the org's clock
-        self.id = 0
-        self.changes: list[Change] = []
-        self.events: list[Event] = []
-        self.size = _OVERHEAD  # bytes, about
+    id: int = 0
+    changes: list[Change] = []
+    events: list[Event] = []
+    size: int = _OVERHEAD  # bytes, about
+    defect: str | None = None
 
     def told(self, events: list[Event]) -> None:
         self.events = events
@@ -45,78 +45,77 @@ class Entry:
 class Occurrence(Entry):
     """What happened without a request: an agenda entry that fell due, or a seed."""
 
-    __slots__ = ("defect", "document", "name")
-
-    def __init__(self, at: int, name: str, document: str | None = None) -> None:
-        super().__init__(at)
-        self.name = name
-        self.document = document  # id of the document it fell due for
-        self.defect: str | None = None
+    at: int  # moment by the org's clock
+    name: str
+    document: str | None = None  # id of the document it fell due for
 
 
 class Exchange(Entry):
     """A request, its reply, and why it was answered so."""
 
-    __slots__ = (
-        "body_size",
-        "defect",
-        "nanoseconds",
-        "operation",
-        "preference",
-        "rejection",
-        "reply_body",
-        "reply_headers",
-        "reply_media",
-        "reply_size",
-        "request",
-        "source",
-        "status",
-        "vendor",
-        "violations",
-    )
-
-    def __init__(self, at: int, request: Request) -> None:
-        super().__init__(at)
-        self.request = request
-        self.body_size = len(request.body)
-        self.vendor: str | None = None
-        self.operation: str | None = None  # operationId; None where nothing matched
-        self.rejection: str | None = None
-        self.source: str | None = None  # the rejection's x-source
-        self.violations: list[Violation] = []
-        self.preference: str | None = None  # the `Prefer` that chose the answer
-        self.defect: str | None = None
-        self.nanoseconds = 0
+    at: int  # moment by the org's clock
+    request: Request
+    body_size: int = 0
+    vendor: str | None = None
+    operation: str | None = None  # operationId; None where nothing matched
+    rejection: str | None = None
+    source: str | None = None  # the rejection's x-source
+    violations: list[Violation] = []
+    preference: str | None = None  # the `Prefer` that chose the answer
+    nanoseconds: int = 0
+    status: int = 0
+    reply_media: str | None = None
+    reply_headers: tuple[tuple[str, str], ...] = ()
+    reply_size: int = 0
+    reply_body: bytes = b""
 
     def answered(self, reply: Reply) -> None:
+        request = self.request
         self.status = reply.status
         self.reply_media = reply.media
         self.reply_headers = reply.headers
         self.reply_size = len(reply.body)
         self.reply_body = reply.body if self.reply_size <= MAX_BODY else reply.body[:MAX_BODY]
+        self.body_size = len(request.body)
         if self.body_size > MAX_BODY:
-            self.request.body = self.request.body[:MAX_BODY]
-        self.size += self.request.head + len(self.request.body) + len(self.reply_body)
+            request.body = request.body[:MAX_BODY]
+        self.size += request.head + len(request.body) + len(self.reply_body)
 
 
 class Budget:
-    """The bytes that the journals of all orgs may keep together."""
+    """The bytes that the journals of all orgs may keep together. Over it, those that keep most forget their oldest.
 
-    __slots__ = ("left",)
+    So a loud org costs a quiet one nothing, and a new one finds room beside a thousand that nobody asks any more.
+    """
+
+    __slots__ = ("_size", "journals", "left")
 
     def __init__(self, size: int) -> None:
         self.left = size
+        self._size = size
+        self.journals: set[Journal] = set()  # those that keep something
+
+    def shrink(self, busy: Journal) -> None:
+        """Make room, enough for a while; of the busy journal the newest entry stays."""
+        heap = [(-journal.kept, at, journal) for at, journal in enumerate(self.journals)]
+        heapify(heap)
+        while self.left < self._size // 16 and heap:
+            _, at, journal = heap[0]
+            if journal.drop(keep=1 if journal is busy else 0):
+                heapreplace(heap, (-journal.kept, at, journal))
+            else:
+                heappop(heap)
 
 
 class Journal:
     """The newest entries of one org."""
 
-    __slots__ = ("_budget", "_bytes", "_entries", "_limit", "dropped", "last")
+    __slots__ = ("_budget", "_entries", "_limit", "dropped", "kept", "last")
 
     def __init__(self, limit: int, budget: Budget) -> None:
         self._limit = limit
         self._budget = budget
-        self._bytes = 0
+        self.kept = 0  # bytes
         self._entries: deque[Entry] | None = None  # an org nobody asks of again should cost little
         self.last = 0
         self.dropped = 0
@@ -126,19 +125,33 @@ class Journal:
         return self.last
 
     def add(self, entry: Entry) -> None:
-        """Keep an entry; over the limit, or over the budget of all orgs, the oldest of this org go."""
-        entries = self._entries
+        """Keep an entry; over the limit the oldest of this org goes, over the budget those of whoever keeps most."""
+        entries, budget = self._entries, self._budget
         if entries is None:
             entries = self._entries = deque()
+            budget.journals.add(self)
         entries.append(entry)
         size = entry.size
-        self._bytes += size
-        self._budget.left -= size
-        while len(entries) > self._limit or (self._budget.left < 0 and len(entries) > 1):
-            size = entries.popleft().size
-            self._bytes -= size
-            self._budget.left += size
-            self.dropped += 1
+        self.kept += size
+        budget.left -= size
+        if len(entries) > self._limit:
+            self.drop(keep=self._limit)
+        if budget.left < 0:
+            budget.shrink(self)
+
+    def drop(self, keep: int) -> bool:
+        """Drop the oldest entry if there are more than to `keep`; whether that was so."""
+        entries = self._entries
+        if entries is None or len(entries) <= keep:
+            return False
+        size = entries.popleft().size
+        self.kept -= size
+        self._budget.left += size
+        self.dropped += 1
+        if not entries:
+            self._entries = None
+            self._budget.journals.discard(self)
+        return True
 
     def entries(self) -> Iterator[Entry]:
         """Oldest first."""
@@ -155,8 +168,21 @@ class Journal:
         entry = self._entries[place] if 0 <= place < len(self._entries) else None
         return entry if isinstance(entry, Exchange) else None
 
-    def clear(self) -> None:
-        """Forget what is kept; the ids go on, so that an old `Sandbox-Exchange` never names a new exchange."""
-        self._budget.left += self._bytes
-        self._bytes = 0
+    def clear(self) -> Iterator[None]:
+        """Forget what is kept; the ids go on, so that an old `Sandbox-Exchange` never names a new exchange.
+
+        The journal is empty at once; its memory is freed in slices, so that forgetting stalls nobody.
+        """
+        entries = self._entries or deque()
+        self._budget.left += self.kept
+        self._budget.journals.discard(self)
+        self.kept = 0
         self._entries, self.dropped = None, 0
+        return _freed(entries)
+
+
+def _freed(entries: deque[Entry]) -> Iterator[None]:
+    while entries:
+        for _ in range(min(_SLICE, len(entries))):
+            entries.popleft()
+        yield

@@ -20,10 +20,11 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
 class Violation(NamedTuple):
-    """One way a message breaks its contract."""
+    """One way a message breaks its contract; `kind`: the JSON Schema keyword, or `syntax` for what cannot be read."""
 
     where: str
     message: str
+    kind: str = ""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"
@@ -40,14 +41,15 @@ class Request:
         target: str,
         headers: list[tuple[bytes, bytes]],
         body: bytes = b"",
+        fields: dict[bytes, bytes] | None = None,
+        head: int | None = None,
         *,
         oversized: bool = False,
-        head: int | None = None,
     ) -> None:
         self.method = method
         self.target = target
         self.headers = headers
-        self.fields = dict(headers)
+        self.fields = dict(headers) if fields is None else fields
         self.body = body
         self.head = len(target) + _fields_size(headers) if head is None else head  # bytes of target and fields
         self.oversized = oversized  # the body was larger than the server takes, and was not kept

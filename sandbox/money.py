@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 # Wide enough that no sum of amounts that a spec admits is ever rounded.
 _EXACT = Context(prec=80)
 _LONG = 100  # digits
 
 
-class Money(NamedTuple):
+class Money(msgspec.Struct, frozen=True):
     """An amount in major units of a currency (or in any other unit of measure)."""
 
     value: Decimal

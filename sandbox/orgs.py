@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from sandbox.call import Call, Issuer, Rejected
 from sandbox.clock import Clock
 from sandbox.contract import Contract, OffContract
 from sandbox.errors import SandboxError
 from sandbox.journal import Budget, Event, Journal, Occurrence
 from sandbox.messages import Violation, encode
-from sandbox.rules import Call, Issuer, Rejected
 from sandbox.state import Collection, Doc, NotUnique, State
 
 MAX_NAME = 256
@@ -99,6 +99,9 @@ class Orgs:
             self._orgs[name] = org
         return org
 
+    def clear_journal(self, org: Org) -> None:
+        self._discarded.append(org.journal.clear())
+
     def known(self, name: str) -> Org | None:
         return self._orgs.get(name)
 
@@ -111,14 +114,14 @@ class Orgs:
         org = self._orgs.pop(name, None)
         if org is None:
             return False
-        org.journal.clear()
+        self._discarded.append(org.journal.clear())
         self._discard(org.state)
         return True
 
     def reset(self, org: Org) -> None:
         """As on first use: empty or as seeded by the operator, in real time, with ids from the start."""
         self._discard(org.state)
-        org.journal.clear()
+        self._discarded.append(org.journal.clear())
         org.state, org.clock, org.journal = State(), Clock(), self._new_journal()
         self._begin(org)
 
@@ -139,7 +142,7 @@ class Orgs:
             at = max(at, min(org.passed, until))
             contract, _ = self._collections[key]
             occurrence = Occurrence(at, event, id)
-            call = Call(org.name, org.state, contract.rules, at, self._issuer)
+            call = Call(org.name, org.state, contract.rules, at, self._issuer, contract)
             org.state.begin()
             try:
                 contract.rules.due[event](call, id)
@@ -171,7 +174,7 @@ class Orgs:
                 if contract is None or not isinstance(collections, dict):
                     violations.append(_unknown(vendor, "vendor", self._contracts))
                     continue
-                call = Call(org.name, org.state, contract.rules, now, self._issuer)
+                call = Call(org.name, org.state, contract.rules, now, self._issuer, contract)
                 stored[vendor] = self._sow(call, contract, collections, violations)
                 events += [] if violations else contract.events(call)
         except BaseException:
@@ -209,7 +212,7 @@ class Orgs:
             if contract is None:
                 violations.append(_unknown(vendor, "vendor", self._contracts))
                 continue
-            call = Call(org.name, state, contract.rules, now, self._issuer)
+            call = Call(org.name, state, contract.rules, now, self._issuer, contract)
             for name, entries in collections.items():
                 collection = contract.rules.collections.get(name)
                 if collection is None:

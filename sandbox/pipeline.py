@@ -10,17 +10,19 @@ from time import perf_counter_ns
 
 from sandbox.answers import answer, problem, unmatched
 from sandbox.auth import Gate, Grant
+from sandbox.call import Call
 from sandbox.contract import Contract, Route, router
 from sandbox.journal import Exchange
 from sandbox.messages import Reply, Request
 from sandbox.openapi.document import Document
-from sandbox.openapi.parameters import unquote
+from sandbox.openapi.parameters import pairs, unquote
 from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
-from sandbox.rules import Call
 
 DEFAULT_ORG = "default"
 _REMEMBERED = 1024  # paths and where they lead, of at most this many characters:
 _REMEMBERED_LENGTH = 256
+# What a browser must hear to let a page of another site read the reply.
+_CORS = (("access-control-allow-origin", "*"), ("access-control-expose-headers", "*"))
 _FIRST_LABEL = re.compile(rb"([a-z0-9][a-z0-9-]*)\.[a-z]", re.IGNORECASE)
 
 Found = tuple[Route | None, dict[str, str], tuple[str, ...]]
@@ -34,22 +36,27 @@ class Pipeline:
         self._gate = gate
         self._router = router(contracts)
         self._found: dict[tuple[str, str], Found] = {}
-        self._documents = [(contract, document) for contract in contracts for document in contract.documents]
+        self._documents = [
+            (contract, document)
+            for contract in contracts
+            for document in contract.documents
+            if document.version_of is None
+        ]
 
     def handle(self, request: Request) -> Reply:
         """The reply. Never raises: what goes wrong in here is a defect, answered as 500 and journalled."""
         started = perf_counter_ns()
         prefixed = _take_prefix(request)
-        route, path, allow = self._find(request.method, request.path)
-        contract: Contract | None
-        document: Document | None
-        if route is not None:
-            contract, document = route.contract, route.document
-            tenant = path.get(route.document.org_parameter or "")
+        found = self._find(request.method, request.path)
+        if found[0] is not None:
+            contract: Contract | None = found[0].contract
+            document: Document | None = found[0].document
+            tenant = found[1].get(found[0].document.org_parameter or "")
         else:
             contract, document = self._nearest(request.path)
             tenant = _tenant(document, request) if document else None
-        name = prefixed or request.header(b"sandbox-org") or tenant or self._named_elsewhere(document, request)
+        named = prefixed or request.header(b"sandbox-org") or tenant or self._named_elsewhere(document, request)
+        name = named or DEFAULT_ORG
         if len(name) > MAX_NAME:
             return problem(400, "Org name too long", f"The name of an org has at most {MAX_NAME} characters.")
         try:
@@ -62,15 +69,25 @@ class Pipeline:
         org.passed = exchange.at
         if contract is not None:
             exchange.vendor = contract.vendor
-        if route is None:
-            reply = unmatched(request, contract, document, allow, exchange)
+        if found[0] is None:
+            reply = unmatched(request, contract, document, found[2], exchange)
         else:
-            exchange.operation = route.operation.id
-            call = Call(name, org.state, route.contract.rules, exchange.at, self._gate)
-            call.named_tenant = tenant
-            call.tenant = tenant or name
-            reply = answer(route, request, call, path, self._admit, exchange)
+            reply = self._answer(found[0], found[1], org, named, tenant, exchange)
+        if document is not None and document.cors and b"origin" in request.fields:
+            reply.headers += _CORS
         return _journalled(org, exchange, reply, started)
+
+    def _answer(
+        self, route: Route, path: dict[str, str], org: Org, named: str | None, tenant: str | None, exchange: Exchange
+    ) -> Reply:
+        exchange.operation = route.operation.id
+        if route.versions is not None:
+            route = route.contract.in_force(route, org.state)
+        call = Call(org.name, org.state, route.contract.rules, exchange.at, self._gate, route.contract)
+        call.org_named = named is not None
+        call.named_tenant = tenant
+        call.tenant = tenant or org.name
+        return answer(route, exchange.request, call, path, self._admit, exchange)
 
     def _find(self, method: str, path: str) -> Found:
         """The route, the decoded path parameters, and for another method what is allowed."""
@@ -108,7 +125,7 @@ class Pipeline:
                     best, most = (contract, document), shared
         return best
 
-    def _named_elsewhere(self, document: Document | None, request: Request) -> str:
+    def _named_elsewhere(self, document: Document | None, request: Request) -> str | None:
         """The org by what the vendor's request says outside its path."""
         for source in document.org_sources if document else ():
             name: str | None = None
@@ -119,9 +136,28 @@ class Pipeline:
                 name = label[1].decode() if label else None
             elif source.startswith("header."):
                 name = request.header(source.removeprefix("header.").lower().encode())
+            elif source.startswith("query."):
+                name = _last(request.query, source.removeprefix("query."))
+            elif source.startswith("form."):
+                name = _in_form(request, *source.split(".")[1:])
             if name:
                 return name
-        return DEFAULT_ORG
+        return None
+
+
+def _last(pairs_text: str, name: str) -> str | None:
+    """The last value of a name in a query or a form."""
+    return pairs(pairs_text, []).get(name, [None])[-1]
+
+
+def _in_form(request: Request, field: str, word: str | None = None) -> str | None:
+    """A field of a form, or what stands after `word=` in a field of several words."""
+    if not request.fields.get(b"content-type", b"").lower().startswith(b"application/x-www-form-urlencoded"):
+        return None
+    text = _last(request.body.decode("utf-8", "replace"), field)
+    if text is None or word is None:
+        return text
+    return next((part.partition("=")[2] for part in text.split() if part.startswith(f"{word}=")), None)
 
 
 def _take_prefix(request: Request) -> str | None:

@@ -12,6 +12,7 @@ import http
 import re
 import socket
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import httptools
@@ -49,12 +50,14 @@ class Protocol(HttpToolsProtocol):
     """One connection. Requests are answered in the order in which they come, one at a time."""
 
     sandbox: App
+    _dated: tuple[object, bytes] = (None, b"")  # uvicorn's headers for every reply, and these as they are sent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # a stream transport, as uvicorn knows
         self._begun = False  # a request has begun that is not complete yet
         self._since = self.loop.time()  # when it began, or when the last one ended
         self._answered = 0
+        self._offered = False  # the head that is read holds an offer of another protocol, hidden
         self._deaf = False  # nothing more is answered on this connection
         self._head_complete = True
         self._keep_alive = True
@@ -71,6 +74,7 @@ class Protocol(HttpToolsProtocol):
         if b"pgrade" in data or b"PGRADE" in data:
             head, end, rest = data.partition(b"\r\n\r\n")
             data = _UPGRADE.sub(rb"\1-", head) + end + rest
+            self._offered = True
         answered = self._answered
         try:
             self.parser.feed_data(data)
@@ -108,27 +112,28 @@ class Protocol(HttpToolsProtocol):
             self._too_long()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        self.headers.append((b"upgrade" if name == _HIDDEN_UPGRADE else name, value))
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._head_complete = True
-        self._head = sum([len(name) + len(value) + 4 for name, value in self.headers])
+        if self._offered:
+            self._offered = False
+            self.headers = [(b"upgrade" if name == _HIDDEN_UPGRADE else name, value) for name, value in self.headers]
+        self._head = sum(map(len, chain.from_iterable(self.headers))) + 4 * len(self.headers)
         if self._head > MAX_HEADERS:
             self._too_long()
-        self._keep_alive = self.parser.should_keep_alive()
-        self._method = self.parser.get_method().decode("ascii")
+        parser = self.parser
+        self._keep_alive = parser.should_keep_alive()
+        self._method = parser.get_method().decode("ascii")
         self._target = _origin_form(self.url)
-        self._limit = self.sandbox.max_body(self._target)
-        expected = False
-        for name, value in self.headers:
-            if name == b"expect":
-                expected = value.lower() == b"100-continue"
-            elif name == b"content-length":
-                self._oversized = int(value) > self._limit
+        self._fields = fields = dict(self.headers)
+        length = fields.get(b"content-length")
+        if length is not None or b"transfer-encoding" in fields:
+            self._limit = self.sandbox.max_body(self._target)
+            self._oversized = length is not None and int(length) > self._limit
         if self._oversized:
             self._answer()  # known before it is read: answer now, and do not keep the rest
-        elif expected:
+        elif fields.get(b"expect", b"").lower() == b"100-continue":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -152,20 +157,19 @@ class Protocol(HttpToolsProtocol):
             return
         body = b"" if self._oversized else b"".join(self._body)
         self._keep_alive = self._keep_alive and not self._oversized
-        head = len(self._target) + self._head
-        self._send(
-            self.sandbox.handle(
-                Request(self._method, self._target, self.headers, body, oversized=self._oversized, head=head)
-            )
-        )
+        request = Request(self._method, self._target, self.headers, body, self._fields, len(self._target) + self._head)
+        if self._oversized:
+            request.oversized = True
+        self._send(self.sandbox.handle(request))
 
     def _send(self, reply: Reply) -> None:
-        fields = "".join([f"{name}: {value}\r\n" for name, value in headers_of(reply)])
+        fields = "".join([f"{name}: {value}\r\n" for name, value in headers_of(reply)]).encode("latin-1")
         end = b"\r\n" if self._keep_alive else b"connection: close\r\n\r\n"
         body = b"" if self._method == "HEAD" else reply.body
-        self.transport.write(
-            b"".join((_STATUS_LINES[reply.status], *self._date(), fields.encode("latin-1"), end, body))
-        )
+        always, lines = Protocol._dated
+        if always is not self.server_state.default_headers:
+            lines = self._date()
+        self.transport.write(b"".join((_STATUS_LINES[reply.status], lines, fields, end, body)))
         self.server_state.total_requests += 1
         if not self._keep_alive:
             self._end()
@@ -177,11 +181,11 @@ class Protocol(HttpToolsProtocol):
         self.transport.write_eof()
         self.loop.call_later(_LINGER, self.transport.close)
 
-    def _date(self) -> tuple[bytes, ...]:
+    def _date(self) -> bytes:
         """uvicorn's headers for every reply, of which it makes new ones each second."""
-        return tuple(
-            part for name, value in self.server_state.default_headers for part in (name, b": ", value, b"\r\n")
-        )
+        always = self.server_state.default_headers
+        Protocol._dated = always, b"".join([b"%b: %b\r\n" % header for header in always])
+        return Protocol._dated[1]
 
     def _too_long(self) -> None:
         if len(self.url) > MAX_LINE:

@@ -55,7 +55,7 @@ Place = tuple[int, int, str, str]
 Due = tuple[int, int, str, str, str]
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One write: what a document was and what it became; None is absent."""
 
     collection: Collection
@@ -75,7 +75,7 @@ class _Documents:
 class State:
     """The documents of one org. `begin` a unit of work, then write, then keep it or `roll_back`."""
 
-    __slots__ = ("_agenda", "_documents", "_lists", "changes", "due_at", "place", "sequence")
+    __slots__ = ("_agenda", "_documents", "_lists", "armed", "changes", "due_at", "place", "sequence")
 
     def __init__(self) -> None:
         self._documents: dict[str, _Documents] = {}
@@ -85,16 +85,32 @@ class State:
         self.changes: list[Change] = []
         self.sequence = 0  # ids given out; never taken back, so that no id is ever used again
         self.place = 0
+        self.armed: dict[str, list[str]] | None = None  # operationId -> rejections that its next calls meet
+
+    def arm(self, operation_id: str, names: list[str]) -> None:
+        self.armed = self.armed or {}
+        self.armed.setdefault(operation_id, []).extend(names)
+
+    def disarm(self, operation_id: str) -> str | None:
+        """The rejection that this call of an operation is to meet, if one was armed; each is met once."""
+        waiting = self.armed.get(operation_id) if self.armed else None
+        if self.armed is None or not waiting:
+            return None
+        name = waiting.pop(0)
+        if not waiting:
+            del self.armed[operation_id]
+        return name
 
     def begin(self) -> None:
         self.changes = []
 
-    def roll_back(self) -> None:
-        for change in reversed(self.changes):
+    def roll_back(self, to: int = 0) -> None:
+        """Undo the changes of this unit of work, or those after the first `to`."""
+        for change in reversed(self.changes[to:]):
             documents = self._documents[change.collection.key]
             doc = None if change.before is None else _decode(change.before[0])
             self._replace(change.collection, documents, change.id, change.after, change.before, doc)
-        self.changes = []
+        self.changes = self.changes[:to]
 
     def get(self, collection: Collection, id: str) -> Doc | None:
         documents = self._documents.get(collection.key)
@@ -112,18 +128,20 @@ class State:
         if documents is None:
             documents = self._documents[collection.key] = _Documents(collection.unique)
         before = documents.records.get(id)
-        if before is not None:
-            created, place = before[1], before[2]
-        elif place is None:
-            place = self.place
         for member, holders in documents.unique.items():
             value = doc.get(member)
             if value is not None and holders.get(value, id) != id:
                 raise NotUnique(member, value)
-        if place >= self.place:
-            self.place = place + 1
-        after = (encode(doc), created, place)
-        self._replace(collection, documents, id, before, after, doc)
+        if before is not None:
+            after = (encode(doc), before[1], before[2])
+            self._replace(collection, documents, id, before, after, doc)
+        else:
+            if place is None:
+                place = self.place
+            if place >= self.place:
+                self.place = place + 1
+            after = (encode(doc), created, place)
+            self._insert(collection, documents, id, after, doc)
         self.changes.append(Change(collection, id, before, after))
 
     def delete(self, collection: Collection, id: str) -> bool:
@@ -251,11 +269,11 @@ class State:
             value = doc.get(member)
             if value is not None:
                 holders[value] = id
-        for name, key in places:
+        for name, at in places:
             entries = self._lists.get(name)
             if entries is None:
                 entries = self._lists[name] = SortedList()
-            entries.add((key, order, collection.key, id))
+            entries.add((at, order, collection.key, id))
         for at, event in dues:
             if self._agenda is None:
                 self._agenda = SortedList()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from sandbox import config as configuration
 from sandbox.app import App
@@ -17,7 +17,7 @@ from sandbox.messages import Reply, Request, decode, encode
 from sandbox.openapi.document import Document
 from sandbox.orgs import Orgs
 from sandbox.pipeline import Pipeline
-from sandbox.rules import Call, Collection, Doc, NotUnique, Rules, moment
+from sandbox.rules import Call, Collection, Doc, NotUnique, Rejected, Rules, moment
 
 FOLDER = Path(__file__).parent / "fixtures" / "acme"
 SPEC = FOLDER / "things.yaml"
@@ -46,10 +46,19 @@ def new_rules() -> Rules:
     things = rules.collection(
         "things", places=_things, unique=("code",), dues=_dues, prepare=_prepare_thing, seeded=_tell
     )
-    rules.collection("notes", places=lambda _doc, created: [("notes", created)])
-    for operation_id, rule in (("greet", _greet), ("greetGuarded", _greet), ("login", _login)):
+    notes = rules.collection("notes", places=lambda _doc, created: [("notes", created)])
+    rules.settings()
+    for operation_id, rule in (
+        ("greet", _greet),
+        ("greetGuarded", _greet),
+        ("login", _login),
+        ("openSession", _open_session),
+    ):
         rules.operation(operation_id)(rule)
     _bind(rules, things)
+    _bind_trouble(rules, things)
+    _bind_notes(rules, notes)
+    rules.on_admission(_admit)
 
     @rules.on_due("expire-thing")
     def expire(call: Call, id: str) -> None:
@@ -77,6 +86,48 @@ def _greet(call: Call) -> Reply:
 
 def _login(call: Call) -> Reply:
     return call.reply({"token": call.issue_token(tenant=None, seconds=60)})
+
+
+def _open_session(call: Call) -> Reply:
+    form = call.body
+    if not call.knows_client(form["client"], form["secret"]):
+        call.reject("unknown-client", f"Who is {form['client']}?")
+    said = {"token": call.issue_token(tenant=None, claims={"session": call.new_hex(8)}, seconds=None)}
+    older = call.read_token(form.get("token", ""))
+    if older is not None:
+        said |= {"customer": older.customer or "", "session": older.claims.get("session", "")}
+    return call.reply({**said, "org": call.org, "named": call.org_named})
+
+
+def _admit(call: Call) -> None:
+    assert call.grant is not None  # it was admitted so far
+    if call.grant.claims.get("state") == "banned":
+        call.reject("invalid-credentials", "Banned.")
+
+
+def _bind_notes(rules: Rules, notes: Collection) -> None:
+    @rules.operation("putNote")
+    def put_note(call: Call) -> Reply:
+        note = {"id": call.path["id"], "text": call.body["text"]}
+        if not note["text"]:
+            call.delete(notes, note["id"])
+            return call.reply(status=204)
+        if call.get(notes, note["id"]) is None:
+            return call.reply(call.add(notes, note), status=201)
+        return call.reply(call.replace(notes, note))
+
+    @rules.operation("orderThing")
+    def order_thing(call: Call) -> Reply:
+        ordered = {name: value for name, value in call.body.items() if name != "regret"}
+        asked = call.ask("addThing", {"shop": call.path["shop"]}, ordered)
+        if isinstance(asked, Rejected):
+            said = call.settings["orders"]
+            text = f"{said['marks']['before']}{said['word']} {asked.name}{said['marks']['after']}"
+            call.add(notes, {"id": call.new_hex(8), "text": text})
+            call.reject_and_keep("order-failed", asked.detail, holder=asked.name)
+        if call.body.get("regret"):
+            call.reject("order-failed", "It was not wanted.")
+        return call.reply({"thing": asked.content, "refundable": call.has_scope("orders.refund")})
 
 
 def _bind(rules: Rules, things: Collection) -> None:
@@ -112,10 +163,23 @@ def _bind(rules: Rules, things: Collection) -> None:
         call.delete(things, known(call)["id"])
         return call.reply()
 
+
+def _bind_trouble(rules: Rules, things: Collection) -> None:
     @rules.operation("makeTrouble")
     def make_trouble(call: Call) -> Reply:
         thing = call.add(things, {"id": call.new_uuid(), "name": "Trouble", "status": "NEW"})
-        return _trouble(call, thing, call.path["kind"])
+        kind = call.path["kind"]
+        if kind.startswith("ask."):
+            asked = call.ask("makeTrouble", {**call.path, "kind": kind.removeprefix("ask.")})
+            return call.reply(thing if isinstance(asked, Rejected) else asked.content)
+        if kind.startswith("keep"):
+            _keep(call, thing, kind)
+        return _trouble(call, thing, kind)
+
+
+def _keep(call: Call, thing: Doc, kind: str) -> NoReturn:
+    call.emit("thing-changed", {"thing": {"id": 7} if kind == "keepevent" else thing})
+    call.reject_and_keep("toolate" if kind == "keepmisspelt" else "too-late")
 
 
 def _trouble(call: Call, thing: Doc, kind: str) -> Reply:
@@ -126,6 +190,8 @@ def _trouble(call: Call, thing: Doc, kind: str) -> Reply:
             call.reject("too-late")
         case "misspell":
             call.reject("toolate")
+        case "undeclared":
+            return call.reply(thing, status=418)
         case "status":
             return Reply(418, thing, "application/json")
         case "body":
@@ -152,8 +218,9 @@ class Acme:
         journal_bytes: int = 1_000_000,
         seeds: dict[str, Any] | None = None,
         rules: Rules | None = None,
+        documents: list[Document] | None = None,
     ) -> None:
-        self.contract = Contract([Document(SPEC)], rules or new_rules())
+        self.contract = Contract(documents or Document.load(SPEC), rules or new_rules())
         self.gate = Gate(strict=strict, clients=clients)
         self.orgs = Orgs(
             [self.contract],
@@ -174,22 +241,29 @@ class Acme:
         *,
         token: str | None = ANY_TOKEN,
         headers: dict[str, str] | None = None,
+        form: bytes | None = None,
     ) -> Reply:
-        """The reply to a request; with a bearer token unless it is None."""
+        """The reply to a request; with a bearer token unless it is None. `form` is a body as it is, sent as a form."""
         fields = {"Host": "localhost:8080", **(headers or {})}
         if token is not None:
             fields.setdefault("Authorization", f"Bearer {token}")
+        if form is not None:
+            fields.setdefault("Content-Type", "application/x-www-form-urlencoded")
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()]
-        return self.pipeline.handle(Request(method, target, raw, b"" if body is None else encode(body)))
+        sent = form if form is not None else b"" if body is None else encode(body)
+        return self.pipeline.handle(Request(method, target, raw, sent))
 
     def last(self, org: str) -> Exchange:
         """The newest exchange of an org."""
         return list(self.orgs.get(org).journal.exchanges())[-1]
 
-    def stored(self, org: str) -> list[Doc]:
-        """The things of an org in the order of creation."""
+    def stored(self, org: str, collection: str = "things") -> list[Doc]:
+        """The things of an org, or what else it has, in the order of creation."""
         documents = self.orgs.documents(self.orgs.get(org)).get("acme", {})
-        return [doc for doc, _, _ in documents.get("things", [])]
+        return [doc for doc, _, _ in documents.get(collection, [])]
+
+    def seed(self, org: str, **collections: list[Doc]) -> None:
+        self.orgs.seed(self.orgs.get(org), {"acme": collections})
 
 
 def content(reply: Reply) -> Any:

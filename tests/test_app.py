@@ -11,9 +11,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from sandbox.app import App, load_contracts
+from sandbox.contract import Contract
 from sandbox.errors import SandboxError
 from sandbox.messages import Request
-from tests.acme import FOLDER, new_app, write_specs
+from sandbox.openapi.document import Document
+from tests.acme import FOLDER, SPEC, new_app, new_rules, write_specs
 from tests.serving import running
 
 MAX_BODY = 10_000
@@ -41,6 +43,17 @@ CONVERSATION: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/", {}),
     ("GET", "/acme/greeting", {"headers": {"Acme-Shop": "a"}}),
     ("POST", "/acme/shop/trouble/raise", {"headers": BEARER}),
+    ("PUT", "/acme/shop/notes/n", {"json": {"text": "x"}, "headers": BEARER}),
+    ("PUT", "/acme/shop/notes/n", {"json": {"text": ""}, "headers": BEARER}),
+    ("POST", "/acme/session", {"data": {"client": "app", "secret": "s", "shop": "shop"}}),
+    ("GET", "/acme/greeting?shop=shop", {"headers": {"Origin": "https://shop.example"}}),
+    (
+        "OPTIONS",
+        "/acme/shop/things",
+        {"headers": {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}},
+    ),
+    ("POST", "/__admin/orgs/shop/next", {"json": {"operation": "addThing", "then": {"reject": "code-taken"}}}),
+    ("POST", "/acme/shop/things", {"json": THING, "headers": BEARER}),
     ("POST", "/acme/shop/things", {"json": THING, "headers": {**BEARER, "Prefer": "code=409"}}),
     ("GET", "/__admin/orgs/shop/state", {}),
     ("GET", "/__admin/nothing", {}),
@@ -178,6 +191,36 @@ def test_a_vendor_is_a_folder_of_specs_and_one_of_rules(specs: Path) -> None:
     app = new_app(specs)
 
     assert [contract.vendor for contract in app.contracts] == ["acme"]
-    assert [document.path for document in app.contracts[0].documents] == [
+    assert {document.path for document in app.contracts[0].documents} == {
         specs / "acme" / path.name for path in FOLDER.iterdir()
+    }
+
+
+def test_every_version_of_a_spec_is_loaded(specs: Path) -> None:
+    app = new_app(specs)
+
+    assert [document.label for document in app.contracts[0].documents] == [
+        "acme/things.yaml (7)",
+        "acme/things.yaml (8)",
     ]
+
+
+def test_an_operation_that_two_vendors_have_stops_the_start(specs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load, rules = load_contracts, new_rules()
+    rules.vendor = "other"
+
+    def twice(folder: Path) -> list[Contract]:
+        return [*load(folder), Contract([Document(SPEC)], rules)]
+
+    monkeypatch.setattr("sandbox.app.load_contracts", twice)
+
+    with pytest.raises(SandboxError, match=r"^acme/things.yaml: acme has an operation greet too$"):
+        new_app(specs)
+
+
+def test_a_failure_before_any_operation_is_answered_too(app: App) -> None:
+    app.contracts[0].settings = lambda _: {"edition": []}  # type: ignore[assignment,method-assign]  # no name of a version
+
+    reply = app.handle(Request("POST", "/acme/shop/things", [(b"authorization", b"Bearer any")], b'{"name":"Lamp"}'))
+
+    assert reply.status == 500

@@ -26,6 +26,7 @@ LEVELS = {
     "sandbox.openapi": 1,
     "sandbox.state": 2,
     "sandbox.journal": 2.5,
+    "sandbox.call": 2.8,
     "sandbox.rules": 3,
     "sandbox.auth": 3,
     "sandbox.contract": 3.5,

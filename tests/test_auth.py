@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.acme import SPEC
 NOW = clock.parse("2030-01-01T00:00:00Z")
 OPERATIONS = {operation.id: operation for operation in Document(SPEC).operations}
 PLAIN, SCOPED, BASIC, OPEN = (OPERATIONS[name] for name in ("getThing", "addThing", "login", "greet"))
+SEVERAL = OPERATIONS["orderThing"]  # one scope or another, or a client's secret
 
 
 def request(authorization: str | None) -> Request:
@@ -32,9 +34,16 @@ def admit(gate: Gate, operation: Operation, authorization: str | None, **where: 
     return gate.admit(operation, request(authorization), **place)
 
 
-def issue(gate: Gate, **claims: Any) -> str:
+def issue(gate: Gate, **said: Any) -> str:
     usual = {"org": "world", "vendor": "acme", "tenant": None, "scopes": None, "customer": None, "number": 1}
-    return gate.issue(**{**usual, "issued": NOW, "expires": NOW + 60 * clock.SECOND, **claims})
+    return gate.issue(**{**usual, "issued": NOW, "expires": NOW + 60 * clock.SECOND, **said})
+
+
+def signed(payload: bytes) -> str:
+    """What somebody makes who knows our key, which is no secret: a token of ours that says anything."""
+    said = f"{issue(Gate()).partition('.')[0]}.{base64.urlsafe_b64encode(payload).rstrip(b'=').decode()}"
+    signature = hmac.digest(b"promo-sandbox", said.encode(), "sha256")
+    return f"{said}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -78,7 +87,8 @@ def test_some_credentials_are_refused_whoever_asks(strict: bool, authorization: 
 @pytest.mark.parametrize("strict", [False, True])
 def test_an_issued_token_admits_to_what_it_says(strict: bool) -> None:
     gate = Gate(strict=strict)
-    token = issue(gate, tenant="shop", scopes=["things.write", "things.read"], customer="C1", audience="/acme")
+    scopes, claims = ["things.write", "things.read"], {"entity": "E1"}
+    token = issue(gate, tenant="shop", scopes=scopes, customer="C1", audience="/acme", claims=claims, number=42)
 
     grant = admit(gate, SCOPED, f"Bearer {token}")
 
@@ -89,13 +99,15 @@ def test_an_issued_token_admits_to_what_it_says(strict: bool) -> None:
         tenant="shop",
         scopes=frozenset({"things.write", "things.read"}),
         customer="C1",
+        claims={"entity": "E1"},
         expires=NOW + 60 * clock.SECOND,
         issued=True,
+        id="42",
     )
 
 
 @pytest.mark.parametrize(
-    ("claims", "refusal"),
+    ("said", "refusal"),
     [
         ({"vendor": "other"}, auth.INVALID),
         ({"audience": "/other"}, auth.INVALID),
@@ -112,17 +124,17 @@ def test_an_issued_token_admits_to_what_it_says(strict: bool) -> None:
     ],
 )
 @pytest.mark.parametrize("strict", [False, True])
-def test_an_issued_token_is_held_to_what_it_says(strict: bool, claims: dict[str, Any], refusal: str) -> None:
+def test_an_issued_token_is_held_to_what_it_says(strict: bool, said: dict[str, Any], refusal: str) -> None:
     gate = Gate(strict=strict)
 
-    assert admit(gate, SCOPED, f"Bearer {issue(gate, **claims)}") == refusal
+    assert admit(gate, SCOPED, f"Bearer {issue(gate, **said)}") == refusal
 
 
-@pytest.mark.parametrize("claims", [{"org": None}, {"scopes": None}, {"audience": None}, {"tenant": None}])
-def test_what_a_token_does_not_say_is_not_asked_of_it(claims: dict[str, Any]) -> None:
+@pytest.mark.parametrize("said", [{"org": None}, {"scopes": None}, {"audience": None}, {"tenant": None}])
+def test_what_a_token_does_not_say_is_not_asked_of_it(said: dict[str, Any]) -> None:
     gate = Gate(strict=True)
 
-    assert isinstance(admit(gate, SCOPED, f"Bearer {issue(gate, **claims)}"), Grant)
+    assert isinstance(admit(gate, SCOPED, f"Bearer {issue(gate, **said)}"), Grant)
 
 
 def test_an_operation_without_scopes_takes_a_token_without_any() -> None:
@@ -198,11 +210,162 @@ def test_a_self_describing_token_needs_no_call_first_but_is_not_issued(strict: b
         ("sandbox;tenant=other", auth.FOREIGN),
         ("sandbox;scope=", auth.SCOPE),
         ("sandbox;scope=things.read", auth.SCOPE),
-        ("sandbox;customer=C=1;unknown=x;flag", Grant(customer="C=1")),
+        ("sandbox;customer=C=1;unknown=x;flag", Grant(customer="C=1", claims={"unknown": "x", "flag": ""})),
+        ("sandbox;entity=E 1; ;;state=a;state=b", Grant(claims={"entity": "E 1", "state": "b"})),
+        ("sandbox;vendor=other;org=elsewhere;exp=0", Grant(claims={"vendor": "other", "org": "elsewhere", "exp": "0"})),
     ],
 )
 def test_a_self_describing_token_is_held_to_what_it_says(token: str, answer: Grant | str) -> None:
     assert admit(Gate(), SCOPED, f"Bearer {token}") == answer
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_token_that_never_expires_is_good_until_the_end_of_time(strict: bool) -> None:
+    gate = Gate(strict=strict)
+    token = issue(gate, expires=None)
+
+    grant = admit(gate, SCOPED, f"Bearer {token}", now=clock.LATEST)
+
+    assert isinstance(grant, Grant)
+    assert grant.expires is None
+    assert b'"exp"' not in base64.urlsafe_b64decode(token.split(".")[1] + "==")
+
+
+def test_claims_are_a_member_of_their_own_for_whoever_looks_inside() -> None:
+    payload = issue(Gate(), claims={"entity": "É", "iss": "somebody"}).split(".")[1]
+
+    said = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+
+    assert (said["claims"], said["iss"]) == ({"entity": "É", "iss": "somebody"}, "promo-sandbox")
+
+
+def test_a_token_with_other_claims_is_another_token() -> None:
+    tokens = {issue(Gate(), claims=claims) for claims in (None, {"a": "1"}, {"a": "2"}, {"a": "1", "b": "2"})}
+
+    assert len(tokens) == 4
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"iss":"x","vendor":"acme","iat":0,"jti":"1","claims":{"entity":7}}',
+        b'{"iss":"x","vendor":"acme","iat":0,"jti":"1","claims":{"entity":null}}',
+        b'{"iss":"x","vendor":"acme","iat":0,"jti":"1","claims":["entity"]}',
+        b'{"iss":"x","vendor":"acme","iat":0,"jti":1}',
+        b'{"iss":"x","vendor":"acme","iat":0}',
+        b'{"iss":"x","vendor":"acme","iat":0,"jti":"1","exp":"soon"}',
+        b"{}",
+        b"[]",
+        b"{",
+        b"\xff",
+        b"",
+    ],
+)
+def test_a_token_that_is_signed_like_ours_but_says_what_ours_never_do_is_a_stranger_s(payload: bytes) -> None:
+    token = signed(payload)
+
+    assert Gate().token_org(request(f"Bearer {token}")) is None
+    assert admit(Gate(strict=True), PLAIN, f"Bearer {token}") == auth.INVALID
+    assert admit(Gate(), PLAIN, f"Bearer {token}") == ANYBODY
+    assert Gate().read(token, "world", "acme", NOW) is None
+
+
+def test_what_the_others_break_is_a_token_of_ours() -> None:
+    token = signed(b'{"iss":"x","vendor":"acme","iat":0,"jti":"1","claims":{"entity":"7"}}')
+
+    grant = admit(Gate(strict=True), PLAIN, f"Bearer {token}")
+
+    assert grant == Grant(vendor="acme", claims={"entity": "7"}, issued=True, id="1")
+
+
+# Several ways to be admitted
+
+
+@pytest.mark.parametrize("scopes", [None, ["orders.write"], ["things.write"], ["things.write", "orders.write", "x"]])
+def test_any_one_of_several_ways_is_enough(scopes: list[str] | None) -> None:
+    gate = Gate(strict=True)
+
+    assert isinstance(admit(gate, SEVERAL, f"Bearer {issue(gate, scopes=scopes)}"), Grant)
+
+
+def test_the_ways_may_be_of_different_schemes() -> None:
+    gate = Gate(strict=True, clients={"app": "s"})
+
+    assert admit(gate, SEVERAL, basic("app:s")) == Grant(client="app")
+    assert admit(gate, SEVERAL, basic("app:other")) == auth.INVALID
+
+
+@pytest.mark.parametrize(
+    ("authorization", "refusal"),
+    [
+        (None, auth.MISSING),
+        ("Bearer invalid", auth.INVALID),
+        ("Bearer expired", auth.EXPIRED),
+        ("Bearer sandbox;scope=things.read", auth.SCOPE),
+        ("Bearer sandbox;tenant=other", auth.FOREIGN),
+        ("Basic ***", auth.INVALID),
+        ("Digest x", auth.INVALID),
+    ],
+)
+def test_what_none_of_several_ways_admits_is_refused_as_by_the_last_that_knows_the_scheme(
+    authorization: str | None, refusal: str
+) -> None:
+    assert admit(Gate(), SEVERAL, authorization) == refusal
+
+
+# Tokens and clients elsewhere than in `Authorization`
+
+
+def test_a_token_is_read_for_what_it_grants_here_and_now() -> None:
+    gate = Gate(strict=True)
+    token = issue(gate, tenant="shop", scopes=["things.read"], audience="/elsewhere", customer="C1", number=7)
+
+    grant = gate.read(token, "world", "acme", NOW)
+
+    assert grant is not None
+    assert (grant.customer, grant.scopes, grant.id) == ("C1", frozenset({"things.read"}), "7")
+
+
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        ({}, {"org": "elsewhere"}),
+        ({}, {"vendor": "other"}),
+        ({}, {"now": NOW + 60 * clock.SECOND}),
+        ({"expires": NOW}, {}),
+        ({"org": "elsewhere"}, {}),
+        ({"vendor": "other"}, {}),
+    ],
+)
+def test_a_token_that_grants_nothing_here_and_now_reads_as_none(said: dict[str, Any], where: dict[str, Any]) -> None:
+    gate = Gate()
+
+    assert gate.read(issue(gate, **said), **{"org": "world", "vendor": "acme", "now": NOW, **where}) is None
+
+
+@pytest.mark.parametrize("token", ["", "any", "a.b.c", "invalid", "expired", ".", "..", "é.é.é", "sandbox"])
+def test_a_stranger_s_token_says_nothing_to_read(token: str) -> None:
+    assert Gate().read(token, "world", "acme", NOW) is None
+
+
+def test_a_self_describing_token_is_read_unless_strict() -> None:
+    token = "sandbox;customer=C1;entity=E1"
+
+    assert Gate().read(token, "world", "acme", NOW) == Grant(customer="C1", claims={"entity": "E1"})
+    assert Gate(strict=True).read(token, "world", "acme", NOW) is None
+
+
+def test_a_client_is_known_by_its_secret_or_anybody_is_unless_strict() -> None:
+    strict = Gate(strict=True, clients={"app": "s", "odd": "invalid-but-so"})
+
+    assert [strict.knows(*pair) for pair in (("app", "s"), ("app", "t"), ("app", ""), ("other", "s"), ("", ""))] == [
+        True, False, False, False, False,
+    ]  # fmt: skip
+    assert [Gate().knows(*pair) for pair in (("any", "x"), ("any", ""), ("any", "invalid"), ("any", "invalid-x"))] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    assert not Gate(strict=True).knows("app", "s")
+    assert strict.knows("odd", "invalid-but-so")
 
 
 def basic(text: str) -> str:

@@ -17,6 +17,7 @@ from sandbox.app import load_contracts
 from sandbox.check import check_all
 from sandbox.errors import SandboxError
 from sandbox.server import listen
+from tests.acme import new_app, write_specs
 from tests.command import run, serving
 
 SPECS = configuration.files("specs")
@@ -88,6 +89,15 @@ def test_serve_prints_where_every_api_is(tmp_path: Path) -> None:
     assert response.json() == {"status": "healthy", "version": __version__}
     assert said == ""
     assert code != 1
+
+
+def test_serve_prints_an_api_once_however_many_versions_it_has(tmp_path: Path) -> None:
+    bases = cli._bases(new_app(write_specs(tmp_path / "specs")), "http://localhost:1")  # noqa: SLF001 - what it prints
+
+    assert [row[:2] for row in bases[1:]] == [
+        ("acme", "http://localhost:1/acme"),
+        ("admin", "http://localhost:1/__admin"),
+    ]
 
 
 def test_every_option_is_a_variable_too(tmp_path: Path) -> None:

@@ -1,21 +1,31 @@
-"""A vendor's specs and rules, bound: what one has and the other has not is found at start."""
+"""A vendor's specs and rules, bound: what one has and the other has not is found at start.
+
+And what only both together know: an org's settings, the version they choose, what the platform does for itself.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sandbox.contract import Contract, router
 from sandbox.errors import SandboxError
+from sandbox.messages import decode
 from sandbox.openapi.document import Document
-from sandbox.rules import Call, Reply, Rules
-from tests.acme import SPEC, new_rules
+from sandbox.orgs import Unacceptable
+from sandbox.rules import Call, Doc, Reply, Rule, Rules
+from tests.acme import SPEC, Acme, content, new_rules
 
 
 def document(tmp_path: Path, *changes: tuple[str, str], name: str = "things.yaml") -> Document:
     """The made-up vendor's spec after some changes."""
+    return Document(written(tmp_path, *changes, name=name))
+
+
+def written(tmp_path: Path, *changes: tuple[str, str], name: str = "things.yaml") -> Path:
     text = SPEC.read_text(encoding="utf-8")
     for old, new in changes:
         assert old in text
@@ -23,14 +33,14 @@ def document(tmp_path: Path, *changes: tuple[str, str], name: str = "things.yaml
     path = tmp_path / "acme" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    return Document(path)
+    return path
 
 
 def test_a_vendor_that_is_whole_is_bound() -> None:
     contract = Contract([Document(SPEC)], new_rules())
 
     assert contract.vendor == "acme"
-    assert len(list(contract.routes())) == 9
+    assert len(list(contract.routes())) == 12
     assert {"unknown-thing", "code-taken"} <= {rejection.name for _, rejection in contract.rejections()}
     assert contract.rules.internal["acme.things"] == ("secret", "breaks")
     assert list(contract.unknown_names()) == []
@@ -71,7 +81,7 @@ def test_a_collection_that_only_one_of_both_has_is_told() -> None:
         ("expired-credentials", "greetGuarded"),
         ("foreign-credentials", "greetGuarded"),
         ("insufficient-scope", "addThing"),
-        ("invalid-request", "listThings"),
+        ("invalid-request", "openSession"),
     ],
 )
 def test_a_rejection_that_the_engine_needs_must_be_declared(tmp_path: Path, name: str, operation: str) -> None:
@@ -104,11 +114,15 @@ def test_two_versions_of_a_spec_may_share_rules(tmp_path: Path) -> None:
     assert (first.target.document.name, second.target.document.name) == ("acme/things.yaml", "acme/v2.yaml")
 
 
-def test_one_operation_cannot_have_two_rules() -> None:
+def test_two_vendors_cannot_have_an_operation_of_the_same_name(tmp_path: Path) -> None:
+    one = Contract([document(tmp_path)], new_rules())
+    elsewhere = ("https://api.acme.test/acme", "https://api.other.test/other")
     rules = new_rules()
+    rules.vendor = "other"
+    other = Contract([document(tmp_path, elsewhere, name="others.yaml")], rules)
 
-    with pytest.raises(ValueError, match="getThing has two rules"):
-        rules.operation("getThing")(lambda call: call.reply())
+    with pytest.raises(SandboxError, match=r"^acme/others.yaml: acme has an operation greet too$"):
+        router([one, other])
 
 
 MISSPELT = '''\
@@ -148,11 +162,368 @@ def test_names_in_rules_that_are_declared_nowhere_are_found(tmp_path: Path, monk
     ]
 
 
-def test_rules_say_which_operations_they_answer() -> None:
-    rules = Rules("acme")
+# Settings
 
-    @rules.operation("one", "two")
-    def answer(call: Call) -> Reply:
+
+def settings(acme: Acme, org: str = "shop") -> Doc:
+    return acme.contract.settings(acme.orgs.get(org).state)
+
+
+def test_an_org_s_settings_are_the_schema_s_defaults_until_something_is_set() -> None:
+    acme = Acme()
+
+    assert settings(acme) == {"edition": "7", "orders": {"word": "refused", "marks": {"before": "", "after": "!"}}}
+
+
+def test_what_is_set_stands_over_the_defaults_at_every_depth() -> None:
+    acme = Acme()
+
+    acme.seed("shop", settings=[{"house": "H1", "orders": {"word": "no", "marks": {"before": "<"}}}])
+
+    assert settings(acme) == {
+        "id": "settings",
+        "edition": "7",
+        "house": "H1",
+        "orders": {"word": "no", "marks": {"before": "<", "after": "!"}},
+    }
+    assert settings(acme, "other")["orders"]["word"] == "refused"
+
+
+def test_what_a_rule_does_to_the_settings_that_it_reads_is_nobody_else_s() -> None:
+    acme = Acme()
+    acme.seed("shop", settings=[{"house": "H1"}])
+
+    for org in ("shop", "other"):
+        mine = settings(acme, org)
+        mine["edition"], mine["orders"]["word"], mine["orders"]["marks"]["after"] = "8", "no", "?"
+
+    assert settings(acme, "third") == {
+        "edition": "7",
+        "orders": {"word": "refused", "marks": {"before": "", "after": "!"}},
+    }
+    assert settings(acme, "shop") == {"id": "settings", "house": "H1", **settings(acme, "third")}
+
+
+def test_settings_that_are_set_again_are_set_anew() -> None:
+    acme = Acme()
+    acme.seed("shop", settings=[{"house": "H1", "edition": "8"}])
+
+    acme.seed("shop", settings=[{"id": "another", "house": "H2"}])
+
+    assert acme.stored("shop", "settings") == [{"id": "settings", "house": "H2"}]
+    assert settings(acme)["edition"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"edition": "9"}, 'acme.settings[0].edition: "9" is not one of "7" or "8"'),
+        ({"orders": {"marks": {"after": 7}}}, 'acme.settings[0].orders.marks.after: 7 is not of type "string"'),
+        ({"orders": "no"}, 'acme.settings[0].orders: "no" is not of type "object"'),
+        ({"editoin": "8"}, "acme.settings[0]: Additional properties are not allowed ('editoin' was unexpected)"),
+        ("8", 'acme.settings[0]: "8" is not of type "object"'),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(given: Any, said: str) -> None:
+    acme = Acme()
+
+    with pytest.raises(Unacceptable) as caught:
+        acme.seed("shop", settings=[given])
+
+    assert str(caught.value) == said
+    assert settings(acme)["edition"] == "7"
+
+
+def test_a_vendor_without_settings_has_none(tmp_path: Path) -> None:
+    rules = new_rules()
+    del rules.collections["settings"]
+    text = SPEC.read_text(encoding="utf-8")
+    versions = text[text.index("x-versions:") : text.index("components:\n  securitySchemes")]
+    collection = "  settings: {schema: {$ref: '#/components/schemas/Settings'}}\n"
+
+    acme = Acme(rules=rules, documents=Document.load(written(tmp_path, (versions, ""), (collection, ""))))
+
+    assert settings(acme) == {}
+
+
+def test_a_rule_reads_the_settings_of_its_org() -> None:
+    acme = Acme()
+    acme.seed("shop", settings=[{"orders": {"word": "no", "marks": {"before": "<"}}}])
+
+    for org in ("shop", "other"):
+        acme.send("POST", f"/acme/{org}/orders", {"name": ""})
+
+    assert [[note["text"] for note in acme.stored(org, "notes")] for org in ("shop", "other")] == [
+        ["<no invalid-request!"],
+        ["refused invalid-request!"],
+    ]
+
+
+# Versions
+
+
+@pytest.fixture
+def versions() -> Acme:
+    """An org of either version."""
+    acme = Acme()
+    acme.seed("new", settings=[{"edition": "8"}])
+    acme.seed("old", settings=[{"edition": "7"}])
+    return acme
+
+
+def test_an_org_s_settings_choose_the_version_of_the_contract(versions: Acme) -> None:
+    def added(org: str, **thing: Any) -> int:
+        return versions.send("POST", f"/acme/{org}/things", {"name": "Lamp", **thing}).status
+
+    assert [added(org) for org in ("old", "new", "never-set")] == [201, 400, 201]
+    assert [added(org, code="1") for org in ("old", "new", "never-set")] == [201, 201, 201]
+    refused = next(versions.orgs.get("new").journal.exchanges())
+    assert (refused.operation, refused.rejection) == ("addThing", "invalid-request")
+    assert [str(violation) for violation in refused.violations] == ["body.code: is required"]
+
+
+def test_a_version_is_in_force_from_the_moment_the_setting_is_changed(versions: Acme) -> None:
+    statuses = []
+    for edition in ("7", "8", "7"):
+        versions.seed("shop", settings=[{"edition": edition}])
+        statuses.append(versions.send("POST", "/acme/shop/things", {"name": "Lamp"}).status)
+
+    assert statuses == [201, 400, 201]
+
+
+def test_an_operation_that_a_patch_does_not_name_is_the_same_in_each_version(versions: Acme) -> None:
+    replies = [versions.send("GET", f"/acme/{org}/things") for org in ("old", "new")]
+
+    assert [(reply.status, reply.body) for reply in replies] == [(200, b'{"items":[]}')] * 2
+
+
+def test_a_preference_is_for_the_version_in_force(versions: Acme) -> None:
+    replies = [
+        versions.send("POST", f"/acme/{org}/things", {"name": "Lamp"}, headers={"Prefer": "example=chair"})
+        for org in ("old", "new")
+    ]
+
+    assert [reply.status for reply in replies] == [201, 400]
+
+
+def test_a_request_of_the_platform_itself_is_held_to_the_version_in_force_too(versions: Acme) -> None:
+    replies = [versions.send("POST", f"/acme/{org}/orders", {"name": "Lamp"}) for org in ("old", "new")]
+
+    assert [reply.status for reply in replies] == [200, 409]
+    assert content(replies[1])["holder"] == "invalid-request"
+
+
+def test_each_version_of_a_route_has_the_same_rule_and_the_same_path() -> None:
+    contract = Contract(Document.load(SPEC), new_rules())
+
+    routes = {route.operation.id: route for route in contract.routes()}
+
+    adding = routes["addThing"]
+    assert adding.versions is not None
+    other = adding.versions["8"]
+    assert set(adding.versions) == {"8"}
+    assert other.rule is adding.rule
+    assert other.operation is not adding.operation
+    assert (other.operation.template, other.document.label) == ("/acme/{shop}/things", "acme/things.yaml (8)")
+    assert other.versions is None
+    assert len(routes) == 12
+
+
+def test_a_spec_without_its_patches_has_one_version_whatever_the_settings_say() -> None:
+    acme = Acme(documents=[Document(SPEC)])
+    acme.seed("shop", settings=[{"edition": "8"}])
+
+    assert acme.send("POST", "/acme/shop/things", {"name": "Lamp"}).status == 201
+    assert acme.send("POST", "/acme/shop/orders", {"name": "Lamp"}).status == 200
+
+
+@pytest.mark.parametrize("setting", ["editoin", "marks", "house", "id"])
+def test_versions_that_are_chosen_by_no_setting_with_a_default_are_told(tmp_path: Path, setting: str) -> None:
+    found = Document.load(written(tmp_path, ("  setting: edition\n", f"  setting: {setting}\n")))
+
+    with pytest.raises(SandboxError, match=rf"^acme/things.yaml: no settings of acme have a {setting}$"):
+        Contract(found, new_rules())
+
+
+def test_a_version_must_declare_the_rejections_that_the_engine_needs(tmp_path: Path) -> None:
+    patch = "          post:\n            requestBody:\n"
+    without = "          post:\n            responses: {'400': null}\n            requestBody:\n"
+    found = Document.load(written(tmp_path, (patch, without)))
+
+    with pytest.raises(SandboxError, match=r"^acme/things.yaml: addThing must declare the rejection invalid-request$"):
+        Contract(found, new_rules())
+
+
+def test_an_operation_that_only_a_patch_has_needs_a_rule_too(tmp_path: Path) -> None:
+    more = "        /more:\n          get: {operationId: more, security: [], responses: {'204': {description: x}}}\n"
+    found = Document.load(written(tmp_path, ("      paths:\n", f"      paths:\n{more}")))
+
+    with pytest.raises(SandboxError, match=r"^acme/things.yaml: the operation more has no rule$"):
+        Contract(found, new_rules())
+
+
+# What the platform does for itself
+
+
+def test_a_rule_may_have_another_operation_done_with_its_events() -> None:
+    acme = Acme()
+
+    reply = acme.send("POST", "/acme/shop/orders", {"name": "Lamp", "code": "1"})
+
+    [thing] = acme.stored("shop")
+    assert reply.status == 200
+    assert content(reply)["thing"] == thing == {"id": thing["id"], "status": "NEW", "name": "Lamp", "code": "1"}
+    assert [(event.name, decode(event.payload)) for event in acme.last("shop").events] == [
+        ("thing-changed", {"thing": thing})
+    ]
+    assert [change.id for change in acme.last("shop").changes] == [thing["id"]]
+
+
+def test_what_is_asked_is_judged_by_its_own_contract_and_returned_as_a_refusal() -> None:
+    acme = Acme()
+    acme.send("POST", "/acme/shop/things", {"name": "Lamp", "code": "1"})
+
+    taken = acme.send("POST", "/acme/shop/orders", {"name": "Lamp", "code": "1"})
+    invalid = acme.send("POST", "/acme/shop/orders", {"name": ""})
+
+    assert [(reply.status, content(reply)["holder"]) for reply in (taken, invalid)] == [
+        (409, "code-taken"),
+        (409, "invalid-request"),
+    ]
+    assert content(taken)["detail"] == "code '1' is taken."
+    assert acme.last("shop").rejection == "order-failed"
+
+
+def test_what_is_asked_is_done_with_every_scope_and_for_the_same_tenant() -> None:
+    acme = Acme()
+
+    reply = acme.send("POST", "/~world/acme/shop/orders", {"name": "Lamp"}, token="sandbox;scope=orders.write")
+    denied = acme.send("POST", "/~world/acme/shop/things", {"name": "Lamp"}, token="sandbox;scope=orders.write")
+
+    assert (reply.status, denied.status) == (200, 403)
+    assert content(reply)["refundable"] is False
+    assert len(acme.stored("world")) == 1
+
+
+def test_what_a_rule_books_although_it_refuses_stays() -> None:
+    acme = Acme()
+
+    reply = acme.send("POST", "/acme/shop/orders", {"name": ""})
+
+    assert reply.status == 409
+    [note] = acme.stored("shop", "notes")
+    assert (len(note["id"]), note["text"]) == (8, "refused invalid-request!")
+    [change] = acme.last("shop").changes
+    assert (change.collection.key, change.id, change.before) == ("acme.notes", note["id"], None)
+
+
+def test_a_rule_that_refuses_takes_back_what_it_has_had_done() -> None:
+    acme = Acme()
+
+    reply = acme.send("POST", "/acme/shop/orders", {"name": "Lamp", "code": "1", "regret": True})
+
+    assert (reply.status, content(reply)["detail"]) == (409, "It was not wanted.")
+    assert acme.stored("shop") == []
+    assert (acme.last("shop").changes, acme.last("shop").events) == ([], [])
+    assert acme.send("POST", "/acme/shop/things", {"name": "Lamp", "code": "1"}).status == 201
+
+
+@pytest.mark.parametrize("kind", ["reject", "keep"])
+def test_a_refusal_of_what_is_asked_undoes_that_and_nothing_else(kind: str) -> None:
+    acme = Acme()
+
+    reply = acme.send("POST", f"/acme/shop/trouble/ask.{kind}")
+
+    [mine] = acme.stored("shop")
+    assert (reply.status, content(reply)["id"]) == (200, mine["id"])
+    assert len(acme.last("shop").changes) == 1
+    assert acme.last("shop").events == []
+
+
+def test_what_is_asked_may_ask_in_turn() -> None:
+    acme = Acme()
+
+    kept = acme.send("POST", "/acme/shop/trouble/ask.ask.none")
+    undone = acme.send("POST", "/acme/shop/trouble/ask.ask.reject")
+
+    assert (kept.status, undone.status) == (200, 200)
+    assert len(acme.stored("shop")) == 3 + 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "defect"),
+    [
+        ("raise", "RuntimeError: the rule broke"),
+        ("status", "OffContract: reply: the status 418 is not declared for makeTrouble"),
+        ("body", "OffContract: reply.name: is required; reply.status: is required"),
+        ("event", "OffContract: event thing-changed.thing.name: is required"),
+        ("ask.raise", "RuntimeError: the rule broke"),
+    ],
+)
+def test_a_failure_of_ours_in_what_is_asked_is_one_of_the_whole_request(kind: str, defect: str) -> None:
+    acme = Acme()
+
+    reply = acme.send("POST", f"/acme/shop/trouble/ask.{kind}")
+
+    assert reply.status == 500
+    assert (acme.last("shop").defect or "").startswith(defect)
+    assert (acme.stored("shop"), acme.last("shop").changes, acme.last("shop").events) == ([], [], [])
+
+
+def test_what_is_asked_without_an_end_is_a_defect_and_no_more() -> None:
+    def ask_again(call: Call) -> Reply:
+        call.ask("makeTrouble", call.path)
         return call.reply()
 
-    assert rules.operations == {"one": answer, "two": answer}
+    acme = Acme(rules=_with("makeTrouble", ask_again))
+
+    assert acme.send("POST", "/acme/shop/trouble/none").status == 500
+    assert (acme.last("shop").defect or "").startswith("RecursionError")
+
+
+def test_an_operation_that_is_not_there_cannot_be_asked() -> None:
+    def misspell(call: Call) -> Reply:
+        call.ask("addThign", {"shop": "shop"}, {"name": "Lamp"})
+        return call.reply()
+
+    acme = Acme(rules=_with("makeTrouble", misspell))
+
+    assert acme.send("POST", "/acme/shop/trouble/none").status == 500
+    assert acme.last("shop").defect == "KeyError: 'addThign'"
+
+
+def test_a_body_that_what_is_asked_needs_must_be_given() -> None:
+    seen: list[Any] = []
+
+    def ask_without(call: Call) -> Reply:
+        seen.append(call.ask("addThing", {"shop": "shop"}))
+        seen.append(call.ask("getNewestThing", {"shop": "shop"}))
+        return call.reply({"id": "t", "name": "x", "status": "NEW"})
+
+    acme = Acme(rules=_with("makeTrouble", ask_without))
+
+    assert acme.send("POST", "/acme/shop/trouble/none").status == 200
+    assert [refused.name for refused in seen] == ["invalid-request", "unknown-thing"]
+    assert [str(violation) for violation in seen[0].violations] == ["body: is required"]
+
+
+def test_what_is_asked_may_have_any_path_that_its_rule_takes() -> None:
+    asked: list[Any] = []
+
+    def put(call: Call) -> Reply:
+        asked.append(call.ask("putNote", {"shop": "shop", "id": "n" * 51}, {"text": "x"}))
+        return call.reply({"id": "t", "name": "x", "status": "NEW"})
+
+    acme = Acme(rules=_with("makeTrouble", put))
+
+    assert acme.send("PUT", f"/acme/shop/notes/{'n' * 51}", {"text": "x"}).status == 400
+    assert acme.send("POST", "/acme/shop/trouble/none").status == 200
+    assert [reply.status for reply in asked] == [201]
+    assert acme.stored("shop", "notes") == [{"id": "n" * 51, "text": "x"}]
+
+
+def _with(operation: str, rule: Rule) -> Rules:
+    """The vendor's rules with another for one operation."""
+    rules = new_rules()
+    rules.operations[operation] = rule
+    return rules

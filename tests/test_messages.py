@@ -158,5 +158,7 @@ def test_a_reply_is_json_unless_it_is_text() -> None:
     assert Reply(200, "50", "application/json").body == b'"50"'
 
 
-def test_a_violation_reads_as_place_and_message() -> None:
+def test_a_violation_reads_as_place_and_message_and_its_kind_is_for_programs() -> None:
     assert str(Violation("body.name", "is required")) == "body.name: is required"
+    assert str(Violation("body.name", "is required", "required")) == "body.name: is required"
+    assert Violation("body.name", "is required").kind == ""

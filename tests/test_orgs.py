@@ -10,6 +10,7 @@ from sandbox import clock
 from sandbox.errors import SandboxError
 from sandbox.journal import Occurrence
 from sandbox.orgs import Org, Orgs, TooManyOrgs, Unacceptable
+from sandbox.rules import Call, Rejected
 from tests.acme import Acme
 
 START = clock.parse("2030-01-01T00:00:00Z")
@@ -255,7 +256,8 @@ def test_a_seed_that_breaks_the_sandbox_leaves_nothing(acme: Acme, org: Org) -> 
 def test_what_is_due_when_it_is_seeded_happens_at_once(acme: Acme, org: Org) -> None:
     seed(acme, org, thing("a", expires="2029-12-31T00:00:00Z"))
 
-    assert [(entry.at, len(entry.events)) for entry in org.journal.entries()] == [(START, 1), (START, 1)]
+    entries = [entry for entry in org.journal.entries() if isinstance(entry, Occurrence)]
+    assert [(entry.at, len(entry.events)) for entry in entries] == [(START, 1), (START, 1)]
     assert acme.stored("world")[0]["status"] == "EXPIRED"
 
 
@@ -310,6 +312,84 @@ def test_a_due_rule_that_is_missing_or_tells_what_no_callback_declares_is_a_defe
         "OffContract: no spec declares the callback thing-vanished",
     ]
     assert [what.events for what in happened] == [[], []]
+
+
+def test_a_due_rule_may_have_an_operation_done_and_reads_the_settings(acme: Acme, org: Org) -> None:
+    def expire(call: Call, id: str) -> None:
+        call.ask("putNote", {"shop": call.tenant, "id": "n"}, {"text": call.settings["orders"]["word"]})
+        call.ask("removeThing", {"shop": call.tenant, "id": id})
+
+    acme.contract.rules.due["expire-thing"] = expire
+    acme.seed("world", settings=[{"orders": {"word": "gone"}}])
+    seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"), thing("b"))
+
+    [happened] = acme.orgs.pass_time(org, START + 2 * clock.DAY)
+
+    assert (happened.at, happened.defect) == (START + clock.DAY, None)
+    assert [(change.collection.key, change.id) for change in happened.changes] == [
+        ("acme.notes", "n"),
+        ("acme.things", "a"),
+    ]
+    assert acme.stored("world") == [thing("b")]
+    assert acme.stored("world", "notes") == [{"id": "n", "text": "gone"}]
+
+
+def test_what_a_due_rule_asks_for_is_taken_back_when_it_is_refused(acme: Acme, org: Org) -> None:
+    refusals: list[str] = []
+
+    def expire(call: Call, _: str) -> None:
+        asked = call.ask("addThing", {"shop": call.tenant}, {"name": "Lamp", "code": "1"})
+        assert isinstance(asked, Rejected)
+        refusals.append(asked.name)
+
+    acme.contract.rules.due["expire-thing"] = expire
+    seed(acme, org, thing("a", code="1", expires="2030-01-02T00:00:00Z"))
+
+    [happened] = acme.orgs.pass_time(org, START + clock.DAY)
+
+    assert refusals == ["code-taken"]
+    assert (happened.defect, happened.changes, happened.events) == (None, [], [])
+
+
+def test_what_a_due_rule_asks_for_fails_with_it(acme: Acme, org: Org) -> None:
+    def expire(call: Call, _: str) -> None:
+        call.ask("makeTrouble", {"shop": call.tenant, "kind": "raise"})
+
+    acme.contract.rules.due["expire-thing"] = expire
+    seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"))
+
+    [happened] = acme.orgs.pass_time(org, START + clock.DAY)
+
+    assert happened.defect == "RuntimeError: the rule broke"
+    assert acme.stored("world") == [thing("a", expires="2030-01-02T00:00:00Z")]
+
+
+def test_what_is_armed_goes_with_a_reset_and_is_the_org_s_own(acme: Acme, org: Org) -> None:
+    org.state.arm("addThing", ["code-taken"])
+
+    assert acme.orgs.get("other").state.armed is None
+    acme.orgs.reset(org)
+
+    assert org.state.armed is None
+
+
+def test_settings_are_seeded_by_the_operator_and_after_a_reset() -> None:
+    acme = Acme(seeds={"shop": {"acme": {"settings": [{"edition": "8"}]}}})
+    org = acme.orgs.get("shop")
+
+    acme.seed("shop", settings=[{"edition": "7"}])
+    acme.orgs.reset(org)
+
+    assert acme.contract.settings(org.state)["edition"] == "8"
+
+
+def test_settings_are_restored_with_the_state(acme: Acme, org: Org) -> None:
+    acme.seed("world", settings=[{"edition": "8"}])
+    other = acme.orgs.get("other")
+
+    acme.orgs.restore(other, whole(acme, org), 0)
+
+    assert acme.contract.settings(other.state)["edition"] == "8"
 
 
 def test_what_falls_due_in_real_time_happens_before_the_next_request(acme: Acme, org: Org) -> None:

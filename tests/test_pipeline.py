@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox import clock
-from sandbox.messages import Reply
+from sandbox.auth import Grant
+from sandbox.messages import Reply, decode
+from sandbox.openapi.document import Document
 from sandbox.rules import Call
-from tests.acme import Acme, content, header
+from tests.acme import SPEC, Acme, content, header, new_rules
 
 
 @pytest.fixture
@@ -68,6 +71,113 @@ def test_the_first_label_of_a_host_names_the_org(acme: Acme, host: str, name: st
     assert greeted(acme, headers={"Host": host})[0] == name
 
 
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("shop=q1", "q1"),
+        ("x=1&shop=q%201+a", "q 1 a"),
+        ("shop=q1&shop=q2", "q2"),
+        ("shop=caf%C3%A9", "café"),
+        ("shop=", "default"),
+        ("shop", "default"),
+        ("shops=q1", "default"),
+        ("Shop=q1", "default"),
+        ("shop=%FF", "default"),
+        ("%FF=q1&shop=q2", "q2"),
+        ("", "default"),
+    ],
+)
+def test_a_query_names_the_org(acme: Acme, query: str, name: str) -> None:
+    assert greeted(acme, f"/acme/greeting?{query}") == (name, name)
+
+
+WHO = b"client=app&secret=s"
+
+
+def opened(acme: Acme, form: bytes, **sent: Any) -> Any:
+    """What a client hears that says who it is in a form."""
+    return content(acme.send("POST", "/acme/session", form=form, token=None, **sent))
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        (b"shop=f1", "f1"),
+        (b"shop=f1&shop=f2", "f2"),
+        (b"shop=f%201+a", "f 1 a"),
+        (b"shop=caf%C3%A9", "café"),
+        ("shop=café".encode(), "café"),
+        (b"scope=shop=s1", "s1"),
+        (b"scope=a+shop%3Ds1+b", "s1"),
+        (b"scope=shop%3Ds1+shop%3Ds2", "s1"),
+        (b"scope=a%20shop%3Ds%3D1%20b", "s=1"),
+        (b"scope=workshop%3Ds1+shopping%3Ds2+shop", "default"),
+        (b"scope=shop%3D", "default"),
+        (b"scope=", "default"),
+        (b"scope=shop%3Ds1&shop=f1", "f1"),
+        (b"scope=shop%3Ds1&shop=", "s1"),
+        (b"", "default"),
+    ],
+)
+def test_a_form_names_the_org_by_a_field_or_by_a_word_in_one(acme: Acme, form: bytes, name: str) -> None:
+    said = opened(acme, WHO + b"&" + form)
+
+    assert (said["org"], said["named"]) == (name, name != "default")
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        "application/x-www-form-urlencoded",
+        "application/x-www-form-urlencoded;charset=utf-8",
+        "Application/X-WWW-Form-urlencoded",
+    ],
+)
+def test_a_form_is_known_by_its_media_type(acme: Acme, media: str) -> None:
+    assert opened(acme, WHO + b"&shop=f1", headers={"Content-Type": media})["org"] == "f1"
+
+
+def test_a_body_of_another_media_type_names_no_org(acme: Acme) -> None:
+    reply = acme.send("POST", "/acme/session", form=WHO + b"&shop=f1", headers={"Content-Type": "text/plain"})
+
+    assert reply.status == 415
+    assert [org.name for org in acme.orgs] == ["default"]
+
+
+@pytest.mark.parametrize("form", [b"shop=%FF", b"shop=%FF&scope=shop%3D%FE", b"%FF=f1", b"&&=&shop"])
+def test_a_form_that_is_not_utf_8_names_no_org_and_is_refused(acme: Acme, form: bytes) -> None:
+    reply = acme.send("POST", "/acme/session", form=WHO + b"&client=%FF&" + form, token=None)
+
+    assert reply.status == 400
+    assert "is not percent-encoded UTF-8" in content(reply)["detail"]
+    assert (acme.last("default").rejection, acme.last("default").violations[0].kind) == ("invalid-request", "syntax")
+
+
+def test_bytes_that_are_not_utf_8_in_a_form_are_refused_and_nothing_breaks(acme: Acme) -> None:
+    reply = acme.send("POST", "/acme/session", form=WHO + b"&x=\xff\xfe", token=None)
+
+    assert (reply.status, content(reply)["detail"]) == (400, "body: The body is not UTF-8.")
+    assert acme.last("default").defect is None
+
+
+def test_a_rule_knows_whether_anything_named_the_org(acme: Acme) -> None:
+    said = [
+        opened(acme, WHO),
+        opened(acme, WHO, headers={"Sandbox-Org": "default"}),
+        opened(acme, WHO + b"&shop=f1"),
+        content(acme.send("POST", "/~p1/acme/session", form=WHO, token=None)),
+        content(acme.send("POST", "/acme/session", form=WHO, token="sandbox;tenant=t1")),
+    ]
+
+    assert [(heard["org"], heard["named"]) for heard in said] == [
+        ("default", False),
+        ("default", True),
+        ("f1", True),
+        ("p1", True),
+        ("t1", True),
+    ]
+
+
 def test_the_sources_come_in_their_order(acme: Acme) -> None:
     everything: dict[str, Any] = {
         "token": "sandbox;tenant=token",
@@ -83,7 +193,11 @@ def test_the_sources_come_in_their_order(acme: Acme) -> None:
     assert greeted(acme, "/~prefix/acme/greeting", **named)[0] == "prefix"
     assert greeted(acme, **named)[0] == "named"
     assert greeted(acme, **everything)[0] == "token"
-    assert greeted(acme, headers=everything["headers"])[0] == "header"
+    assert greeted(acme, "/acme/greeting?shop=query", headers=everything["headers"])[0] == "header"
+    assert greeted(acme, "/acme/greeting?shop=query", headers={"Host": "host.acme.test"})[0] == "query"
+    form = WHO + b"&shop=form&scope=shop%3Dword"
+    assert opened(acme, form, headers={"Host": "host.acme.test"})["org"] == "form"
+    assert opened(acme, WHO, headers={"Host": "host.acme.test"})["org"] == "host"
 
 
 def test_a_prefix_changes_the_org_and_not_what_the_vendor_calls_it(acme: Acme) -> None:
@@ -226,6 +340,144 @@ def test_a_token_issued_by_a_rule_is_held_to_its_org(acme: Acme) -> None:
     assert acme.send("GET", "/acme/t2/things", token=token).status == 403
 
 
+def test_a_vendor_may_ask_more_of_credentials_than_that_they_are_right(acme: Acme) -> None:
+    banned = acme.send("POST", "/acme/shop/things", {}, token="sandbox;state=banned")
+    other = acme.send("POST", "/acme/shop/things", {"name": "Lamp"}, token="sandbox;state=free")
+
+    assert (banned.status, content(banned)) == (401, {"error": "unauthorized", "detail": "Banned."})
+    assert other.status == 201
+    assert [exchange.rejection for exchange in acme.orgs.get("shop").journal.exchanges()] == [
+        "invalid-credentials",
+        None,
+    ]
+
+
+def test_what_a_vendor_asks_more_comes_after_what_is_asked_of_every_token(acme: Acme) -> None:
+    acme.send("POST", "/acme/shop/things", {}, token="sandbox;state=banned;tenant=other")
+
+    assert acme.last("shop").rejection == "foreign-credentials"
+
+
+def test_where_no_credentials_are_asked_for_nothing_more_is_asked_of_them(acme: Acme) -> None:
+    assert acme.send("GET", "/acme/greeting", token="sandbox;state=banned").status == 200
+
+
+def test_a_rule_of_admission_sees_the_grant_and_the_tenant_but_no_values_yet() -> None:
+    seen: list[Any] = []
+    rules = new_rules()
+
+    @rules.on_admission
+    def look(call: Call) -> None:
+        seen.append((call.grant, call.tenant, call.values))
+
+    Acme(rules=rules).send("GET", "/~world/acme/guarded-greeting", token="sandbox;tenant=t1;entity=E1")
+
+    assert seen == [(Grant(tenant="t1", claims={"entity": "E1"}), "t1", None)]
+
+
+def test_what_a_rule_of_admission_writes_before_it_refuses_is_taken_back() -> None:
+    rules = new_rules()
+
+    @rules.on_admission
+    def write(call: Call) -> None:
+        call.add(rules.collections["notes"], {"id": "n", "text": "x"})
+        call.reject("invalid-credentials")
+
+    acme = Acme(rules=rules)
+
+    assert acme.send("GET", "/acme/shop/things").status == 401
+    assert acme.stored("shop", "notes") == []
+
+
+def test_a_rule_of_admission_that_fails_is_a_defect() -> None:
+    rules = new_rules()
+    rules.on_admission(lambda call: call.reject("no-such-name"))
+    acme = Acme(rules=rules)
+
+    assert acme.send("GET", "/acme/shop/things").status == 500
+    assert acme.last("shop").defect == "OffContract: listThings declares no rejection no-such-name"
+
+
+def test_a_client_says_who_it_is_elsewhere_than_in_authorization(acme: Acme) -> None:
+    known = opened(acme, b"client=app&secret=s")
+    unknown = acme.send("POST", "/acme/session", form=b"client=app&secret=invalid", token=None)
+
+    assert known["org"] == "default"
+    assert (unknown.status, content(unknown)) == (401, {"error": "unauthorized", "detail": "Who is app?"})
+
+
+def test_a_strict_server_knows_its_clients_everywhere() -> None:
+    acme = Acme(strict=True, clients={"app": "s"})
+
+    right = opened(acme, b"client=app&secret=s")
+    wrong = acme.send("POST", "/acme/session", form=b"client=app&secret=x", token=None)
+
+    assert (right["org"], wrong.status) == ("default", 401)
+
+
+def test_a_token_that_is_sent_in_a_form_is_read_by_its_rule(acme: Acme) -> None:
+    first = opened(acme, WHO + b"&shop=f1")
+    again = opened(acme, WHO + b"&shop=f1&token=" + first["token"].encode())
+    elsewhere = opened(acme, WHO + b"&shop=f2&token=" + first["token"].encode())
+    described = opened(acme, WHO + b"&token=sandbox;customer%3DC1;session%3DS1")
+    stranger = opened(acme, WHO + b"&token=any")
+
+    assert len(again["session"]) == 8
+    assert (again["customer"], again["org"]) == ("", "f1")
+    assert "session" not in first | elsewhere | stranger
+    assert (described["customer"], described["session"]) == ("C1", "S1")
+
+
+def test_a_token_that_a_rule_issued_for_ever_does_not_expire(acme: Acme) -> None:
+    token = opened(acme, WHO + b"&shop=f1")["token"]
+    clock_of = acme.orgs.get("f1").clock
+    clock_of.freeze()
+    clock_of.set(clock.LATEST)
+
+    assert acme.send("GET", "/acme/f1/things", token=token).status == 200
+
+
+def test_a_token_whose_claims_are_not_texts_is_a_stranger_s(acme: Acme) -> None:
+    claims: dict[str, Any] = {"entity": 7}
+    token = acme.gate.issue(
+        org="shop",
+        vendor="acme",
+        tenant=None,
+        scopes=[],
+        customer=None,
+        claims=claims,
+        issued=0,
+        expires=None,
+        number=1,
+    )
+
+    replies = [server.send("GET", "/acme/guarded-greeting", token=token) for server in (acme, Acme(strict=True))]
+
+    assert [reply.status for reply in replies] == [200, 401]
+    assert content(replies[0])["org"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("token", "status"),
+    [
+        ("sandbox;scope=orders.write", 200),
+        ("sandbox;scope=things.write", 200),
+        ("any", 200),
+        ("sandbox;scope=things.read", 403),
+    ],
+)
+def test_one_of_several_scopes_is_enough(acme: Acme, token: str, status: int) -> None:
+    assert acme.send("POST", "/acme/shop/orders", {"name": "Lamp"}, token=token).status == status
+
+
+def test_a_client_s_secret_may_stand_for_a_token(acme: Acme) -> None:
+    reply = acme.send(
+        "POST", "/acme/shop/orders", {"name": "Lamp"}, token=None, headers={"Authorization": "Basic YTpi"}
+    )
+
+    assert (reply.status, content(reply)["refundable"]) == (200, True)
+
+
 def test_all_violations_are_told_at_once_and_journalled(acme: Acme) -> None:
     reply = acme.send("GET", "/acme/shop/things?limit=0&tag=a&tag=b&tag=c", headers={"Acme-Trace": "1"})
 
@@ -237,6 +489,23 @@ def test_all_violations_are_told_at_once_and_journalled(acme: Acme) -> None:
         "header.Acme-Trace",
     ]
     assert content(reply)["detail"] == "; ".join(map(str, acme.last("shop").violations))
+
+
+def test_a_vendor_may_have_a_refusal_of_its_own_for_a_body_that_is_missing(acme: Acme) -> None:
+    empty = acme.send("POST", "/acme/session", form=b"", token=None)
+    incomplete = acme.send("POST", "/acme/session", form=b"client=app", token=None)
+    none_of_its_own = acme.send("POST", "/acme/shop/things")
+
+    assert [content(reply)["detail"] for reply in (empty, incomplete, none_of_its_own)] == [
+        "body: is required",
+        "body.secret: is required",
+        "body: is required",
+    ]
+    assert [exchange.rejection for exchange in acme.orgs.get("default").journal.exchanges()] == [
+        "missing-body",
+        "invalid-request",
+    ]
+    assert acme.last("shop").rejection == "invalid-request"
 
 
 def test_a_body_that_cannot_be_read_is_refused_even_where_the_vendor_says_nothing_of_it(acme: Acme) -> None:
@@ -298,6 +567,23 @@ def test_a_rejection_looks_like_the_vendor_s_example_with_what_the_rule_adds(acm
     assert len(acme.stored("shop")) == 1
 
 
+def test_a_rule_chooses_among_the_successes_that_the_spec_declares(acme: Acme) -> None:
+    replies = [acme.send("PUT", "/acme/shop/notes/n", {"text": text}) for text in ("one", "two", "", "three")]
+
+    assert [reply.status for reply in replies] == [201, 200, 204, 201]
+    assert content(replies[1]) == {"id": "n", "text": "two"}
+    assert (replies[2].body, replies[2].media) == (b"", None)
+    assert acme.stored("shop", "notes") == [{"id": "n", "text": "three"}]
+
+
+@pytest.mark.parametrize("status", [200, 201, 204])
+def test_each_success_can_be_preferred_that_has_anything_to_say(acme: Acme, status: int) -> None:
+    reply = acme.send("PUT", "/acme/shop/notes/n", {"text": "x"}, headers={"Prefer": f"code={status}"})
+
+    assert reply.status == (204 if status == 204 else 400)
+    assert acme.stored("shop", "notes") == []
+
+
 def test_internal_members_are_stored_and_not_sent(acme: Acme) -> None:
     acme.orgs.seed(acme.orgs.get("shop"), {"acme": {"things": [{"id": "t", "name": "x", "secret": "s"}]}})
 
@@ -319,10 +605,25 @@ def test_a_rejection_after_writes_takes_them_back(acme: Acme) -> None:
     assert (acme.last("shop").changes, acme.last("shop").defect) == ([], None)
 
 
+def test_a_rejection_that_keeps_what_was_written_is_journalled_with_its_changes_and_events(acme: Acme) -> None:
+    reply = trouble(acme, "keep")
+
+    made = acme.last("shop")
+    kept = acme.stored("shop")[1]
+    assert (reply.status, content(reply)["detail"]) == (409, "Too late.")
+    assert kept["name"] == "Trouble"
+    assert (made.rejection, made.defect) == ("too-late", None)
+    assert [change.id for change in made.changes] == [kept["id"]]
+    assert [(event.name, decode(event.payload)) for event in made.events] == [("thing-changed", {"thing": kept})]
+
+
 @pytest.mark.parametrize(
     ("kind", "defect"),
     [
         ("raise", "RuntimeError: the rule broke"),
+        ("keepmisspelt", "OffContract: makeTrouble declares no rejection toolate"),
+        ("keepevent", "OffContract: event thing-changed.thing.name: is required"),
+        ("undeclared", "KeyError: 418"),
         ("misspell", "OffContract: makeTrouble declares no rejection toolate"),
         ("status", "OffContract: reply: the status 418 is not declared for makeTrouble"),
         ("body", "OffContract: reply.name: is required; reply.status: is required"),
@@ -349,12 +650,24 @@ def test_a_failure_of_ours_is_a_defect_and_leaves_the_state_as_it_was(acme: Acme
 
 @pytest.mark.parametrize("target", ["/acme/shop/things/none", "/acme/shop/nothing"])
 def test_a_wording_that_fails_is_a_defect_too(acme: Acme, target: str) -> None:
-    acme.contract.rules.wording = lambda _rejection, _detail, _violations: 1 // 0
+    acme.contract.rules.wording = lambda _refusal: 1 // 0
 
     reply = acme.send("GET", target)
 
     assert reply.status == 500
     assert acme.last("shop").defect == "ZeroDivisionError: integer division or modulo by zero"
+
+
+@pytest.mark.parametrize("kind", ["reject", "keep"])
+def test_a_wording_that_the_spec_does_not_know_is_a_defect_and_keeps_nothing(acme: Acme, kind: str) -> None:
+    acme.contract.rules.wording = lambda _refusal: {"error": 7, "detail": "x"}
+
+    reply = trouble(acme, kind)
+
+    assert reply.status == 500
+    assert acme.last("shop").defect == 'OffContract: reply.error: 7 is not of type "string"'
+    assert [doc["name"] for doc in acme.stored("shop")] == ["Lamp"]
+    assert (acme.last("shop").changes, acme.last("shop").events) == ([], [])
 
 
 def test_a_rule_cannot_change_what_the_next_request_says(acme: Acme) -> None:
@@ -375,6 +688,148 @@ def test_no_id_is_given_out_twice_even_where_the_first_was_taken_back(acme: Acme
     trouble(acme, "none")
 
     assert len({doc["id"] for doc in acme.stored("shop")} - ids) == 3
+
+
+# What is armed
+
+
+def test_the_next_calls_of_an_operation_meet_what_is_armed_in_the_vendor_s_words(acme: Acme) -> None:
+    acme.orgs.get("shop").state.arm("addThing", ["code-taken", "insufficient-scope"])
+
+    replies = [acme.send("POST", "/acme/shop/things", {"name": "Lamp"}) for _ in range(3)]
+
+    assert [reply.status for reply in replies] == [409, 403, 201]
+    assert content(replies[0]) == {"error": "conflict", "detail": "The code is taken."}
+    assert header(replies[0], "Retry-After") == "7"
+    exchanges = list(acme.orgs.get("shop").journal.exchanges())
+    assert [(exchange.rejection, exchange.preference) for exchange in exchanges] == [
+        ("code-taken", "next: code-taken"),
+        ("insufficient-scope", "next: insufficient-scope"),
+        (None, None),
+    ]
+    assert len(acme.stored("shop")) == 1
+
+
+def test_what_is_armed_waits_for_a_call_that_is_right_of_that_operation_in_that_org(acme: Acme) -> None:
+    acme.orgs.get("shop").state.arm("addThing", ["code-taken"])
+
+    others = [
+        acme.send("POST", "/acme/shop/things", {"name": "Lamp"}, token=None),
+        acme.send("POST", "/acme/shop/things", {}),
+        acme.send("POST", "/acme/shop/things", {"name": "Lamp"}, headers={"Prefer": "code=201"}),
+        acme.send("GET", "/acme/shop/things"),
+        acme.send("POST", "/acme/other/things", {"name": "Lamp"}),
+    ]
+
+    assert [reply.status for reply in others] == [401, 400, 201, 200, 201]
+    assert acme.send("POST", "/acme/shop/things", {"name": "Lamp"}).status == 409
+
+
+def test_what_is_armed_is_met_by_what_the_platform_does_for_itself_too(acme: Acme) -> None:
+    acme.orgs.get("shop").state.arm("addThing", ["code-taken"])
+
+    replies = [acme.send("POST", "/acme/shop/orders", {"name": "Lamp"}) for _ in range(2)]
+
+    assert [reply.status for reply in replies] == [409, 200]
+    assert content(replies[0])["holder"] == "code-taken"
+
+
+def test_an_armed_name_that_the_operation_does_not_declare_is_a_defect_once(acme: Acme) -> None:
+    acme.orgs.get("shop").state.arm("getThing", ["code-taken"])
+
+    assert [acme.send("GET", "/acme/shop/things/t").status for _ in range(2)] == [500, 404]
+
+
+# Browsers
+
+
+BROWSER = {"Origin": "https://shop.example"}
+ASKING = {**BROWSER, "Access-Control-Request-Method": "POST"}
+
+
+def allowed(reply: Reply) -> dict[str, str]:
+    """What a browser hears of what it may do."""
+    return {name: value for name, value in reply.headers if name.startswith("access-control-")}
+
+
+EVERYBODY = {"access-control-allow-origin": "*", "access-control-expose-headers": "*"}
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "sent", "status"),
+    [
+        ("GET", "/acme/greeting", {}, 200),
+        ("POST", "/acme/shop/things", {"body": {"name": "Lamp"}}, 201),
+        ("POST", "/acme/shop/things", {"body": {}}, 400),
+        ("GET", "/acme/shop/things", {"token": None}, 401),
+        ("GET", "/acme/shop/nothing", {}, 404),
+        ("PATCH", "/acme/shop/things", {}, 405),
+        ("POST", "/acme/shop/trouble/raise", {}, 500),
+    ],
+)
+def test_a_browser_may_read_every_reply_of_a_vendor_that_browsers_call(
+    acme: Acme, method: str, target: str, sent: Any, status: int
+) -> None:
+    reply = acme.send(method, target, headers=BROWSER, **sent)
+
+    assert reply.status == status
+    assert allowed(reply) == EVERYBODY
+
+
+def test_who_is_no_browser_hears_nothing_of_origins(acme: Acme) -> None:
+    assert allowed(acme.send("GET", "/acme/greeting")) == {}
+
+
+def test_a_preflight_is_told_the_methods_of_its_path_and_gets_the_headers_it_wants(acme: Acme) -> None:
+    headers = {**ASKING, "Access-Control-Request-Headers": "authorization, content-type"}
+
+    reply = acme.send("OPTIONS", "/acme/shop/things/t-1", token=None, headers=headers)
+
+    assert (reply.status, reply.body, reply.media) == (204, b"", None)
+    assert allowed(reply) == {
+        **EVERYBODY,
+        "access-control-allow-methods": "DELETE, GET",
+        "access-control-allow-headers": "authorization, content-type",
+        "access-control-max-age": "600",
+    }
+    exchange = acme.last("shop")
+    assert (exchange.operation, exchange.vendor, exchange.rejection, exchange.defect) == (None, "acme", None, None)
+
+
+def test_a_preflight_that_wants_no_headers_may_send_any(acme: Acme) -> None:
+    reply = acme.send("OPTIONS", "/acme/shop/things", token=None, headers=ASKING)
+
+    assert allowed(reply)["access-control-allow-headers"] == "*"
+    assert allowed(reply)["access-control-allow-methods"] == "GET, POST"
+
+
+def test_a_preflight_for_a_path_that_is_not_there_is_refused_so_that_a_browser_can_read_it(acme: Acme) -> None:
+    reply = acme.send("OPTIONS", "/acme/shop/nothing", token=None, headers=ASKING)
+    nowhere = acme.send("OPTIONS", "/elsewhere", token=None, headers=ASKING)
+
+    assert (reply.status, content(reply)["error"]) == (404, "nowhere")
+    assert allowed(reply) == EVERYBODY
+    assert (nowhere.status, allowed(nowhere)) == (404, {})
+
+
+def test_options_that_are_no_preflight_are_refused(acme: Acme) -> None:
+    reply = acme.send("OPTIONS", "/acme/shop/things", headers=BROWSER)
+    other = acme.send("PATCH", "/acme/shop/things", headers=ASKING)
+
+    assert [(found.status, header(found, "allow")) for found in (reply, other)] == [(405, "GET, POST")] * 2
+
+
+def test_a_vendor_that_browsers_do_not_call_says_nothing_to_them(tmp_path: Path) -> None:
+    (tmp_path / "acme").mkdir()
+    path = tmp_path / "acme" / "things.yaml"
+    path.write_text(SPEC.read_text(encoding="utf-8").replace("x-cors: true\n", ""), encoding="utf-8")
+    acme = Acme(documents=Document.load(path))
+
+    reply = acme.send("GET", "/acme/greeting", headers=BROWSER)
+    preflight = acme.send("OPTIONS", "/acme/shop/things", token=None, headers=ASKING)
+
+    assert (reply.status, allowed(reply)) == (200, {})
+    assert (preflight.status, header(preflight, "allow"), allowed(preflight)) == (405, "GET, POST", {})
 
 
 # Prefer

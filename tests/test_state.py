@@ -333,6 +333,80 @@ def test_rolling_back_undoes_everything_since_the_beginning_and_nothing_before()
     assert state.changes == []
 
 
+def test_rolling_back_to_a_savepoint_undoes_what_came_after_it_and_no_more() -> None:
+    state = State()
+    put(state, "a", number="1")
+    state.begin()
+    put(state, "a", number="2", shelves=["x"], dues={"expire": 5})
+    put(state, "b", number="1")
+    savepoint = len(state.changes)
+    put(state, "b", number="3", dues={"expire": 1})
+    put(state, "c", number="1", shelves=["x"])
+    state.delete(CARDS, "a")
+
+    state.roll_back(savepoint)
+
+    assert [state.find(CARDS, "number", number) for number in "123"] == ["b", "a", None]
+    assert everything(state) == ["a", "b"]
+    assert everything(state, "shelf/x") == ["a"]
+    assert [(change.id, change.before is None) for change in state.changes] == [("a", False), ("b", True)]
+    assert state.due_at == 5
+    state.roll_back()
+    assert state.get(CARDS, "a") == {"id": "a", "number": "1"}
+    assert everything(state) == ["a"]
+    assert (state.changes, agenda(state)) == ([], [])
+
+
+def test_rolling_back_to_where_one_stands_undoes_nothing() -> None:
+    state = State()
+    put(state, "a")
+
+    state.roll_back(len(state.changes))
+
+    assert everything(state) == ["a"]
+    assert len(state.changes) == 1
+
+
+def test_what_is_armed_is_met_in_its_order_each_once_and_by_its_operation_only() -> None:
+    state = State()
+    state.arm("addThing", ["code-taken", "code-taken"])
+    state.arm("getThing", ["unknown-thing"])
+    state.arm("addThing", ["invalid-request"])
+
+    met = [state.disarm("addThing") for _ in range(4)]
+
+    assert met == ["code-taken", "code-taken", "invalid-request", None]
+    assert state.armed == {"getThing": ["unknown-thing"]}
+    assert state.disarm("getThing") == "unknown-thing"
+    assert (state.disarm("getThing"), state.armed) == (None, {})
+
+
+def test_nothing_is_armed_unless_somebody_asks_for_it() -> None:
+    state = State()
+
+    assert state.armed is None
+    assert state.disarm("addThing") is None
+
+
+def test_what_is_armed_and_what_is_met_are_not_rolled_back() -> None:
+    state = State()
+    state.arm("addThing", ["code-taken", "invalid-request"])
+    state.begin()
+    state.disarm("addThing")
+
+    state.roll_back()
+
+    assert state.armed == {"addThing": ["invalid-request"]}
+
+
+def test_a_change_cannot_be_changed() -> None:
+    state = State()
+    put(state, "a")
+
+    with pytest.raises(AttributeError):
+        state.changes[0].id = "b"  # type: ignore[misc]  # which is the point
+
+
 def test_changes_tell_what_each_write_did() -> None:
     state = State()
     put(state, "a", n=1)
@@ -430,6 +504,7 @@ class StateMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.state, self.model = State(), Model()
         self.kept = deepcopy(self.model)
+        self.saved = 0, deepcopy(self.model)
 
     @rule(id=_IDS, doc=_DOCS)
     def put(self, id: str, doc: Doc) -> None:
@@ -459,15 +534,33 @@ class StateMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.state.begin()
         self.kept = deepcopy(self.model)
+        self.save()
+
+    @rule()
+    def save(self) -> None:
+        self.saved = len(self.state.changes), deepcopy(self.model)
 
     @rule()
     def roll_back(self) -> None:
-        # What had happened to a document that was changed and changed back may fall due again; see `drop_due`.
-        again = {entry for entry in self.kept.happened if entry not in self.model.happened}
+        self.model = self.back_to(self.kept)
         self.state.roll_back()
-        self.model = deepcopy(self.kept)
-        self.model.happened -= again
         self.kept = deepcopy(self.model)
+        self.save()
+
+    @rule()
+    def roll_back_to_what_was_saved(self) -> None:
+        place, model = self.saved
+        self.model = self.back_to(model)
+        self.kept.happened &= self.model.happened  # what may fall due again may do so after a whole roll-back too
+        self.state.roll_back(place)
+        self.save()
+
+    def back_to(self, earlier: Model) -> Model:
+        """What had happened to a document that was changed and changed back may fall due again; see `drop_due`."""
+        again = {entry for entry in earlier.happened if entry not in self.model.happened}
+        model = deepcopy(earlier)
+        model.happened -= again
+        return model
 
     @invariant()
     def documents_are_those_of_the_model(self) -> None:

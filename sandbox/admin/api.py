@@ -5,7 +5,9 @@ Shapes of requests and replies are in that spec; every error is an RFC 9457 prob
 
 from __future__ import annotations
 
+import difflib
 import hmac
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,13 @@ from sandbox import __version__, auth, clock
 from sandbox.admin.writing import entry_events, exchange_json, occurrence_json
 from sandbox.answers import answer, unmatched
 from sandbox.auth import Gate, Grant
+from sandbox.call import Call
 from sandbox.contract import Contract, Route, router
 from sandbox.journal import Exchange
 from sandbox.messages import Reply, Request, Violation, decode
 from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Rejection
 from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs, Unacceptable
-from sandbox.rules import Call, Doc, Rules
+from sandbox.rules import Doc, Refusal, Rules
 from sandbox.state import State
 
 BASE = "/__admin"
@@ -43,7 +45,7 @@ class Admin:
         exchange = Exchange(0, request)  # for what the engine says on the way; it is not kept
         if match is None or match.target is None:
             return unmatched(request, self._contract, self.document, match.allow if match else (), exchange)
-        call = Call("", State(), self._contract.rules, 0, self._gate)
+        call = Call("", State(), self._contract.rules, 0, self._gate, self._contract)
         path = match.target.operation.path_values(match.values, request.path)
         return answer(match.target, request, call, path, self._admit, exchange)
 
@@ -78,6 +80,9 @@ class Admin:
             ("getRequest", self._get_request),
             ("listEvents", self._list_events),
             ("issueToken", self._issue_token),
+            ("armNext", self._arm_next),
+            ("listNext", self._list_next),
+            ("disarmNext", self._disarm_next),
         ):
             rules.operation(operation_id)(rule)
         return rules
@@ -199,7 +204,7 @@ class Admin:
         )
 
     def _clear_requests(self, call: Call) -> Reply:
-        self._known(call).journal.clear()
+        self._orgs.clear_journal(self._known(call))
         return call.reply()
 
     def _count_requests(self, call: Call) -> Reply:
@@ -232,11 +237,33 @@ class Admin:
             tenant=call.body.get("tenant"),
             scopes=call.body.get("scopes"),
             customer=call.body.get("customer"),
+            claims=call.body.get("claims"),
             issued=now,
             expires=now + seconds * clock.SECOND,
             number=org.state.sequence,
         )
         return call.reply({"access_token": token, "expires_in": seconds})
+
+    def _arm_next(self, call: Call) -> Reply:
+        wanted, name = call.body["operation"], call.body["then"]["reject"]
+        known: dict[str, set[str]] = {}
+        for contract in self._contracts:
+            for operation, rejection in contract.rejections():
+                known.setdefault(operation.id, set()).add(rejection.name)
+        if wanted not in known:
+            call.reject("unknown-operation", f"There is no operation {wanted[:100]}{_near(wanted, known)}")
+        if name not in known[wanted]:
+            call.reject("unknown-rejection", f"{wanted} is never refused as {name[:100]}{_near(name, known[wanted])}")
+        state = self._made(call).state
+        state.arm(wanted, [name] * int(call.body.get("times", 1)))
+        return call.reply(_armed_json(state))
+
+    def _list_next(self, call: Call) -> Reply:
+        return call.reply(_armed_json(self._known(call).state))
+
+    def _disarm_next(self, call: Call) -> Reply:
+        self._known(call).state.armed = None
+        return call.reply()
 
     def _name(self, call: Call) -> str:
         name = call.path["org"]
@@ -278,18 +305,28 @@ class Admin:
         return {**_clock_json(org), "sequence": org.state.sequence, "documents": documents}
 
 
-def _worded(rejection: Rejection, detail: str | None, violations: list[Violation]) -> Doc:
-    body: Doc = dict(rejection.value)
-    if violations:
-        body["detail"] = "; ".join(map(str, violations))
-        body["errors"] = _errors(violations)
-    elif detail:
-        body["detail"] = detail
+def _worded(refusal: Refusal) -> Doc:
+    body: Doc = dict(refusal.rejection.value)
+    if refusal.violations:
+        body["detail"] = "; ".join(map(str, refusal.violations))
+        body["errors"] = _errors(refusal.violations)
+    elif refusal.detail:
+        body["detail"] = refusal.detail
     return body
 
 
 def _errors(violations: list[Violation]) -> list[Doc]:
     return [{"detail": violation.message, "pointer": violation.where} for violation in violations]
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else "."
+
+
+def _armed_json(state: State) -> Doc:
+    armed = state.armed or {}
+    return {"armed": [{"operation": operation, "reject": name} for operation, names in armed.items() for name in names]}
 
 
 def _org_json(org: Org) -> Doc:

@@ -14,12 +14,15 @@ from typing import Any
 
 import jsonschema_rs
 
+from sandbox import clock
+
 Test = Callable[[Any], bool]
 Schema = Mapping[str, Any]
 
 _OBJECT = frozenset({"type", "properties", "required", "allOf"})
 _LENGTHS = frozenset({"type", "minLength", "maxLength"})
 _NUMBER = frozenset({"type", "minimum", "maximum", "multipleOf", "format"})
+_BOUNDS = {"minimum": None, "maximum": None, "multipleOf": None}.keys()
 _TYPES = {"string": "str", "boolean": "bool", "array": "list", "object": "dict", "null": "NoneType"}
 _SHORT = 100  # characters
 _REMEMBERED = 512  # texts
@@ -57,15 +60,57 @@ class _Judged(dict[str, bool]):
         return valid
 
 
+class _Exact(dict[int, Decimal]):
+    """An amount is judged once for the same number, not an equal one: a request, its reply and its event share it."""
+
+    def __init__(self, least: Decimal | None, most: Decimal | None, step: Decimal | None) -> None:
+        super().__init__()
+        self._least, self._most, self._step = least, most, step
+
+    def judge(self, number: Any) -> bool:
+        exact = type(number) is Decimal
+        if not exact and type(number) is not int:
+            return False
+        if (self._least is not None and number < self._least) or (self._most is not None and number > self._most):
+            return False
+        # What is far smaller than the step leaves, rounded, a rest of 0 too.
+        step = self._step
+        if step is not None and (number % step or (number and abs(number) < step)):
+            return False
+        if exact:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[id(number)] = number
+        return True
+
+
+@cache
+def _exact(least: Decimal | None, most: Decimal | None, step: Decimal | None) -> _Exact:
+    return _Exact(least, most, step)
+
+
 @cache
 def _judged(keywords: tuple[tuple[str, str | int], ...]) -> _Judged:
-    return _Judged(_validator(dict(keywords)).is_valid)
+    return _Judged(compiled(dict(keywords)).is_valid)
 
 
-def _validator(schema: Schema) -> jsonschema_rs.Draft202012Validator:
+def compiled(schema: Schema) -> jsonschema_rs.Draft202012Validator:
+    """The judge of last resort."""
     return jsonschema_rs.Draft202012Validator(
-        dict(schema), validate_formats=True, ignore_unknown_formats=True, offline=True
+        dict(schema), validate_formats=True, ignore_unknown_formats=True, offline=True, formats=_FORMATS
     )
+
+
+def _is_moment(text: str) -> bool:
+    """As strict as our own clock, which must be able to read whatever was let in."""
+    try:
+        clock.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+_FORMATS = {"date-time": _is_moment}
 
 
 class _Writer:
@@ -74,6 +119,7 @@ class _Writer:
     def __init__(self, definitions: Schema) -> None:
         self._definitions = definitions
         self._named: dict[str, str] = {}  # definition -> its function
+        self._unnamed: dict[int, str] = {}  # any other schema, by its identity -> its function
         self.lines: list[str] = []
         self.bound: dict[str, Any] = {"Decimal": Decimal, "NoneType": NoneType, "DOUBT": _DOUBT}  # what the names mean
 
@@ -81,7 +127,10 @@ class _Writer:
         """Write a function; its name."""
         if schema.keys() - {"$defs"} == {"$ref"}:
             return self._definition(_name(schema))
-        return self._define(self._bind("test", None), schema)  # bound to the function when that is defined
+        if id(schema) not in self._unnamed:  # one inside itself, by way of a definition, has one function too
+            self._unnamed[id(schema)] = self._bind("test", None)  # bound to the function when that is defined
+            self._define(self._unnamed[id(schema)], schema)
+        return self._unnamed[id(schema)]
 
     def _definition(self, name: str) -> str:
         """A definition has one function, so it may contain itself."""
@@ -90,10 +139,9 @@ class _Writer:
             self._define(self._named[name], self._definitions[name])
         return self._named[name]
 
-    def _define(self, name: str, schema: Schema) -> str:
+    def _define(self, name: str, schema: Schema) -> None:
         body = self._object(schema) or self._choice(schema) or [f"return {self._expression(schema, 'v')}"]
         self.lines += [f"def {name}(v):", " try:", *(f"  {line}" for line in body), " except DOUBT:", "  return False"]
-        return name
 
     def _bind(self, kind: str, value: Any) -> str:
         name = f"{kind}{len(self.bound)}"
@@ -131,27 +179,28 @@ class _Writer:
 
     def _number(self, schema: Schema, keys: set[str], value: str) -> str | None:
         kind = schema.get("type")
-        exact = all(isinstance(schema.get(key, 0), int | Decimal) for key in ("minimum", "maximum"))
-        if kind not in ("number", "integer") or not keys <= _NUMBER or not exact:
+        if kind not in ("number", "integer") or not keys <= _NUMBER:
             return None
-        # `1.0` is an integer too, but nobody writes it; Decimals are quicker to compare with their like.
-        test = f"type({value}) is int"
-        if kind == "number":
-            test = f"(type({value}) is Decimal or {test})"
+        if not all(isinstance(schema.get(key, 0), int | Decimal) for key in ("minimum", "maximum")):
+            return None
+        if kind == "number" and keys & _BOUNDS:
+            bounds = [Decimal(str(schema[key])) if key in keys else None for key in _BOUNDS]
+            exact = _exact(*bounds)
+            seen, amount = self._bind("seen", exact), self._bind("amount", exact.judge)
+            return f"({seen}.get(id({value}), {seen}) is {value} or {amount}({value}))"
+        # `1.0` is an integer too, but nobody writes it.
+        test = f"type({value}) is int" if kind == "integer" else f"(type({value}) is Decimal or type({value}) is int)"
         for key, sign in (("minimum", ">="), ("maximum", "<=")):
             if key in keys:
-                bound = Decimal(schema[key]) if kind == "number" else schema[key]
-                test += f" and {value} {sign} {self._bind(key, bound)}"
+                test += f" and {value} {sign} {self._bind(key, schema[key])}"
         if "multipleOf" in keys:
-            step = self._bind("step", Decimal(str(schema["multipleOf"])))
-            # What is far smaller than the step leaves, rounded, a rest of 0 too.
-            test += f" and not {value} % {step} and (not {value} or abs({value}) >= {step})"
+            test += f" and not {value} % {self._bind('step', Decimal(str(schema['multipleOf'])))}"
         return test
 
     def _asked(self, schema: Schema, value: str) -> str:
         if schema.get("type") == "string" and all(isinstance(said, str | int) for said in schema.values()):
             return f"type({value}) is str and {self._bind('judged', _judged(tuple(schema.items())))}[{value}]"
-        return f"{self._bind('valid', _validator({**schema, '$defs': self._definitions}).is_valid)}({value})"
+        return f"{self._bind('valid', compiled({**schema, '$defs': self._definitions}).is_valid)}({value})"
 
     def _object(self, schema: Schema) -> list[str] | None:
         """An object, or an `allOf` of objects as one, so that each member is looked at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,33 @@ Place = tuple[str | int, ...]
 
 
 class Document:
-    """One file of `specs/<vendor>/`. Raises `DocumentError` with file, line and reason if it cannot be served."""
+    """One version of a file of `specs/<vendor>/`: as it stands, or with one of its `x-versions` patches applied.
 
-    def __init__(self, path: Path) -> None:
+    Raises `DocumentError` with file, line and reason if it cannot be served.
+    """
+
+    def __init__(self, path: Path, version_of: Document | None = None, version: str | None = None) -> None:
         self.path = path
         self.vendor = path.parent.name
         self.name = f"{path.parent.name}/{path.name}"
-        self.text = yamlfile.read_text(path)
-        self.raw: dict[str, Any] = yamlfile.parse(self.text, self.name)
+        self.version_of = version_of
+        if version_of is None:
+            self.text = yamlfile.read_text(path)
+            self.raw: dict[str, Any] = yamlfile.parse(self.text, self.name)
+        else:
+            self.text = version_of.text
+            self.raw = _patched(version_of.raw, version_of.raw["x-versions"]["patches"][version])
+        self._patch: Place = ("x-versions", "patches", version) if version else ()
         self._judge_structure()
+        versions = self.raw.get("x-versions", {})
+        self.setting: str | None = versions.get("setting")  # the member of an org's settings that chooses
+        self.version: str | None = version or versions.get("default")
+        self.label = self.name if self.version is None else f"{self.name} ({self.version})"
+        self.cors: bool = self.raw.get("x-cors", False)  # whether browsers may call it from other sites
+        self._compile()
+
+    def _compile(self) -> None:
+        """Everything that is looked up while serving."""
         components = self.raw.get("components", {})
         self._schemas = {name: json_schema(schema) for name, schema in components.get("schemas", {}).items()}
         self._validators: dict[str, Validator] = {}
@@ -66,6 +85,33 @@ class Document:
             for name, collection in collections.items()
         }
 
+    @classmethod
+    def load(cls, path: Path) -> list[Document]:
+        """Every version of a file, the one that stands there first."""
+        document = cls(path)
+        patches = document.raw.get("x-versions", {}).get("patches", {})
+        return [document, *(cls(path, document, version) for version in patches)]
+
+    def defaults(self, collection: str) -> dict[str, Any]:
+        """The defaults that the schema of a collection's documents says, those of objects inside them too."""
+        declared = self.raw.get("x-collections", {}).get(collection)
+        return self._defaults(declared["schema"], ("x-collections", collection)) if declared else {}
+
+    def _defaults(self, node: dict[str, Any], place: Place) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, schema in self._members(node, place).items():
+            if "default" in schema:
+                found[name] = schema["default"]
+            elif "properties" in schema:
+                found[name] = self._defaults(schema, place)
+        return found
+
+    @cached_property
+    def member_names(self) -> set[str]:
+        """The names of all members that the component schemas declare."""
+        schemas = self.raw.get("components", {}).get("schemas", {}).values()
+        return {name for schema in schemas for name in _declared_in(schema)}
+
     @cached_property
     def org_parameter(self) -> str | None:
         """The path parameter that names the org, if one does."""
@@ -83,6 +129,11 @@ class Document:
         return None
 
     def fail(self, place: Place, reason: str) -> DocumentError:
+        patched: Any = self.version_of.raw if self.version_of else {}
+        for step in (*self._patch, *place[:3]):
+            patched = patched.get(step, {}) if isinstance(patched, dict) else {}
+        if patched:
+            place = (*self._patch, *place)
         return DocumentError(self.name, yamlfile.line_of(self.text, place), reason)
 
     def follow(self, node: Any, place: Place) -> Any:
@@ -261,6 +312,30 @@ class Document:
                     raise self.fail(place, f"the security scheme {name!r} does not exist")
                 found.append(Security(schemes[name]["scheme"], frozenset(scopes)))
         return tuple(found)
+
+
+def _declared_in(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        properties = node.get("properties")
+        yield from properties if isinstance(properties, dict) else ()
+        for value in node.values():
+            yield from _declared_in(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _declared_in(item)
+
+
+def _patched(target: Any, patch: Any) -> Any:
+    """JSON Merge Patch, RFC 7396."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _patched(merged.get(name), value)
+    return merged
 
 
 @cache

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import msgspec
+
 from sandbox.messages import Reply, Request, Violation, decode
 from sandbox.openapi.parameters import Parameter, pairs, unquote
 from sandbox.openapi.validation import Validator
@@ -57,7 +59,7 @@ class Unreadable(Exception):
         self.status = status
 
 
-class Values(NamedTuple):
+class Values(msgspec.Struct):
     """What a request says, typed and judged."""
 
     path: dict[str, str]
@@ -142,13 +144,13 @@ class Operation:
             raise Unreadable(413, "The body is larger than this server takes.")
         if not request.body:
             if declared.required:
-                violations.append(Violation("body", "is required"))
+                violations.append(Violation("body", "is required", "required"))
             return None
         media = self._media(request)
         try:
             content = _content(media, request.body)
         except ValueError as error:
-            violations.append(Violation("body", str(error)))
+            violations.append(Violation("body", str(error), "syntax"))
             return None
         violations += declared.content[media].violations(content, "body")
         return content

@@ -40,7 +40,7 @@ class Parameter:
         where = f"{self.location}.{self.name}"
         if not texts:
             if self.required:
-                violations.append(Violation(where, "is required"))
+                violations.append(Violation(where, "is required", "required"))
             elif self.default is not _ABSENT:
                 values[self.name] = self.default
             return
@@ -85,7 +85,7 @@ def pairs(query: str, violations: list[Violation], where: str = "query") -> dict
             text = _form_text(value)
             found.setdefault(_form_text(name), []).append(text)
         except ValueError:
-            violations.append(Violation(f"{where}.{name[:100]}", "is not percent-encoded UTF-8"))
+            violations.append(Violation(f"{where}.{name[:100]}", "is not percent-encoded UTF-8", "syntax"))
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema_rs
 
 from sandbox.messages import Violation
-from sandbox.openapi.acceptance import Test, acceptance
+from sandbox.openapi.acceptance import Test, acceptance, compiled
 
 MAX_VIOLATIONS = 50
 MAX_MESSAGE = 300
@@ -37,9 +37,7 @@ class Validator:
     @property
     def compiled(self) -> jsonschema_rs.Draft202012Validator:
         if self._compiled is None:
-            self._compiled = jsonschema_rs.Draft202012Validator(
-                self.schema, validate_formats=True, ignore_unknown_formats=True, offline=True
-            )
+            self._compiled = compiled(self.schema)
         return self._compiled
 
     def judge(self, body: bytes, value: Any, where: str) -> list[Violation]:
@@ -71,7 +69,7 @@ def _violation(error: jsonschema_rs.ValidationError, where: str) -> Violation:
         message = "is required"
     if len(message) > MAX_MESSAGE:
         message = f"{message[:MAX_MESSAGE]}…"
-    return Violation(where if len(where) <= MAX_MESSAGE else f"{where[:MAX_MESSAGE]}…", message)
+    return Violation(where if len(where) <= MAX_MESSAGE else f"{where[:MAX_MESSAGE]}…", message, error.kind.name)
 
 
 def json_schema(schema: Any) -> Any:

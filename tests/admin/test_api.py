@@ -79,7 +79,14 @@ def test_version_tells_the_specs_that_are_served(url: str, http: httpx2.Client) 
     assert http.get(f"{url}/__admin/version").json() == {
         "version": __version__,
         "specs": [
-            {"name": "acme/things.yaml", "title": "Acme Things API", "version": "7", "base": "/acme", "operations": 9}
+            {
+                "name": "acme/things.yaml",
+                "title": "Acme Things API",
+                "version": version,
+                "base": "/acme",
+                "operations": 12,
+            }
+            for version in ("7", "8")
         ],
     }
 
@@ -186,6 +193,8 @@ UNKNOWN: list[tuple[str, str, Any]] = [
     ("POST", "/requests/count", {}),
     ("GET", "/requests/1", None),
     ("GET", "/events", None),
+    ("GET", "/next", None),
+    ("DELETE", "/next", None),
 ]
 
 
@@ -209,6 +218,7 @@ MADE: list[tuple[str, str, Any]] = [
     ("PUT", "/state", {"documents": {}}),
     ("POST", "/seed", {}),
     ("POST", "/tokens", {"vendor": "acme"}),
+    ("POST", "/next", {"operation": "addThing", "then": {"reject": "code-taken"}}),
 ]
 
 
@@ -639,7 +649,7 @@ def test_a_refused_request_tells_its_name_source_and_violations(asked: World) ->
     defect = asked.admin("GET", "/requests/5").json()
 
     assert (taken["rejection"], taken["source"], taken["violations"]) == ("code-taken", "documented: test", [])
-    assert invalid["violations"] == [{"where": "body.code", "message": '1 is not of type "string"'}]
+    assert invalid["violations"] == [{"where": "body.code", "message": '1 is not of type "string"', "kind": "type"}]
     assert (defect["defect"], defect["rejection"], defect["reply"]["status"]) == (
         "RuntimeError: the rule broke",
         None,
@@ -745,6 +755,26 @@ def test_a_token_without_scopes_admits_to_none(world: World) -> None:
     assert (response.status_code, world.last()["rejection"]) == (403, "insufficient-scope")
 
 
+def test_a_token_says_what_it_was_asked_to_claim(world: World) -> None:
+    asked = {"vendor": "acme", "customer": "C1", "claims": {"session": "S1"}}
+    token = world.admin("POST", "/tokens", asked).json()["access_token"]
+
+    form = f"client=app&secret=s&shop={world.org}&token={token}"
+    said = world.http.post(
+        f"{world.url}/acme/session", content=form, headers={"Content-Type": "application/x-www-form-urlencoded"}
+    ).json()
+
+    assert (said["org"], said["customer"], said["session"]) == (world.org, "C1", "S1")
+
+
+def test_a_token_whose_claims_the_vendor_s_rules_do_not_like_is_refused_by_them(world: World) -> None:
+    token = world.admin("POST", "/tokens", {"vendor": "acme", "claims": {"state": "banned"}}).json()["access_token"]
+
+    response = world.request("GET", f"/acme/{world.org}/things", headers={"Authorization": f"Bearer {token}"})
+
+    assert (response.status_code, response.json()["detail"]) == (401, "Banned.")
+
+
 def test_tokens_differ(world: World) -> None:
     tokens = {world.admin("POST", "/tokens", {"vendor": "acme"}).json()["access_token"] for _ in range(3)}
 
@@ -764,11 +794,156 @@ def test_a_token_of_an_unknown_vendor(world: World, is_refused: Any) -> None:
         {"vendor": 7},
         {"vendor": "acme", "expires_in": -1},
         {"vendor": "acme", "scopes": "a"},
+        {"vendor": "acme", "claims": "a"},
+        {"vendor": "acme", "claims": ["a"]},
+        {"vendor": "acme", "claims": {"entity": 7}},
+        {"vendor": "acme", "claims": {"entity": None}},
+        {"vendor": "acme", "claims": {"entity": {"id": "E1"}}},
         {"vendor": "acme", "x": 1},
     ],
 )
 def test_a_token_has_wishes_of_a_form(world: World, is_refused: Any, body: Any) -> None:
     is_refused(world.admin("POST", "/tokens", body), "invalid-request")
+
+
+# What the next calls meet
+
+
+def arm(world: World, operation: str, reject: str, **more: Any) -> httpx2.Response:
+    return world.admin("POST", "/next", {"operation": operation, "then": {"reject": reject}, **more})
+
+
+def test_the_next_call_of_an_operation_is_refused_as_asked_and_the_one_after_is_not(world: World) -> None:
+    armed = arm(world, "addThing", "code-taken")
+    responses = [add(world), add(world)]
+
+    assert (armed.status_code, armed.json()) == (200, {"armed": [{"operation": "addThing", "reject": "code-taken"}]})
+    assert [response.status_code for response in responses] == [409, 201]
+    assert responses[0].json() == {"error": "conflict", "detail": "The code is taken."}
+    met = world.admin("GET", "/requests/1").json()
+    assert (met["rejection"], met["preference"], met["changes"]) == ("code-taken", "next: code-taken", [])
+    assert world.admin("GET", "/next").json() == {"armed": []}
+
+
+def test_what_is_armed_adds_up_in_its_order(world: World) -> None:
+    arm(world, "addThing", "code-taken", times=2)
+    arm(world, "getThing", "unknown-thing")
+    all_of_it = arm(world, "addThing", "invalid-request").json()
+
+    assert [(each["operation"], each["reject"]) for each in all_of_it["armed"]] == [
+        ("addThing", "code-taken"),
+        ("addThing", "code-taken"),
+        ("addThing", "invalid-request"),
+        ("getThing", "unknown-thing"),
+    ]
+    assert world.admin("GET", "/next").json() == all_of_it
+    assert [add(world).status_code for _ in range(4)] == [409, 409, 400, 201]
+    assert [each["operation"] for each in world.admin("GET", "/next").json()["armed"]] == ["getThing"]
+
+
+def test_what_is_armed_is_taken_back_all_at_once(world: World) -> None:
+    arm(world, "addThing", "code-taken", times=1000)
+    arm(world, "getThing", "unknown-thing")
+
+    taken_back = world.admin("DELETE", "/next")
+
+    assert (taken_back.status_code, taken_back.content) == (204, b"")
+    assert world.admin("GET", "/next").json() == {"armed": []}
+    assert add(world).status_code == 201
+    assert world.admin("DELETE", "/next").status_code == 204
+
+
+def test_what_is_armed_goes_with_a_reset(world: World) -> None:
+    arm(world, "addThing", "code-taken")
+
+    world.admin("POST", "/reset")
+
+    assert world.admin("GET", "/next").json() == {"armed": []}
+
+
+def test_what_is_armed_is_met_by_what_another_operation_asks_for(world: World) -> None:
+    arm(world, "addThing", "code-taken")
+
+    response = world.request("POST", f"/acme/{world.org}/orders", {"name": "Lamp"})
+
+    assert (response.status_code, response.json()["holder"]) == (409, "code-taken")
+    assert [note["document"]["text"] for note in world.state()["acme"]["notes"]] == ["refused code-taken!"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "detail"),
+    [
+        ("addThign", "There is no operation addThign; did you mean addThing?"),
+        ("addthing", "There is no operation addthing; did you mean addThing?"),
+        ("zzzzzzzzzz", "There is no operation zzzzzzzzzz."),
+        ("", "There is no operation ."),
+        ("armNext", "There is no operation armNext."),
+        ("x" * 1000, f"There is no operation {'x' * 100}."),
+    ],
+)
+def test_an_unknown_operation_is_not_armed_and_the_nearest_is_told(
+    world: World, is_refused: Any, operation: str, detail: str
+) -> None:
+    assert is_refused(arm(world, operation, "code-taken"), "unknown-operation")["detail"] == detail
+
+
+@pytest.mark.parametrize(
+    ("reject", "detail"),
+    [
+        ("code-takn", "addThing is never refused as code-takn; did you mean code-taken?"),
+        ("unknown-thing", "addThing is never refused as unknown-thing."),
+        ("", "addThing is never refused as ."),
+        ("y" * 1000, f"addThing is never refused as {'y' * 100}."),
+    ],
+)
+def test_an_unknown_rejection_is_not_armed_and_the_nearest_is_told(
+    world: World, is_refused: Any, reject: str, detail: str
+) -> None:
+    assert is_refused(arm(world, "addThing", reject), "unknown-rejection")["detail"] == detail
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        {"operation": "addThing"},
+        {"operation": "addThing", "then": {}},
+        {"operation": "addThing", "then": "code-taken"},
+        {"operation": "addThing", "then": {"reject": 7}},
+        {"operation": "addThing", "then": {"reject": "code-taken", "x": 1}},
+        {"operation": 7, "then": {"reject": "code-taken"}},
+        {"operation": "addThing", "then": {"reject": "code-taken"}, "times": 0},
+        {"operation": "addThing", "then": {"reject": "code-taken"}, "times": 1001},
+        {"operation": "addThing", "then": {"reject": "code-taken"}, "times": 1.5},
+        {"operation": "addThing", "then": {"reject": "code-taken"}, "x": 1},
+    ],
+)
+def test_what_is_to_be_armed_has_a_form(world: World, is_refused: Any, body: Any) -> None:
+    is_refused(world.admin("POST", "/next", body), "invalid-request")
+
+    assert world.admin("GET", "/next").status_code == 404
+
+
+def test_what_is_refused_makes_no_org(world: World) -> None:
+    arm(world, "nothing", "nothing")
+    arm(world, "addThing", "nothing")
+
+    assert world.admin("GET").status_code == 404
+
+
+# Browsers
+
+
+def test_a_browser_of_another_site_may_not_read_the_admin_api(url: str, http: httpx2.Client) -> None:
+    headers = {"Origin": "https://shop.example", "Access-Control-Request-Method": "DELETE"}
+
+    preflight = http.request("OPTIONS", f"{url}/__admin/orgs/a", headers=headers)
+    health = http.get(f"{url}/__admin/health", headers=headers)
+
+    assert preflight.status_code == 405
+    for response in (preflight, health):
+        assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
 # The admin token

@@ -29,6 +29,7 @@ SEED = int(os.environ.get("SANDBOX_FUZZ_SEED", "") or random.SystemRandom().rand
 F = TypeVar("F", bound=Callable[..., Any])
 
 ANY = "any"  # a token for a server that asks for none
+USERS = "SANDBOX_FUZZ_USERS"  # the variable for the file of users, which the configuration names
 SETTINGS = "SANDBOX_FUZZ_SETTINGS"  # the variable that hands `Settings` to `hooks.py`, as JSON
 
 _URL = re.compile(r"http://127\.0\.0\.1:\d+")
@@ -97,7 +98,8 @@ def run(
     *,
     spec: str,
     org: str,
-    credentials: tuple[str, str],
+    credentials: tuple[str, ...] = (),
+    users: dict[str, str] | None = None,
     admin_token: str = ANY,
     tags: tuple[str, ...] = (),
     bodies: dict[str, list[Any]] | None = None,
@@ -106,7 +108,7 @@ def run(
 
     base: the path that the operations begin with. folder: for what is written. tags: only operations with these.
     spec: the file below `specs/`; its configuration is the file of the same name beside this one.
-    credentials: an option of `st run`, and its value.
+    credentials: an option of `st run`, and its value; or else users: names, as in the configuration, and their tokens.
     """
     settings = Settings(
         spec=str(ROOT / "specs" / spec),
@@ -124,10 +126,16 @@ def run(
         *(("--seed", str(SEED)) if AT_RANDOM else ("--generation-deterministic", "--no-shrink")),
         *(part for tag in tags for part in ("--include-tag", tag)),
     ]
+    known = [
+        {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {token}"}]}
+        for name, token in (users or {}).items()
+    ]
+    (folder / "users.json").write_text(json.dumps({"auth": known}), encoding="utf-8")
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "SCHEMATHESIS_HOOKS": "tests.contract.hooks",
+        USERS: str(folder / "users.json"),
         SETTINGS: encode(settings._asdict()).decode(),
     }
     done = subprocess.run(  # noqa: S603 - our own command

@@ -38,7 +38,6 @@ _USE_UP = {"createExternalLoyaltyProgram", "createExternalCouponPromotion"}
 _made: set[str] = set()  # orgs that something below them made
 _MAKE = {"resetOrg", "setClock", "advanceClock", "putState", "seedOrg", "issueToken"}
 
-
 # Schemathesis has Hypothesis climb towards more successes: a third of the cases, each like the one before, and larger.
 hypothesis.target = lambda _, **__: None  # type: ignore[assignment]
 
@@ -68,9 +67,9 @@ def after_call(context: Any, case: Case, response: Any) -> None:
         if operation in _USE_UP:
             _used_up.add(json.loads(response.request.body)["draft_id"])
         elif operation in _MAKE:
-            _made.add(case.path_parameters["org"])
+            _made.add(str(case.path_parameters["org"]))
         elif operation == "forgetOrg":
-            _made.discard(case.path_parameters["org"])
+            _made.discard(str(case.path_parameters["org"]))
 
 
 def _begin_afresh(_: APIStateMachine) -> None:
@@ -95,7 +94,7 @@ APIStateMachine.teardown = _begin_afresh  # type: ignore[assignment, method-assi
 @schemathesis.hook
 def filter_failure(_: Any, failure: Failure, case: Case, __: Any) -> bool:
     """A draft that is used up has gone though nothing deleted it; an org that was forgotten is made by its next use."""
-    ids = set(case.path_parameters.values())
+    ids = set(map(str, case.path_parameters.values()))
     gone = isinstance(failure, EnsureResourceAvailability) and _used_up & ids
     back = isinstance(failure, UseAfterFree) and _made & ids
     return not (gone or back)

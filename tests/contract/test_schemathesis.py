@@ -39,14 +39,14 @@ def test_the_parts_are_the_whole() -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_the_promotions_api_keeps_its_contract(part: str, tmp_path: Path) -> None:
     with fuzzing.serving("--auth", "strict") as url:
-        token = _furnish(url, ORG)
+        users = {"owner": _furnish(url, ORG), "stranger": _furnish(url, "another")}
         counts = fuzzing.run(
             url,
             "/promotions",
             tmp_path,
             spec="enfore/promotions.yaml",
             org=ORG,
-            credentials=("--header", f"Authorization: Bearer {token}"),
+            users=users,
             tags=PARTS[part],
         )
         assert fuzzing.defects(url) == []

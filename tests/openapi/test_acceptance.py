@@ -139,6 +139,12 @@ PART = {
         ({"name": "x", "value": Decimal("1e-40")}, False),
         ({"name": "x", "value": True}, False),
         ({"name": "x", "value": "1"}, False),
+        ({"name": "x", "value": None}, False),
+        ({"name": None}, False),
+        ({"name": "x", "status": None}, False),
+        ({"name": "x", "at": None}, False),
+        ({"name": "x", "count": None}, False),
+        ({"name": "x", "parts": None}, False),
         ({"name": "x", "parts": [{}]}, False),
         ({"name": "x", "parts": {}}, False),
         ({"name": "x", "count": True}, False),
@@ -209,6 +215,40 @@ def test_a_schema_that_contains_itself_several_times_is_compiled_with_little_wor
     assert not test({"child0": {"child1": 7}})
 
 
+@pytest.mark.parametrize(
+    "inside",
+    [
+        {"allOf": [{"$ref": "#/$defs/Node"}]},
+        {"allOf": [{"$ref": "#/$defs/Node"}, {"required": ["name"]}]},
+    ],
+)
+@pytest.mark.parametrize("several", [False, True])
+def test_a_schema_inside_itself_by_way_of_a_definition_is_compiled_and_judged_at_any_depth(
+    inside: dict[str, Any], several: bool
+) -> None:
+    member = {"type": "array", "items": inside} if several else inside
+    node = {"type": "object", "properties": {"next": member, "name": {"type": "string"}}}
+    test = acceptance({"$ref": "#/$defs/Node"}, {"Node": node})
+
+    def chain(depth: int, name: Any) -> Any:
+        if not depth:
+            return {"name": name}
+        return {"name": "x", "next": [chain(depth - 1, name)] if several else chain(depth - 1, name)}
+
+    assert all(test(chain(depth, "x")) for depth in (0, 1, 2, 3, 20))
+    assert not any(test(chain(depth, 7)) for depth in (0, 1, 2, 3, 20))
+
+
+def test_a_schema_that_is_not_named_may_be_inside_itself_by_way_of_a_definition() -> None:
+    node = {"type": "object", "properties": {"kids": {"type": "array", "items": {"allOf": [{"$ref": "#/$defs/Node"}]}}}}
+    whole = {"allOf": [{"$ref": "#/$defs/Node"}], "properties": {"title": {"type": "string"}}}
+    test = acceptance(whole, {"Node": node})
+
+    assert test({"title": "x", "kids": [{"kids": []}, {"kids": [{}]}]})
+    assert not test({"title": "x", "kids": [{"kids": [7]}]})
+    assert not test({"title": 7, "kids": []})
+
+
 NAMES = [
     "it's",
     'a"b',
@@ -241,6 +281,24 @@ def test_a_name_is_only_ever_a_name(name: str) -> None:
     assert not test({name: name, "choice": {"kind": name, name: "1"}})
     assert not test({name: name, "same": f"{name}x"})
     assert not test({})
+
+
+def test_an_amount_that_was_judged_is_judged_right_again_and_so_is_an_equal_one() -> None:
+    test = acceptance({"type": "number", "minimum": 0, "multipleOf": Decimal("0.01")}, {})
+    right, wrong = Decimal("50.00"), Decimal("50.001")
+
+    for _ in range(3):
+        assert test(right)
+        assert test(Decimal("50.0"))
+        assert not test(wrong)
+        assert not test(-right)
+        assert not test(None)
+
+
+def test_very_many_amounts_are_judged_right() -> None:
+    test = acceptance({"type": "number", "minimum": 0, "maximum": 1000}, {})
+
+    assert [number for number in range(-5, 2000) if test(Decimal(number))] == list(range(1001))
 
 
 def test_a_value_may_have_one_of_several_types() -> None:

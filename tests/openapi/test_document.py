@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,27 @@ def test_the_text_that_the_other_tests_break_is_right(tmp_path: Path) -> None:
             "    put:",
             "    put:\n      security: [{key: []}]",
             "acme/things.yaml:8: the security scheme 'key' does not exist",
+        ),
+        # The sandbox's own members.
+        ("paths:", "x-cors: sometimes\npaths:", 'acme/things.yaml:4: x-cors: "sometimes" is not of type "boolean"'),
+        ("paths:", "x-org: [query]\npaths:", "acme/things.yaml:4: x-org.0: "),
+        ("paths:", "x-org: [token, form.]\npaths:", "acme/things.yaml:4: x-org.1: "),
+        ("paths:", "x-org: [cookie.shop]\npaths:", "acme/things.yaml:4: x-org.0: "),
+        ("paths:", "x-versions: {setting: edition}\npaths:", 'acme/things.yaml:4: x-versions: "default" is a required'),
+        (
+            "paths:",
+            "x-versions: {setting: edition, default: '1', patches: {}}\npaths:",
+            "acme/things.yaml:4: x-versions.patches: {} ",
+        ),
+        (
+            "paths:",
+            "x-versions:\n  setting: edition\n  default: '1'\n  patches:\n    '2': []\npaths:",
+            "acme/things.yaml:8: x-versions.patches.2: [] is not of type",
+        ),
+        (
+            "paths:",
+            "x-versions:\n  setting: edition\n  default: 1\n  patches: {'2': {}}\npaths:",
+            "acme/things.yaml:6: x-versions.default: 1 is not of type",
         ),
         # YAML.
         ("        '404':", "        '200':", "acme/things.yaml:17: the key '200' stands twice"),
@@ -245,13 +267,18 @@ def test_security_is_the_operation_s_own_or_else_the_document_s(acme: Document) 
     assert operation(acme, "getThing").security == (Security("bearer", frozenset()),)
     assert operation(acme, "addThing").security == (Security("bearer", frozenset({"things.write"})),)
     assert operation(acme, "login").security == (Security("basic", frozenset()),)
+    assert operation(acme, "orderThing").security == (
+        Security("bearer", frozenset({"orders.write"})),
+        Security("bearer", frozenset({"things.write"})),
+        Security("basic", frozenset()),
+    )
     assert operation(acme, "greet").security == ()
 
 
 def test_callbacks_collections_and_internal_members_are_known(acme: Document) -> None:
     assert set(acme.callbacks) == {"thing-changed"}
-    assert set(acme.collections) == {"things", "notes"}
-    assert acme.internal == {"things": ("secret", "breaks"), "notes": ()}
+    assert set(acme.collections) == {"things", "notes", "settings"}
+    assert acme.internal == {"things": ("secret", "breaks"), "notes": (), "settings": ()}
     assert {status: rejection.name for status, rejection in acme.transport_rejections.items()} == {
         404: "unknown-path",
         405: "unknown-method",
@@ -259,7 +286,9 @@ def test_callbacks_collections_and_internal_members_are_known(acme: Document) ->
 
 
 def test_the_org_stands_where_the_first_template_has_it(acme: Document) -> None:
-    assert acme.org_sources == ("path.shop", "token", "header.Acme-Shop", "host")
+    assert acme.org_sources == (
+        "path.shop", "token", "header.Acme-Shop", "query.shop", "form.shop", "form.scope.shop", "host",
+    )  # fmt: skip
     assert acme.org_prefix == (("acme",), 1)
 
 
@@ -277,3 +306,201 @@ def test_an_operation_s_parameter_replaces_that_of_its_path(tmp_path: Path) -> N
 
     [parameter] = put.parameters
     assert parameter.validator is not None
+
+
+# Versions
+
+
+def versions(tmp_path: Path, patches: str, text: str = TEXT) -> list[Document]:
+    """Every version of the text above; the patches are written below `x-versions`, from line 5 on."""
+    indented = "".join(f"    {line}\n" for line in patches.splitlines())
+    path = tmp_path / "acme" / "things.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        text.replace("paths:\n", f"x-versions:\n  setting: edition\n  default: '1'\n  patches:\n{indented}paths:\n", 1),
+        encoding="utf-8",
+    )
+    return Document.load(path)
+
+
+def test_a_file_without_versions_is_one_document(tmp_path: Path) -> None:
+    document(tmp_path, TEXT)
+
+    [only] = Document.load(tmp_path / "acme" / "things.yaml")
+
+    assert (only.version_of, only.version, only.setting, only.label) == (None, None, None, "acme/things.yaml")
+    assert not only.cors
+
+
+def test_each_patch_is_a_version_beside_the_one_that_stands_there(tmp_path: Path) -> None:
+    first, second, third = versions(tmp_path, "'2': {info: {version: '2'}}\n'3': {info: {title: Others}}")
+
+    assert [one.version_of for one in (first, second, third)] == [None, first, first]
+    assert [one.version for one in (first, second, third)] == ["1", "2", "3"]
+    assert [one.label for one in (first, second, third)] == [f"acme/things.yaml ({at})" for at in "123"]
+    assert {one.setting for one in (first, second, third)} == {"edition"}
+    assert [one.raw["info"] for one in (first, second, third)] == [
+        {"title": "Things", "version": "1"},
+        {"title": "Things", "version": "2"},
+        {"title": "Others", "version": "1"},
+    ]
+
+
+def test_a_patch_changes_adds_and_takes_out(tmp_path: Path) -> None:
+    patch = """\
+'2':
+  paths:
+    /things/{id}:
+      put:
+        requestBody: null
+        responses:
+          '404': null
+          '409':
+            description: Taken.
+            content:
+              application/json:
+                schema: {$ref: '#/components/schemas/Thing'}
+                examples: {thing-taken: {summary: Taken., x-source: 'inferred: no', value: {}}}
+  components: {schemas: {Name: {maxLength: 3}}}
+"""
+
+    first, second = versions(tmp_path, patch)
+
+    [before], [after] = first.operations, second.operations
+    assert (set(before.responses), set(after.responses)) == ({200, 404}, {200, 409})
+    assert (set(before.rejections), set(after.rejections)) == ({"unknown-thing"}, {"thing-taken"})
+    assert before.body is not None
+    assert after.body is None
+    name = {"name": "long"}
+    assert before.body.content["application/json"].violations(name, "body") == []
+    assert [found.where for found in after.responses[409].content["application/json"].violations(name, "body")] == [
+        "body.name"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "patch", "result"),
+    [
+        # RFC 7396, appendix A, each inside an object.
+        ("{a: b}", "{a: c}", {"a": "c"}),
+        ("{a: b}", "{b: c}", {"a": "b", "b": "c"}),
+        ("{a: b}", "{a: null}", {}),
+        ("{a: b, b: c}", "{a: null}", {"b": "c"}),
+        ("{a: [b]}", "{a: c}", {"a": "c"}),
+        ("{a: c}", "{a: [b]}", {"a": ["b"]}),
+        ("{a: {b: c}}", "{a: {b: d, c: null}}", {"a": {"b": "d"}}),
+        ("{a: [{b: c}]}", "{a: [1]}", {"a": [1]}),
+        ("[a, b]", "[c, d]", ["c", "d"]),
+        ("{a: b}", "[c]", ["c"]),
+        ("{a: foo}", "bar", "bar"),
+        ("{e: null}", "{a: 1}", {"e": None, "a": 1}),
+        ("[1, 2]", "{a: b, c: null}", {"a": "b"}),
+        ("{}", "{a: {bb: {ccc: null}}}", {"a": {"bb": {}}}),
+        ("{a: foo}", "false", False),
+    ],
+)
+def test_a_patch_is_a_json_merge_patch(tmp_path: Path, target: str, patch: str, result: Any) -> None:
+    text = TEXT.replace("paths:\n", f"x-example: {target}\npaths:\n", 1)
+
+    first, second = versions(tmp_path, f"'2': {{x-example: {patch}}}", text)
+
+    assert second.raw["x-example"] == result
+    assert first.raw["x-example"] == Document(first.path).raw["x-example"]
+
+
+def test_a_patch_takes_out_a_member_of_the_document_itself(tmp_path: Path) -> None:
+    first, second = versions(tmp_path, "'2': {x-cors: null}", TEXT.replace("paths:\n", "x-cors: true\npaths:\n", 1))
+
+    assert (first.cors, second.cors) == (True, False)
+
+
+def test_a_patch_leaves_the_version_that_stands_there_as_it_is(tmp_path: Path) -> None:
+    before = document(tmp_path, TEXT).raw
+
+    first, *_ = versions(tmp_path, "'2': {components: {schemas: {Name: {type: integer}, New: {type: string}}}}")
+
+    assert {name: value for name, value in first.raw.items() if name != "x-versions"} == before
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        ("'2':\n  info: {version: 2}", "acme/things.yaml:9: info.version: 2 is not of type"),
+        ("'2':\n  info:\n    version: 2", "acme/things.yaml:10: info.version: 2 is not of type"),
+        ("'2':\n  paths: null", 'acme/things.yaml:8: "paths" is a required property'),
+        ("'2': {}\n'3':\n  paths: null", 'acme/things.yaml:9: "paths" is a required property'),
+        ("'2':\n  openapi: 3.0.3", "acme/things.yaml:9: openapi: "),
+        ("'2':\n  webhooks: {}", "acme/things.yaml:8: "),
+        ("'2':\n  components:\n    schemas:\n      Name: {typ: string}", "acme/things.yaml:11: "),
+        (
+            "'2':\n  paths:\n    /things/{id}:\n      put:\n        responses: {'200': null}",
+            "acme/things.yaml:12: an operation needs a response for its success",
+        ),
+        (
+            "'2':\n  paths:\n    /things/{id}:\n      put:\n        operationId: null",
+            "acme/things.yaml:11: an operation needs an operationId",
+        ),
+        (
+            "'2':\n  paths: {'/things/{id}': {get: {operationId: putThing, responses: {'204': {description: x}}}}}",
+            "acme/things.yaml:15: the operationId putThing stands twice",
+        ),
+        (
+            "'2':\n  paths:\n    /things/{key}:\n      get: {operationId: x, responses: {'200': {description: x}}}",
+            "acme/things.yaml:11: the path parameter 'key' is not described",
+        ),
+        # It takes out what something that it does not name still needs: told where that stands.
+        ("'2':\n  components: {schemas: {Name: null}}", "acme/things.yaml:14: the schema 'Name' does not exist"),
+    ],
+)
+def test_a_patch_that_breaks_the_document_is_told_with_file_and_line(tmp_path: Path, patch: str, message: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        versions(tmp_path, patch)
+
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+# Defaults
+
+
+SETTINGS = """\
+x-collections:
+  settings:
+    schema:
+      allOf:
+        - {$ref: '#/components/schemas/Older'}
+        - type: object
+          properties:
+            word: {type: string, default: hello}
+            whole: {type: object, default: {a: 1}, properties: {a: {default: 2}}}
+            several: {type: array, items: {type: string, default: x}}
+            inner: {$ref: '#/components/schemas/Inner'}
+"""
+INNER = """\
+    Older: {type: object, properties: {old: {type: integer, default: 0}, word: {type: string, default: older}}}
+    Inner:
+      type: object
+      properties:
+        off: {type: boolean, default: false}
+        none: {type: 'null', default: null}
+        silent: {type: string}
+        deep: {type: object, properties: {price: {type: number, default: 1.50}}}
+"""
+
+
+def test_the_defaults_of_a_collection_are_those_of_objects_inside_it_too(tmp_path: Path) -> None:
+    text = TEXT.replace("components:\n", f"{SETTINGS}components:\n", 1).replace("    Name: ", f"{INNER}    Name: ")
+
+    found = document(tmp_path, text).defaults("settings")
+
+    assert found == {
+        "old": 0,
+        "word": "hello",
+        "whole": {"a": 1},
+        "inner": {"off": False, "none": None, "deep": {"price": Decimal("1.50")}},
+    }
+    assert str(found["inner"]["deep"]["price"]) == "1.50"
+
+
+def test_a_collection_that_is_not_declared_has_no_defaults(tmp_path: Path) -> None:
+    assert document(tmp_path, TEXT).defaults("settings") == {}

@@ -87,6 +87,26 @@ def test_a_body_that_does_not_fit_is_told(adding: Operation, body: bytes, wheres
 
 
 @pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"", "required"),
+        (b"{", "syntax"),
+        (b"\xff", "syntax"),
+        (b"[" * 101 + b"]" * 101, "syntax"),
+        (b"null", "type"),
+        (b"{}", "required"),
+        (b'{"name":""}', "minLength"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_told_from_one_that_does_not_fit(
+    adding: Operation, body: bytes, kind: str
+) -> None:
+    [violation] = add(adding, body)[1]
+
+    assert violation.kind == kind
+
+
+@pytest.mark.parametrize(
     "content_type", [None, b"application/json", b"Application/JSON; charset=utf-8", b" application/json ;x=y"]
 )
 def test_a_media_type_may_be_absent_or_have_parameters(adding: Operation, content_type: bytes | None) -> None:
@@ -123,6 +143,20 @@ def test_path_parameters_are_decoded_and_one_that_is_not_utf_8_stays_as_it_is(op
         "id": "c/d",
     }
     assert operations["getThing"].path_values(("%FF", "c"), "/acme/%FF/things/c") == {"shop": "%FF", "id": "c"}
+
+
+def test_an_operation_with_several_successes_has_them_all_and_the_first_is_usual(
+    operations: dict[str, Operation],
+) -> None:
+    putting, note = operations["putNote"], {"id": "n", "text": "x"}
+
+    assert (putting.success.status, putting.success_media) == (200, "application/json")
+    assert [putting.flaws(Reply(status, note, "application/json")) for status in (200, 201)] == [[], []]
+    assert putting.flaws(Reply(204)) == []
+    assert [str(flaw) for flaw in putting.flaws(Reply(201, {"id": "n"}, "application/json"))] == [
+        "reply.text: is required"
+    ]
+    assert [flaw.where for flaw in putting.flaws(Reply(204, note, "application/json"))] == ["reply"]
 
 
 def test_an_operation_knows_its_success_and_its_members(adding: Operation, operations: dict[str, Operation]) -> None:

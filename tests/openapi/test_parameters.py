@@ -92,7 +92,9 @@ def test_every_item_that_does_not_fit_is_told() -> None:
 
 
 def test_a_required_parameter_that_is_missing_is_a_violation() -> None:
-    assert read(parameter({"type": "string"}, required=True)) == ({}, [Violation("query.X-it", "is required")])
+    missing = Violation("query.X-it", "is required", "required")
+
+    assert read(parameter({"type": "string"}, required=True)) == ({}, [missing])
 
 
 def test_an_optional_parameter_that_is_missing_is_absent_or_its_default() -> None:
@@ -179,6 +181,6 @@ def test_each_pair_that_is_not_utf_8_is_a_violation_of_its_own() -> None:
 
     assert found == {"b": ["2"]}
     assert violations == [
-        Violation("query.a", "is not percent-encoded UTF-8"),
-        Violation("query.%FE", "is not percent-encoded UTF-8"),
+        Violation("query.a", "is not percent-encoded UTF-8", "syntax"),
+        Violation("query.%FE", "is not percent-encoded UTF-8", "syntax"),
     ]

@@ -47,15 +47,38 @@ def test_all_violations_are_told_at_once_each_with_its_place() -> None:
 
 def test_a_missing_member_is_told_at_its_own_place() -> None:
     assert violations(SCHEMA, {}, "event x") == [
-        Violation("event x.name", "is required"),
-        Violation("event x.price", "is required"),
+        Violation("event x.name", "is required", "required"),
+        Violation("event x.price", "is required", "required"),
     ]
 
 
 def test_a_value_that_is_wrong_itself_is_told_at_the_place_of_the_whole() -> None:
     [found] = violations(SCHEMA, [])
 
-    assert found == Violation("body", '[] is not of type "object"')
+    assert found == Violation("body", '[] is not of type "object"', "type")
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "kind"),
+    [
+        ({"type": "object", "required": ["a"]}, {}, "required"),
+        ({"type": "string"}, 7, "type"),
+        ({"type": "string", "minLength": 1}, "", "minLength"),
+        ({"type": "string", "pattern": "^a$"}, "b", "pattern"),
+        ({"type": "string", "format": "date-time"}, "soon", "format"),
+        ({"enum": ["a"]}, "b", "enum"),
+        ({"const": "a"}, "b", "const"),
+        ({"type": "number", "minimum": 0}, -1, "minimum"),
+        ({"type": "number", "exclusiveMinimum": 0}, 0, "exclusiveMinimum"),
+        ({"type": "number", "multipleOf": 0.01}, Decimal("0.001"), "multipleOf"),
+        ({"type": "array", "maxItems": 1}, [1, 2], "maxItems"),
+        ({"type": "object", "properties": {}, "additionalProperties": False}, {"a": 1}, "additionalProperties"),
+        ({"oneOf": [{"type": "string"}, {"type": "null"}]}, 7, "oneOf"),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, 7, "anyOf"),
+    ],
+)
+def test_a_violation_has_the_name_of_the_keyword_that_is_broken(schema: dict[str, Any], value: Any, kind: str) -> None:
+    assert [violation.kind for violation in violations(schema, value)] == [kind]
 
 
 def test_a_long_message_is_cut() -> None:
@@ -166,7 +189,7 @@ def test_what_was_found_valid_is_remembered_by_its_bytes_and_nothing_else_is() -
 
     for _ in range(2):
         assert validator.judge(b'{"name":1}', {"name": 1}, "reply") == []
-        assert validator.judge(b"{}", {}, "reply") == [Violation("reply.name", "is required")]
+        assert validator.judge(b"{}", {}, "reply") == [Violation("reply.name", "is required", "required")]
 
 
 def test_only_so_much_is_remembered() -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sandbox.rules import Doc, Rejection, Rules, Violation
+from sandbox.rules import Doc, Refusal, Rules
 
 rules = Rules("enfore")
 
 
 @rules.word
-def problem(rejection: Rejection, detail: str | None, violations: list[Violation]) -> Doc:
+def problem(refusal: Refusal) -> Doc:
     """A Problem: type, title, detail and, if the rule names one, on_resource. Source: Promotions API 0.0.4, Problem."""
-    example = rejection.value
-    if violations:
-        detail = "; ".join(map(str, violations))
+    example, detail = refusal.rejection.value, refusal.detail
+    if refusal.violations:
+        detail = "; ".join(map(str, refusal.violations))
     return {"type": example["type"], "title": example["title"], "detail": detail or example["detail"]}

@@ -1,0 +1,323 @@
+"""One unit of work in one org, as a vendor's rules see it: what is asked, what is stored, and how to answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn, Protocol
+from urllib.parse import quote
+
+from sandbox import clock, ids
+from sandbox.messages import Reply, Request, Violation
+from sandbox.openapi.operation import Operation, Values
+from sandbox.state import Collection, Doc, NotUnique, State
+
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?", re.ASCII)
+
+
+class Rejected(Exception):
+    """The client is refused, in the vendor's words: `name` is an example that the spec declares."""
+
+    def __init__(
+        self,
+        name: str,
+        detail: str | None = None,
+        members: dict[str, Any] | None = None,
+        violations: list[Violation] | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.name = name
+        self.detail = detail
+        self.members = members or {}
+        self.violations = violations or []
+        self.keep = False  # what the rule wrote stays, although it refuses
+
+
+class Grant(Protocol):
+    """What the credentials of a request admit to; scopes None means all."""
+
+    @property
+    def tenant(self) -> str | None: ...
+    @property
+    def customer(self) -> str | None: ...
+    @property
+    def scopes(self) -> frozenset[str] | None: ...
+    @property
+    def claims(self) -> Mapping[str, str]: ...
+    @property
+    def issued(self) -> bool: ...
+    @property
+    def id(self) -> str | None: ...
+
+
+class Issuer(Protocol):
+    """Makes and reads bearer tokens, and knows the clients."""
+
+    def issue(
+        self,
+        *,
+        org: str | None,
+        vendor: str,
+        audience: str | None,
+        tenant: str | None,
+        scopes: Iterable[str] | None,
+        customer: str | None,
+        claims: Mapping[str, str] | None,
+        issued: int,
+        expires: int | None,
+        number: int,
+    ) -> str: ...
+    def read(self, token: str, org: str, vendor: str, now: int) -> Grant | None: ...
+    def knows(self, client: str, secret: str) -> bool: ...
+
+
+class Binding(Protocol):
+    """A vendor's rules, as far as a call needs them."""
+
+    @property
+    def vendor(self) -> str: ...
+    @property
+    def internal(self) -> Mapping[str, tuple[str, ...]]: ...
+
+
+class Vendor(Protocol):
+    """A vendor's contract, as far as a call needs it."""
+
+    def settings(self, state: State) -> Doc: ...
+    def ask(self, call: Call, operation_id: str, path: dict[str, str], body: Any) -> Reply | Rejected: ...
+
+
+class Call:
+    """One unit of work in one org: a request, an agenda entry that falls due, or a seed.
+
+    Documents are read as fresh copies; what is written is kept only if the whole call succeeds.
+    """
+
+    # What few calls have, or what is known later: kept here, a call that has nothing of it costs nothing.
+    org_named: bool = True  # False: nothing in the request named an org
+    named_tenant: str | None = None  # the tenant, if the request's path says it
+    operation: Operation | None = None
+    request: Request | None = None
+    grant: Grant | None = None
+    values: Values | None = None
+
+    def __init__(
+        self, org: str, state: State, rules: Binding, now: int, issuer: Issuer, vendor: Vendor | None = None
+    ) -> None:
+        self.org = org
+        self.tenant = org  # the org by the name that the vendor's own request, or its token, gives it
+        self.rules = rules
+        self.now = now  # moment
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.state = state
+        self.issuer = issuer
+        self.vendor = vendor
+
+    @property
+    def path(self) -> dict[str, str]:
+        return self._given.path
+
+    @property
+    def query(self) -> dict[str, Any]:
+        return self._given.query
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """The declared header parameters."""
+        return self._given.headers
+
+    @property
+    def body(self) -> Any:
+        return self._given.body
+
+    @property
+    def members(self) -> Doc:
+        """The members of the body that its schema declares; a client may send others, which mean nothing."""
+        assert self.operation is not None  # only a request has a body
+        declared, body = self.operation.declared, self._given.body
+        if not declared:
+            return {}
+        return dict(body) if body.keys() <= declared else {name: body[name] for name in body if name in declared}
+
+    def item_members(self, array: str) -> list[Doc]:
+        """The same of each object in an array of the body; empty if the array is absent."""
+        assert self.operation is not None  # only a request has a body
+        declared = self.operation.body
+        names = declared.item_members[array] if declared else ()
+        return [{name: item[name] for name in names if name in item} for item in self.body.get(array, ())]
+
+    @property
+    def _given(self) -> Values:
+        if self.values is None:
+            raise LookupError("this call was not made by a request")
+        return self.values
+
+    @property
+    def settings(self) -> Doc:
+        """The org's settings of this vendor, over the defaults of the spec's schema."""
+        return self._vendor.settings(self.state)
+
+    @property
+    def _vendor(self) -> Vendor:
+        if self.vendor is None:
+            raise LookupError("this call was not made for a whole vendor")
+        return self.vendor
+
+    def has_scope(self, scope: str) -> bool:
+        """Whether the credentials carry a scope; those that name none carry all, and no credentials none."""
+        return self.grant is not None and (self.grant.scopes is None or scope in self.grant.scopes)
+
+    def ask(self, operation_id: str, path: dict[str, str] | None = None, body: Any = None) -> Reply | Rejected:
+        """Have another operation of this vendor done, as the platform itself does: by its contract, with every scope.
+
+        path: its path parameters, decoded. A refusal undoes what that operation wrote, nothing else, and is returned.
+        """
+        return self._vendor.ask(self, operation_id, path or {}, body)
+
+    @property
+    def now_text(self) -> str:
+        """RFC 3339 in UTC with milliseconds."""
+        return clock.text(self.now)
+
+    def url(self, *segments: str) -> str:
+        """The absolute URL of a path on this server, as the client that asks would write it."""
+        host = self.request.header(b"host") if self.request else None
+        if host is None or not _HOST.fullmatch(host):
+            host = "localhost"
+        prefix = quote(self.request.prefix, safe="/~%") if self.request else ""
+        path = "/".join(quote(segment, safe="") for segment in segments)
+        return f"http://{host}{prefix}/{path}"
+
+    def public(self, collection: Collection, doc: Doc) -> Doc:
+        """The document as it is sent: without the members that the spec marks as internal."""
+        internal = self.rules.internal[collection.key]
+        return {name: value for name, value in doc.items() if name not in internal} if internal else doc
+
+    def new_uuid(self) -> str:
+        """The org's next id, as a UUID; the same in every run of the same script."""
+        state = self.state
+        state.sequence += 1
+        return ids.uuid(state.sequence)
+
+    def new_hex(self, digits: int) -> str:
+        """The org's next id, as at most 32 hexadecimal digits."""
+        return ids.digest(self.new_number(), digits)
+
+    def new_number(self) -> int:
+        """The next number of the org's one sequence of ids, from 1; none is ever given out twice."""
+        self.state.sequence += 1
+        return self.state.sequence
+
+    def get(self, collection: Collection, id: str) -> Doc | None:
+        return self.state.get(collection, id)
+
+    def find(self, collection: Collection, member: str, value: str) -> Doc | None:
+        """The document whose unique `member` has the value."""
+        id = self.state.find(collection, member, value)
+        return None if id is None else self.state.get(collection, id)
+
+    def add(self, collection: Collection, doc: Doc) -> Doc:
+        """Store a new document under its `id`. Raises `NotUnique`, also for an id that is taken."""
+        if self.state.get(collection, doc["id"]) is not None:
+            raise NotUnique("id", doc["id"])
+        self.state.put(collection, doc["id"], doc, self.now)
+        return doc
+
+    def update(self, collection: Collection, doc: Doc, **changes: Any) -> Doc:
+        """Replace a document by itself with other members; a member changed to None is taken out."""
+        changed = {**doc, **changes}
+        for member, value in changes.items():
+            if value is None:
+                del changed[member]
+        self.state.put(collection, doc["id"], changed, self.now)
+        return changed
+
+    def replace(self, collection: Collection, doc: Doc) -> Doc:
+        """Store a whole new version of an existing document."""
+        self.state.put(collection, doc["id"], doc, self.now)
+        return doc
+
+    def delete(self, collection: Collection, id: str) -> bool:
+        return self.state.delete(collection, id)
+
+    def page(
+        self,
+        name: str,
+        *,
+        start: int | None = None,
+        stop: int | None = None,
+        offset: int = 0,
+        limit: int,
+        descending: bool = False,
+    ) -> list[tuple[str, Doc]]:
+        """Documents of a list in its order, each with the key of its collection, from `start` up to before `stop`."""
+        return self.state.page(name, start=start, stop=stop, offset=offset, limit=limit, descending=descending)
+
+    def place(self, collection: Collection, doc: Doc) -> int:
+        """The number by which a stored document is ordered in its first list."""
+        return self.state.place_of(collection, doc)
+
+    def size(self, name: str) -> int:
+        """How many documents stand in a list."""
+        return self.state.size(name)
+
+    def emit(self, callback: str, payload: dict[str, Any]) -> None:
+        """Tell the subscribers; the payload is judged by the spec's callback of that name."""
+        self.events.append((callback, payload))
+
+    def issue_token(
+        self,
+        *,
+        tenant: str | None,
+        scopes: Iterable[str] | None = None,
+        customer: str | None = None,
+        claims: Mapping[str, str] | None = None,
+        seconds: int | None,
+        audience: str | None = None,
+        any_org: bool = False,
+    ) -> str:
+        """A bearer token of this vendor that expires by the org's clock; no scopes given means all.
+
+        seconds: None means for ever. claims: what else it says. audience: the base path of the only API that takes it.
+        any_org: it is not bound to this org.
+        """
+        return self.issuer.issue(
+            org=None if any_org else self.org,
+            vendor=self.rules.vendor,
+            audience=audience,
+            tenant=tenant,
+            scopes=scopes,
+            customer=customer,
+            claims=claims,
+            issued=self.now,
+            expires=None if seconds is None else self.now + seconds * clock.SECOND,
+            number=self.new_number(),
+        )
+
+    def read_token(self, token: str) -> Grant | None:
+        """What a token that a client sent elsewhere than in `Authorization` grants here and now; None if nothing."""
+        return self.issuer.read(token, self.org, self.rules.vendor, self.now)
+
+    def knows_client(self, client: str, secret: str) -> bool:
+        """Whether these are a client's name and secret; in lenient mode any but a secret that begins with `invalid`."""
+        return self.issuer.knows(client, secret)
+
+    def reject(self, name: str, detail: str | None = None, **members: Any) -> NoReturn:
+        """Refuse with the named example of this operation; `detail` and `members` replace the example's own."""
+        raise Rejected(name, detail, members)
+
+    def reject_and_keep(self, name: str, detail: str | None = None, **members: Any) -> NoReturn:
+        """The same, but what the rule wrote stays: for a vendor that fails half-way."""
+        rejected = Rejected(name, detail, members)
+        rejected.keep = True
+        raise rejected
+
+    def reply(
+        self, content: Any = None, headers: tuple[tuple[str, str], ...] = (), *, status: int | None = None
+    ) -> Reply:
+        """Succeed: the status and the media type are the spec's only success, or its first and `status` another."""
+        operation = self.operation
+        assert operation is not None  # only a request is replied to
+        if status is None:
+            return Reply(operation.success.status, content, operation.success_media, headers)
+        return Reply(status, content, next(iter(operation.responses[status].content), None), headers)

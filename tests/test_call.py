@@ -1,0 +1,297 @@
+"""What a vendor's rule may do with a call."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sandbox import clock
+from sandbox.auth import Gate, Grant
+from sandbox.messages import Request, encode
+from sandbox.openapi.document import Document
+from sandbox.rules import Call, NotUnique, Rejected, moment
+from sandbox.state import State
+from tests.acme import SPEC, new_rules
+
+NOW = clock.parse("2030-01-01T00:00:00.123Z")
+RULES = new_rules()
+RULES.internal["acme.things"] = ("secret",)
+THINGS, NOTES = RULES.collections["things"], RULES.collections["notes"]
+OPERATIONS = {operation.id: operation for operation in Document(SPEC).operations}
+
+
+@pytest.fixture
+def call() -> Call:
+    return Call("world", State(), RULES, NOW, Gate())
+
+
+def requested(call: Call, request: Request) -> Call:
+    """The call as one that a request for a new thing makes."""
+    operation = OPERATIONS["addThing"]
+    call.request, call.operation = request, operation
+    call.values, _ = operation.read(request, {"shop": "s1"})
+    return call
+
+
+def from_host(call: Call, host: str | None, target: str = "/acme/greeting") -> Call:
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    call.request = Request("GET", target, headers)
+    return call
+
+
+def test_ids_and_numbers_come_from_one_sequence_and_never_twice(call: Call) -> None:
+    first, number, second = call.new_uuid(), call.new_number(), call.new_uuid()
+
+    assert number == 2
+    assert first != second
+    assert Call("other", State(), RULES, NOW, Gate()).new_uuid() == first
+
+
+def test_the_present_is_written_in_utc_with_milliseconds(call: Call) -> None:
+    assert call.now_text == "2030-01-01T00:00:00.123Z"
+    assert moment(call.now_text) == call.now
+
+
+def test_a_document_is_added_once(call: Call) -> None:
+    call.add(THINGS, {"id": "a", "code": "1", "status": "NEW"})
+
+    with pytest.raises(NotUnique, match="id 'a' is taken"):
+        call.add(THINGS, {"id": "a", "status": "NEW"})
+    with pytest.raises(NotUnique, match="code '1' is taken"):
+        call.add(THINGS, {"id": "b", "code": "1", "status": "NEW"})
+    assert call.find(THINGS, "code", "1") == {"id": "a", "code": "1", "status": "NEW"}
+    assert call.find(THINGS, "code", "2") is None
+
+
+def test_an_update_changes_some_members_and_takes_out_those_that_are_none(call: Call) -> None:
+    thing = call.add(THINGS, {"id": "a", "name": "A", "code": "1", "status": "NEW"})
+
+    changed = call.update(THINGS, thing, name="B", code=None, price=Decimal("5.00"))
+
+    assert changed == {"id": "a", "name": "B", "status": "NEW", "price": Decimal("5.00")}
+    assert call.get(THINGS, "a") == changed
+    assert thing["name"] == "A"
+
+
+def test_a_document_is_replaced_and_deleted(call: Call) -> None:
+    call.add(THINGS, {"id": "a", "name": "A", "status": "NEW"})
+
+    call.replace(THINGS, {"id": "a", "status": "EXPIRED"})
+    replaced = call.get(THINGS, "a")
+
+    assert replaced == {"id": "a", "status": "EXPIRED"}
+    assert call.delete(THINGS, "a")
+    assert not call.delete(THINGS, "a")
+    assert call.get(THINGS, "a") is None
+
+
+def test_lists_are_read_in_pages(call: Call) -> None:
+    for id in "abc":
+        call.add(THINGS, {"id": id, "status": "NEW"})
+
+    assert [doc["id"] for _, doc in call.page("things", offset=1, limit=1)] == ["b"]
+    assert [doc["id"] for _, doc in call.page("things", limit=2, descending=True)] == ["c", "b"]
+    assert call.page("things", start=NOW + 1, limit=9) == []
+    assert call.size("things") == 3
+    assert call.place(THINGS, {"id": "b", "status": "NEW"}) == NOW
+
+
+def test_what_is_internal_is_not_public(call: Call) -> None:
+    RULES.internal.setdefault("acme.notes", ())
+
+    assert call.public(THINGS, {"id": "a", "secret": "s"}) == {"id": "a"}
+    assert call.public(NOTES, {"id": "n", "secret": "s"}) == {"id": "n", "secret": "s"}
+
+
+def test_a_request_s_values_are_at_hand(call: Call) -> None:
+    body = {"name": "Lamp", "unknown": 1, "parts": [{"part": "x", "unknown": 2}, {"part": "y", "count": 3}]}
+
+    requested(call, Request("POST", "/acme/s1/things", [], encode(body)))
+
+    assert call.path == {"shop": "s1"}
+    assert call.query == call.headers == {}
+    assert call.body == body
+    assert call.members == {"name": "Lamp", "parts": body["parts"]}
+    assert call.item_members("parts") == [{"part": "x"}, {"part": "y", "count": 3}]
+
+
+def test_an_array_that_is_absent_has_no_items(call: Call) -> None:
+    assert requested(call, Request("POST", "/", [], b'{"name":"Lamp"}')).item_members("parts") == []
+
+
+def test_a_call_that_no_request_made_has_no_values(call: Call) -> None:
+    with pytest.raises(LookupError, match="not made by a request"):
+        _ = call.body
+
+
+@pytest.mark.parametrize(
+    ("host", "base"),
+    [
+        ("localhost:8080", "http://localhost:8080"),
+        ("shop.acme.test", "http://shop.acme.test"),
+        ("[::1]:8080", "http://[::1]:8080"),
+        (None, "http://localhost"),
+        ("", "http://localhost"),
+        ("evil/path", "http://localhost"),
+        ("a b", "http://localhost"),
+        ("a:b@c", "http://localhost"),
+        ("x\xe9", "http://localhost"),
+    ],
+)
+def test_a_url_is_written_for_whoever_asks(call: Call, host: str | None, base: str) -> None:
+    assert from_host(call, host).url("acme", "a b/c", "é") == f"{base}/acme/a%20b%2Fc/%C3%A9"
+
+
+def test_a_url_keeps_the_prefix_of_the_request(call: Call) -> None:
+    request = Request("GET", "/~t42/acme/greeting", [(b"host", b"localhost:8080")])
+    request.prefix = "/~t42"
+    call.request = request
+
+    assert call.url("acme") == "http://localhost:8080/~t42/acme"
+
+
+def test_a_url_can_be_written_without_a_request(call: Call) -> None:
+    assert call.url("acme", "x") == "http://localhost/acme/x"
+
+
+def test_a_rejection_is_raised_with_what_replaces_the_example(call: Call) -> None:
+    with pytest.raises(Rejected) as caught:
+        call.reject("unknown-thing", "There is none.", holder="x")
+
+    assert (caught.value.name, caught.value.detail, caught.value.members) == (
+        "unknown-thing",
+        "There is none.",
+        {"holder": "x"},
+    )
+
+
+def test_a_rejection_takes_back_what_was_written_unless_it_says_otherwise(call: Call) -> None:
+    with pytest.raises(Rejected) as usual:
+        call.reject("unknown-thing")
+    with pytest.raises(Rejected) as keeping:
+        call.reject_and_keep("too-late", "Half of it is done.", holder="x")
+
+    assert (usual.value.keep, keeping.value.keep) == (False, True)
+    assert (keeping.value.name, keeping.value.detail, keeping.value.members) == (
+        "too-late",
+        "Half of it is done.",
+        {"holder": "x"},
+    )
+
+
+def test_a_reply_has_the_usual_success_or_another_that_the_spec_declares(call: Call) -> None:
+    call.operation = OPERATIONS["putNote"]
+    note = {"id": "n", "text": "x"}
+
+    usual, new, torn = call.reply(note), call.reply(note, (("Acme-Trace", "x"),), status=201), call.reply(status=204)
+
+    assert [(reply.status, reply.media, reply.content) for reply in (usual, new, torn)] == [
+        (200, "application/json", note),
+        (201, "application/json", note),
+        (204, None, None),
+    ]
+    assert new.headers == (("Acme-Trace", "x"),)
+
+
+def test_a_reply_cannot_have_a_status_that_the_spec_does_not_declare(call: Call) -> None:
+    call.operation = OPERATIONS["putNote"]
+
+    with pytest.raises(KeyError, match="418"):
+        call.reply(status=418)
+
+
+def test_hexadecimal_ids_have_as_many_digits_as_one_asks_for_and_come_from_the_same_sequence(call: Call) -> None:
+    ids = [call.new_hex(digits) for digits in (2, 7, 24, 32)]
+
+    assert [len(id) for id in ids] == [2, 7, 24, 32]
+    assert all(set(id) <= set("0123456789abcdef") for id in ids)
+    assert call.new_number() == 5
+    assert Call("other", State(), RULES, NOW, Gate()).new_hex(2) == ids[0]
+
+
+def test_hexadecimal_ids_differ(call: Call) -> None:
+    assert len({call.new_hex(8) for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize(
+    ("grant", "has"),
+    [
+        (None, False),
+        (Grant(), True),
+        (Grant(scopes=frozenset()), False),
+        (Grant(scopes=frozenset({"things.read"})), False),
+        (Grant(scopes=frozenset({"things.read", "things.write"})), True),
+        (Grant(client="app"), True),
+    ],
+)
+def test_credentials_have_the_scopes_they_name_or_all(call: Call, grant: Grant | None, has: bool) -> None:
+    call.grant = grant
+
+    assert call.has_scope("things.write") is has
+
+
+def test_nothing_but_a_whole_vendor_has_settings_or_can_be_asked(call: Call) -> None:
+    with pytest.raises(LookupError, match="not made for a whole vendor"):
+        _ = call.settings
+    with pytest.raises(LookupError, match="not made for a whole vendor"):
+        call.ask("addThing")
+
+
+def test_a_token_is_issued_for_the_org_or_for_any(call: Call) -> None:
+    gate = Gate()
+    bound = call.issue_token(tenant=None, seconds=60)
+    free = call.issue_token(tenant="shop", seconds=60, any_org=True)
+
+    def org(token: str) -> str | None:
+        return gate.token_org(Request("GET", "/", [(b"authorization", f"Bearer {token}".encode())]))
+
+    assert (org(bound), org(free)) == ("world", "shop")
+
+
+def test_a_token_says_what_its_rule_claims_and_may_be_good_for_ever(call: Call) -> None:
+    token = call.issue_token(
+        tenant="shop", scopes=["a"], customer="C1", claims={"entity": "E1"}, seconds=None, audience="/acme"
+    )
+
+    grant = Gate(strict=True).read(token, "world", "acme", clock.LATEST)
+
+    assert grant == Grant(
+        org="world",
+        vendor="acme",
+        audience="/acme",
+        tenant="shop",
+        scopes=frozenset({"a"}),
+        customer="C1",
+        claims={"entity": "E1"},
+        issued=True,
+        id="1",
+    )
+
+
+def test_a_token_is_read_as_of_now_in_this_org_and_for_this_vendor(call: Call) -> None:
+    token = call.issue_token(tenant=None, claims={"entity": "E1"}, seconds=60)
+    elsewhere = Call("elsewhere", State(), RULES, NOW, Gate())
+    later = Call("world", State(), RULES, NOW + 60 * clock.SECOND, Gate())
+
+    grant = call.read_token(token)
+
+    assert grant is not None
+    assert (grant.claims, grant.id, grant.issued) == ({"entity": "E1"}, "1", True)
+    assert (elsewhere.read_token(token), later.read_token(token), call.read_token("any")) == (None, None, None)
+
+
+def test_a_token_whose_claims_are_not_texts_grants_nothing(call: Call) -> None:
+    claims: dict[str, Any] = {"entity": 7}
+
+    token = call.issue_token(tenant=None, claims=claims, seconds=60)
+
+    assert call.read_token(token) is None
+
+
+def test_clients_are_known_as_they_are_at_the_gate(call: Call) -> None:
+    strict = Call("world", State(), RULES, NOW, Gate(strict=True, clients={"app": "s"}))
+
+    assert [call.knows_client("anybody", secret) for secret in ("x", "invalid")] == [True, False]
+    assert [strict.knows_client("app", secret) for secret in ("s", "x")] == [True, False]
