@@ -39,8 +39,10 @@ def answer(route: Route, request: Request, call: Call, path: dict[str, str], adm
         except Rejected as rejected:
             return _refused(route, rejected, call, exchange)
         except Unreadable as unreadable:
+            call.state.roll_back()  # what the admission may have written
             return transport(route.document, route.contract, unreadable.status, str(unreadable), exchange)
         except Unpreferable as unpreferable:
+            call.state.roll_back()
             return problem(400, "No such preference", str(unpreferable))
     except Exception as error:
         call.state.roll_back()

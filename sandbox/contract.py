@@ -49,12 +49,13 @@ class Contract:
         self.vendor = rules.vendor
         self.callbacks: dict[str, Validator] = {}
         self.schemas: dict[str, Validator] = {}
+        self._defaults: Doc = {}  # of the settings
         for document in documents:
+            if document.version_of is not None:
+                continue  # what is told and stored is the same in every version
             self.callbacks |= document.callbacks
             self.schemas |= document.collections
             rules.internal |= {f"{self.vendor}.{name}": members for name, members in document.internal.items()}
-        self._defaults: Doc = {}  # of the settings
-        for document in documents:
             self._defaults |= document.defaults(SETTINGS)
         self._bind()
         self._routes = {route.operation.id: route for route in self.routes()}
@@ -88,6 +89,8 @@ class Contract:
         try:
             reply = _done(route, inner, asked, path)
         except Rejected as rejected:
+            if rejected.name not in route.operation.rejections:
+                raise OffContract(f"{operation_id} declares no rejection {rejected.name}") from None
             call.state.roll_back(before)
             return rejected
         call.events += inner.events

@@ -227,6 +227,7 @@ class Orgs:
         if violations:
             raise Unacceptable(violations[:_MAX_VIOLATIONS])
         self._discard(org.state)
+        state.armed = org.state.armed
         org.state = state
 
     def _new_journal(self) -> Journal:

@@ -354,12 +354,27 @@ def test_a_version_must_declare_the_rejections_that_the_engine_needs(tmp_path: P
         Contract(found, new_rules())
 
 
-def test_an_operation_that_only_a_patch_has_needs_a_rule_too(tmp_path: Path) -> None:
-    more = "        /more:\n          get: {operationId: more, security: [], responses: {'204': {description: x}}}\n"
-    found = Document.load(written(tmp_path, ("      paths:\n", f"      paths:\n{more}")))
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "        /more:\n          get: {operationId: more, security: [], responses: {'204': {description: x}}}\n",
+        "        /greeting: null\n",
+    ],
+    ids=["one more", "one less"],
+)
+def test_every_version_has_the_same_operations(tmp_path: Path, patch: str) -> None:
+    path = written(tmp_path, ("      paths:\n", f"      paths:\n{patch}"))
 
-    with pytest.raises(SandboxError, match=r"^acme/things.yaml: the operation more has no rule$"):
-        Contract(found, new_rules())
+    with pytest.raises(SandboxError, match=r"^acme/things.yaml:\d+: the version 8 must have the same operations$"):
+        Document.load(path)
+
+
+def test_every_version_stores_the_same(tmp_path: Path) -> None:
+    more = "      x-collections: {more: {schema: {type: object}}}\n"
+    path = written(tmp_path, ("      paths:\n", f"{more}      paths:\n"))
+
+    with pytest.raises(SandboxError, match=r"the version 8 must have the same x-org and x-collections$"):
+        Document.load(path)
 
 
 # What the platform does for itself

@@ -246,14 +246,14 @@ class Admin:
 
     def _arm_next(self, call: Call) -> Reply:
         wanted, name = call.body["operation"], call.body["then"]["reject"]
-        known: dict[str, set[str]] = {}
-        for contract in self._contracts:
-            for operation, rejection in contract.rejections():
-                known.setdefault(operation.id, set()).add(rejection.name)
-        if wanted not in known:
-            call.reject("unknown-operation", f"There is no operation {wanted[:100]}{_near(wanted, known)}")
-        if name not in known[wanted]:
-            call.reject("unknown-rejection", f"{wanted} is never refused as {name[:100]}{_near(name, known[wanted])}")
+        routes = {route.operation.id: route for contract in self._contracts for route in contract.routes()}
+        if wanted not in routes:
+            call.reject("unknown-operation", f"There is no operation {wanted[:100]}{_near(wanted, routes)}")
+        org = self._orgs.known(self._name(call))  # what is refused makes no org
+        state = org.state if org else State()
+        known = routes[wanted].contract.in_force(routes[wanted], state).operation.rejections
+        if name not in known:
+            call.reject("unknown-rejection", f"{wanted} is never refused as {name[:100]}{_near(name, known)}")
         state = self._made(call).state
         state.arm(wanted, [name] * int(call.body.get("times", 1)))
         return call.reply(_armed_json(state))

@@ -49,6 +49,17 @@ class Document:
         self.label = self.name if self.version is None else f"{self.name} ({self.version})"
         self.cors: bool = self.raw.get("x-cors", False)  # whether browsers may call it from other sites
         self._compile()
+        if version_of is not None:
+            self._judge_version(version_of)
+
+    def _judge_version(self, whole: Document) -> None:
+        """A version says otherwise how operations are asked and answered; which there are and what is stored stays."""
+        if {(it.id, it.method, it.template) for it in self.operations} != {
+            (it.id, it.method, it.template) for it in whole.operations
+        }:
+            raise self.fail(("paths",), f"the version {self.version} must have the same operations")
+        if self.raw.get("x-collections") != whole.raw.get("x-collections") or self.org_sources != whole.org_sources:
+            raise self.fail((), f"the version {self.version} must have the same x-org and x-collections")
 
     def _compile(self) -> None:
         """Everything that is looked up while serving."""
@@ -129,10 +140,10 @@ class Document:
         return None
 
     def fail(self, place: Place, reason: str) -> DocumentError:
-        patched: Any = self.version_of.raw if self.version_of else {}
+        patched: Any = self.version_of.raw if self.version_of else None
         for step in (*self._patch, *place[:3]):
-            patched = patched.get(step, {}) if isinstance(patched, dict) else {}
-        if patched:
+            patched = patched.get(step) if isinstance(patched, dict) else None
+        if patched is not None:
             place = (*self._patch, *place)
         return DocumentError(self.name, yamlfile.line_of(self.text, place), reason)
 

@@ -861,6 +861,14 @@ def test_what_is_armed_goes_with_a_reset(world: World) -> None:
     assert world.admin("GET", "/next").json() == {"armed": []}
 
 
+def test_what_is_armed_stays_when_the_state_is_put(world: World) -> None:
+    arm(world, "addThing", "code-taken")
+
+    world.admin("PUT", "/state", {"documents": {}})
+
+    assert world.admin("GET", "/next").json() == {"armed": [{"operation": "addThing", "reject": "code-taken"}]}
+
+
 def test_what_is_armed_is_met_by_what_another_operation_asks_for(world: World) -> None:
     arm(world, "addThing", "code-taken")
 
