@@ -321,5 +321,5 @@ class Call:
         operation = self.operation
         assert operation is not None  # only a request is replied to
         if status is None:
-            return Reply(operation.success.status, content, operation.success_media, headers)
+            return Reply(operation.success.status, content, operation.answered_in(self.request), headers)
         return Reply(status, content, next(iter(operation.responses[status].content), None), headers)

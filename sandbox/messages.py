@@ -86,7 +86,7 @@ class Reply:
         self.close = close  # end the connection after this reply
         if media is None:
             self.body = b""
-        elif media.startswith("text/"):
+        elif media.startswith("text/") and not media.endswith("json"):
             self.body = str(content).encode()
         else:
             self.body = encode(content)

@@ -155,6 +155,7 @@ def test_a_reply_without_a_media_type_has_no_body() -> None:
 def test_a_reply_is_json_unless_it_is_text() -> None:
     assert Reply(200, {"value": Decimal("50.00")}, "application/json").body == b'{"value":50.00}'
     assert Reply(200, "50", "text/plain").body == b"50"
+    assert Reply(200, "50", "text/json").body == b'"50"'
     assert Reply(200, "50", "application/json").body == b'"50"'
 
 

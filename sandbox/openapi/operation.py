@@ -106,6 +106,7 @@ class Operation:
         self._headers = [parameter for parameter in parameters if parameter.location == "header"]
         self.success = responses[min(status for status in responses if 200 <= status < 300)]  # noqa: PLR2004
         self.success_media = next(iter(self.success.content), None)
+        self._negotiable = len(self.success.content) > 1
         self._ok = self.success.content[self.success_media] if self.success_media else None
         self._ok_status = None if self.success.required_headers else self.success.status
 
@@ -168,6 +169,15 @@ class Operation:
             raise Unreadable(415, f"The body must be {' or '.join(declared)}, not {media[:100] or 'without a type'}.")
         return media
 
+    def answered_in(self, request: Request | None) -> str | None:
+        """The media type of a success: the first declared one, or another that the request's `Accept` names first."""
+        if self._negotiable and request is not None:
+            for part in (request.header(b"accept") or "").split(","):
+                media = part.partition(";")[0].strip().lower()
+                if media in self.success.content:
+                    return media
+        return self.success_media
+
     def flaws(self, reply: Reply) -> list[Violation]:
         """How a reply breaks the contract; empty for nearly every one."""
         if reply.status == self._ok_status and reply.media == self.success_media:
@@ -199,7 +209,7 @@ def _content(media: str, body: bytes) -> Any:
         if violations:
             raise ValueError("; ".join(map(str, violations)))
         return form
-    if media.startswith("text/"):
+    if media.startswith("text/") and not media.endswith("json"):
         return _text(body).strip()
     return decode(body)
 

@@ -260,3 +260,48 @@ def test_a_body_may_be_a_form_or_a_text(
 def test_each_media_type_that_is_taken_is_named_in_the_refusal(other_bodies: Operation) -> None:
     with pytest.raises(Unreadable, match=f"must be {FORM} or {TEXT}, not application/json"):
         other_bodies.read(Request("POST", "/a", [(b"content-type", b"application/json")], b"{}"), {})
+
+
+TWO_MEDIA = """\
+openapi: 3.1.0
+info: {title: Acme, version: '1'}
+servers: [{url: 'https://acme.example'}]
+paths:
+  /note:
+    post:
+      operationId: note
+      requestBody: {content: {application/json: {schema: {type: object}}, text/json: {schema: {type: object}}}}
+      responses:
+        '200': {description: It., content: {application/json: {schema: {}}, text/json: {schema: {}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("accept", "media"),
+    [
+        (None, "application/json"),
+        ("*/*", "application/json"),
+        ("text/json", "text/json"),
+        ("Text/JSON;q=0.9, */*", "text/json"),
+        ("application/json, text/json", "application/json"),
+        ("image/png", "application/json"),
+    ],
+)
+def test_a_success_is_in_the_media_type_that_the_client_accepts(tmp_path: Path, accept: str | None, media: str) -> None:
+    path = tmp_path / "notes.yaml"
+    path.write_text(TWO_MEDIA, encoding="utf-8")
+    [operation] = Document(path).operations
+    request = Request("POST", "/note", [(b"accept", accept.encode())] if accept else [])
+
+    assert operation.answered_in(request) == media
+    assert operation.answered_in(None) == "application/json"
+
+
+def test_json_is_json_whatever_it_is_called(tmp_path: Path) -> None:
+    path = tmp_path / "notes.yaml"
+    path.write_text(TWO_MEDIA, encoding="utf-8")
+    [operation] = Document(path).operations
+
+    values, violations = operation.read(Request("POST", "/note", [(b"content-type", b"text/json")], b'{"a": 1}'), {})
+
+    assert (values.body, violations) == ({"a": 1}, [])
