@@ -15,10 +15,10 @@ _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 def digest(place: int, digits: int = _DIGITS) -> str:
     """Up to 32 hexadecimal digits."""
-    return f"{place * _STEP + _START & _MASK:032x}"[:digits]
+    return (place * _STEP + _START & _MASK).to_bytes(16).hex()[:digits]
 
 
 def uuid(place: int) -> str:
     """A version 4 UUID in its usual writing."""
-    raw = f"{place * _STEP + _START & _MASK:032x}"
+    raw = (place * _STEP + _START & _MASK).to_bytes(16).hex()
     return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-{_VARIANT[raw[16]]}{raw[17:20]}-{raw[20:]}"

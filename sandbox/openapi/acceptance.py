@@ -25,6 +25,7 @@ _NUMBER = frozenset({"type", "minimum", "maximum", "multipleOf", "format"})
 _BOUNDS = {"minimum": None, "maximum": None, "multipleOf": None}.keys()
 _TYPES = {"string": "str", "boolean": "bool", "array": "list", "object": "dict", "null": "NoneType"}
 _SHORT = 100  # characters
+_IN_PLACE = 2  # levels of objects in objects that are written out in one function
 _REMEMBERED = 512  # texts
 # A member that is missing, one of a type that cannot be looked up in a set, more digits than the decimal context has,
 # a schema that is nothing but itself.
@@ -203,19 +204,30 @@ class _Writer:
         return f"{self._bind('valid', compiled({**schema, '$defs': self._definitions}).is_valid)}({value})"
 
     def _object(self, schema: Schema) -> list[str] | None:
-        """An object, or an `allOf` of objects as one, so that each member is looked at once."""
+        lines = self._members(schema, "v", 0)
+        return None if lines is None else [*lines, "return True"]
+
+    def _members(self, schema: Schema, value: str, depth: int) -> list[str] | None:
+        """An object, or an `allOf` of objects as one, so that each member is looked at once.
+
+        Objects in it are written out in place, which saves calls, but not for ever: one may contain itself.
+        """
         gathered = _gathered(schema, self._definitions)
-        if gathered is None or not schema.keys() & {"properties", "allOf", "required"}:
+        if gathered is None or not (schema.keys() & {"properties", "allOf", "required"} or (depth and gathered[0])):
             return None
         members, required = gathered
-        lines = ["if type(v) is not dict:", " return False"]
-        lines += [f"v[{name!r}]" for name in required if name not in members]
+        lines = [f"if type({value}) is not dict:", " return False"]
+        lines += [f"{value}[{name!r}]" for name in required if name not in members]
+        inner = f"m{depth}"
         for name, described in members.items():
-            take = [f"m = v[{name!r}]"]
+            take = [f"{inner} = {value}[{name!r}]"]
             for member in described:
-                take += [f"if not ({self._expression(member, 'm')}):", " return False"]
-            lines += take if name in required else [f"if {name!r} in v:", *(f" {line}" for line in take)]
-        return [*lines, "return True"]
+                take += (self._members(member, inner, depth + 1) if depth < _IN_PLACE else None) or [
+                    f"if not ({self._expression(member, inner)}):",
+                    " return False",
+                ]
+            lines += take if name in required else [f"if {name!r} in {value}:", *(f" {line}" for line in take)]
+        return lines
 
     def _choice(self, schema: Schema) -> list[str] | None:
         """A `oneOf` whose members each demand another constant in the same member: that one decides."""
