@@ -52,6 +52,12 @@ class App:
         self.config = config or Config()
         specs = self.config.specs or configuration.files("specs")
         self.contracts = load_contracts(specs)
+        for name, text in self.config.settings:
+            vendor, *place = name.split(".")
+            contract = next((contract for contract in self.contracts if contract.vendor == vendor), None)
+            if contract is None or not place:
+                raise SandboxError(f"there is no setting {name}")
+            contract.default(place, text)
         gate = Gate(strict=self.config.strict, clients=self.config.clients)
         self.orgs = Orgs(
             self.contracts,

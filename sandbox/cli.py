@@ -60,6 +60,14 @@ def cli(context: click.Context) -> None:
     help="A YAML or JSON file with what orgs hold at first: {org: {vendor: {collection: [object]}}}.",
 )
 @click.option(
+    "--setting",
+    "settings",
+    multiple=True,
+    envvar="SANDBOX_SETTINGS",
+    metavar="VENDOR.NAME=VALUE",
+    help="A setting that every org begins with; may be repeated (in SANDBOX_SETTINGS separated by spaces).",
+)
+@click.option(
     "--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="Closes /__admin to whoever does not send it as a bearer token."
 )
 @click.option(
@@ -100,6 +108,7 @@ def serve(
     auth: str,
     clients: Sequence[str],
     seed: Path | None,
+    settings: Sequence[str],
     admin_token: str | None,
     max_body: int,
     max_orgs: int,
@@ -117,6 +126,7 @@ def serve(
             strict=auth == "strict",
             clients=_clients(clients),
             seeds=read_seeds(seed) if seed else {},
+            settings=_settings(settings),
             admin_token=admin_token or None,
             max_body=max_body,
             max_orgs=max_orgs,
@@ -180,6 +190,13 @@ def _clients(given: Sequence[str]) -> dict[str, str]:
             raise SandboxError(f"--client {client!r} is not NAME:SECRET")
         clients[name] = secret
     return clients
+
+
+def _settings(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    for setting in given:
+        if "=" not in setting:
+            raise SandboxError(f"--setting {setting!r} is not VENDOR.NAME=VALUE")
+    return tuple((setting.partition("=")[0], setting.partition("=")[2]) for setting in given)
 
 
 def _bases(app: object, url: str) -> list[tuple[str, ...]]:

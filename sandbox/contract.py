@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sandbox import auth
+from sandbox import auth, yamlfile
 from sandbox.call import Call, Rejected
 from sandbox.errors import SandboxError
 from sandbox.journal import Event
@@ -59,6 +59,22 @@ class Contract:
             self._defaults |= document.defaults(SETTINGS)
         self._bind()
         self._routes = {route.operation.id: route for route in self.routes()}
+
+    def default(self, place: list[str], text: str) -> None:
+        """Have a setting of every org be this, unless the org has another. Raises `SandboxError`."""
+        shown = f"{self.vendor}.{'.'.join(place)}"
+        present: Any = self._defaults
+        for name in place:
+            if not isinstance(present, dict) or name not in present:
+                raise SandboxError(f"there is no setting {shown}")
+            present = present[name]
+        value = text if isinstance(present, str) else yamlfile.parse(text, shown)
+        given: Any = value
+        for name in reversed(place):
+            given = {name: given}
+        for violation in self.schemas[SETTINGS].violations({"id": SETTINGS, **given}, self.vendor):
+            raise SandboxError(f"the setting {violation}")
+        self._defaults = _over(self._defaults, given)
 
     def settings(self, state: State) -> Doc:
         """An org's settings, over the defaults that the schema says."""

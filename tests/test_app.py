@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from sandbox.app import App, load_contracts
+from sandbox.config import Config
 from sandbox.contract import Contract
 from sandbox.errors import SandboxError
 from sandbox.messages import Request
@@ -224,3 +225,23 @@ def test_a_failure_before_any_operation_is_answered_too(app: App) -> None:
     reply = app.handle(Request("POST", "/acme/shop/things", [(b"authorization", b"Bearer any")], b'{"name":"Lamp"}'))
 
     assert reply.status == 500
+
+
+def test_a_setting_of_the_server_is_every_org_s_default_and_an_org_may_have_another() -> None:
+    app = App(
+        Config(
+            settings=(
+                ("emporix.reward_points_version", "current"),
+                ("emporix.couponSettings.rewardpoints.validityInMonths", "1"),
+            )
+        )
+    )
+    seed = b'{"emporix": {"settings": [{"reward_points_version": "2021"}]}}'
+    json = [(b"content-type", b"application/json")]
+    app.handle(Request("POST", "/__admin/orgs/former/seed", json, seed))
+
+    def opened(org: str) -> int:
+        headers = [(b"authorization", b"Bearer any"), (b"sandbox-org", org.encode()), *json]
+        return app.handle(Request("POST", "/reward-points/customer/C1", headers, b"{}")).status
+
+    assert (opened("present"), opened("former")) == (200, 201)

@@ -21,6 +21,7 @@ from tests.acme import new_app, write_specs
 from tests.command import run, serving
 
 SPECS = configuration.files("specs")
+VENDORS = ", ".join(sorted(path.name for path in SPECS.iterdir() if path.is_dir() and path.name != "sandbox"))
 THING = {"name": "Card", "external_number": "1", "current_balance": {"unit": "EUR", "value": 5}}
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -109,6 +110,7 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
         "SANDBOX_AUTH": "strict",
         "SANDBOX_CLIENTS": "app:secret other:x:y",
         "SANDBOX_SEED": str(seed),
+        "SANDBOX_SETTINGS": "emporix.reward_points_version=current emporix.couponSettings.rewardpoints.enabled=false",
         "SANDBOX_ADMIN_TOKEN": "closed",
         "SANDBOX_MAX_BODY": "1000",
         "SANDBOX_MAX_ORGS": "2",
@@ -196,9 +198,21 @@ def test_a_port_in_use_is_a_mistake(mistake: Callable[..., str]) -> None:
         (("serve", "--client", "name"), "--client 'name' is not NAME:SECRET"),
         (("serve", "--client", ":secret"), "--client ':secret' is not NAME:SECRET"),
         (("serve", "--client", "name:"), "--client 'name:' is not NAME:SECRET"),
+        (("serve", "--setting", "emporix.x"), "--setting 'emporix.x' is not VENDOR.NAME=VALUE"),
+        (("serve", "--setting", "acme.x=1"), "there is no setting acme.x"),
+        (("serve", "--setting", "emporix=1"), "there is no setting emporix"),
+        (("serve", "--setting", "emporix.points=1"), "there is no setting emporix.points"),
+        (
+            ("serve", "--setting", "emporix.couponPermanentDelete=maybe"),
+            'the setting emporix.couponPermanentDelete: "maybe" is not of type "boolean"',
+        ),
+        (
+            ("serve", "--setting", "emporix.reward_points_version=2022"),
+            'the setting emporix.reward_points_version: "2022" is not one of "2021" or "current"',
+        ),
         (("serve", "--seed", "/no/such/file.yaml"), "/no/such/file.yaml: No such file or directory"),
         (("serve", "--seed", "/"), "/: Is a directory"),
-        (("routes", "--vendor", "acme"), "there is no vendor acme; there are enfore"),
+        (("routes", "--vendor", "acme"), f"there is no vendor acme; there are {VENDORS}"),
         (("bogus",), "No such command 'bogus'."),
         (("--bogus",), "No such option '--bogus'."),
     ],
@@ -215,7 +229,7 @@ def test_a_mistake_is_one_clear_line(mistake: Callable[..., str], arguments: tup
         ("- shop", "{file}:1: must be {org: {vendor: {collection: [object]}}}"),
         ("shop: []", "{file}:1: must be {org: {vendor: {collection: [object]}}}"),
         ("", "{file}:1: must be {org: {vendor: {collection: [object]}}}"),
-        ("shop: {acme: {}}", "the seed of the org 'shop' is refused: acme: is no vendor; there are enfore"),
+        ("shop: {acme: {}}", f"the seed of the org 'shop' is refused: acme: is no vendor; there are {VENDORS}"),
         ("shop: {enfore: []}", "the seed of the org 'shop' is refused: enfore: "),
         (
             "shop: {enfore: {gift_card: []}}",
@@ -245,10 +259,12 @@ def test_check_prints_a_line_for_each_document(invoke: Invoke) -> None:
     code, out, err = invoke("check")
 
     assert (code, err) == (0, "")
-    names = [str(path.relative_to(SPECS)) for path in sorted(SPECS.glob("*/*.yaml"))]
-    assert sorted(line.split()[1] for line in out.splitlines()) == names
+    names = {str(path.relative_to(SPECS)) for path in SPECS.glob("*/*.yaml")}
+    assert {line.split()[1] for line in out.splitlines()} == names
+    assert "ok      emporix/reward-points.yaml (current)  17 operations" in out
     assert all(
-        re.fullmatch(r"ok +\S+ +\d+ operations, \d+ rejections, \d+ callbacks", line) for line in out.splitlines()
+        re.fullmatch(r"ok +\S+( \(\w+\))? +\d+ operations, \d+ rejections, \d+ callbacks", line)
+        for line in out.splitlines()
     )
 
 
