@@ -1,4 +1,4 @@
-"""What is asked of the floor and of our server: reading, creating, being refused, redeeming a gift card."""
+"""What is asked of the floor and of our server: of gift cards, of reward points, of coupons."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ CARD = (
 WRONG_CARD = CARD.replace('"ISSUED"', '"NOT-A-STATUS"').replace('"value":50.25', '"value":"50.25"', 1)
 RICH_CARD = CARD.replace("50.25", "9000000000.00")
 REDEMPTION = '{"redeemed_amount":{"unit":"EUR","value":0.01},"external_reference":"R-{n}"}'
+
+
+POINTS = '{"points":10,"reference-id":"O-{n}","description":"Order completed"}'
+COUPON = (
+    '{"code":"BENCH","name":"Five off","discountType":"ABSOLUTE","discountAbsolute":{"amount":5,"currency":"EUR"},'
+    '"allowAnonymous":false}'
+)
+COUPON_REDEMPTION = (
+    '{"customerNumber":"C-{n}","orderTotal":{"amount":1090,"currency":"EUR"},"discount":{"amount":5,"currency":"EUR"}}'
+)
 
 
 def gift_cards(org: str) -> str:
@@ -57,6 +67,17 @@ def redeem(server: Server, org: str) -> Request:
     return Request("POST", new_card(server, org, RICH_CARD) + "/redemptions", REDEMPTION, 201)
 
 
+def points(_server: Server, org: str) -> Request:
+    return Request("POST", f"/~{org}/reward-points/customer/C1/addPoints", POINTS, 201)
+
+
+def coupon(server: Server, org: str) -> Request:
+    coupons = f"/~{org}/coupon/acme/coupons"
+    with Client(server.port) as client:
+        client.expect("POST", coupons, COUPON)
+    return Request("POST", f"{coupons}/BENCH/redemptions", COUPON_REDEMPTION, 201)
+
+
 @dataclass(frozen=True)
 class Scenario:
     """Our request, the floor's for comparison, and the ratio of their rates that we want (none: for information)."""
@@ -75,5 +96,7 @@ SCENARIOS = {
         Scenario("post", post, FLOOR_POST, 0.9),
         Scenario("rejected", rejected, Request("POST", gift_cards("floor"), WRONG_CARD, 201), 0.8),
         Scenario("redeem", redeem, Request("POST", gift_cards("floor"), REDEMPTION, 201), None),
+        Scenario("points", points, Request("POST", gift_cards("floor"), POINTS, 201), 0.7),
+        Scenario("coupon", coupon, Request("POST", gift_cards("floor"), COUPON_REDEMPTION, 201), 0.7),
     )
 }

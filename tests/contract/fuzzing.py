@@ -103,11 +103,12 @@ def run(
     admin_token: str = ANY,
     tags: tuple[str, ...] = (),
     bodies: dict[str, list[Any]] | None = None,
+    examples: int = EXAMPLES,
 ) -> Counts:
     """`st run` in all its phases on the server at `url`; fails with what it says unless it finds nothing.
 
     base: the path that the operations begin with. folder: for what is written. tags: only operations with these.
-    spec: the file below `specs/`; its configuration is the file of the same name beside this one.
+    spec: the file below `specs/` or elsewhere; its configuration is the file of the same name beside this one.
     credentials: an option of `st run`, and its value; or else users: names, as in the configuration, and their tokens.
     """
     settings = Settings(
@@ -122,7 +123,7 @@ def run(
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(_HERE / f"{Path(spec).stem}.toml")),
         *("run", settings.spec, "--url", f"{url}{base}", *credentials, "--no-color", "--continue-on-failure"),
-        *("--max-examples", str(EXAMPLES)),
+        *("--max-examples", str(examples)),
         *(("--seed", str(SEED)) if AT_RANDOM else ("--generation-deterministic", "--no-shrink")),
         *(part for tag in tags for part in ("--include-tag", tag)),
     ]

@@ -1,0 +1,172 @@
+"""Redeem options: what points can be exchanged for, and the exchange."""
+
+from __future__ import annotations
+
+from sandbox.rules import Call, Doc, Rejected, Reply
+from sandbox.vendors.emporix.points import (
+    ACCOUNTS,
+    account_of,
+    add,
+    customer_of,
+    months_later,
+    redeem,
+    settings_of,
+)
+from sandbox.vendors.emporix.rules import rules
+
+_LIST = "redeem_options"
+_ASSIGNED = ("id", "pointsAfterCoupon", "metadata")  # not for a client to say
+_READ_ONLY = ("code", "issuedTo", "redemptionCount", "status", "links", "deleted")
+_CHARGEBACK = "Chargeback - redeemed voucher could not be created."  # documented, to the letter
+_CHARGEBACK_MONTHS = 36
+_CODES = 1_000_000
+_ATTEMPTS = 20  # to find a code that no coupon has
+
+
+def _places(_: Doc, __: int) -> list[tuple[str, int]]:
+    return [(_LIST, 0)]
+
+
+def _prepare(doc: Doc, call: Call) -> None:
+    """Documented: an option without a version is shown with version 1."""
+    if "id" not in doc:
+        doc["id"] = call.new_hex(24)
+    metadata = doc.setdefault("metadata", {})
+    if isinstance(metadata, dict):
+        metadata.setdefault("version", 1)
+        metadata.setdefault("createdAt", call.now_text)
+        metadata.setdefault("modifiedAt", metadata["createdAt"])
+
+
+OPTIONS = rules.collection(_LIST, places=_places, prepare=_prepare)
+
+
+@rules.operation("createRedeemOption")
+def create_option(call: Call) -> Reply:
+    """Documented: the answer is the list. Inferred: of all options, not only of the new one."""
+    _create(call)
+    return call.reply(_shown(call))
+
+
+@rules.operation("createMyRedeemOption")
+def create_option_2021(call: Call) -> Reply:
+    _create(call)
+    return call.reply(_without_metadata(_shown(call)))
+
+
+@rules.operation("listRedeemOptions", "listMyRedeemOptions")
+def list_options(call: Call) -> Reply:
+    return call.reply(_shown(call))
+
+
+@rules.operation("listMyRedeemOptions2021")
+def list_options_2021(call: Call) -> Reply:
+    return call.reply(_without_metadata(_shown(call)))
+
+
+@rules.operation("updateRedeemOption")
+def update_option(call: Call) -> Reply:
+    """Documented: a stale version is refused. Inferred: it grows by one; without one nothing is compared."""
+    option, given = _option(call, call.path["redeemOptionId"]), _given(call)
+    metadata = option["metadata"]
+    version = call.body.get("metadata", {}).get("version", metadata["version"])
+    if version != metadata["version"]:
+        changed = f"The resource that was requested for update with id = {option['id']} has changed."
+        call.reject(
+            "stale-redeem-option", details={"message": f"{changed} Please retry your request with valid version"}
+        )
+    metadata = {**metadata, "version": metadata["version"] + 1, "modifiedAt": call.now_text}
+    call.replace(OPTIONS, {"id": option["id"], **given, "metadata": metadata})
+    return call.reply()
+
+
+@rules.operation("deleteRedeemOption")
+def delete_option(call: Call) -> Reply:
+    call.delete(OPTIONS, _option(call, call.path["redeemOptionId"])["id"])
+    return call.reply()
+
+
+@rules.operation("redeemMyPoints")
+def exchange(call: Call) -> Reply:
+    """Documented: takes the option's points and makes a coupon after its template; if none can be made, the points
+    are given back by an entry of their own and the redemption stays. Inferred: what the customer is told then."""
+    account = account_of(call)
+    if not settings_of(call)["enabled"]:
+        call.reject("reward-points-disabled")
+    option = _option(call, call.body["id"])
+    discount_type = option.get("coupon", {}).get("discountType")
+    if discount_type == "FREE_SHIPPING":
+        # Documented (tutorial): only percentage and absolute coupons.
+        call.reject(
+            "discount-type-not-exchangeable", f"Points cannot be exchanged for a coupon of the type {discount_type}"
+        )
+    # Documented by the example of a summary: the entry has the option's points and description.
+    account = redeem(call, account, {name: option[name] for name in ("points", "description") if name in option})
+    code = _new_coupon(call, option)
+    if code is None:
+        end = months_later(call.now, _CHARGEBACK_MONTHS)
+        add(call, account, {"points": option["points"], "description": _CHARGEBACK, "validUntil": end})
+        call.reject_and_keep("coupon-not-created")
+    return call.reply({"code": code})
+
+
+def _new_coupon(call: Call, option: Doc) -> str | None:
+    """The code of a coupon that the Coupon API has made; None if it makes none."""
+    template = _template(call, option)
+    prefix = settings_of(call)["codePrefix"]
+    for _ in range(_ATTEMPTS):
+        # Documented: prefix, hyphen, digits. Six of them is inferred; no two of a million numbers give the same.
+        code = f"{prefix}-{call.new_number() * 618_033 % _CODES:06d}"
+        made = call.ask("createCoupon", path={"tenant": call.tenant}, body={**template, "code": code})
+        if not isinstance(made, Rejected):
+            return str(made.content["id"])
+        if made.name != "coupon-exists":
+            break
+    return None
+
+
+def _template(call: Call, option: Doc) -> Doc:
+    """Inferred: the template without what the Coupon API assigns, issued to the customer, who may give it away."""
+    coupon = {name: value for name, value in option.get("coupon", {}).items() if name not in _READ_ONLY}
+    restrictions = coupon.get("restrictions", {})
+    if "validInYears" in option and "validUntil" not in restrictions:
+        end = months_later(call.now, 12 * int(option["validInYears"]))
+        coupon["restrictions"] = {**restrictions, "validUntil": end.replace("+00:00", "Z")}
+    return {**coupon, "issuedTo": customer_of(call)}
+
+
+def _create(call: Call) -> None:
+    metadata = {"version": 1, "createdAt": call.now_text, "modifiedAt": call.now_text}
+    given = _given(call)
+    call.add(OPTIONS, {"id": call.new_hex(24), **given, "metadata": metadata})
+
+
+def _given(call: Call) -> Doc:
+    """What a client says of an option. Inferred: it costs something."""
+    if call.body["points"] <= 0:
+        call.reject("points-not-positive")
+    given = {name: value for name, value in call.members.items() if name not in _ASSIGNED}
+    return {**given, "points": int(given["points"])}
+
+
+def _option(call: Call, id: str) -> Doc:
+    option = call.get(OPTIONS, id)
+    if option is None:
+        call.reject("unknown-redeem-option", f"No redeem option found for id {id}")
+    return option
+
+
+def _shown(call: Call) -> list[Doc]:
+    """Inferred: a customer who asks sees what each option would leave, below 0 if it costs too much."""
+    options = [option for _, option in call.page(_LIST, limit=call.size(_LIST))]
+    customer = call.grant.customer if call.grant is not None else None
+    if customer is None:
+        return options
+    account = call.get(ACCOUNTS, customer)
+    active = account["activePoints"] if account is not None else 0
+    return [{**option, "pointsAfterCoupon": active - option["points"]} for option in options]
+
+
+def _without_metadata(options: list[Doc]) -> list[Doc]:
+    """The page of 2021 knows no versions of options."""
+    return [{name: value for name, value in option.items() if name != "metadata"} for option in options]

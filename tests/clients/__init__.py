@@ -1,0 +1,1 @@
+"""Clients in other languages than the server's."""

@@ -1,0 +1,311 @@
+"""Every operation of Emporix's identity answers its success, and every rejection its spec declares, over HTTP.
+
+The cases come from the spec: a rejection that is declared tomorrow and staged nowhere fails here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import httpx2
+import pytest
+
+from sandbox import config
+from sandbox.app import load_contracts
+from sandbox.config import Config
+from sandbox.openapi.operation import Operation, Rejection
+from tests.serving import Json, World
+from tests.vendors.emporix_identity_support import (
+    PASSWORD,
+    SECRET,
+    answered,
+    as_tenant,
+    customer,
+    neighbour,
+    request_token,
+    visitor,
+)
+
+DOCUMENT = next(
+    document
+    for contract in load_contracts(config.files("specs"))
+    if contract.vendor == "emporix"
+    for document in contract.documents
+    if document.name.endswith("identity.yaml")
+)
+PAIRS = [(operation, rejection) for operation in DOCUMENT.operations for rejection in operation.rejections.values()]
+
+each_operation = pytest.mark.parametrize("operation", DOCUMENT.operations, ids=[it.id for it in DOCUMENT.operations])
+each_rejection = pytest.mark.parametrize(
+    ("operation", "rejection"), PAIRS, ids=[f"{operation.id}-{rejection.name}" for operation, rejection in PAIRS]
+)
+
+
+@pytest.fixture
+def tenant(world: World) -> World:
+    return as_tenant(world)
+
+
+class Attempt(NamedTuple):
+    """A request in the making; it succeeds unless it is staged to be refused."""
+
+    tenant: World
+    operation: Operation
+    path: dict[str, str]
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: dict[str, Json]  # `members` are sent in the operation's first media type, `raw` as it is
+
+    def send(self) -> httpx2.Response:
+        url = self.operation.template
+        for name, value in self.path.items():
+            url = url.replace(f"{{{name}}}", value)
+        declared = self.operation.body
+        media = next(iter(declared.content)) if declared else ""
+        if "raw" in self.body:
+            content = self.body["raw"]
+        elif media == "application/json":
+            content = json.dumps(self.body["members"])
+        else:
+            content = urlencode(self.body.get("members", {}))
+        return self.tenant.http.request(
+            self.operation.method,
+            self.tenant.url + url,
+            params=self.query,
+            content=content if declared else None,
+            headers={"Sandbox-Org": self.tenant.org} | ({"Content-Type": media} if declared else {}) | self.headers,
+        )
+
+
+def prepared(tenant: World, operation: Operation) -> Attempt:
+    ada, visit = customer(tenant), visitor(tenant)
+    credentials = {"email": "ada@example.com", "password": PASSWORD}
+    visited = {"tenant": tenant.org, "client_id": "storefront"}
+    bodies: dict[str, Json] = {
+        "requestToken": SECRET,
+        "signUp": {**credentials, "email": "ben@example.com"},
+        "logIn": credentials,
+    }
+    queries = {
+        "anonymousLogin": visited,
+        "anonymousRefresh": {**visited, "refresh_token": visit["refresh_token"]},
+        "refreshAuthToken": {"refreshToken": ada["refresh_token"]},
+        "logOut": {"accessToken": ada["access_token"]},
+    }
+    return Attempt(
+        tenant,
+        operation,
+        dict.fromkeys(operation.path_names, tenant.org),
+        dict(queries.get(operation.id, {})),
+        {"Authorization": f"Bearer {ada['access_token']}"} if operation.security else {},
+        {"members": dict(bodies[operation.id])} if operation.body else {},
+    )
+
+
+# How each rejection is brought about: what is changed of a request that would succeed
+
+Staging = Callable[[Attempt], None]
+
+
+def shows(token: Callable[[Attempt], str]) -> Staging:
+    def stage(attempt: Attempt) -> None:
+        attempt.headers["Authorization"] = f"Bearer {token(attempt)}"
+
+    return stage
+
+
+def shows_nothing(attempt: Attempt) -> None:
+    del attempt.headers["Authorization"]
+
+
+def outlived(attempt: Attempt) -> str:
+    token: str = visitor(attempt.tenant)["access_token"]
+    attempt.tenant.advance("PT3599S")
+    return token
+
+
+def of_a_neighbour(attempt: Attempt) -> str:
+    token: str = visitor(neighbour(attempt.tenant))["access_token"]
+    return token
+
+
+def of_a_service(attempt: Attempt) -> str:
+    token: str = answered(request_token(attempt.tenant, scope=f"tenant={attempt.tenant.org}"))["access_token"]
+    return token
+
+
+def of_nobody(attempt: Attempt) -> str:
+    return f"sandbox;tenant={attempt.tenant.org};customer=nobody"
+
+
+def says(**members: Json) -> Staging:
+    def stage(attempt: Attempt) -> None:
+        attempt.body["members"].update(members)
+
+    return stage
+
+
+def asks_without(name: str) -> Staging:
+    def stage(attempt: Attempt) -> None:
+        del attempt.query[name]
+
+    return stage
+
+
+def breaks_the_contract(attempt: Attempt) -> None:
+    if attempt.body:
+        attempt.body["members"].popitem()
+    else:
+        attempt.headers["Emporix-Tenant"] = "Acme"
+
+
+def sends_nothing(attempt: Attempt) -> None:
+    attempt.body["raw"] = b""
+
+
+def names_no_tenant(attempt: Attempt) -> None:
+    attempt.path["tenant"] = "Acme"
+    attempt.headers["Authorization"] = "Bearer any"
+
+
+def refreshes_with_nonsense(attempt: Attempt) -> None:
+    attempt.query.update({name: "nonsense" for name in ("refresh_token", "refreshToken") if name in attempt.query})
+
+
+STAGED: dict[str, Staging] = {
+    "missing-credentials": shows_nothing,
+    "invalid-credentials": shows(lambda attempt: str(visitor(attempt.tenant)["refresh_token"])),
+    "expired-credentials": shows(outlived),
+    "foreign-credentials": shows(of_a_neighbour),
+    "invalid-request": breaks_the_contract,
+    "missing-body": sends_nothing,
+    "invalid-tenant": names_no_tenant,
+    "unsupported-grant-type": says(grant_type="password"),
+    "invalid-scope": says(scope="tenant=Acme"),
+    "invalid-client": says(client_secret="invalid"),
+    "missing-tenant": asks_without("tenant"),
+    "missing-refresh-token": asks_without("refresh_token"),
+    "invalid-refresh-token": refreshes_with_nonsense,
+    "duplicate-account": says(email="ada@example.com"),
+    "wrong-password": says(password="another"),
+    "not-logged-in": shows(of_a_service),
+    "unknown-customer": shows(of_nobody),
+}
+
+
+@each_rejection
+def test_every_declared_rejection_is_answered_where_it_is_due(
+    tenant: World, operation: Operation, rejection: Rejection
+) -> None:
+    attempt = prepared(tenant, operation)
+    assert rejection.name in STAGED, f"nothing here brings about {rejection.name}"
+    STAGED[rejection.name](attempt)
+    before = tenant.state()
+
+    response = attempt.send()
+
+    assert response.status_code == rejection.status, response.text
+    assert response.headers["content-type"] == rejection.media
+    assert response.json().keys() == rejection.value.keys()
+    for member in ("type", "status", "fault", "ErrorCode"):
+        assert response.json().get(member) == rejection.value.get(member)
+    exchange = tenant.last()
+    assert (exchange["operation"], exchange["rejection"]) == (operation.id, rejection.name)
+    assert (exchange["source"], exchange["defect"], exchange["changes"]) == (rejection.source, None, [])
+    assert tenant.state() == before
+
+
+def test_nothing_is_staged_that_the_spec_does_not_declare() -> None:
+    assert STAGED.keys() == {rejection.name for _, rejection in PAIRS}
+
+
+@each_rejection
+def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
+    tenant: World, operation: Operation, rejection: Rejection
+) -> None:
+    attempt = prepared(tenant, operation)
+    attempt.headers["Prefer"] = f"example={rejection.name}"
+
+    response = attempt.send()
+
+    assert (response.status_code, response.json()) == (rejection.status, rejection.value)
+    assert tenant.last()["rejection"] == rejection.name
+
+
+@each_operation
+def test_prefer_code_yields_every_declared_status(tenant: World, operation: Operation) -> None:
+    attempt = prepared(tenant, operation)
+
+    for status in operation.responses:
+        attempt.headers["Prefer"] = f"code={status}"
+        response = attempt.send()
+        assert response.status_code == status
+        assert tenant.last()["defect"] is None
+
+
+@each_operation
+def test_every_operation_answers_its_success(tenant: World, operation: Operation) -> None:
+    response = prepared(tenant, operation).send()
+
+    assert response.status_code == operation.success.status, response.text
+    exchange = tenant.last()
+    assert (exchange["operation"], exchange["rejection"], exchange["defect"]) == (operation.id, None, None)
+
+
+# Answers outside the lists of the operations
+
+
+def assert_transport(tenant: World, response: httpx2.Response, status: int) -> None:
+    rejection = DOCUMENT.transport_rejections[status]
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert response.json().keys() == rejection.value.keys()
+    exchange = tenant.last()
+    assert (exchange["rejection"], exchange["defect"], exchange["changes"]) == (rejection.name, None, [])
+
+
+@pytest.mark.parametrize("path", ["customer/acme/nothing", "customerlogin/nothing", "oauth", "customer/acme/me/"])
+def test_a_path_that_no_operation_has_is_unknown(tenant: World, path: str) -> None:
+    response = tenant.request("GET", f"/{path}", headers={"Sandbox-Org": tenant.org})
+
+    assert_transport(tenant, response, 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("oauth/token", "POST"),
+        ("customerlogin/auth/anonymous/login", "GET"),
+        ("customer/acme/login", "POST"),
+        ("customer/acme/me", "GET"),
+    ],
+)
+def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(tenant: World, path: str, allow: str) -> None:
+    response = tenant.request("DELETE", f"/{path}", headers={"Sandbox-Org": tenant.org})
+
+    assert response.headers["allow"] == allow
+    assert_transport(tenant, response, 405)
+
+
+each_body = pytest.mark.parametrize(
+    "operation", [it for it in DOCUMENT.operations if it.body], ids=[it.id for it in DOCUMENT.operations if it.body]
+)
+
+
+@each_body
+def test_a_body_of_another_media_type_is_not_read(tenant: World, operation: Operation) -> None:
+    attempt = prepared(tenant, operation)
+    attempt.headers["Content-Type"] = "application/xml"
+
+    assert_transport(tenant, attempt.send(), 415)
+
+
+@each_body
+def test_a_body_beyond_the_limit_is_refused(tenant: World, operation: Operation) -> None:
+    attempt = prepared(tenant, operation)
+    attempt.body["raw"] = b" " * (Config().max_body + 1)
+
+    assert_transport(tenant, attempt.send(), 413)

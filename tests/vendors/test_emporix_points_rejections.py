@@ -1,0 +1,399 @@
+"""Every operation of Emporix's reward points answers its success and every rejection declared, in both versions.
+
+The cases come from the spec: a rejection that is declared tomorrow and staged nowhere fails here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import quote
+
+import httpx2
+import pytest
+
+from sandbox import config
+from sandbox.app import load_contracts
+from sandbox.config import Config
+from sandbox.openapi.document import Document
+from sandbox.openapi.operation import Operation, Rejection
+from tests.serving import Json, World
+from tests.vendors.emporix_points_support import (
+    BASE,
+    IMPOSSIBLE,
+    VERSIONS,
+    choose,
+    customer_token,
+    option,
+    restrict,
+    template,
+    tenant,
+    unchanged,
+)
+
+
+def _documents() -> dict[str | None, Document]:
+    """The document whole, as each version has it."""
+    contract = next(found for found in load_contracts(config.files("specs")) if found.vendor == "emporix")
+    return {document.version: document for document in contract.documents if document.base == BASE}
+
+
+DOCUMENTS = _documents()
+OPERATIONS = [(version, operation) for version in VERSIONS for operation in DOCUMENTS[version].operations]
+PAIRS = [
+    (version, operation, rejection) for version, operation in OPERATIONS for rejection in operation.rejections.values()
+]
+
+each_operation = pytest.mark.parametrize(
+    ("version", "operation"), OPERATIONS, ids=[f"{version}-{operation.id}" for version, operation in OPERATIONS]
+)
+each_rejection = pytest.mark.parametrize(
+    ("version", "operation", "rejection"),
+    PAIRS,
+    ids=[f"{version}-{operation.id}-{rejection.name}" for version, operation, rejection in PAIRS],
+)
+
+_CUSTOMERS_OWN = ("getMyPoints", "getMySummary", "redeemMyPoints")
+_BODY: dict[str, Json] = {
+    "createCustomerPoints": {"startPoints": {"points": 5}},
+    "addPoints": {"points": 5},
+    "redeemPoints": {"points": 5},
+    "redeemMyPoints": {"id": "option"},
+}
+
+
+class Attempt(NamedTuple):
+    """A request in the making; it succeeds in a furnished tenant unless it is staged to be refused."""
+
+    shop: World
+    version: str
+    operation: Operation
+    path: dict[str, str]
+    headers: dict[str, str]
+    body: dict[str, Json]  # `json` is sent as JSON, `raw` as it is
+
+    def send(self) -> httpx2.Response:
+        url = self.operation.template
+        for name, value in self.path.items():
+            url = url.replace(f"{{{name}}}", quote(value, safe=""))
+        sent = {"content": self.body["raw"]} if "raw" in self.body else {"json": self.body.get("json")}
+        return self.shop.http.request(
+            self.operation.method, self.shop.url + url, headers=self.headers, **(sent if self.body else {})
+        )
+
+
+def prepared(world: World, version: str, operation: Operation) -> Attempt:
+    shop = tenant(world, version)
+    shop.seed(
+        "emporix",
+        reward_points=[{"customerId": "C1", "activePoints": 100}],
+        redeem_options=[
+            option(90, id="option"),
+            option(1000, id="dear"),
+            option(90, IMPOSSIBLE, id="impossible"),
+            option(90, template(discountType="FREE_SHIPPING"), id="free"),
+        ],
+    )
+    names = {
+        "customerId": "C9" if operation.id == "createCustomerPoints" else "C1",
+        "tenant": shop.org,
+        "redeemOptionId": "option",
+    }
+    bearer = customer_token(shop) if operation.id in _CUSTOMERS_OWN else "any"
+    # The header of the sandbox's own says whose journal it is, whatever the request gets wrong.
+    headers = {"Authorization": f"Bearer {bearer}", "Emporix-Tenant": shop.org, "Sandbox-Org": shop.org}
+    body = {"json": _BODY.get(operation.id, option())} if operation.body is not None else {}
+    path = {name: names[name] for name in operation.path_names}
+    return Attempt(shop, version, operation, path, headers, body)
+
+
+# How each rejection is brought about: what is changed of a request that would succeed
+
+Staging = Callable[[Attempt], None]
+
+
+def shows(token: Callable[[Attempt], str]) -> Staging:
+    def stage(attempt: Attempt) -> None:
+        attempt.headers["Authorization"] = f"Bearer {token(attempt)}"
+
+    return stage
+
+
+def shows_nothing(attempt: Attempt) -> None:
+    del attempt.headers["Authorization"]
+
+
+def issued(shop: World, **terms: Json) -> str:
+    response = shop.admin("POST", "/tokens", {"vendor": "emporix", "tenant": shop.org, **terms})
+    assert response.status_code == 201, response.text
+    token: str = response.json()["access_token"]
+    return token
+
+
+def outlived(attempt: Attempt) -> str:
+    token = issued(attempt.shop, expires_in=60)
+    attempt.shop.advance("PT60S")
+    return token
+
+
+def of_a_neighbour(attempt: Attempt) -> str:
+    return issued(tenant(World(attempt.shop.url, f"{attempt.shop.org}x", attempt.shop.http)))
+
+
+def breaks_the_contract(attempt: Attempt) -> None:
+    if attempt.body:
+        attempt.body["json"] = []
+    else:
+        attempt.headers["Emporix-Tenant"] = "Ac"
+
+
+def sends_nothing(attempt: Attempt) -> None:
+    attempt.body["raw"] = b""
+
+
+def is_unknown(attempt: Attempt) -> None:
+    if "customerId" in attempt.path:
+        attempt.path["customerId"] = "C9"
+    else:
+        attempt.headers["Authorization"] = f"Bearer {customer_token(attempt.shop, 'C9')}"
+
+
+def is_known(attempt: Attempt) -> None:
+    attempt.path["customerId"] = "C1"
+
+
+def is_about_no_points(attempt: Attempt) -> None:
+    json = attempt.body["json"]
+    attempt.body["json"] = {"startPoints": {"points": 0}} if "startPoints" in json else {**json, "points": 0}
+
+
+def wants_too_much(attempt: Attempt) -> None:
+    attempt.body["json"] = {"points": 101} if "points" in attempt.body["json"] else {"id": "dear"}
+
+
+def names_no_option(attempt: Attempt) -> None:
+    if "redeemOptionId" in attempt.path:
+        attempt.path["redeemOptionId"] = "nowhere"
+    else:
+        attempt.body["json"] = {"id": "nowhere"}
+
+
+def exchanges(id: str) -> Staging:
+    def stage(attempt: Attempt) -> None:
+        attempt.body["json"] = {"id": id}
+
+    return stage
+
+
+def comes_too_late(attempt: Attempt) -> None:
+    attempt.body["json"] = option(metadata={"version": 7})
+
+
+def is_disabled(attempt: Attempt) -> None:
+    restrict(attempt.shop, attempt.version, enabled=False)
+
+
+STAGED: dict[str, Staging] = {
+    "missing-credentials": shows_nothing,
+    "invalid-credentials": shows(lambda _: "invalid"),
+    "expired-credentials": shows(outlived),
+    "foreign-credentials": shows(of_a_neighbour),
+    "insufficient-scope": shows(lambda attempt: customer_token(attempt.shop)),
+    "not-a-customer": shows(lambda _: "any"),
+    "invalid-request": breaks_the_contract,
+    "missing-body": sends_nothing,
+    "unknown-customer": is_unknown,
+    "entry-exists": is_known,
+    "points-not-positive": is_about_no_points,
+    "not-enough-points": wants_too_much,
+    "unknown-redeem-option": names_no_option,
+    "stale-redeem-option": comes_too_late,
+    "discount-type-not-exchangeable": exchanges("free"),
+    "reward-points-disabled": is_disabled,
+    "coupon-not-created": exchanges("impossible"),
+}
+ONLY_ON_REQUEST = ("internal-error",)
+
+
+@each_rejection
+def test_every_declared_rejection_is_answered_where_it_is_due(
+    world: World, version: str, operation: Operation, rejection: Rejection
+) -> None:
+    attempt = prepared(world, version, operation)
+    if rejection.name in ONLY_ON_REQUEST:
+        attempt.headers["Prefer"] = f"example={rejection.name}"
+    else:
+        assert rejection.name in STAGED, f"nothing here brings about {rejection.name}"
+        STAGED[rejection.name](attempt)
+    before = attempt.shop.state()
+
+    response = attempt.send()
+
+    assert response.status_code == rejection.status, response.text
+    assert response.headers["content-type"] == rejection.media == "application/json"
+    assert response.json().keys() == rejection.value.keys()
+    assert response.json().get("type") == rejection.value.get("type")
+    exchange = attempt.shop.last()
+    assert (exchange["operation"], exchange["rejection"]) == (operation.id, rejection.name)
+    assert (exchange["source"], exchange["defect"]) == (rejection.source, None)
+    if rejection.name != "coupon-not-created":  # which books a redemption and gives the points back
+        assert exchange["changes"] == []
+        assert attempt.shop.state() == before
+
+
+def test_the_tests_know_every_version() -> None:
+    assert DOCUMENTS.keys() == set(VERSIONS)
+
+
+def test_nothing_is_staged_that_no_spec_declares() -> None:
+    assert STAGED.keys() | set(ONLY_ON_REQUEST) == {rejection.name for _, _, rejection in PAIRS}
+
+
+@each_rejection
+def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
+    world: World, version: str, operation: Operation, rejection: Rejection
+) -> None:
+    attempt = prepared(world, version, operation)
+    attempt.headers["Prefer"] = f"example={rejection.name}"
+
+    with unchanged(attempt.shop):
+        response = attempt.send()
+
+    assert (response.status_code, response.json()) == (rejection.status, rejection.value)
+    assert response.headers["content-type"] == rejection.media
+    assert response.headers["preference-applied"] == f"example={rejection.name}"
+
+
+@each_operation
+def test_prefer_code_yields_every_declared_status(world: World, version: str, operation: Operation) -> None:
+    attempt = prepared(world, version, operation)
+
+    with unchanged(attempt.shop):
+        for status, declared in operation.responses.items():
+            attempt.headers["Prefer"] = f"code={status}"
+            response = attempt.send()
+            assert response.status_code == status
+            media = next(iter(declared.content), "")
+            assert response.headers.get("content-type", "") == media
+            assert attempt.shop.last()["defect"] is None
+
+
+@each_operation
+def test_every_operation_answers_its_success(world: World, version: str, operation: Operation) -> None:
+    attempt = prepared(world, version, operation)
+
+    response = attempt.send()
+
+    assert response.status_code == operation.success.status, response.text
+    exchange = attempt.shop.last()
+    assert (exchange["operation"], exchange["rejection"], exchange["defect"]) == (operation.id, None, None)
+    if operation.success_media is None:
+        assert (response.content, "content-type" in response.headers) == (b"", False)
+    else:
+        assert response.headers["content-type"] == operation.success_media
+
+
+def test_the_versions_differ_in_these_successes_and_in_no_others() -> None:
+    successes = {(version, operation.id): operation.success.status for version, operation in OPERATIONS}
+
+    assert {
+        id: (successes["2021", id], successes["current", id])
+        for version, id in successes
+        if successes["2021", id] != successes["current", id]
+    } == {"createCustomerPoints": (201, 200), "deleteCustomerPoints": (204, 200), "redeemMyPoints": (201, 200)}
+
+
+# Answers outside the lists of the operations
+
+
+def assert_transport(shop: World, response: httpx2.Response, status: int) -> None:
+    rejection = DOCUMENTS[VERSIONS[0]].transport_rejections[status]
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert response.json().keys() == rejection.value.keys()
+    exchange = shop.last()
+    assert (exchange["rejection"], exchange["defect"], exchange["changes"]) == (rejection.name, None, [])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_path_that_no_operation_has_is_unknown(world: World, version: str) -> None:
+    shop = tenant(world, version)
+
+    response = shop.request("GET", f"{BASE}/nothing", headers={"Sandbox-Org": shop.org})
+
+    assert_transport(shop, response, 404)
+    assert response.json()["fault"]["detail"]["errorcode"] == "messaging.adaptors.http.flow.ApplicationNotFound"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/customer/C1", "GET, POST, DELETE"),
+        ("/customer/C1/addPoints", "POST"),
+        ("/public/customer/redeem", "GET, POST"),
+        ("/acme/redeemOptions/x", "PUT, DELETE"),
+    ],
+)
+def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(
+    world: World, version: str, path: str, allow: str
+) -> None:
+    shop = tenant(world, version)
+
+    response = shop.request("PATCH", BASE + path, headers={"Sandbox-Org": shop.org})
+
+    assert set(response.headers["allow"].split(", ")) >= set(allow.split(", "))
+    assert_transport(shop, response, 405)
+
+
+each_body = pytest.mark.parametrize(
+    ("version", "operation"),
+    [(version, operation) for version, operation in OPERATIONS if operation.body is not None],
+    ids=[f"{version}-{operation.id}" for version, operation in OPERATIONS if operation.body is not None],
+)
+
+
+@each_body
+def test_a_body_of_another_media_type_is_not_read(world: World, version: str, operation: Operation) -> None:
+    attempt = prepared(world, version, operation)
+    attempt.headers["Content-Type"] = "application/xml"
+
+    with unchanged(attempt.shop):
+        response = attempt.send()
+
+    assert_transport(attempt.shop, response, 415)
+
+
+@each_body
+def test_a_body_beyond_the_limit_is_refused(world: World, version: str, operation: Operation) -> None:
+    attempt = prepared(world, version, operation)
+    attempt.body["raw"] = b" " * (Config().max_body + 1)
+
+    with unchanged(attempt.shop):
+        response = attempt.send()
+
+    assert_transport(attempt.shop, response, 413)
+
+
+@each_body
+@pytest.mark.parametrize("raw", [b"{", b"nothing", b'{"points": NaN}', b"\xff", b"[" * 200 + b"]" * 200])
+def test_a_body_that_is_not_json_is_invalid(world: World, version: str, operation: Operation, raw: bytes) -> None:
+    attempt = prepared(world, version, operation)
+    attempt.body["raw"] = raw
+
+    with unchanged(attempt.shop):
+        response = attempt.send()
+
+    assert response.status_code == 400
+    assert attempt.shop.last()["rejection"] == "invalid-request"
+
+
+def test_the_version_is_one_tenant_s_own(world: World) -> None:
+    shop = tenant(world, "current")
+    other = tenant(World(shop.url, f"{shop.org}x", shop.http), "2021")
+    choose(shop, "current")
+
+    def opens(at: World) -> int:
+        return at.request("POST", f"{BASE}/customer/C1", {}, headers={"Emporix-Tenant": at.org}).status_code
+
+    assert (opens(shop), opens(other)) == (200, 201)
