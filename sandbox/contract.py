@@ -13,7 +13,7 @@ from sandbox import auth, yamlfile
 from sandbox.call import Call, Rejected
 from sandbox.errors import SandboxError
 from sandbox.journal import Event
-from sandbox.messages import Reply, Request, Violation, encode
+from sandbox.messages import Reply, Request, Violation, decode, encode
 from sandbox.openapi.document import Document
 from sandbox.openapi.operation import Operation, Rejection
 from sandbox.openapi.paths import Router
@@ -57,6 +57,7 @@ class Contract:
             self.schemas |= document.collections
             rules.internal |= {f"{self.vendor}.{name}": members for name, members in document.internal.items()}
             self._defaults |= document.defaults(SETTINGS)
+        self._encoded_defaults = encode(self._defaults)
         self._bind()
         self._routes = {route.operation.id: route for route in self.routes()}
 
@@ -75,18 +76,23 @@ class Contract:
         for violation in self.schemas[SETTINGS].violations({"id": SETTINGS, **given}, self.vendor):
             raise SandboxError(f"the setting {violation}")
         self._defaults = _over(self._defaults, given)
+        self._encoded_defaults = encode(self._defaults)
 
     def settings(self, state: State) -> Doc:
         """An org's settings, over the defaults that the schema says."""
         collection = self.rules.collections.get(SETTINGS)
         stored = state.get(collection, SETTINGS) if collection else None
-        return _over(self._defaults, stored or {})
+        defaults = decode(self._encoded_defaults)  # the caller's own
+        return defaults if stored is None else _over(defaults, stored)
 
     def in_force(self, route: Route, state: State) -> Route:
         """The route in the version of the contract that the org's settings choose."""
         if route.versions is None or route.document.setting is None:
             return route
-        return route.versions.get(self.settings(state)[route.document.setting], route)
+        collection, name = self.rules.collections.get(SETTINGS), route.document.setting
+        stored = state.get(collection, SETTINGS) if collection else None
+        version = str(self._defaults[name] if stored is None else stored.get(name, self._defaults[name]))
+        return route.versions.get(version, route)
 
     def ask(self, call: Call, operation_id: str, path: dict[str, str], body: Any) -> Reply | Rejected:
         """The platform itself does an operation within a call. A refusal undoes what that wrote, and is returned."""

@@ -1,0 +1,49 @@
+"""Tokens of OAuth accounts."""
+
+from __future__ import annotations
+
+from sandbox.rules import Call, Reply, moment, moment_text
+from sandbox.vendors.norce.rules import rules
+
+_SECONDS = 3600  # documented
+# Documented: what a scope names; older pages have the second half.
+_ENVIRONMENTS = ("playground", "stage", "prod")
+_FORMER = ("production", "lab", "qa")
+# Documented: three a minute, twenty at once.
+_INTERVAL = 20_000_000_000  # in the unit of moments
+_AT_ONCE = 20
+_ONLY = "token_requests"
+
+TOKEN_REQUESTS = rules.collection("token_requests", places=lambda _, created: [("token_requests", created)])
+
+
+@rules.operation("norceConnectToken")
+def connect_token(call: Call) -> Reply:
+    """Documented: client credentials, environments as scope, an hour. Inferred: without a scope, every environment.
+
+    A refused request counts for the limit too, so what notes it is kept.
+    """
+    _count(call)
+    asked = call.body
+    if asked["grant_type"] != "client_credentials":
+        call.reject_and_keep("unsupported-grant-type")
+    if not call.knows_client(asked["client_id"], asked["client_secret"]):
+        call.reject_and_keep("invalid-client")
+    scopes = list(dict.fromkeys(asked.get("scope", "").split())) or list(_ENVIRONMENTS)
+    if any(scope not in _ENVIRONMENTS + _FORMER for scope in scopes):
+        call.reject_and_keep("invalid-scope")
+    token = call.issue_token(tenant=None, scopes=scopes, seconds=_SECONDS, claims={"client": asked["client_id"]})
+    return call.reply(
+        {"access_token": token, "expires_in": _SECONDS, "token_type": "Bearer", "scope": " ".join(scopes)}
+    )
+
+
+def _count(call: Call) -> None:
+    """Each request takes twenty seconds of a store of twenty times as many, which fills as time passes."""
+    if not call.settings["token_rate_limit"]:
+        return
+    stored = call.get(TOKEN_REQUESTS, _ONLY)
+    spent = max(call.now, moment(stored["spent_until"]) if stored else 0)
+    if spent - call.now > (_AT_ONCE - 1) * _INTERVAL:
+        call.reject("too-many-requests")
+    call.replace(TOKEN_REQUESTS, {"id": _ONLY, "spent_until": moment_text(spent + _INTERVAL)})

@@ -1,0 +1,151 @@
+"""How promotions, their unique codes and the applications are stored, found, counted and shown."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from sandbox.rules import Call, Doc
+from sandbox.vendors.norce.asking import DEFAULT_APPLICATION, SYSTEM, stopped
+from sandbox.vendors.norce.rows import EFFECT, REQUIREMENT, seeded
+from sandbox.vendors.norce.rules import rules
+from sandbox.vendors.norce.terms import TERMS, TEXTS, culture, image_url, unique_code
+
+NOT_STOPPED: Doc = {"StoppedDate": None, "StoppedBy": None, "StoppedByName": None}
+# What only the server says of a promotion, as it is at first.
+UNUSED: Doc = {
+    "UsageCount": 0,
+    "TotalOrder": 0,
+    "TotalDiscount": 0,
+    "DiscountPercentage": 0,
+    "MarginPercentage": 0,
+    **NOT_STOPPED,
+    "Changed": None,
+    "ChangedBy": None,
+}
+
+# In the order of the page.
+_LISTED = (
+    *("Id", *(member for text in TEXTS for member in (text, f"Default{text}", f"Is{text}Inherited"))),
+    *("ImageKey", "ImageUrl", "Code", "ExclusivityType", "StartDate", "EndDate"),
+    *("CountLeft", "AllowedUsageCount", "UsageCount", "UniqueUserUsageCount"),
+    *("UniqueDiscountCodeCount", "UniqueDiscountCodeUsedCount"),
+    *("TotalOrder", "TotalDiscount", "DiscountPercentage", "MarginPercentage"),
+    *("IsStackable", "IsProductReq", "ExcludeFromPriceCalculation", "Status", "CurrencyCode"),
+    *("StoppedDate", "StoppedBy", "StoppedByName", "Created", "CreatedByName", "Changed", "ChangedBy", "Cultures"),
+)
+_WHOLE = ("Requirements", "Effects", *_LISTED)
+_COUNTED = ("CountLeft", "UniqueDiscountCodeCount", "UniqueDiscountCodeUsedCount")
+
+
+def _promotion_places(doc: Doc, created: int) -> list[tuple[str, int]]:
+    return [(promotions_of(doc["application"]), created)]
+
+
+def _code_places(doc: Doc, created: int) -> list[tuple[str, int]]:
+    codes = codes_of(doc["application"], doc["promotion"])
+    return [(codes, created), (_claimed(codes), created)] if doc["IsClaimed"] else [(codes, created)]
+
+
+def _prepare_promotion(doc: Doc, call: Call) -> None:
+    application = doc.setdefault("application", DEFAULT_APPLICATION)
+    if "Id" not in doc:
+        doc["Id"] = new_promotion_id(call, application)
+    doc["id"] = promotion_id(application, doc["Id"])
+    for member in _COUNTED:
+        doc.pop(member, None)
+    for text in TEXTS:
+        own = doc.setdefault(text, None)
+        doc.setdefault(f"Default{text}", own)
+        doc.setdefault(f"Is{text}Inherited", own is None)
+    for member, blank in (TERMS | UNUSED).items():
+        doc.setdefault(member, blank)
+    doc.setdefault("ImageUrl", image_url(doc["ImageKey"]))
+    doc.setdefault("Created", call.now_text)
+    doc.setdefault("CreatedByName", SYSTEM.name)
+    doc["Requirements"] = seeded(call, REQUIREMENT, doc.get("Requirements", []))
+    doc["Effects"] = seeded(call, EFFECT, doc.get("Effects", []))
+    cultures = doc.setdefault("Cultures", [])
+    if isinstance(cultures, list):
+        doc["Cultures"] = [culture(row, doc) if isinstance(row, dict) else row for row in cultures]
+    if _is_used_up(doc):
+        doc.update(stopped(call, SYSTEM), Status="Inactive")
+
+
+def _prepare_code(doc: Doc, call: Call) -> None:
+    application = doc.setdefault("application", DEFAULT_APPLICATION)
+    doc["id"] = code_id(application, doc.get("promotion"), doc.get("DiscountCode"))
+    doc.update({**unique_code(doc, call.now_text), **doc})
+
+
+PROMOTIONS = rules.collection("promotions", places=_promotion_places, prepare=_prepare_promotion)
+CODES = rules.collection("unique_codes", places=_code_places, prepare=_prepare_code)
+APPLICATIONS = rules.collection("applications", places=lambda _, created: [("applications", created)])
+
+
+def promotion_id(application: Any, id: Any) -> str:
+    return f"{application}/{id}"
+
+
+def code_id(application: Any, promotion: Any, code: Any) -> str:
+    """The code comes last, so that it may have any character."""
+    return f"{application}/{promotion}/{code}"
+
+
+def promotions_of(application: int) -> str:
+    return f"promotions/{application}"
+
+
+def codes_of(application: int, promotion: int) -> str:
+    return f"unique_codes/{application}/{promotion}"
+
+
+def _claimed(codes: str) -> str:
+    return f"{codes}/claimed"
+
+
+def find(call: Call, application: int) -> Doc:
+    """The promotion that the path names, if it is the application's."""
+    id = int(call.path["id"])
+    promotion = call.get(PROMOTIONS, promotion_id(application, id))
+    if promotion is None:
+        call.reject("unknown-promotion", f"There is no promotion {id}.")
+    return promotion
+
+
+def new_promotion_id(call: Call, application: Any) -> int:
+    while True:
+        id = call.new_number()
+        if call.get(PROMOTIONS, promotion_id(application, id)) is None:  # a seed may have taken it
+            return id
+
+
+def shown(call: Call, promotion: Doc) -> Doc:
+    """A stored promotion as it is sent."""
+    return _counted(call, promotion, _WHOLE)
+
+
+def listed(call: Call, promotion: Doc) -> Doc:
+    """The same without requirements and effects."""
+    return _counted(call, promotion, _LISTED)
+
+
+def _counted(call: Call, promotion: Doc, members: tuple[str, ...]) -> Doc:
+    """Documented: what the counters count. Inferred: never less than none is left, and null without a limit."""
+    allowed = promotion["AllowedUsageCount"]
+    codes = codes_of(promotion["application"], promotion["Id"])
+    promotion["CountLeft"] = None if allowed is None else max(allowed - promotion["UsageCount"], 0)
+    promotion["UniqueDiscountCodeCount"] = call.size(codes)
+    promotion["UniqueDiscountCodeUsedCount"] = call.size(_claimed(codes))
+    return {member: promotion[member] for member in members}
+
+
+def within_limit(promotion: Doc) -> Doc:
+    """Documented: a promotion that was used as often as it may be is not active."""
+    return {**promotion, "Status": "Inactive"} if _is_used_up(promotion) else promotion
+
+
+def _is_used_up(promotion: Doc) -> bool:
+    allowed, used = promotion["AllowedUsageCount"], promotion["UsageCount"]
+    counted = isinstance(allowed, int | Decimal) and isinstance(used, int | Decimal)  # a seed may say anything
+    return counted and promotion["Status"] == "Active" and used >= allowed

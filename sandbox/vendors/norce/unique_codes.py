@@ -1,0 +1,56 @@
+"""Unique codes: each may be used once, and each promotion has its own."""
+
+from __future__ import annotations
+
+from sandbox.rules import Call, Doc, NotUnique, Reply
+from sandbox.vendors.norce.asking import asker
+from sandbox.vendors.norce.rules import rules
+from sandbox.vendors.norce.stored import CODES, code_id, codes_of, find
+from sandbox.vendors.norce.terms import unique_code
+
+
+@rules.operation("PromotionApi_ListUniqueCodes")
+def list_codes(call: Call) -> Reply:
+    """Documented: all at once. Inferred: in the order of their insertion."""
+    promotion = find(call, asker(call).application)
+    codes = codes_of(promotion["application"], promotion["Id"])
+    return call.reply([call.public(CODES, doc) for _, doc in call.page(codes, limit=call.size(codes))])
+
+
+@rules.operation("PromotionApi_InsertUniqueCodes")
+def insert_codes(call: Call) -> Reply:
+    """Documented: what is there already is left alone, and the number of the others is told."""
+    promotion = find(call, asker(call).application)
+    now, inserted = call.now_text, 0
+    for sent in call.body:
+        try:
+            call.add(CODES, _code(promotion, sent, now))
+        except NotUnique:
+            continue
+        inserted += 1
+    return call.reply(inserted)
+
+
+@rules.operation("PromotionApi_UpdateUniqueCodes")
+def update_codes(call: Call) -> Reply:
+    """Documented: what is there is updated, the rest inserted. Inferred: of a code sent twice the last counts."""
+    promotion = find(call, asker(call).application)
+    now = call.now_text
+    for sent in {sent["DiscountCode"]: sent for sent in call.body}.values():
+        code = _code(promotion, sent, now)
+        stored = call.get(CODES, code["id"])
+        if stored is None:
+            call.add(CODES, code)
+        else:
+            call.replace(CODES, {**code, "Created": stored["Created"]})
+    return call.reply({})
+
+
+def _code(promotion: Doc, sent: Doc, now: str) -> Doc:
+    application, id = promotion["application"], promotion["Id"]
+    return {
+        "id": code_id(application, id, sent["DiscountCode"]),
+        "application": application,
+        "promotion": id,
+        **unique_code(sent, now),
+    }

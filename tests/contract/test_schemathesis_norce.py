@@ -1,0 +1,113 @@
+"""Norce's specs against a running server, by Schemathesis, with all checks and all phases.
+
+What it must be told, and why, the `.toml` files beside this one say.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.messages import decode, encode
+from sandbox.openapi.document import Document
+from tests.contract import fuzzing
+
+pytestmark = pytest.mark.fuzz
+
+NOW = "2030-01-20T12:00:00Z"
+ORG = "acme"  # the client is called so too, and without a host it is the client who names the org
+SPECS = fuzzing.ROOT / "specs/norce"
+EXAMPLES = fuzzing.EXAMPLES if fuzzing.AT_RANDOM else 30  # for each operation; `make fuzz` tries more
+VERSIONS = {str(document.version): document for document in Document.load(SPECS / "promotions.yaml")}
+# They differ in the form of refusals only, each of which `test_norce_rejections.py` meets in both.
+TRIED = list(VERSIONS) if fuzzing.AT_RANDOM else ["message"]
+
+
+def test_the_identity_server_keeps_its_contract(tmp_path: Path) -> None:
+    (identity,) = Document.load(SPECS / "identity.yaml")
+    with _serving() as url:
+        _furnish(url, ORG, {})
+        spec = _written(identity, tmp_path / "norce-identity.json")
+        base = f"/~{ORG}{identity.base}"  # or every client would have an org of its own
+        counts = fuzzing.run(url, base, tmp_path, spec=spec, org=ORG, examples=EXAMPLES)
+        assert fuzzing.defects(url) == []
+    _judge(counts, scenarios=0)  # no answer is a parameter of another request, so there is nothing to follow
+
+
+@pytest.mark.parametrize("version", TRIED)
+def test_the_promotions_keep_their_contract_in_every_form(version: str, tmp_path: Path) -> None:
+    with _serving() as url:
+        users = {
+            "owner": _furnish(url, ORG, {**_seed(), "settings": [{"error_body": version}]}),
+            "stranger": _furnish(url, "another", {"settings": [{"error_body": version}]}),
+        }
+        _furnish(url, "default", {"settings": [{"error_body": version}]})  # where requests without a token go
+        spec = _written(VERSIONS[version], tmp_path / "norce-promotions.json")
+        base = VERSIONS[version].base
+        counts = fuzzing.run(url, base, tmp_path, spec=spec, org=ORG, users=users, examples=EXAMPLES)
+        assert fuzzing.defects(url) == []
+    _judge(counts, scenarios=EXAMPLES)
+
+
+def test_every_spec_and_every_version_is_tried() -> None:
+    assert {path.name for path in SPECS.iterdir()} == {"identity.yaml", "promotions.yaml"}
+    assert VERSIONS.keys() == {"message", "problem"}
+    assert set(TRIED) <= VERSIONS.keys()
+
+
+def _serving() -> Any:
+    return fuzzing.serving("--auth", "strict", "--client", f"{ORG}:geheim")
+
+
+def _written(document: Document, path: Path) -> str:
+    """Schemathesis knows nothing of versions, so each is written out as a document of its own.
+
+    A body is described once: as `text/json` it has the same schema, and would only be sent a second time. An insert has
+    no other parameters than two headers, and where that is so Schemathesis holds a third one for a violation; without
+    them its bodies are still held to be refused if they are wrong.
+    """
+    spec = decode(encode({name: value for name, value in document.raw.items() if name != "x-versions"}))
+    for body in spec["components"].get("requestBodies", {}).values():
+        del body["content"]["text/json"]
+    if "/api/promotion" in spec["paths"]:
+        promotions = spec["paths"]["/api/promotion"]
+        promotions["get"]["parameters"] = promotions.pop("parameters")
+    path.write_bytes(encode(spec))
+    return str(path)
+
+
+def _judge(counts: fuzzing.Counts, *, scenarios: int) -> None:
+    """As much was sent as was to be sent, and every operation was also answered with a success."""
+    sent = counts.by_operation("fuzzing")
+    for operation, count in sorted(sent.items()):
+        print(f"{count:6}  {operation:45}{dict(counts.by_status(operation))}")  # noqa: T201 - for `pytest -rP`
+    assert {operation: count for operation, count in sent.items() if count < EXAMPLES} == {}
+    assert [operation for operation in sent if min(counts.by_status(operation)) >= 300] == []
+    assert counts.scenarios >= scenarios
+
+
+def _furnish(url: str, org: str, seed: dict[str, list[Any]]) -> str:
+    """Give the org what there is to find; a token for it."""
+    with fuzzing.admin_client(url) as admin:
+        admin.put(f"/orgs/{org}/clock", json={"now": NOW, "frozen": True}).raise_for_status()
+        headers = {"Content-Type": "application/json"}
+        admin.post(f"/orgs/{org}/seed", content=encode({"norce": seed}), headers=headers).raise_for_status()
+        asked = {"vendor": "norce", "expires_in": 86400}
+        token: str = admin.post(f"/orgs/{org}/tokens", json=asked).raise_for_status().json()["access_token"]
+        return token
+
+
+def _seed() -> dict[str, list[Any]]:
+    examples = VERSIONS["message"].raw["components"]["examples"]
+    promotion = examples["promotion"]["value"]
+    return {
+        "promotions": [
+            {**promotion, "Id": 1},
+            {"Id": 2, "Status": "Active", "AllowedUsageCount": 2, "UsageCount": 1},
+            {"Id": 3, "Status": "Draft"},
+            {"Id": 1, "application": 2},
+        ],
+        "unique_codes": [{"promotion": 1, **code} for code in examples["codes"]["value"]],
+    }

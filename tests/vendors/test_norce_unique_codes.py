@@ -1,0 +1,302 @@
+"""Norce's unique codes, rule by rule, over HTTP."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+
+from sandbox.config import MEBIBYTE, Config
+from tests.serving import Json, World, running
+from tests.vendors.norce_support import (
+    NOW,
+    answered,
+    ask,
+    codes,
+    codes_path,
+    insert_codes,
+    inserted,
+    neighbour,
+    put_codes,
+    read,
+    refused,
+    standing_still,
+    updated,
+    wrong,
+)
+
+CLAIM: Json = {
+    "DiscountCode": "A",
+    "IsClaimed": True,
+    "DateClaimed": "2030-01-01T10:00:00Z",
+    "QuotationId": 42,
+    "ClaimedFromSource": "Till",
+}
+
+
+@pytest.fixture
+def slug(world: World) -> World:
+    return standing_still(world)
+
+
+@pytest.fixture
+def promotion(slug: World) -> Json:
+    return inserted(slug)
+
+
+def names(found: list[Json]) -> list[str]:
+    return [code["DiscountCode"] for code in found]
+
+
+# Insert
+
+
+def test_inserting_tells_how_many_were_new(slug: World, promotion: Json) -> None:
+    assert insert_codes(slug, promotion, "A", "B") == 2
+    assert insert_codes(slug, promotion, "B", "C") == 1
+    assert names(codes(slug, promotion)) == ["A", "B", "C"]
+
+
+def test_inserting_only_duplicates_answers_0(slug: World, promotion: Json) -> None:
+    insert_codes(slug, promotion, "A", "B")
+
+    assert insert_codes(slug, promotion, "B", "A") == 0
+
+
+def test_inserting_nothing_answers_0(slug: World, promotion: Json) -> None:
+    assert insert_codes(slug, promotion) == 0
+    assert codes(slug, promotion) == []
+
+
+def test_a_duplicate_in_the_body_counts_once_and_the_first_is_kept(slug: World, promotion: Json) -> None:
+    assert insert_codes(slug, promotion, CLAIM, "A", "B", "B") == 2
+
+    assert [(code["DiscountCode"], code["IsClaimed"]) for code in codes(slug, promotion)] == [("A", True), ("B", False)]
+
+
+def test_inserting_updates_nothing(slug: World, promotion: Json) -> None:
+    insert_codes(slug, promotion, "A")
+    before = codes(slug, promotion)
+    slug.advance("PT1H")
+
+    assert insert_codes(slug, promotion, CLAIM) == 0
+
+    assert codes(slug, promotion) == before
+
+
+def test_a_code_gets_what_it_leaves_out(slug: World, promotion: Json) -> None:
+    insert_codes(slug, promotion, "A")
+
+    assert codes(slug, promotion) == [
+        {
+            "DiscountCode": "A",
+            "Created": NOW,
+            "IsClaimed": False,
+            "DateClaimed": None,
+            "QuotationId": None,
+            "ClaimedFromSource": None,
+        }
+    ]
+
+
+def test_a_code_may_be_inserted_as_claimed_and_created_earlier(slug: World, promotion: Json) -> None:
+    code = {**CLAIM, "Created": "2029-12-01T00:00:00Z"}
+
+    assert insert_codes(slug, promotion, code) == 1
+
+    assert codes(slug, promotion) == [code]
+
+
+def test_codes_need_no_requirement_that_asks_for_them(slug: World) -> None:
+    promotion = inserted(slug, Requirements=[])
+
+    assert insert_codes(slug, promotion, "A") == 1
+
+
+# Update
+
+
+def test_an_update_inserts_what_is_new_and_replaces_what_is_there(slug: World, promotion: Json) -> None:
+    insert_codes(slug, promotion, "A")
+
+    put_codes(slug, promotion, CLAIM, "B")
+
+    first, second = codes(slug, promotion)
+    assert first == {**CLAIM, "Created": NOW}
+    assert (second["DiscountCode"], second["IsClaimed"]) == ("B", False)
+
+
+def test_a_code_that_is_not_mentioned_stays(slug: World, promotion: Json) -> None:
+    insert_codes(slug, promotion, "A", "B")
+    put_codes(slug, promotion, CLAIM)
+    before = codes(slug, promotion)
+
+    put_codes(slug, promotion, "B")
+    put_codes(slug, promotion)
+
+    assert codes(slug, promotion) == before
+
+
+def test_of_a_code_that_is_sent_twice_the_last_counts(slug: World, promotion: Json) -> None:
+    put_codes(slug, promotion, CLAIM, "B", {"DiscountCode": "A", "IsClaimed": True, "QuotationId": 7})
+
+    first, second = codes(slug, promotion)
+    assert (first["QuotationId"], first["ClaimedFromSource"], second["DiscountCode"]) == (7, None, "B")
+    assert read(slug, promotion)["UniqueDiscountCodeCount"] == 2
+
+
+def test_created_is_kept_on_update(slug: World, promotion: Json) -> None:
+    insert_codes(slug, promotion, "A")
+    slug.advance("PT1H")
+
+    put_codes(slug, promotion, {"DiscountCode": "A", "Created": "2029-01-01T00:00:00Z"}, "B")
+
+    assert [code["Created"] for code in codes(slug, promotion)] == [NOW, "2030-01-01T13:00:00.000Z"]
+
+
+def test_a_claim_without_a_date_is_made_now(slug: World, promotion: Json) -> None:
+    insert_codes(slug, promotion, "A", {"DiscountCode": "B", "IsClaimed": True})
+    slug.advance("PT1H")
+
+    put_codes(slug, promotion, {"DiscountCode": "A", "IsClaimed": True, "DateClaimed": None})
+
+    assert [code["DateClaimed"] for code in codes(slug, promotion)] == ["2030-01-01T13:00:00.000Z", NOW]
+
+
+@pytest.mark.parametrize("said", [{"IsClaimed": False}, {}])
+def test_a_code_that_is_not_claimed_has_nothing_of_a_claim(slug: World, promotion: Json, said: Json) -> None:
+    insert_codes(slug, promotion, CLAIM)
+    assert read(slug, promotion)["UniqueDiscountCodeUsedCount"] == 1
+
+    unclaimed = {name: value for name, value in CLAIM.items() if name != "IsClaimed"}
+    put_codes(slug, promotion, {**unclaimed, **said})
+
+    (code,) = codes(slug, promotion)
+    claim = (code["IsClaimed"], code["DateClaimed"], code["QuotationId"], code["ClaimedFromSource"])
+    assert claim == (False, None, None, None)
+    assert read(slug, promotion)["UniqueDiscountCodeUsedCount"] == 0
+
+
+def test_codes_keep_the_order_of_their_insertion(slug: World, promotion: Json) -> None:
+    insert_codes(slug, promotion, "C", "A")
+    slug.advance("PT1S")
+    put_codes(slug, promotion, "B", {"DiscountCode": "C", "IsClaimed": True}, {"DiscountCode": "A", "IsClaimed": True})
+
+    assert names(codes(slug, promotion)) == ["C", "A", "B"]
+
+
+# What is one code
+
+
+def test_codes_are_told_apart_exactly(slug: World, promotion: Json) -> None:
+    alike = ["code", "CODE", "code ", " code", "co/de", "côde", "co%2Fde"]
+
+    assert insert_codes(slug, promotion, *alike) == len(alike)
+    assert insert_codes(slug, promotion, *alike) == 0
+    assert names(codes(slug, promotion)) == alike
+
+
+def test_each_promotion_has_codes_of_its_own(slug: World, promotion: Json) -> None:
+    other = inserted(slug)
+
+    assert insert_codes(slug, promotion, "A") == 1
+    assert insert_codes(slug, other, "A") == 1
+    put_codes(slug, other, CLAIM)
+
+    assert [code["IsClaimed"] for code in codes(slug, promotion)] == [False]
+
+
+def test_each_customer_of_norces_has_codes_of_its_own(slug: World, promotion: Json) -> None:
+    other = neighbour(slug)
+    theirs = inserted(other)
+    assert theirs["Id"] == promotion["Id"]
+
+    insert_codes(slug, promotion, "A")
+
+    assert codes(other, theirs) == []
+
+
+def test_codes_survive_an_update_of_their_promotion(slug: World, promotion: Json) -> None:
+    insert_codes(slug, promotion, "A", CLAIM)
+
+    after = updated(slug, promotion, Name="Spring")
+
+    assert (after["UniqueDiscountCodeCount"], names(codes(slug, promotion))) == (1, ["A"])
+
+
+# Validation
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize(
+    ("code", "key"),
+    [
+        ({"DiscountCode": None}, "DiscountCode"),
+        ({}, "DiscountCode"),
+        ({"DiscountCode": ""}, "DiscountCode"),
+        ({"DiscountCode": " \t"}, "DiscountCode"),
+        ({"DiscountCode": "x" * 51}, "DiscountCode"),
+        ({"DiscountCode": 5}, "DiscountCode"),
+        ({"DiscountCode": "B", "ClaimedFromSource": "x" * 51}, "ClaimedFromSource"),
+        ({"DiscountCode": "B", "IsClaimed": "yes"}, "IsClaimed"),
+        ({"DiscountCode": "B", "DateClaimed": "today"}, "DateClaimed"),
+        ({"DiscountCode": "B", "QuotationId": 2**31}, "QuotationId"),
+    ],
+)
+def test_a_code_that_is_not_as_described_is_named_and_nothing_changes(
+    slug: World, promotion: Json, method: str, code: Json, key: str
+) -> None:
+    response = ask(slug, method, codes_path(promotion), [{"DiscountCode": "A"}, code])
+
+    assert wrong(slug, response) == {f"codes[1].{key}"}
+    assert codes(slug, promotion) == []
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize("body", [{}, {"DiscountCode": "A"}, "A", 5])
+def test_a_body_that_is_no_array_is_refused(slug: World, promotion: Json, method: str, body: Json) -> None:
+    assert wrong(slug, ask(slug, method, codes_path(promotion), body)) == {"codes"}
+    assert codes(slug, promotion) == []
+
+
+def test_a_code_may_have_fifty_characters(slug: World, promotion: Json) -> None:
+    code = {"DiscountCode": "x" * 50, "IsClaimed": True, "ClaimedFromSource": "y" * 50}
+
+    assert insert_codes(slug, promotion, code) == 1
+
+
+def test_every_code_that_is_wrong_is_named(slug: World, promotion: Json) -> None:
+    response = ask(slug, "POST", codes_path(promotion), [{}, {"DiscountCode": "A"}, {"DiscountCode": ""}])
+
+    assert wrong(slug, response) == {"codes[0].DiscountCode", "codes[2].DiscountCode"}
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", None), ("PUT", []), ("POST", [])])
+def test_an_unknown_promotion_has_no_codes(slug: World, method: str, body: Json) -> None:
+    refused(slug, ask(slug, method, "/4711/unique-codes", body), 404, "unknown-promotion")
+
+
+# Many
+
+
+def test_fifty_thousand_codes_are_stored_by_one_request_and_known_to_the_next(http: httpx2.Client) -> None:
+    many = [{"DiscountCode": f"SPRING-{number:05}"} for number in range(50_000)]
+    with running(Config(max_body=4 * MEBIBYTE)) as (_, url):
+        slug = standing_still(World(url, "acme", http))
+        promotion = inserted(slug)
+
+        assert answered(ask(slug, "POST", codes_path(promotion), many)) == 50_000
+        assert answered(ask(slug, "POST", codes_path(promotion), many)) == 0
+
+        after = read(slug, promotion)
+        assert (after["UniqueDiscountCodeCount"], after["UniqueDiscountCodeUsedCount"]) == (50_000, 0)
+        found = codes(slug, promotion)
+        assert names(found) == names(many)
+
+
+def test_a_body_beyond_the_limit_of_the_server_is_too_long(slug: World, promotion: Json) -> None:
+    many = [{"DiscountCode": f"SPRING-{number:05}"} for number in range(50_000)]
+
+    response = ask(slug, "POST", codes_path(promotion), many)
+
+    refused(slug, response, 413, "body-too-large")
+    assert codes(slug, promotion) == []
