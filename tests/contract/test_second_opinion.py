@@ -50,7 +50,7 @@ def messages() -> Iterator[Message]:
             for media, content in body.get("content", {}).items():
                 assert operation.body is not None
                 validator = operation.body.content[media]
-                for name, example in content["examples"].items():
+                for name, example in content.get("examples", {}).items():
                     value = document.follow(example, ())["value"]
                     yield Message(f"{operation.id}, {name}", value, validator, second(validator))
             for status, response in operation.responses.items():
