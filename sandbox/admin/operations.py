@@ -1,0 +1,67 @@
+"""What the operations of the admin API share: finding the org that the path names, and what several of them answer."""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+from sandbox import clock
+from sandbox.auth import Gate
+from sandbox.call import Call
+from sandbox.contract import Contract
+from sandbox.messages import Violation
+from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
+from sandbox.rules import Doc, Rules
+
+
+class Operations(ABC):
+    """A part of the admin API: the rules of its operations, bound by their operationIds."""
+
+    def __init__(self, contracts: list[Contract], orgs: Orgs, gate: Gate) -> None:
+        self.contracts = contracts
+        self.orgs = orgs
+        self.gate = gate
+
+    @abstractmethod
+    def bind(self, rules: Rules) -> None: ...
+
+    def name(self, call: Call) -> str:
+        name = call.path["org"]
+        if len(name) > MAX_NAME:
+            call.reject("org-name-too-long")
+        return name
+
+    def known(self, call: Call) -> Org:
+        name = self.name(call)
+        org = self.orgs.known(name)
+        if org is None:
+            near = self.orgs.near(name)
+            hint = f"; did you mean {' or '.join(near)}?" if near else "."
+            call.reject("unknown-org", f"No request has named an org {name}{hint}")
+        return org
+
+    def made(self, call: Call) -> Org:
+        try:
+            return self.orgs.get(self.name(call))
+        except TooManyOrgs:
+            call.reject("too-many-orgs")
+
+    def moment(self, call: Call, text: str) -> int:
+        moment = clock.parse(text)
+        if not 0 <= moment <= clock.LATEST:
+            call.reject("invalid-request", f"{text} is not between 1970 and 9999.")
+        return moment
+
+
+def errors_json(violations: list[Violation]) -> list[Doc]:
+    return [{"detail": violation.message, "pointer": violation.where} for violation in violations]
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else "."
+
+
+def clock_json(org: Org) -> Doc:
+    return {"now": clock.text(org.clock.now()), "frozen": org.clock.frozen}

@@ -1,0 +1,101 @@
+"""The orgs themselves, their clocks, and tokens for them."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from sandbox import clock
+from sandbox.admin.operations import Operations, clock_json
+from sandbox.admin.writing import occurrence_json
+from sandbox.call import Call
+from sandbox.messages import Reply
+from sandbox.orgs import Org
+from sandbox.rules import Doc, Rules
+
+
+class OrgOperations(Operations):
+    def bind(self, rules: Rules) -> None:
+        rules.operation("listOrgs")(self._list_orgs)
+        rules.operation("getOrg")(self._get_org)
+        rules.operation("forgetOrg")(self._forget_org)
+        rules.operation("resetOrg")(self._reset_org)
+        rules.operation("getClock")(self._get_clock)
+        rules.operation("setClock")(self._set_clock)
+        rules.operation("advanceClock")(self._advance_clock)
+        rules.operation("issueToken")(self._issue_token)
+
+    def _list_orgs(self, call: Call) -> Reply:
+        after = call.query.get("after", "")
+        later = (org for org in self.orgs if org.name > after)
+        return call.reply(
+            {"total": len(self.orgs), "orgs": [org_json(org) for org in islice(later, call.query["limit"])]}
+        )
+
+    def _get_org(self, call: Call) -> Reply:
+        return call.reply(org_json(self.known(call)))
+
+    def _forget_org(self, call: Call) -> Reply:
+        self.orgs.forget(self.known(call).name)
+        return call.reply()
+
+    def _reset_org(self, call: Call) -> Reply:
+        self.orgs.reset(self.made(call))
+        return call.reply()
+
+    def _get_clock(self, call: Call) -> Reply:
+        return call.reply(clock_json(self.known(call)))
+
+    def _set_clock(self, call: Call) -> Reply:
+        org = self.made(call)
+        if "now" in call.body:
+            org.clock.set(self.moment(call, call.body["now"]))
+        if call.body.get("frozen", org.clock.frozen):
+            org.clock.freeze()
+        else:
+            org.clock.run()
+        self.orgs.pass_time(org, org.clock.now())
+        return call.reply(clock_json(org))
+
+    def _advance_clock(self, call: Call) -> Reply:
+        org = self.made(call)
+        now = org.clock.now()
+        if "to" in call.body:
+            moment = self.moment(call, call.body["to"])
+            if moment < now:
+                call.reject(
+                    "no-such-time", f"The clock stands at {clock.text(now)} and cannot advance backwards; set it."
+                )
+        else:
+            try:
+                moment = clock.later(now, call.body["by"])
+            except ValueError as error:
+                call.reject("no-such-time", str(error))
+        happened = self.orgs.pass_time(org, moment)
+        org.clock.set(moment)
+        return call.reply({**clock_json(org), "happened": [occurrence_json(occurrence) for occurrence in happened]})
+
+    def _issue_token(self, call: Call) -> Reply:
+        vendor = call.body["vendor"]
+        if vendor not in {contract.vendor for contract in self.contracts}:
+            vendors = ", ".join(contract.vendor for contract in self.contracts)
+            call.reject("unknown-vendor", f"There is no vendor {vendor[:100]}; there are {vendors}.")
+        org = self.made(call)
+        now, seconds = org.clock.now(), int(call.body.get("expires_in", 3600))
+        org.state.sequence += 1
+        token = self.gate.issue(
+            org=org.name,
+            vendor=vendor,
+            tenant=call.body.get("tenant"),
+            scopes=call.body.get("scopes"),
+            customer=call.body.get("customer"),
+            claims=call.body.get("claims"),
+            issued=now,
+            expires=now + seconds * clock.SECOND,
+            number=org.state.sequence,
+        )
+        return call.reply({"access_token": token, "expires_in": seconds})
+
+
+def org_json(org: Org) -> Doc:
+    requests = sum(1 for _ in org.journal.exchanges())
+    return {"name": org.name, **clock_json(org), "documents": org.state.count, "requests": requests}

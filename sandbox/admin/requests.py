@@ -1,0 +1,82 @@
+"""The journal, asked: exchanges by what they were, and the events they told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.admin.operations import Operations
+from sandbox.admin.writing import entry_events, exchange_json
+from sandbox.call import Call
+from sandbox.journal import Exchange
+from sandbox.messages import Reply, decode
+from sandbox.rules import Rules
+
+
+class RequestOperations(Operations):
+    def bind(self, rules: Rules) -> None:
+        rules.operation("listRequests")(self._list_requests)
+        rules.operation("clearRequests")(self._clear_requests)
+        rules.operation("countRequests")(self._count_requests)
+        rules.operation("getRequest")(self._get_request)
+        rules.operation("listEvents")(self._list_events)
+
+    def _list_requests(self, call: Call) -> Reply:
+        org = self.known(call)
+        found = [exchange for exchange in org.journal.exchanges() if _meets(exchange, call.query)]
+        newest = found[-call.query["limit"] :][::-1]
+        return call.reply(
+            {
+                "total": len(found),
+                "dropped": org.journal.dropped,
+                "requests": [exchange_json(exchange) for exchange in newest],
+            }
+        )
+
+    def _clear_requests(self, call: Call) -> Reply:
+        self.orgs.clear_journal(self.known(call))
+        return call.reply()
+
+    def _count_requests(self, call: Call) -> Reply:
+        exchanges = self.known(call).journal.exchanges()
+        return call.reply({"count": sum(_meets(exchange, call.body) for exchange in exchanges)})
+
+    def _get_request(self, call: Call) -> Reply:
+        org, id = self.known(call), call.path["id"]
+        exchange = org.journal.find(int(id)) if id.isascii() and id.isdigit() and len(id) < 20 else None  # noqa: PLR2004
+        if exchange is None:
+            call.reject("unknown-request", f"The journal of {org.name} has no exchange {id[:50]}.")
+        return call.reply(exchange_json(exchange))
+
+    def _list_events(self, call: Call) -> Reply:
+        wanted = call.query.get("name")
+        events = [event for entry in self.known(call).journal.entries() for event in entry_events(entry)]
+        return call.reply({"events": [event for event in events if wanted in (None, event["event"])]})
+
+
+def _meets(exchange: Exchange, criteria: dict[str, Any]) -> bool:
+    """Whether an exchange meets all the criteria that are given."""
+    has = {
+        "operation": exchange.operation,
+        "status": exchange.status,
+        "rejection": exchange.rejection,
+        "unmatched": exchange.operation is None,
+        "defect": exchange.defect is not None,
+    }
+    if any(criteria[name] != value for name, value in has.items() if name in criteria):
+        return False
+    if exchange.id <= criteria.get("since", 0):
+        return False
+    return "body" not in criteria or _contains(exchange.request.body, criteria["body"])
+
+
+def _contains(body: bytes, part: Any) -> bool:
+    try:
+        return _includes(decode(body), part)
+    except ValueError:
+        return bool(body.decode("utf-8", "replace") == part)
+
+
+def _includes(whole: Any, part: Any) -> bool:
+    if isinstance(whole, dict) and isinstance(part, dict):
+        return all(name in whole and _includes(whole[name], value) for name, value in part.items())
+    return isinstance(whole, bool) == isinstance(part, bool) and bool(whole == part)  # in Python 1 equals True
