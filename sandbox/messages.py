@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -68,7 +69,7 @@ def _fields_size(headers: list[tuple[bytes, bytes]]) -> int:
 class Reply:
     """A reply before it is sent. `content` is the decoded body that the contract is checked against."""
 
-    __slots__ = ("body", "close", "content", "headers", "media", "status")
+    __slots__ = ("body", "close", "content", "cut", "delay", "headers", "media", "status", "stream")
 
     def __init__(
         self,
@@ -84,6 +85,9 @@ class Reply:
         self.media = media
         self.headers = headers
         self.close = close  # end the connection after this reply
+        self.delay = 0.0  # seconds, until it is sent
+        self.cut: str | None = None  # the connection is lost: `unsent`, or `midway` through the body
+        self.stream: AsyncIterator[bytes] | None = None  # the body, where it is not known whole; `body` is empty then
         if media is None:
             self.body = b""
         elif media.startswith("text/") and not media.endswith("json"):
