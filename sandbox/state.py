@@ -172,6 +172,12 @@ class State:
             chosen = entries.islice(min(first + offset, last), min(first + offset + limit, last))
         return [(key, _decode(self._documents[key].records[id][0])) for _, _, key, id in chosen]
 
+    def whole(self, name: str) -> Iterator[tuple[str, Doc]]:
+        """All documents of a list as it is now, each decoded in its turn; what changes meanwhile is not seen."""
+        entries: Iterable[Place] = self._lists.get(name, ())
+        records = [(key, self._documents[key].records[id][0]) for _, _, key, id in entries]
+        return ((key, _decode(body)) for key, body in records)
+
     def place_of(self, collection: Collection, doc: Doc) -> int:
         """The number by which a stored document is ordered in its first list."""
         record = self._documents[collection.key].records[doc["id"]]
