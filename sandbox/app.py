@@ -5,9 +5,10 @@ The socket server is `sandbox.server`; this adapter is for tests in the same pro
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sandbox.config import Config
 from sandbox.contract import Contract
 from sandbox.errors import SandboxError
 from sandbox.library import Library
-from sandbox.messages import Reply, Request
+from sandbox.messages import Reply, Request, Stream
 from sandbox.openapi.document import Document
 from sandbox.orgs import Orgs
 from sandbox.pipeline import Pipeline
@@ -98,10 +99,7 @@ class App:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":
-            reply = self.handle(await self._request(scope, receive))
-            headers = [(name.encode(), value.encode("latin-1")) for name, value in headers_of(reply)]
-            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-            await send({"type": "http.response.body", "body": reply.body})
+            await _send(self.handle(await self._request(scope, receive)), send)
         while self.orgs.sweep():
             pass  # in the socket server this happens between requests
 
@@ -123,9 +121,42 @@ class App:
 def headers_of(reply: Reply) -> list[tuple[str, str]]:
     """All headers of a reply but those of the connection."""
     headers = [("content-type", reply.media)] if reply.media else []
-    if reply.status != 204:  # noqa: PLR2004 - RFC 9110: no Content-Length with No Content
+    streamed = reply.delivery is not None and reply.delivery.stream is not None
+    if reply.status != 204 and not streamed:  # noqa: PLR2004 - RFC 9110: no Content-Length with No Content
         headers.append(("content-length", str(len(reply.body))))
     return [*headers, *reply.headers]
+
+
+async def _send(reply: Reply, send: Callable[[Message], Awaitable[None]]) -> None:
+    """A server that is told the length and then an error closes the connection; one that is told nothing may not."""
+    if reply.delay:
+        await asyncio.sleep(reply.delay)
+    if reply.cut == "unsent":
+        raise ConnectionAbortedError("the connection is cut before the reply, as a scenario wants it")
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in headers_of(reply)]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    if reply.cut is not None:
+        await send({"type": "http.response.body", "body": reply.body[: len(reply.body) // 2], "more_body": True})
+        raise ConnectionAbortedError("the connection is cut in the middle of the reply, as a scenario wants it")
+    if reply.stream is not None:
+        async for piece in paced(reply.stream):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def paced(stream: Stream) -> AsyncGenerator[bytes, None]:
+    """The pieces of a reply, each after others had their turn. Closing it closes the stream."""
+    try:
+        if isinstance(stream, AsyncIterator):
+            async for piece in stream:
+                yield piece
+        else:
+            for piece in stream:
+                yield piece
+                await asyncio.sleep(0)
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
 
 
 async def _lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -66,10 +66,25 @@ def _fields_size(headers: list[tuple[bytes, bytes]]) -> int:
     return sum(len(name) + len(value) for name, value in headers)
 
 
+# Pieces of a body: all there is to be made, or what only comes with time.
+Stream = Iterator[bytes] | AsyncIterator[bytes]
+
+
+class Delivery:
+    """How a reply reaches the client, where that is not at once and whole. What the members mean, `Reply` says."""
+
+    __slots__ = ("cut", "delay", "stream")
+
+    def __init__(self) -> None:
+        self.delay = 0.0
+        self.cut: str | None = None
+        self.stream: Stream | None = None
+
+
 class Reply:
     """A reply before it is sent. `content` is the decoded body that the contract is checked against."""
 
-    __slots__ = ("body", "close", "content", "cut", "delay", "headers", "media", "status", "stream")
+    __slots__ = ("body", "close", "content", "delivery", "headers", "media", "status")
 
     def __init__(
         self,
@@ -85,15 +100,45 @@ class Reply:
         self.media = media
         self.headers = headers
         self.close = close  # end the connection after this reply
-        self.delay = 0.0  # seconds, until it is sent
-        self.cut: str | None = None  # the connection is lost: `unsent`, or `midway` through the body
-        self.stream: AsyncIterator[bytes] | None = None  # the body, where it is not known whole; `body` is empty then
+        self.delivery: Delivery | None = None  # None: at once and whole, as nearly all are
         if media is None:
             self.body = b""
         elif media.startswith("text/") and not media.endswith("json"):
             self.body = str(content).encode()
         else:
             self.body = encode(content)
+
+    @property
+    def delay(self) -> float:
+        """Seconds until it is sent."""
+        return self.delivery.delay if self.delivery else 0.0
+
+    @delay.setter
+    def delay(self, seconds: float) -> None:
+        self._delivered().delay = seconds
+
+    @property
+    def cut(self) -> str | None:
+        """The connection is lost: `unsent`, or `midway` through the reply."""
+        return self.delivery.cut if self.delivery else None
+
+    @cut.setter
+    def cut(self, where: str | None) -> None:
+        self._delivered().cut = where
+
+    @property
+    def stream(self) -> Stream | None:
+        """The pieces of a body that is not made whole; `body` is empty then."""
+        return self.delivery.stream if self.delivery else None
+
+    @stream.setter
+    def stream(self, pieces: Stream | None) -> None:
+        self._delivered().stream = pieces
+
+    def _delivered(self) -> Delivery:
+        if self.delivery is None:
+            self.delivery = Delivery()
+        return self.delivery
 
 
 def decode(body: bytes) -> Any:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import http
+import logging
 import re
 import socket
+from collections import deque
 from collections.abc import Callable
+from contextlib import aclosing
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from sandbox.app import App, headers_of
+from sandbox.app import App, headers_of, paced
 from sandbox.errors import SandboxError
-from sandbox.messages import Reply, Request
+from sandbox.messages import Reply, Request, Stream
 
 MAX_LINE = 16_384  # bytes of method and target
 MAX_HEADERS = 65_536  # bytes of all header fields
@@ -46,6 +49,16 @@ class Refused(Exception):
         self.status = status
 
 
+class _Queued(NamedTuple):
+    """A reply that is not sent at once."""
+
+    reply: Reply
+    head_only: bool
+    keep_alive: bool
+    chunked: bool
+    due: float  # by the loop's clock
+
+
 class Protocol(HttpToolsProtocol):
     """One connection. Requests are answered in the order in which they come, one at a time."""
 
@@ -62,10 +75,16 @@ class Protocol(HttpToolsProtocol):
         self._head_complete = True
         self._keep_alive = True
         self._method = ""
+        self._queue: deque[_Queued] = deque()  # replies that wait, the first of them being sent
+        self._sending: asyncio.Task[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._watch = self.loop.call_later(self.sandbox.config.request_timeout, self._check_time)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._watch.cancel()
+        if self._sending is not None:
+            self._sending.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -163,16 +182,87 @@ class Protocol(HttpToolsProtocol):
         self._send(self.sandbox.handle(request))
 
     def _send(self, reply: Reply) -> None:
+        if reply.delivery is not None or self._queue:
+            self._enqueue(reply)
+        else:
+            self._write(reply, self._method == "HEAD", self._keep_alive)
+
+    def _write(self, reply: Reply, head_only: bool, keep_alive: bool) -> None:
+        body = b"" if head_only else reply.body
+        self.transport.write(b"".join((self._head_of(reply, keep_alive), body)))
+        self.server_state.total_requests += 1
+        if not keep_alive:
+            self._end()
+
+    def _head_of(self, reply: Reply, keep_alive: bool) -> bytes:
         fields = "".join([f"{name}: {value}\r\n" for name, value in headers_of(reply)]).encode("latin-1")
-        end = b"\r\n" if self._keep_alive else b"connection: close\r\n\r\n"
-        body = b"" if self._method == "HEAD" else reply.body
         always, lines = Protocol._dated
         if always is not self.server_state.default_headers:
             lines = self._date()
-        self.transport.write(b"".join((_STATUS_LINES[reply.status], lines, fields, end, body)))
+        end = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
+        return b"".join((_STATUS_LINES[reply.status], lines, fields, end))
+
+    def _enqueue(self, reply: Reply) -> None:
+        """What comes late or in pieces, and what is answered behind it. Nothing more is read until it is sent."""
+        chunked = reply.stream is not None and self.parser.get_http_version() != "1.0"
+        keep_alive = self._keep_alive and (chunked or reply.stream is None)
+        self._queue.append(_Queued(reply, self._method == "HEAD", keep_alive, chunked, self.loop.time() + reply.delay))
+        if len(self._queue) == 1:
+            self.transport.pause_reading()
+            self._sending = self.loop.create_task(self._send_queue())
+
+    async def _send_queue(self) -> None:
+        while self._queue and not self.transport.is_closing():
+            queued = self._queue[0]
+            await asyncio.sleep(queued.due - self.loop.time())
+            await self._deliver(queued)
+            self._queue.popleft()
+        self._since = self.loop.time()
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    async def _deliver(self, queued: _Queued) -> None:
+        reply = queued.reply
+        if reply.cut == "unsent":
+            self._lose()
+        elif reply.cut is not None:
+            head, body = self._head_of(reply, queued.keep_alive), b"" if queued.head_only else reply.body
+            self.transport.write(head + body[: len(body) // 2] if len(body) > 1 else head[: len(head) // 2])
+            self._lose()
+        elif reply.stream is None:
+            self._write(reply, queued.head_only, queued.keep_alive)
+        else:
+            await self._write_stream(queued, reply.stream)
+
+    async def _write_stream(self, queued: _Queued, stream: Stream) -> None:
+        head = self._head_of(queued.reply, queued.keep_alive)
+        if queued.chunked:
+            head = head[:-2] + b"transfer-encoding: chunked\r\n\r\n"
+        self.transport.write(head)
+        try:
+            async with aclosing(paced(stream)) as pieces:
+                if not queued.head_only:
+                    async for piece in pieces:
+                        await self._writable.wait()
+                        self._write_piece(piece, queued.chunked)
+                    self.transport.write(b"0\r\n\r\n" if queued.chunked else b"")
+        except (
+            Exception
+        ):  # whatever it was: the head is sent, so that all that can be told is that this is not the whole
+            logging.getLogger("sandbox").exception("a reply in pieces")
+            self._lose()
         self.server_state.total_requests += 1
-        if not self._keep_alive:
+        if not queued.keep_alive:
             self._end()
+
+    def _write_piece(self, piece: bytes, chunked: bool) -> None:
+        if piece:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+
+    def _lose(self) -> None:
+        """End the connection without a further word."""
+        self._deaf = True
+        self.transport.close()
 
     def _end(self) -> None:
         """Close our side. What the client still sends is read and dropped for a while: a connection that is closed on
@@ -195,9 +285,10 @@ class Protocol(HttpToolsProtocol):
     def _check_time(self) -> None:
         """One timer a connection, not a request: has a request been incomplete, or the connection idle, too long?"""
         timeout = self.sandbox.config.request_timeout
-        idle = (
-            self._answered and not self._begun
-        )  # a connection that never said anything has no more time than a request
+        if self._queue:  # it is the server that is late
+            self._since = self.loop.time()
+        # A connection that never said anything has no more time than a request.
+        idle = self._answered and not self._begun
         left = (self.timeout_keep_alive if idle else timeout) - (self.loop.time() - self._since)
         if left > 0:
             self._watch = self.loop.call_later(min(left, timeout), self._check_time)
@@ -221,10 +312,13 @@ class Protocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         """A client that does not read its replies sends no further requests."""
+        self._writable.clear()
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self.transport.resume_reading()
+        self._writable.set()
+        if not self._queue:
+            self.transport.resume_reading()
 
 
 def _origin_form(url: bytes) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sandbox.messages import Reply
@@ -31,10 +33,13 @@ class Fault:
         )
 
     def befall(self, reply: Reply) -> None:
-        reply.delay += self.delay
+        if self.delay:
+            reply.delay += self.delay
         if self.cut is not None:
             reply.cut = "midway" if self.cut == "midway" else "unsent"
-        if self.corrupt:
+        if self.corrupt and isinstance(reply.stream, Iterator):
+            reply.stream = chain(reply.stream, (b"}",))
+        elif self.corrupt:
             reply.body = _corrupted(reply.body)
         if self.preferred is not None:
             reply.headers += (("preference-applied", self.preferred),)

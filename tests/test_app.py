@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -14,7 +16,7 @@ from sandbox.app import App, load_contracts
 from sandbox.config import Config
 from sandbox.contract import Contract
 from sandbox.errors import SandboxError
-from sandbox.messages import Request
+from sandbox.messages import Reply, Request
 from sandbox.openapi.document import Document
 from tests.acme import FOLDER, SPEC, new_app, new_rules, write_specs
 from tests.serving import running
@@ -119,6 +121,31 @@ async def _exchange(app: App, scope: dict[str, Any], incoming: list[dict[str, An
 
     await app(scope, receive, send)
     return sent
+
+
+def test_an_asgi_client_hears_pieces_and_what_comes_late(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"one"
+        yield b"two"
+
+    reply = Reply(200, "", "text/plain")
+    reply.stream, reply.delay = pieces(), 0.001
+    monkeypatch.setattr(app, "_pipeline", SimpleNamespace(handle=lambda _: reply))
+
+    response = TestClient(app).get("/anything")
+
+    assert response.text == "onetwo"
+    assert "content-length" not in response.headers
+
+
+@pytest.mark.parametrize("cut", ["unsent", "midway"])
+def test_an_asgi_server_is_told_by_an_error_to_cut(app: App, monkeypatch: pytest.MonkeyPatch, cut: str) -> None:
+    reply = Reply(200, "whole", "text/plain")
+    reply.cut = cut
+    monkeypatch.setattr(app, "_pipeline", SimpleNamespace(handle=lambda _: reply))
+
+    with pytest.raises(ConnectionAbortedError):
+        TestClient(app).get("/anything")
 
 
 def test_lifespan_is_acknowledged(app: App) -> None:

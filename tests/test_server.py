@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import select
 import signal
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,6 +81,20 @@ class Wire:
             self._more()
         body, self._read = self._read[:size], self._read[size:]
         return Answer(int(line.split(" ")[1]), headers, body)
+
+    def until(self, end: bytes) -> bytes:
+        """Everything up to and with these bytes."""
+        while end not in self._read:
+            self._more()
+        found, _, self._read = self._read.partition(end)
+        return found + end
+
+    def rest(self) -> bytes:
+        """Everything until the server closes."""
+        while data := self.socket.recv(65_536):
+            self._read += data
+        found, self._read = self._read, b""
+        return found
 
     @property
     def closed(self) -> bool:
@@ -562,6 +578,164 @@ def test_a_failure_of_the_app_itself_is_a_500(wire: Wire, app: App, monkeypatch:
     monkeypatch.setattr(app, "_pipeline", SimpleNamespace(handle=fail))
 
     assert wire.send(request()).answer().status == 500
+
+
+# Late, in pieces, cut
+
+
+class Pieces:
+    """A stream that tells whether it was closed, and may wait or fail."""
+
+    def __init__(self, *pieces: bytes, fails: bool = False, endless: bool = False) -> None:
+        self.closed = threading.Event()
+        self._pieces, self._fails, self._endless = pieces, fails, endless
+
+    async def __call__(self) -> AsyncGenerator[bytes, None]:
+        try:
+            for piece in self._pieces:
+                yield piece
+            if self._fails:
+                raise RuntimeError("broken")
+            while self._endless:
+                yield b"x" * 10_000
+                await asyncio.sleep(0)
+        finally:
+            self.closed.set()
+
+
+Replies = Callable[..., None]
+
+
+@pytest.fixture
+def replies(app: App, monkeypatch: pytest.MonkeyPatch) -> Replies:
+    """Has the vendors' requests answered by these replies, in turn."""
+
+    def given(*made: Reply) -> None:
+        waiting = list(made)
+        monkeypatch.setattr(app, "_pipeline", SimpleNamespace(handle=lambda _: waiting.pop(0)))
+
+    return given
+
+
+def text(content: str, **delivery: Any) -> Reply:
+    reply = Reply(200, content, "text/plain")
+    for name, value in delivery.items():
+        setattr(reply, name, value)
+    return reply
+
+
+def test_a_reply_may_come_late_and_those_behind_it_wait(wire: Wire, replies: Replies) -> None:
+    replies(text("late", delay=0.1), text("next"), text("also late", delay=0.1), text("last"))
+
+    started = time.monotonic()
+    wire.send(request() * 4)
+
+    assert [wire.answer().body for _ in range(4)] == [b"late", b"next", b"also late", b"last"]
+    assert time.monotonic() - started >= 0.1
+    assert wire.send(request("/__admin/health")).answer().status == 200
+
+
+def test_a_reply_may_come_later_than_a_request_may_take(wire: Wire, replies: Replies) -> None:
+    replies(text("late", delay=2 * TIMEOUT))
+
+    assert wire.send(request()).answer().body == b"late"
+
+
+def test_a_late_reply_keeps_nobody_else_waiting(connect: Connect, replies: Replies) -> None:
+    patient, other = connect(), connect()
+    replies(text("late", delay=60))
+
+    patient.send(request())
+
+    assert other.send(request("/__admin/health")).answer().status == 200
+    assert not patient.readable(0)
+
+
+def test_whoever_leaves_before_a_late_reply_does_no_harm(connect: Connect, replies: Replies) -> None:
+    leaving = connect()
+    replies(text("late", delay=60))
+
+    leaving.send(request())
+    leaving.close()
+
+    assert connect().send(request("/__admin/health")).answer().status == 200
+
+
+def test_a_reply_may_be_lost_with_its_connection(wire: Wire, replies: Replies) -> None:
+    replies(text("first"), text("lost", cut="unsent"), text("never asked"))
+
+    wire.send(request() * 2)
+
+    assert wire.answer().body == b"first"
+    assert wire.closed
+
+
+def test_a_reply_may_be_cut_in_the_middle_of_its_body(wire: Wire, replies: Replies) -> None:
+    replies(text("0123456789", cut="midway"))
+
+    received = wire.send(request()).rest()
+
+    assert b"content-length: 10\r\n" in received
+    assert received.endswith(b"\r\n\r\n01234")
+
+
+@pytest.mark.parametrize(("method", "content"), [("GET", ""), ("GET", "x"), ("HEAD", "0123456789")])
+def test_a_reply_without_half_a_body_is_cut_in_its_head(
+    wire: Wire, replies: Replies, method: str, content: str
+) -> None:
+    replies(text(content, cut="midway"))
+
+    received = wire.send(request(method=method)).rest()
+
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\n\r\n" not in received
+
+
+def test_a_reply_may_come_in_pieces(wire: Wire, replies: Replies) -> None:
+    pieces = Pieces(b"one", b"", b"two, longer than nine")
+    replies(text("", stream=pieces()), text("next"))
+
+    wire.send(request() * 2)
+
+    received = wire.until(b"0\r\n\r\n")
+    assert b"transfer-encoding: chunked\r\n" in received
+    assert b"content-length" not in received
+    assert received.endswith(b"\r\n\r\n3\r\none\r\n15\r\ntwo, longer than nine\r\n0\r\n\r\n")
+    assert pieces.closed.wait(5)
+    assert wire.answer().body == b"next"
+
+
+def test_an_old_client_gets_the_pieces_up_to_the_end_of_the_connection(wire: Wire, replies: Replies) -> None:
+    replies(text("", stream=Pieces(b"one", b"two")()))
+
+    received = wire.send(request(version="1.0")).rest()
+
+    assert received.endswith(b"connection: close\r\n\r\nonetwo")
+
+
+def test_pieces_that_end_in_a_failure_are_not_taken_for_the_whole(wire: Wire, replies: Replies) -> None:
+    pieces = Pieces(b"one", fails=True)
+    replies(text("", stream=pieces()))
+
+    received = wire.send(request()).rest()
+
+    assert received.endswith(b"3\r\none\r\n")
+    assert pieces.closed.wait(5)
+
+
+def test_whoever_reads_slowly_gets_pieces_slowly_and_whoever_leaves_gets_none(
+    connect: Connect, replies: Replies
+) -> None:
+    pieces, slow, other = Pieces(endless=True), connect(), connect()
+    replies(text("", stream=pieces()))
+
+    slow.send(request())
+
+    assert slow.readable(5)
+    assert other.send(request("/__admin/health")).answer().status == 200
+    assert not pieces.closed.is_set()
+    slow.close()
+    assert pieces.closed.wait(5)
 
 
 # Start and stop

@@ -770,6 +770,42 @@ def test_a_token_for_a_customer_that_there_is_not_has_no_profile(tenant: World) 
     }
 
 
+# Which tenant
+
+
+def test_points_are_not_booked_where_nothing_names_the_tenant(tenant: World) -> None:
+    url = f"{tenant.url}/reward-points/customer/C1/addPoints"
+    token = answered(request_token(tenant, client_id="shop", client_secret="s", scope=None))["access_token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+
+    response = tenant.http.post(url, json={"points": 5}, headers=bearer)
+
+    assert response.status_code == 400
+    detail = {"field": "tenant", "message": "size must be between 3 and 16", "type": "invalid_header"}
+    assert response.json()["details"] == [detail]
+    exchange = tenant.http.get(f"{tenant.url}/__admin/orgs/default/requests").json()["requests"][0]
+    assert "Emporix-Tenant" in exchange["violations"][0]["message"]
+
+
+@pytest.mark.parametrize("way", ["scope", "header", "base URL"])
+def test_the_tenant_is_named_by_the_token_s_scope_a_header_or_the_base_url(tenant: World, way: str) -> None:
+    base = f"{tenant.url}/~{tenant.org}" if way == "base URL" else tenant.url
+    scope = f"tenant={tenant.org}" if way == "scope" else None
+    form = {"grant_type": "client_credentials", "client_id": "shop", "client_secret": "s", "scope": scope}
+    said = {name: value for name, value in form.items() if value}
+    token = answered(tenant.http.post(f"{base}/oauth/token", data=said))["access_token"]
+    headers = {"Authorization": f"Bearer {token}"} | ({"Emporix-Tenant": tenant.org} if way == "header" else {})
+
+    opened = tenant.http.post(f"{base}/reward-points/customer/C1", json={}, headers=headers)
+    added = tenant.http.post(f"{base}/reward-points/customer/C1/addPoints", json={"points": 5}, headers=headers)
+
+    assert (opened.is_success, added.status_code) == (True, 201)
+    mine = tenant.http.get(
+        f"{tenant.url}/reward-points/customer/C1", headers={"Authorization": f"Bearer sandbox;tenant={tenant.org}"}
+    )
+    assert mine.json() == 5
+
+
 # Logging out
 
 

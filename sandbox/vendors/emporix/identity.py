@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sandbox.rules import Call, Doc, Grant, NotUnique, Reply
+from sandbox.rules import Call, Doc, Grant, NotUnique, Rejected, Reply, Violation
 from sandbox.vendors.emporix.rules import rules
 
 # Every scope of the coupon and the reward-points API: what a service gets that asks for none.
@@ -89,7 +89,8 @@ def _folded(email: str) -> str:
 
 @rules.on_admission
 def judge_bearer(call: Call) -> None:
-    """Documented: a token that was logged out is invalid. Inferred: refresh and SaaS tokens open nothing."""
+    """Documented: a token that was logged out is invalid, and a request without a tenant. Inferred: refresh and SaaS
+    tokens open nothing."""
     grant = call.grant
     assert grant is not None  # a request with credentials comes here, and nothing else
     assert call.operation is not None
@@ -97,6 +98,12 @@ def judge_bearer(call: Call) -> None:
     bearer = (call.request.header(b"authorization") or "").partition(" ")[2]
     if "kind" in grant.claims or _is_logged_out(call, bearer):
         call.reject("invalid-credentials")
+    if not call.org_named:
+        # Nothing tells the tenant, and whatever was booked would be found by nobody.
+        where, ways = "header.Emporix-Tenant", "nor the token's scope (tenant=…), nor the header Emporix-Tenant"
+        raise Rejected(
+            "invalid-request", violations=[Violation(where, f"neither the path {ways} names a tenant", "required")]
+        )
     if "invalid-tenant" in call.operation.rejections and not _TENANT.fullmatch(call.tenant):
         call.reject("invalid-tenant")
 
