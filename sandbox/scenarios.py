@@ -186,6 +186,10 @@ class Run:
         self._enter(self.at + 1, now)
         return step
 
+    def went_on(self, now: int) -> None:
+        """What `due` gave is done, and this the moment from which the next step counts its time."""
+        self._progress.entered = now
+
     def told(self, exchange: Exchange) -> None:
         """What came of a call, now that its exchange has an id."""
         if exchange.step is not None:
