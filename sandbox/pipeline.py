@@ -63,10 +63,11 @@ class Pipeline:
             org = self._orgs.get(name)
         except TooManyOrgs:
             return problem(503, "Too many orgs", "The server has as many orgs as --max-orgs admits; delete some.")
-        script = org.scenario
-        if script is not None:
-            self._orgs.play(org)
         exchange = Exchange(org.clock.now(), request)
+        script = org.scenario
+        if script is not None and script.wakes_at <= exchange.at:
+            self._orgs.play(org)
+            exchange.at = org.clock.now()
         if org.state.due_at <= exchange.at:
             self._orgs.pass_time(org, exchange.at)
         org.passed = exchange.at
@@ -79,7 +80,7 @@ class Pipeline:
         if document is not None and document.cors and b"origin" in request.fields:
             reply.headers += _CORS
         _journalled(org, exchange, reply, started)
-        if script is not None:
+        if script is not None and (exchange.step is not None or exchange.unexpected is not None):
             self._orgs.follow(org, exchange)
         return reply
 
