@@ -6,6 +6,7 @@ How a scenario is read and checked is the business of `scenario_document`; what 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -75,14 +76,16 @@ class Scenario:
     def summary(self) -> str | None:
         return self.document.get("summary")
 
-    def candidates(self, operation_id: str, at: int) -> list[int]:
+    def candidates(self, operation_id: str, at: int) -> Sequence[int]:
         """The places from this one on whose steps name an operation, up to the first that must be spent."""
+        if at >= len(self.steps):
+            return ()
+        if self._last[at] == at:
+            return (at,) if operation_id in (self.steps[at].operations or ()) else ()
         places = self._places.get(operation_id)
         if places is None:
             places = [place for place, step in enumerate(self.steps) if operation_id in (step.operations or ())]
             self._places[operation_id] = places
-        if not places or at >= len(self.steps):
-            return []
         first = bisect_left(places, at)
         return places[first : bisect_right(places, self._last[at], first)]
 
