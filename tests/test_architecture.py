@@ -44,13 +44,14 @@ LEVELS = {
     "sandbox.config": 6,
     "sandbox.app": 7,
     "sandbox.check": 7.5,
+    "sandbox.protocol": 7.3,
     "sandbox.server": 7.5,
     "sandbox.cli": 8,
     "sandbox.__main__": 9,
 }
 FOR_VENDORS = {"sandbox.rules", "sandbox.money"}
 SERVERS = {"starlette", "uvicorn"}
-MAY_SERVE = {"sandbox.app", "sandbox.admin", "sandbox.server"}
+MAY_SERVE = {"sandbox.app", "sandbox.admin", "sandbox.protocol", "sandbox.server"}
 CLOCKS = {
     ("time", "time"),
     ("time", "time_ns"),
