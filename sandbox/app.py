@@ -19,11 +19,13 @@ from sandbox.auth import Gate
 from sandbox.config import Config
 from sandbox.contract import Contract
 from sandbox.errors import SandboxError
+from sandbox.library import Library
 from sandbox.messages import Reply, Request, Stream
 from sandbox.openapi.document import Document
 from sandbox.orgs import Orgs
 from sandbox.pipeline import Pipeline
 from sandbox.rules import Rules
+from sandbox.scenario_document import Reader
 
 MAX_ADMIN_BODY = 64 * configuration.MEBIBYTE
 _OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
@@ -69,8 +71,10 @@ class App:
             seeds=self.config.seeds,
         )
         self._pipeline = Pipeline(self.contracts, self.orgs, gate)
+        reader = Reader(specs / _OWN / "scenario.schema.json", self.contracts)
+        self.library = Library(reader, self.orgs, configuration.files("scenarios"), self.config.scenarios)
         spec = specs / _OWN / "admin.yaml"
-        self.admin = Admin(spec, self.contracts, self.orgs, gate, self.config.admin_token)
+        self.admin = Admin(spec, self.contracts, self.orgs, gate, self.config.admin_token, self.library)
 
     def handle(self, request: Request) -> Reply:
         """The reply to any request. Synchronous, so that each one is atomic; never raises."""

@@ -68,6 +68,12 @@ def cli(context: click.Context) -> None:
     help="A setting that every org begins with; may be repeated (in SANDBOX_SETTINGS separated by spaces).",
 )
 @click.option(
+    "--scenarios",
+    envvar="SANDBOX_SCENARIOS",
+    type=click.Path(path_type=Path),
+    help="A folder of scenarios besides the bundled ones; each is checked before the server starts.",
+)
+@click.option(
     "--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="Closes /__admin to whoever does not send it as a bearer token."
 )
 @click.option(
@@ -109,6 +115,7 @@ def serve(
     clients: Sequence[str],
     seed: Path | None,
     settings: Sequence[str],
+    scenarios: Path | None,
     admin_token: str | None,
     max_body: int,
     max_orgs: int,
@@ -127,6 +134,7 @@ def serve(
             clients=_clients(clients),
             seeds=read_seeds(seed) if seed else {},
             settings=_settings(settings),
+            scenarios=scenarios,
             admin_token=admin_token or None,
             max_body=max_body,
             max_orgs=max_orgs,

@@ -10,12 +10,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from sandbox import clock
 from sandbox.call import Call, Issuer, Rejected
 from sandbox.clock import Clock
 from sandbox.contract import Contract, OffContract
 from sandbox.errors import SandboxError
-from sandbox.journal import Budget, Event, Journal, Occurrence
+from sandbox.journal import Budget, Event, Exchange, Journal, Occurrence
 from sandbox.messages import Violation, encode
+from sandbox.scenarios import Run, Scenario, Step
 from sandbox.state import Collection, Doc, NotUnique, State
 
 MAX_NAME = 256
@@ -38,7 +40,7 @@ class Unacceptable(Exception):
 class Org:
     """One world. Shares nothing with any other."""
 
-    __slots__ = ("clock", "journal", "name", "passed", "state")
+    __slots__ = ("clock", "journal", "name", "passed", "scenario", "state")
 
     def __init__(self, name: str, journal: Journal) -> None:
         self.name = name
@@ -46,6 +48,7 @@ class Org:
         self.state = State()
         self.journal = journal
         self.passed = 0  # the moment up to which everything that falls due has happened
+        self.scenario: Run | None = None
 
 
 class Orgs:
@@ -119,11 +122,46 @@ class Orgs:
         return True
 
     def reset(self, org: Org) -> None:
-        """As on first use: empty or as seeded by the operator, in real time, with ids from the start."""
+        """As on first use: empty or as seeded by the operator, in real time, with ids from the start.
+
+        An org with a scenario begins that anew.
+        """
+        self.begin(org, org.scenario.scenario if org.scenario is not None else None)
+
+    def begin(self, org: Org, scenario: Scenario | None) -> None:
+        """Reset an org and have it begin a scenario. Raises `Unacceptable`, and then nothing has changed."""
+        fresh = Org(org.name, self._new_journal())
+        try:
+            self._begin(fresh)
+            if scenario is not None:
+                self._give(fresh, scenario)
+        except BaseException:
+            self._discard(fresh.state)
+            self._discarded.append(fresh.journal.clear())
+            raise
         self._discard(org.state)
         self._discarded.append(org.journal.clear())
-        org.state, org.clock, org.journal = State(), Clock(), self._new_journal()
-        self._begin(org)
+        for name in ("clock", "journal", "passed", "scenario", "state"):
+            setattr(org, name, getattr(fresh, name))
+
+    def rehearse(self, scenario: Scenario) -> None:
+        """Begin a scenario in an org that nobody sees. Raises `Unacceptable`."""
+        org = Org("rehearsal", self._new_journal())
+        self.begin(org, scenario)
+        self._discard(org.state)
+        self._discarded.append(org.journal.clear())
+
+    def play(self, org: Org) -> None:
+        """Do the steps of an org's scenario that wait for no call and whose turn it is."""
+        run = org.scenario
+        while run is not None and (step := run.due(org.clock.now())) is not None:
+            self._do(org, step)
+
+    def follow(self, org: Org, exchange: Exchange) -> None:
+        """Let an exchange that is in the journal have its consequences in the scenario."""
+        if org.scenario is not None:
+            org.scenario.told(exchange)
+            self.play(org)
 
     def sweep(self) -> bool:
         """Free a slice of what was forgotten; whether there is more."""
@@ -229,6 +267,34 @@ class Orgs:
         self._discard(org.state)
         state.armed = org.state.armed
         org.state = state
+
+    def _give(self, org: Org, scenario: Scenario) -> None:
+        given = scenario.given
+        if given.clock is not None:
+            org.clock.freeze()
+            org.clock.set(given.clock)
+        if given.seed:
+            self.seed(org, given.seed)
+        org.scenario = Run(scenario, org.clock.now())
+        self.play(org)
+
+    def _do(self, org: Org, step: Step) -> None:
+        """A step without a call, in the journal as what it is the cause of."""
+        occurrence = Occurrence(org.clock.now(), f"scenario step {step.number}")
+        org.state.begin()
+        emission = step.then.emission
+        if emission is not None:
+            occurrence.told([Event(occurrence.at, emission.callback, emission.payload)])
+        until = occurrence.at
+        if step.then.advance is not None:
+            try:
+                until = clock.later(until, step.then.advance)
+            except ValueError as error:
+                occurrence.defect = str(error)
+        self._record(org, occurrence)
+        if until != occurrence.at:
+            self.pass_time(org, until)
+            org.clock.set(until)
 
     def _new_journal(self) -> Journal:
         return Journal(self._journal_limit, self._journal_budget)

@@ -63,6 +63,9 @@ class Pipeline:
             org = self._orgs.get(name)
         except TooManyOrgs:
             return problem(503, "Too many orgs", "The server has as many orgs as --max-orgs admits; delete some.")
+        script = org.scenario
+        if script is not None:
+            self._orgs.play(org)
         exchange = Exchange(org.clock.now(), request)
         if org.state.due_at <= exchange.at:
             self._orgs.pass_time(org, exchange.at)
@@ -75,7 +78,10 @@ class Pipeline:
             reply = self._answer(found[0], found[1], org, named, tenant, exchange)
         if document is not None and document.cors and b"origin" in request.fields:
             reply.headers += _CORS
-        return _journalled(org, exchange, reply, started)
+        _journalled(org, exchange, reply, started)
+        if script is not None:
+            self._orgs.follow(org, exchange)
+        return reply
 
     def _answer(
         self, route: Route, path: dict[str, str], org: Org, named: str | None, tenant: str | None, exchange: Exchange
@@ -87,7 +93,7 @@ class Pipeline:
         call.org_named = named is not None
         call.named_tenant = tenant
         call.tenant = tenant or org.name
-        return answer(route, exchange.request, call, path, self._admit, exchange)
+        return answer(route, exchange.request, call, path, self._admit, exchange, org.scenario)
 
     def _find(self, method: str, path: str) -> Found:
         """The route, the decoded path parameters, and for another method what is allowed."""
@@ -187,10 +193,9 @@ def _decoded(segment: str) -> str:
         return segment
 
 
-def _journalled(org: Org, exchange: Exchange, reply: Reply, started: int) -> Reply:
+def _journalled(org: Org, exchange: Exchange, reply: Reply, started: int) -> None:
     exchange.id = org.journal.next_id()
     reply.headers += (("sandbox-exchange", str(exchange.id)),)
     exchange.answered(reply)
     exchange.nanoseconds = perf_counter_ns() - started
     org.journal.add(exchange)
-    return reply

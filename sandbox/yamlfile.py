@@ -107,9 +107,19 @@ def read_text(path: Path) -> str:
 
 def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
     """The line (from 1) on which the member at `path` stands, or that of its nearest parent that exists."""
-    node = yaml.compose(text, Loader=_Loader)
-    if node is None:
-        return None
+    return lines_of(text, [path])[0]
+
+
+def lines_of(text: str, paths: list[tuple[str | int, ...]]) -> list[int | None]:
+    """The same for several members of a text, also of JSON; None where it is no YAML, as JSON with tabs in it."""
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError:
+        root = None
+    return [None if root is None else _line(root, path) for path in paths]
+
+
+def _line(node: yaml.Node, path: tuple[str | int, ...]) -> int:
     line = int(node.start_mark.line)
     for step in path:
         key, found = _child(node, step)

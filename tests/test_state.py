@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sandbox.state import Collection, Doc, Due, NotUnique, State
+from tests.acme import rejecting
 
 
 def _places(doc: Doc, created: int) -> list[tuple[str, int]]:
@@ -369,15 +370,15 @@ def test_rolling_back_to_where_one_stands_undoes_nothing() -> None:
 
 def test_what_is_armed_is_met_in_its_order_each_once_and_by_its_operation_only() -> None:
     state = State()
-    state.arm("addThing", ["code-taken", "code-taken"])
-    state.arm("getThing", ["unknown-thing"])
-    state.arm("addThing", ["invalid-request"])
+    state.arm("addThing", [rejecting("code-taken"), rejecting("code-taken")])
+    state.arm("getThing", [rejecting("unknown-thing")])
+    state.arm("addThing", [rejecting("invalid-request")])
 
     met = [state.disarm("addThing") for _ in range(4)]
 
-    assert met == ["code-taken", "code-taken", "invalid-request", None]
-    assert state.armed == {"getThing": ["unknown-thing"]}
-    assert state.disarm("getThing") == "unknown-thing"
+    assert met == [rejecting("code-taken"), rejecting("code-taken"), rejecting("invalid-request"), None]
+    assert state.armed == {"getThing": [rejecting("unknown-thing")]}
+    assert state.disarm("getThing") == rejecting("unknown-thing")
     assert (state.disarm("getThing"), state.armed) == (None, {})
 
 
@@ -390,13 +391,13 @@ def test_nothing_is_armed_unless_somebody_asks_for_it() -> None:
 
 def test_what_is_armed_and_what_is_met_are_not_rolled_back() -> None:
     state = State()
-    state.arm("addThing", ["code-taken", "invalid-request"])
+    state.arm("addThing", [rejecting("code-taken"), rejecting("invalid-request")])
     state.begin()
     state.disarm("addThing")
 
     state.roll_back()
 
-    assert state.armed == {"addThing": ["invalid-request"]}
+    assert state.armed == {"addThing": [rejecting("invalid-request")]}
 
 
 def test_a_change_cannot_be_changed() -> None:
