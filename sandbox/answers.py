@@ -43,6 +43,7 @@ def answer(route: Route, request: Request, call: Call, path: dict[str, str], adm
             return transport(route.document, route.contract, unreadable.status, str(unreadable), exchange)
         except Unpreferable as unpreferable:
             call.state.roll_back()
+            exchange.violations = [Violation("header.Prefer", str(unpreferable), "enum")]
             return problem(400, "No such preference", str(unpreferable))
     except Exception as error:
         call.state.roll_back()

@@ -73,6 +73,7 @@ class Pipeline:
             reply = unmatched(request, contract, document, found[2], exchange)
         else:
             reply = self._answer(found[0], found[1], org, named, tenant, exchange)
+            org.met = self._orgs.coverage.count(org.met, exchange, reply)
         if document is not None and document.cors and b"origin" in request.fields:
             reply.headers += _CORS
         return _journalled(org, exchange, reply, started)

@@ -30,6 +30,7 @@ LEVELS = {
     "sandbox.rules": 3,
     "sandbox.auth": 3,
     "sandbox.contract": 3.5,
+    "sandbox.coverage": 3.8,
     "sandbox.orgs": 4,
     "sandbox.answers": 4.5,
     "sandbox.pipeline": 5,

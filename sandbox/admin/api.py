@@ -9,6 +9,7 @@ import hmac
 from pathlib import Path
 
 from sandbox import __version__, auth
+from sandbox.admin.coverage import CoverageOperations
 from sandbox.admin.documents import DocumentOperations
 from sandbox.admin.operations import Operations, errors_json
 from sandbox.admin.orgs import OrgOperations
@@ -26,7 +27,13 @@ from sandbox.rules import Doc, Refusal, Rules
 from sandbox.state import State
 
 BASE = "/__admin"
-_PARTS: tuple[type[Operations], ...] = (OrgOperations, DocumentOperations, RequestOperations, TriggerOperations)
+_PARTS: tuple[type[Operations], ...] = (
+    OrgOperations,
+    DocumentOperations,
+    RequestOperations,
+    TriggerOperations,
+    CoverageOperations,
+)
 
 
 class Admin:
