@@ -39,6 +39,7 @@ LEVELS = {
     "sandbox.app": 7,
     "sandbox.check": 7.5,
     "sandbox.server": 7.5,
+    "sandbox.reports": 7.5,
     "sandbox.cli": 8,
     "sandbox.__main__": 9,
 }
