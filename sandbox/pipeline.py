@@ -70,6 +70,8 @@ class Pipeline:
         if contract is not None:
             exchange.vendor = contract.vendor
         if found[0] is None:
+            if contract is not None and document is not None:
+                document = contract.document_in_force(document, org.state)
             reply = unmatched(request, contract, document, found[2], exchange)
         else:
             reply = self._answer(found[0], found[1], org, named, tenant, exchange)
