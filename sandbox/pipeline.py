@@ -66,22 +66,30 @@ class Pipeline:
         script = org.scenario
         if script is not None:
             self._orgs.play(org)
-        exchange = Exchange(org.clock.now(), request)
-        if org.state.due_at <= exchange.at:
-            self._orgs.pass_time(org, exchange.at)
-        org.passed = exchange.at
+        exchange = Exchange(self._present(org), request)
         if contract is not None:
             exchange.vendor = contract.vendor
         if found[0] is None:
+            if contract is not None and document is not None:
+                document = contract.document_in_force(document, org.state)
             reply = unmatched(request, contract, document, found[2], exchange)
         else:
             reply = self._answer(found[0], found[1], org, named, tenant, exchange)
+            org.met = self._orgs.coverage.count(org.met, exchange, reply)
         if document is not None and document.cors and b"origin" in request.fields:
             reply.headers += _CORS
         _journalled(org, exchange, reply, started)
         if script is not None:
             self._orgs.follow(org, exchange)
         return reply
+
+    def _present(self, org: Org) -> int:
+        """What time it is in an org, once all that falls due until then has happened."""
+        now = org.clock.now()
+        if org.state.due_at <= now:
+            self._orgs.pass_time(org, now)
+        org.passed = now
+        return now
 
     def _answer(
         self, route: Route, path: dict[str, str], org: Org, named: str | None, tenant: str | None, exchange: Exchange

@@ -967,6 +967,8 @@ def closed(specs: Path) -> Iterator[str]:
 EVERYTHING = [
     ("GET", "/version", None),
     ("GET", "/orgs", None),
+    ("GET", "/coverage", None),
+    ("DELETE", "/coverage", None),
     *((method, f"/orgs/a{path}", body) for method, path, body in (*UNKNOWN, *MADE)),
 ]
 
