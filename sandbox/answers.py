@@ -168,9 +168,9 @@ def _follow(script: Run | None, route: Route, request: Request, call: Call, exch
     if script is None or step is None:
         return
     exchange.step = step.number
+    _meet(step.then, exchange)
     if step.then.throttle is not None:
         script.throttle(step, call.now)
-    _meet(step.then, exchange)
 
 
 def _meet(then: Then, exchange: Exchange) -> None:

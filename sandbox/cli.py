@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -150,12 +151,14 @@ def serve(
 
 @cli.command()
 def check() -> None:
-    """Check every spec: OpenAPI 3.1, keywords, examples, rules and the names of rejections. A line per document."""
-    from sandbox.check import check_all  # noqa: PLC0415
-    from sandbox.config import files  # noqa: PLC0415
+    """Check every spec: OpenAPI 3.1, keywords, examples, rules and the names of rejections; and every scenario."""
+    from sandbox.app import App  # noqa: PLC0415
+    from sandbox.check import check_all, check_scenarios  # noqa: PLC0415
+    from sandbox.config import Config, files  # noqa: PLC0415
 
     failed = False
-    for name, summary, mistakes in check_all(files("specs")):
+    specs = list(check_all(files("specs")))
+    for name, summary, mistakes in chain(specs, check_scenarios(App(Config(specs=files("specs"))).library)):
         click.echo(f"{'FAILED' if mistakes else 'ok':6}  {name:28}  {summary}")
         for mistake in mistakes:
             click.echo(f"        {mistake}", err=True)

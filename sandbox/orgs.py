@@ -176,6 +176,7 @@ class Orgs:
         run = org.scenario
         while run is not None and (step := run.due(org.clock.now())) is not None:
             self._do(org, step)
+            run.went_on(org.clock.now())
 
     def follow(self, org: Org, exchange: Exchange) -> None:
         """Let an exchange that is in the journal have its consequences in the scenario."""

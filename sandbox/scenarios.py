@@ -5,8 +5,9 @@ How a scenario is read and checked is the business of `scenario_document`; what 
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
 
 from sandbox import clock
 from sandbox.journal import Exchange
@@ -16,6 +17,7 @@ from sandbox.openapi.operation import Operation, Values
 from sandbox.openapi.parameters import pairs
 from sandbox.then import Then
 
+T = TypeVar("T")
 MAX_KEPT = 100  # exchanges told of each step, and unexpected ones
 
 
@@ -65,7 +67,7 @@ class Scenario(NamedTuple):
         return self.document.get("summary")
 
 
-class Unexpectedness(NamedTuple):
+class Unexpectedness(msgspec.Struct, frozen=True):
     """A call that no step took."""
 
     exchange: int
@@ -73,34 +75,64 @@ class Unexpectedness(NamedTuple):
     why: str
 
 
-class _Counts:
+class Counts(msgspec.Struct):
     """What happened with one step."""
 
-    __slots__ = ("by", "taken", "window")
+    taken: int = 0
+    by: list[int] = []  # exchanges, at most the newest hundred
+    window: tuple[int, int] | None = None  # of a throttle: the moment it began, the calls in it
 
-    def __init__(self) -> None:
-        self.taken = 0
-        self.by: deque[int] = deque(maxlen=MAX_KEPT)
-        self.window: tuple[int, int] | None = None  # of a throttle: when it began, the calls in it
 
-    def copy(self) -> _Counts:
-        copy = _Counts()
-        copy.taken, copy.by, copy.window = self.taken, self.by.copy(), self.window
-        return copy
+class Progress(msgspec.Struct, forbid_unknown_fields=True):
+    """How far an org has come; with the scenario's document it is all that a run is."""
+
+    entered: int  # the moment when the current step became that
+    at: int = 0  # steps before this one are spent
+    counts: dict[int, Counts] = {}  # by number; a step that nothing took has none
+    unexpected: list[Unexpectedness] = []  # at most the newest hundred
+    unexpected_count: int = 0
 
 
 class Run:
     """One org's way through a scenario."""
 
-    __slots__ = ("_counts", "_entered", "at", "scenario", "unexpected", "unexpected_count")
+    __slots__ = ("_progress", "scenario")
 
     def __init__(self, scenario: Scenario, now: int) -> None:
         self.scenario = scenario
-        self.at = 0  # steps before this one are spent
-        self._entered = now  # when the current step became that
-        self._counts: dict[int, _Counts] = {}  # by number; a step that nothing took has none
-        self.unexpected: deque[Unexpectedness] = deque(maxlen=MAX_KEPT)
-        self.unexpected_count = 0
+        self._progress = Progress(now)
+
+    @classmethod
+    def resumed(cls, scenario: Scenario, progress: Any) -> Run:
+        """A run that has come as far as `progress` says. Raises `ValueError` if no run of this scenario can have."""
+        run = cls(scenario, 0)
+        run._progress = found = msgspec.convert(progress, Progress, str_keys=True)
+        numbers = range(1, len(scenario.steps) + 1)
+        if not 0 <= found.at <= len(scenario.steps) or any(number not in numbers for number in found.counts):
+            raise ValueError("the scenario has no such step")
+        return run
+
+    @property
+    def progress(self) -> Any:
+        """How far it has come, as JSON that `resumed` takes."""
+        return msgspec.to_builtins(self._progress, str_keys=True)
+
+    def copy(self) -> Run:
+        """The same place in the same scenario, to come back to."""
+        return Run.resumed(self.scenario, self.progress)
+
+    @property
+    def at(self) -> int:
+        """How many steps are spent."""
+        return self._progress.at
+
+    @property
+    def unexpected(self) -> list[Unexpectedness]:
+        return self._progress.unexpected
+
+    @property
+    def unexpected_count(self) -> int:
+        return self._progress.unexpected_count
 
     @property
     def unspent(self) -> list[int]:
@@ -114,8 +146,8 @@ class Run:
 
     def counts(self, step: Step) -> tuple[int, list[int]]:
         """How often a step was taken, and by which exchanges, at most the newest hundred."""
-        counts = self._counts.get(step.number)
-        return (counts.taken, list(counts.by)) if counts else (0, [])
+        counts = self._progress.counts.get(step.number)
+        return (counts.taken, counts.by) if counts else (0, [])
 
     def take(self, operation: Operation, request: Request, values: Values, now: int) -> Step | None:
         """The step that this call takes. Raises `Throttled`, and `Unexpected` where the scenario wants that."""
@@ -138,11 +170,11 @@ class Run:
         """Leave behind what lasts a certain time only, once that has passed."""
         while (step := self.current) is not None:
             lasts = step.then.pause if step.operations is None else step.lasts
-            if lasts is None or now < self._entered + lasts:
+            if lasts is None or now < self._progress.entered + lasts:
                 return
             if step.operations is None:
                 self._count(step)
-            self._enter(self.at + 1, self._entered + lasts)
+            self._enter(self.at + 1, self._progress.entered + lasts)
 
     def due(self, now: int) -> Step | None:
         """Take the next step that waits for no call, if it is its turn."""
@@ -154,29 +186,25 @@ class Run:
         self._enter(self.at + 1, now)
         return step
 
+    def went_on(self, now: int) -> None:
+        """What `due` gave is done, and this the moment from which the next step counts its time."""
+        self._progress.entered = now
+
     def told(self, exchange: Exchange) -> None:
         """What came of a call, now that its exchange has an id."""
         if exchange.step is not None:
-            self._counts[exchange.step].by.append(exchange.id)
+            _keep(self._progress.counts[exchange.step].by, exchange.id)
         elif exchange.unexpected is not None:
-            self.unexpected.append(Unexpectedness(exchange.id, exchange.operation, exchange.unexpected))
-            self.unexpected_count += 1
-
-    def copy(self) -> Run:
-        """The same place in the same scenario, to come back to."""
-        copy = Run(self.scenario, self._entered)
-        copy.at = self.at
-        copy._counts = {number: counts.copy() for number, counts in self._counts.items()}
-        copy.unexpected, copy.unexpected_count = self.unexpected.copy(), self.unexpected_count
-        return copy
+            _keep(self.unexpected, Unexpectedness(exchange.id, exchange.operation, exchange.unexpected))
+            self._progress.unexpected_count += 1
 
     def _enter(self, at: int, now: int) -> None:
-        self.at, self._entered = at, now
+        self._progress.at, self._progress.entered = at, now
 
-    def _count(self, step: Step) -> _Counts:
-        counts = self._counts.get(step.number)
+    def _count(self, step: Step) -> Counts:
+        counts = self._progress.counts.get(step.number)
         if counts is None:
-            counts = self._counts[step.number] = _Counts()
+            counts = self._progress.counts[step.number] = Counts()
         counts.taken += 1
         return counts
 
@@ -190,7 +218,7 @@ class Run:
         """Count a call of a step that limits them. Raises `Throttled`."""
         limit = step.then.throttle
         assert limit is not None  # that is asked before
-        counts = self._counts[step.number]
+        counts = self._progress.counts[step.number]
         began, calls = counts.window or (now, 0)
         if not began <= now < began + limit.per:  # over, or the clock was set back
             began, calls = now, 0
@@ -208,6 +236,12 @@ class Run:
         if operation.id not in step.operations:
             return f"{awaited} {step.shown}; {operation.id} came."
         return f"{awaited} another {operation.id}: {said.why_not(step)}."
+
+
+def _keep(newest: list[T], one: T) -> None:
+    newest.append(one)
+    if len(newest) > MAX_KEPT:
+        del newest[0]
 
 
 class _Said:

@@ -100,9 +100,8 @@ class Then(NamedTuple):
 
     def __str__(self) -> str:
         """In a line of the journal: a rejection by its name alone."""
-        return self.reject or ", ".join(
-            name if name == "reply" else f"{name} {self.shown[name]}" for name in self.shown
-        )
+        said = (name if name in ("reply", "corrupt") else f"{name} {value}" for name, value in self.shown.items())
+        return self.reject or ", ".join(said)
 
 
 def _corrupted(body: bytes) -> bytes:

@@ -84,6 +84,9 @@ def test_serve_prints_an_api_once_however_many_versions_it_has(tmp_path: Path) -
 
 
 def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
+    scenarios = tmp_path / "scenarios"
+    scenarios.mkdir()
+    (scenarios / "mine.yaml").write_text("steps: [{operation: getGiftCard}]", encoding="utf-8")
     seed = tmp_path / "seed.json"
     seed.write_text(json.dumps({"shop": {"enfore": {"gift_cards": [THING]}}}), encoding="utf-8")
     variables = {
@@ -93,6 +96,7 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
         "SANDBOX_CLIENTS": "app:secret other:x:y",
         "SANDBOX_SEED": str(seed),
         "SANDBOX_SETTINGS": "emporix.reward_points_version=current emporix.couponSettings.rewardpoints.enabled=false",
+        "SANDBOX_SCENARIOS": str(scenarios),
         "SANDBOX_ADMIN_TOKEN": "closed",
         "SANDBOX_MAX_BODY": "1000",
         "SANDBOX_MAX_ORGS": "2",
@@ -114,6 +118,7 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
         ]
         closed = client.get("/__admin/orgs")
         orgs = client.get("/__admin/orgs", headers=admin).json()
+        named = client.get("/__admin/scenarios", headers=admin).json()["scenarios"]
         full = client.get("/promotions/org/another/x")
         too_large = client.post(cards, json={"x": "x" * 1000}, headers={"Authorization": "Bearer any"})
         for _ in range(5):
@@ -124,6 +129,7 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
     assert stranger.status_code == 403
     assert clients == [200, 200, 401]
     assert closed.status_code == 401
+    assert ("mine", False) in [(scenario["name"], scenario["bundled"]) for scenario in named]
     assert [(org["name"], org["documents"]) for org in orgs["orgs"]] == [("default", 0), ("shop", 1)]
     assert full.status_code == 503
     assert too_large.status_code in (403, 413)
@@ -242,10 +248,11 @@ def test_check_prints_a_line_for_each_document(invoke: Invoke) -> None:
 
     assert (code, err) == (0, "")
     names = {str(path.relative_to(SPECS)) for path in SPECS.glob("*/*.yaml")}
+    names |= {str(path.relative_to(SPECS.parent)) for path in (SPECS.parent / "scenarios").rglob("*.yaml")}
     assert {line.split()[1] for line in out.splitlines()} == names
     assert "ok      emporix/reward-points.yaml (current)  17 operations" in out
     assert all(
-        re.fullmatch(r"ok +\S+( \(\w+\))? +\d+ operations, \d+ rejections, \d+ callbacks", line)
+        re.fullmatch(r"ok +\S+( \(\w+\))? +(\d+ operations, \d+ rejections, \d+ callbacks|\d+ steps)", line)
         for line in out.splitlines()
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import to_builtins
+
 from sandbox.admin.operations import Operations
 from sandbox.call import Call
 from sandbox.flaws import Flawed
@@ -79,7 +81,7 @@ def report_json(run: Run) -> Doc:
         "current": run.current.number if run.current is not None else None,
         "steps": [_step_json(run, step) for step in run.scenario.steps],
         "unspent": run.unspent,
-        "unexpected": [unexpected._asdict() for unexpected in run.unexpected],
+        "unexpected": to_builtins(run.unexpected),
         "unexpected_count": run.unexpected_count,
     }
 
