@@ -13,6 +13,7 @@ Place = tuple[str | int, ...]
 MAX_FLAWS = 50
 _MAX_NAME = 100
 _MAX_LISTED = 12
+_MAX_TEXT = 1_000_000  # characters in which lines are looked for
 
 
 class Flaw(NamedTuple):
@@ -54,7 +55,8 @@ class Flaws:
     def raise_any(self, name: str, text: str) -> None:
         """Raises `Flawed` if there is one; `text` is the document as it was written."""
         if self._found:
-            lines = yamlfile.lines_of(text, [place for place, _ in self._found])
+            places = [place for place, _ in self._found]
+            lines = yamlfile.lines_of(text, places) if len(text) <= _MAX_TEXT else [None] * len(places)
             found = zip(self._found, lines, strict=True)
             raise Flawed(name, [Flaw(pointer(place), line, detail) for (place, detail), line in found])
 

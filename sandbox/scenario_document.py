@@ -181,7 +181,7 @@ class Reader:
 def parsed(text: str, file: str) -> Any:
     """A document as it stands. Raises `Flawed` if it is no YAML."""
     try:
-        return yamlfile.parse(text, file)
+        return yamlfile.parse_plain(text, file)
     except DocumentError as error:
         raise Flawed(file, [Flaw("", error.line, error.reason)]) from None
 

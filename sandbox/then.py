@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sandbox.messages import Reply
+from sandbox.messages import Reply, encode
 
 _CLOSED = (b"{", b"[", b'"')  # how JSON begins that is no longer JSON when its end is missing
 
@@ -68,8 +68,8 @@ class Written(NamedTuple):
         reply = Reply(self.status, None, None, self.headers)
         reply.media, reply.content = self.media, self.content
         if self.media is not None:
-            as_it_is = isinstance(self.content, str) and not self.media.endswith("json")
-            reply.body = self.content.encode() if as_it_is else Reply(self.status, self.content, self.media).body
+            as_it_is = isinstance(self.content, str) and not self.media.partition(";")[0].strip().endswith("json")
+            reply.body = self.content.encode() if as_it_is else encode(self.content)
         return reply
 
 

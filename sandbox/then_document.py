@@ -22,7 +22,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _TEXT = re.compile(r"[\x20-\x7e\t\xa0-\xff]*")
 _SERVER_S = {"connection", "content-length", "transfer-encoding", "date", "keep-alive", "upgrade", "trailer", "te"}
 _BODYLESS = (204, 205, 304)
-_THROTTLED = 429
+_MAX_SECONDS = 1_000_000_000
 
 
 class Thens:
@@ -143,6 +143,8 @@ class Thens:
 def duration(written: Any) -> int:
     """Nanoseconds of `2s`, `500ms`, a number of seconds or ISO 8601, a year being that of 1970. Raises `ValueError`."""
     if isinstance(written, int | Decimal):
+        if written > _MAX_SECONDS:
+            raise ValueError(f"is at most {_MAX_SECONDS} s")
         return int(written * clock.SECOND)
     short = _SHORT.fullmatch(written)
     if short is not None:

@@ -23,6 +23,8 @@ except ImportError:  # a PyYAML built without libyaml is eight times slower, and
 
 
 _MAX_DEPTH = 1000
+MAX_DEPTH = 100  # of what is sent, as in JSON
+MAX_VALUES = 1_000_000
 _DEEP_BLOCK = re.compile(rf"^[ ?:-]{{{_MAX_DEPTH}}}", re.MULTILINE)
 _BRACKET = re.compile(r"[\[\]{}]")
 _TAGS = [f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "str", "seq")]
@@ -79,6 +81,27 @@ def parse(text: str, name: str) -> Any:
         raise DocumentError(name, mark.line + 1 if mark else None, error.problem or str(error)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DocumentError(name, None, " ".join(str(error).split())) from None
+
+
+def parse_plain(text: str, name: str) -> Any:
+    """The same for what somebody sent: nothing that JSON could not say, or that is small only as long as it is YAML.
+
+    An alias stands for a copy of what it names; copies of copies, or of what they are in, could fill the memory.
+    """
+    found = parse(text, name)
+    left = MAX_VALUES
+    waiting = [(found, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        left -= 1
+        if depth > MAX_DEPTH or left < 0:
+            limit = f"nested deeper than {MAX_DEPTH} levels" if left >= 0 else f"more than {MAX_VALUES} values"
+            raise DocumentError(name, None, f"is {limit}")
+        if isinstance(value, dict):
+            waiting += [(inner, depth + 1) for pair in value.items() for inner in pair]
+        elif isinstance(value, list):
+            waiting += [(inner, depth + 1) for inner in value]
+    return found
 
 
 def _is_too_deep(text: str) -> bool:

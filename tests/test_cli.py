@@ -200,6 +200,7 @@ def test_a_port_in_use_is_a_mistake(mistake: Callable[..., str]) -> None:
         ),
         (("serve", "--seed", "/no/such/file.yaml"), "/no/such/file.yaml: No such file or directory"),
         (("serve", "--seed", "/"), "/: Is a directory"),
+        (("serve", "--scenarios", "/no/such/folder"), "the folder of scenarios /no/such/folder does not exist"),
         (("routes", "--vendor", "acme"), f"there is no vendor acme; there are {VENDORS}"),
         (("bogus",), "No such command 'bogus'."),
         (("--bogus",), "No such option '--bogus'."),
@@ -231,6 +232,15 @@ def test_a_broken_seed_is_one_clear_line(mistake: Callable[..., str], tmp_path: 
     file.write_text(text, encoding="utf-8")
 
     assert mistake("serve", "--port", "0", "--seed", str(file)).startswith(line.replace("{file}", str(file)))
+
+
+def test_a_broken_scenario_is_one_clear_line(mistake: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text("steps:\n  - operation: getGiftcard\n", encoding="utf-8")
+
+    assert mistake("serve", "--port", "0", "--scenarios", str(tmp_path)) == (
+        f"{file}:2: /steps/0/operation: there is no operation getGiftcard; did you mean getGiftCard?"
+    )
 
 
 def test_more_seeded_orgs_than_admitted_are_a_mistake(mistake: Callable[..., str], tmp_path: Path) -> None:

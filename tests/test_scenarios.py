@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from sandbox import clock
 from sandbox import config as configuration
+from sandbox.app import App
 from sandbox.flaws import Flaw, Flawed
 from sandbox.library import Library
 from sandbox.matching import ABSENT, as_texts, compiled, why_not
@@ -330,10 +332,14 @@ def test_a_reply_is_sent_as_it_stands(acme: Acme) -> None:
           - operation: addThing
             then: {reply: {status: 503, headers: {Content-Type: text/html}, body: <h1>, off_contract: true}}
           - {operation: addThing, then: {reply: {status: 202, off_contract: true}}}
+          - operation: addThing
+            then:
+              reply:
+                {status: 200, headers: {Content-Type: text/json; charset=utf-8}, body: a text, off_contract: true}
         """,
     )
 
-    whole, page, empty = add(acme), add(acme), add(acme)
+    whole, page, empty, text = add(acme), add(acme), add(acme), add(acme)
 
     assert (whole.status, whole.media, whole.body) == (
         201,
@@ -343,6 +349,7 @@ def test_a_reply_is_sent_as_it_stands(acme: Acme) -> None:
     assert header(whole, "x-who") == "me"
     assert (page.status, page.media, page.body) == (503, "text/html", b"<h1>")
     assert (empty.status, empty.media, empty.body) == (202, None, b"")
+    assert (text.media, text.body) == ("text/json; charset=utf-8", b'"a text"')
     assert acme.stored("shop") == []
 
 
@@ -980,12 +987,26 @@ def test_a_duration_is_written_in_several_ways(written: Any, nanoseconds: int) -
     assert duration(written) == nanoseconds
 
 
-def test_every_bundled_scenario_can_be_begun() -> None:
-    from sandbox.app import App  # noqa: PLC0415 - the one test here that needs all vendors
+@pytest.fixture(scope="module")
+def bundled() -> Library:
+    """The library of a server with all vendors."""
+    return App().library
 
-    bundled = App().library
 
+def test_every_bundled_scenario_can_be_begun(bundled: Library) -> None:
     names = [bundled.check(name).name for name in bundled.names()]
 
     assert "enfore/lost-reply" in names
     assert all(first < second for first, second in pairwise(map(str, names)))
+
+
+def test_every_scenario_in_the_documents_can_be_read(bundled: Library) -> None:
+    root = Path(__file__).parent.parent
+    blocks = re.findall(
+        r"^```yaml\n(.*?)^```$", (root / "docs" / "scenarios.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+    scenarios = [bundled.reader.read(block, "scenarios.md") for block in blocks]
+
+    assert [len(scenario.steps) for scenario in scenarios] == [4, 2]
+    assert blocks[0] == bundled.names()["enfore/lost-reply"].read_text("utf-8")

@@ -226,7 +226,7 @@ def _content(media: str, body: bytes) -> Any:
             raise ValueError("; ".join(map(str, violations)))
         return form
     if media == "application/yaml":
-        return yamlfile.parse(_text(body), "body")
+        return yamlfile.parse_plain(_text(body), "body")
     if media.startswith("text/") and not media.endswith("json"):
         return _text(body).strip()
     return decode(body)

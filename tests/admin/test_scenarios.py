@@ -189,6 +189,53 @@ def test_a_scenario_has_a_form(world: World, document: Any) -> None:
     assert world.admin("GET").status_code == 404
 
 
+LAUGHS = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("document", "detail"),
+    [
+        (LAUGHS, "is more than 1000000 values"),
+        ("steps: &all [*all]", "found unconstructable recursive node"),
+        (f"steps: {'[' * 101}{']' * 101}", "is nested deeper than 100 levels"),
+        ('summary: "\\ud800"\nsteps: []', "invalid Unicode character"),
+    ],
+)
+def test_a_document_that_json_could_not_say_is_refused(world: World, document: str, detail: str) -> None:
+    assert detail in refused(put(world, document), "Bad request")["detail"]
+
+
+def test_an_alias_stands_for_what_it_names(world: World) -> None:
+    put(world, "steps: [{operation: getThing, then: &no {reject: unknown-thing}}, {operation: getThing, then: *no}]")
+
+    assert [get(world, "none").status_code for _ in range(2)] == [404, 404]
+    assert [step["taken"] for step in world.admin("GET", "/scenario").json()["steps"]] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"operation": "getThing", "then": {"delay": 10**400}},
+        {"operation": "getThing", "for": 10**30},
+        {"operation": "getThing", "times": 10**400},
+        {"operation": "getThing", "then": {"throttle": {"limit": 10**400, "per": 1}}},
+    ],
+)
+def test_a_number_beyond_measure_is_refused(world: World, step: Any) -> None:
+    assert put(world, {"steps": [step]}).json()["status"] == 400
+
+
+def test_an_exponent_beyond_measure_is_refused(world: World) -> None:
+    for step in ("then: {delay: 1e999999999}", "times: 1e999999999", "then: {throttle: {limit: 1e999999999, per: 1}}"):
+        refused(put(world, f"steps: [{{operation: getThing, {step}}}]"), "Unacceptable scenario")
+    response = world.http.post(
+        f"{world.url}/__admin/orgs/{world.org}/next",
+        content='{"operation": "getThing", "then": {"delay": 1e999999999}}',
+        headers={"Content-Type": "application/json"},
+    )
+    refused(response, "Unacceptable answer")
+
+
 def test_a_scenario_that_names_what_there_is_not_is_refused_with_every_place_and_makes_no_org(world: World) -> None:
     body = refused(
         put(world, LOST.replace("addThing", "addThign").replace("advance", "advnce")), "Unacceptable scenario"
