@@ -158,7 +158,7 @@ def _handled(
 
 def _follow(script: Run | None, route: Route, request: Request, call: Call, exchange: Exchange) -> None:
     """Have the call meet what is armed for it, or else take the scenario's step, if one awaits it."""
-    then = call.state.disarm(route.operation.id)
+    then = call.state.disarm(route.operation.id) if call.state.armed else None
     if then is not None:
         exchange.preference = f"next: {then}"
         _meet(then, exchange)

@@ -11,6 +11,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from sandbox.messages import Request
+from sandbox.openapi.operation import Values
+from sandbox.openapi.parameters import pairs
+
 Fits = Callable[[Any], bool]
 
 
@@ -32,8 +36,7 @@ def compiled(pattern: Any) -> Fits:
                 return _search(pattern["matches"])
             wanted = pattern["present"]
             return lambda value: (value is not ABSENT) is wanted
-        members = [(name, compiled(part)) for name, part in pattern.items()]
-        return lambda value: isinstance(value, dict) and all(fits(value.get(name, ABSENT)) for name, fits in members)
+        return _members([(name, compiled(part)) for name, part in pattern.items()])
     if isinstance(pattern, list):
         items = [compiled(part) for part in pattern]
         return lambda value: (
@@ -45,6 +48,18 @@ def compiled(pattern: Any) -> Fits:
         return lambda value: value is pattern
     # Numbers are equal by value, 50 and 50.00; in Python 1 also equals true.
     return lambda value: bool(value == pattern) and not isinstance(value, bool)
+
+
+def _members(members: list[tuple[str, Fits]]) -> Fits:
+    def fit(value: Any) -> bool:
+        if not isinstance(value, dict):
+            return False
+        for name, fits in members:  # noqa: SIM110 - asked on every call, and a generator costs as much as what it asks
+            if not fits(value.get(name, ABSENT)):
+                return False
+        return True
+
+    return fit
 
 
 def is_operator(pattern: Any) -> bool:
@@ -94,3 +109,36 @@ def shown(value: Any) -> str:
     """A value in a sentence."""
     text = str(value) if isinstance(value, Decimal) else repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+class Said:
+    """What a call says, part by part, looked at only when a step asks."""
+
+    __slots__ = ("_query", "_request", "_values")
+
+    def __init__(self, request: Request, values: Values) -> None:
+        self._request = request
+        self._values = values
+        self._query: dict[str, Any] | None = None
+
+    def fits(self, parts: tuple[tuple[str, Fits], ...]) -> bool:
+        for name, fits in parts:  # noqa: SIM110 - asked on every call, and a generator costs as much as what it asks
+            if not fits(self._part(name)):
+                return False
+        return True
+
+    def why_not(self, when: dict[str, Any]) -> str | None:
+        found = (why_not(pattern, self._part(name), name) for name, pattern in when.items())
+        return next((reason for reason in found if reason is not None), None)
+
+    def _part(self, name: str) -> Any:
+        if name == "body":
+            return self._values.body if self._request.body else ABSENT
+        if name == "path":
+            return self._values.path
+        if name == "headers":
+            return {field.decode("latin-1"): value.decode("latin-1") for field, value in self._request.fields.items()}
+        if self._query is None:
+            given = pairs(self._request.query, [])
+            self._query = {name: texts[0] if len(texts) == 1 else texts for name, texts in given.items()}
+        return self._query

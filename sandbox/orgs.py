@@ -182,7 +182,8 @@ class Orgs:
         """Let an exchange that is in the journal have its consequences in the scenario."""
         if org.scenario is not None:
             org.scenario.told(exchange)
-            self.play(org)
+            if org.scenario.wakes_at <= exchange.at:
+                self.play(org)
 
     def sweep(self) -> bool:
         """Free a slice of what was forgotten; whether there is more."""

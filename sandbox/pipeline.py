@@ -63,33 +63,27 @@ class Pipeline:
             org = self._orgs.get(name)
         except TooManyOrgs:
             return problem(503, "Too many orgs", "The server has as many orgs as --max-orgs admits; delete some.")
+        exchange = Exchange(org.clock.now(), request)
         script = org.scenario
-        if script is not None:
+        if script is not None and script.wakes_at <= exchange.at:
             self._orgs.play(org)
-        exchange = Exchange(self._present(org), request)
+            exchange.at = org.clock.now()
+        if org.state.due_at <= exchange.at:
+            self._orgs.pass_time(org, exchange.at)
+        org.passed = exchange.at
         if contract is not None:
             exchange.vendor = contract.vendor
         if found[0] is None:
-            if contract is not None and document is not None:
-                document = contract.document_in_force(document, org.state)
-            reply = unmatched(request, contract, document, found[2], exchange)
+            reply = _unmatched(contract, document, found[2], org, exchange)
         else:
             reply = self._answer(found[0], found[1], org, named, tenant, exchange)
             org.met = self._orgs.coverage.count(org.met, exchange, reply)
         if document is not None and document.cors and b"origin" in request.fields:
             reply.headers += _CORS
         _journalled(org, exchange, reply, started)
-        if script is not None:
+        if script is not None and (exchange.step is not None or exchange.unexpected is not None):
             self._orgs.follow(org, exchange)
         return reply
-
-    def _present(self, org: Org) -> int:
-        """What time it is in an org, once all that falls due until then has happened."""
-        now = org.clock.now()
-        if org.state.due_at <= now:
-            self._orgs.pass_time(org, now)
-        org.passed = now
-        return now
 
     def _answer(
         self, route: Route, path: dict[str, str], org: Org, named: str | None, tenant: str | None, exchange: Exchange
@@ -157,6 +151,14 @@ class Pipeline:
             if name:
                 return name
         return None
+
+
+def _unmatched(
+    contract: Contract | None, document: Document | None, allow: tuple[str, ...], org: Org, exchange: Exchange
+) -> Reply:
+    if contract is not None and document is not None:
+        document = contract.document_in_force(document, org.state)
+    return unmatched(exchange.request, contract, document, allow, exchange)
 
 
 def _last(pairs_text: str, name: str) -> str | None:

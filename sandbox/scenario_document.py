@@ -95,7 +95,7 @@ class Reader:
                 flaws.add(
                     ("steps", at), "is never reached: the step before it takes any number of calls; say for how long"
                 )
-        return Scenario(name, raw, given, tuple(steps), raw.get("otherwise") == "fail")
+        return Scenario(name, raw, given, tuple(steps), fails=raw.get("otherwise") == "fail")
 
     def _given(self, raw: dict[str, Any], flaws: Flaws) -> Given:
         seed = {vendor: dict(collections) for vendor, collections in raw.get("seed", {}).items()}

@@ -5,16 +5,18 @@ How a scenario is read and checked is the business of `scenario_document`; what 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from sandbox import clock
 from sandbox.journal import Exchange
-from sandbox.matching import ABSENT, Fits, why_not
+from sandbox.matching import Fits, Said
 from sandbox.messages import Request
 from sandbox.openapi.operation import Operation, Values
-from sandbox.openapi.parameters import pairs
+from sandbox.state import NEVER
 from sandbox.then import Then
 
 T = TypeVar("T")
@@ -53,18 +55,39 @@ class Given(NamedTuple):
     seed: dict[str, Any]
 
 
-class Scenario(NamedTuple):
+class Scenario:
     """A script that was read and checked; many orgs may run it."""
 
-    name: str | None  # if it has one
-    document: dict[str, Any]
-    given: Given
-    steps: tuple[Step, ...]
-    fails: bool  # a call that no step takes is refused
+    def __init__(
+        self, name: str | None, document: dict[str, Any], given: Given, steps: tuple[Step, ...], *, fails: bool
+    ) -> None:
+        self.name = name  # if it has one
+        self.document = document
+        self.given = given
+        self.steps = steps
+        self.fails = fails  # a call that no step takes is refused
+        self._places: dict[str, list[int]] = {}
+        self._last = [0] * len(steps)  # for each place the last one that a call may take from there
+        for at in reversed(range(len(steps))):
+            goes_on = steps[at].times is None and at + 1 < len(steps)
+            self._last[at] = self._last[at + 1] if goes_on else at
 
     @property
     def summary(self) -> str | None:
         return self.document.get("summary")
+
+    def candidates(self, operation_id: str, at: int) -> Sequence[int]:
+        """The places from this one on whose steps name an operation, up to the first that must be spent."""
+        if at >= len(self.steps):
+            return ()
+        if self._last[at] == at:
+            return (at,) if operation_id in (self.steps[at].operations or ()) else ()
+        places = self._places.get(operation_id)
+        if places is None:
+            places = [place for place, step in enumerate(self.steps) if operation_id in (step.operations or ())]
+            self._places[operation_id] = places
+        first = bisect_left(places, at)
+        return places[first : bisect_right(places, self._last[at], first)]
 
 
 class Unexpectedness(msgspec.Struct, frozen=True):
@@ -96,11 +119,12 @@ class Progress(msgspec.Struct, forbid_unknown_fields=True):
 class Run:
     """One org's way through a scenario."""
 
-    __slots__ = ("_progress", "scenario")
+    __slots__ = ("_progress", "scenario", "wakes_at")
 
     def __init__(self, scenario: Scenario, now: int) -> None:
         self.scenario = scenario
         self._progress = Progress(now)
+        self.wakes_at = self._wakes_at()  # when something is to be done without a call
 
     @classmethod
     def resumed(cls, scenario: Scenario, progress: Any) -> Run:
@@ -110,6 +134,7 @@ class Run:
         numbers = range(1, len(scenario.steps) + 1)
         if not 0 <= found.at <= len(scenario.steps) or any(number not in numbers for number in found.counts):
             raise ValueError("the scenario has no such step")
+        run.wakes_at = run._wakes_at()
         return run
 
     @property
@@ -151,19 +176,18 @@ class Run:
 
     def take(self, operation: Operation, request: Request, values: Values, now: int) -> Step | None:
         """The step that this call takes. Raises `Throttled`, and `Unexpected` where the scenario wants that."""
-        self.wake(now)
-        steps, at, said = self.scenario.steps, self.at, _Said(request, values)
-        while at < len(steps):
-            step = steps[at]
-            if step.operations is not None and operation.id in step.operations and said.fits(step):
-                if at != self.at:
+        if self.wakes_at <= now:
+            self.wake(now)
+        said = None
+        for at in self.scenario.candidates(operation.id, self._progress.at):
+            step = self.scenario.steps[at]
+            said = said or Said(request, values)
+            if not step.parts or said.fits(step.parts):
+                if at != self._progress.at:
                     self._enter(at, now)
                 return self._taken(step, now)
-            if step.times is not None or step.operations is None:
-                break  # it is awaited until it is spent
-            at += 1
         if self.scenario.fails:
-            raise Unexpected(self._why_not(operation, said))
+            raise Unexpected(self._why_not(operation, Said(request, values)))
         return None
 
     def wake(self, now: int) -> None:
@@ -188,7 +212,7 @@ class Run:
 
     def went_on(self, now: int) -> None:
         """What `due` gave is done, and this the moment from which the next step counts its time."""
-        self._progress.entered = now
+        self._enter(self._progress.at, now)
 
     def told(self, exchange: Exchange) -> None:
         """What came of a call, now that its exchange has an id."""
@@ -200,6 +224,14 @@ class Run:
 
     def _enter(self, at: int, now: int) -> None:
         self._progress.at, self._progress.entered = at, now
+        self.wakes_at = self._wakes_at()
+
+    def _wakes_at(self) -> int:
+        step = self.current
+        if step is None:
+            return NEVER
+        lasts = step.lasts if step.operations is not None else step.then.pause or 0
+        return NEVER if lasts is None else self._progress.entered + lasts
 
     def _count(self, step: Step) -> Counts:
         counts = self._progress.counts.get(step.number)
@@ -226,7 +258,7 @@ class Run:
         if calls >= limit.limit:
             raise Throttled(max(1, -(-(began + limit.per - now) // clock.SECOND)))
 
-    def _why_not(self, operation: Operation, said: _Said) -> str:
+    def _why_not(self, operation: Operation, said: Said) -> str:
         step = self.current
         if step is None:
             return f"All steps are spent; {operation.id} was not awaited."
@@ -235,40 +267,10 @@ class Run:
             return f"{awaited} that time passes, no call; {operation.id} came."
         if operation.id not in step.operations:
             return f"{awaited} {step.shown}; {operation.id} came."
-        return f"{awaited} another {operation.id}: {said.why_not(step)}."
+        return f"{awaited} another {operation.id}: {said.why_not(step.when)}."
 
 
 def _keep(newest: list[T], one: T) -> None:
     newest.append(one)
     if len(newest) > MAX_KEPT:
         del newest[0]
-
-
-class _Said:
-    """What a call says, part by part, looked at only when a step asks."""
-
-    __slots__ = ("_query", "_request", "_values")
-
-    def __init__(self, request: Request, values: Values) -> None:
-        self._request = request
-        self._values = values
-        self._query: dict[str, Any] | None = None
-
-    def fits(self, step: Step) -> bool:
-        return all(fits(self._part(name)) for name, fits in step.parts)
-
-    def why_not(self, step: Step) -> str | None:
-        found = (why_not(pattern, self._part(name), name) for name, pattern in step.when.items())
-        return next((reason for reason in found if reason is not None), None)
-
-    def _part(self, name: str) -> Any:
-        if name == "body":
-            return self._values.body if self._request.body else ABSENT
-        if name == "path":
-            return self._values.path
-        if name == "headers":
-            return {field.decode("latin-1"): value.decode("latin-1") for field, value in self._request.fields.items()}
-        if self._query is None:
-            given = pairs(self._request.query, [])
-            self._query = {name: texts[0] if len(texts) == 1 else texts for name, texts in given.items()}
-        return self._query
