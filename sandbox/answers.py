@@ -79,6 +79,7 @@ def _answered(
             return transport(route.document, route.contract, unreadable.status, str(unreadable), exchange)
         except Unpreferable as unpreferable:
             call.state.roll_back()
+            exchange.violations = [Violation("header.Prefer", str(unpreferable), "enum")]
             return problem(400, "No such preference", str(unpreferable))
         except (Scripted, Throttled, Unexpected) as scripted:
             call.state.roll_back()

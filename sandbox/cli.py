@@ -1,4 +1,4 @@
-"""The command line: serve, check, routes. Every option of `serve` is also a `SANDBOX_…` variable.
+"""The command line: serve, check, routes, coverage. Every option of `serve` is also a `SANDBOX_…` variable.
 
 A mistake of the operator is one line on standard error and exit code 2.
 """
@@ -14,6 +14,7 @@ import click
 
 from sandbox import __version__
 from sandbox.errors import SandboxError
+from sandbox.reports.command import coverage
 
 
 @click.group(
@@ -191,6 +192,9 @@ def routes(vendor: str | None) -> None:
         for route in contract.routes()
     ]
     click.echo(_table(rows))
+
+
+cli.add_command(coverage)
 
 
 def _clients(given: Sequence[str]) -> dict[str, str]:

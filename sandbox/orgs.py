@@ -14,6 +14,7 @@ from sandbox import clock
 from sandbox.call import Call, Issuer, Rejected
 from sandbox.clock import Clock
 from sandbox.contract import Contract, OffContract
+from sandbox.coverage import Counts, Coverage
 from sandbox.errors import SandboxError
 from sandbox.journal import Budget, Event, Exchange, Journal, Occurrence
 from sandbox.messages import Violation, encode
@@ -40,13 +41,14 @@ class Unacceptable(Exception):
 class Org:
     """One world. Shares nothing with any other."""
 
-    __slots__ = ("clock", "journal", "name", "passed", "scenario", "state")
+    __slots__ = ("clock", "journal", "met", "name", "passed", "scenario", "state")
 
     def __init__(self, name: str, journal: Journal) -> None:
         self.name = name
         self.clock = Clock()
         self.state = State()
         self.journal = journal
+        self.met: Counts | None = None  # what of the contracts its clients have met
         self.passed = 0  # the moment up to which everything that falls due has happened
         self.scenario: Run | None = None
 
@@ -74,6 +76,7 @@ class Orgs:
         self._limit = limit
         self._journal_limit = journal_limit
         self._journal_budget = Budget(journal_bytes)
+        self.coverage = Coverage()
         self._orgs: dict[str, Org] = {}
         self._discarded: deque[Iterator[None]] = deque()
         self._seeds = dict(seeds or {})
@@ -105,6 +108,21 @@ class Orgs:
     def clear_journal(self, org: Org) -> None:
         self._discarded.append(org.journal.clear())
 
+    def met(self) -> Counts:
+        """What of the contracts the clients of all orgs have met, also of those that are gone."""
+        return self.coverage.total(org.met for org in self._orgs.values())
+
+    def forget_coverage(self, org: Org) -> None:
+        """Begin counting anew in an org; what it has met stays in the count of all."""
+        self.coverage.keep(org.met)
+        org.met = None
+
+    def clear_coverage(self) -> None:
+        """Begin counting anew, in all and in every org."""
+        self.coverage.clear()
+        for org in self._orgs.values():
+            org.met = None
+
     def known(self, name: str) -> Org | None:
         return self._orgs.get(name)
 
@@ -117,6 +135,7 @@ class Orgs:
         org = self._orgs.pop(name, None)
         if org is None:
             return False
+        self.coverage.keep(org.met)
         self._discarded.append(org.journal.clear())
         self._discard(org.state)
         return True
@@ -141,6 +160,7 @@ class Orgs:
             raise
         self._discard(org.state)
         self._discarded.append(org.journal.clear())
+        self.forget_coverage(org)
         for name in ("clock", "journal", "passed", "scenario", "state"):
             setattr(org, name, getattr(fresh, name))
 
@@ -191,6 +211,7 @@ class Orgs:
                 org.state.roll_back()
                 org.state.drop_due(due)  # what it had written may have taken the entry's cause away, and that is back
                 occurrence.defect = f"{type(error).__name__}: {error}"
+            org.met = self.coverage.told(org.met, contract.vendor, occurrence.events)
             self._record(org, occurrence)
             happened.append(occurrence)
         org.passed = until

@@ -36,6 +36,7 @@ LEVELS = {
     "sandbox.scenarios": 3.6,
     "sandbox.then_document": 3.6,
     "sandbox.scenario_document": 3.7,
+    "sandbox.coverage": 3.8,
     "sandbox.orgs": 4,
     "sandbox.library": 4.5,
     "sandbox.answers": 4.5,
@@ -46,6 +47,7 @@ LEVELS = {
     "sandbox.check": 7.5,
     "sandbox.protocol": 7.3,
     "sandbox.server": 7.5,
+    "sandbox.reports": 7.5,
     "sandbox.cli": 8,
     "sandbox.__main__": 9,
 }

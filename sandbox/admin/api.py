@@ -9,6 +9,7 @@ import hmac
 from pathlib import Path
 
 from sandbox import __version__, auth
+from sandbox.admin.coverage import CoverageOperations
 from sandbox.admin.documents import DocumentOperations
 from sandbox.admin.operations import Operations, errors_json
 from sandbox.admin.orgs import OrgOperations
@@ -34,6 +35,7 @@ _PARTS: tuple[type[Operations], ...] = (
     RequestOperations,
     ScenarioOperations,
     TriggerOperations,
+    CoverageOperations,
 )
 
 

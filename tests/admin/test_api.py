@@ -976,6 +976,8 @@ def closed(specs: Path) -> Iterator[str]:
 EVERYTHING = [
     ("GET", "/version", None),
     ("GET", "/orgs", None),
+    ("GET", "/coverage", None),
+    ("DELETE", "/coverage", None),
     ("GET", "/scenarios", None),
     ("GET", "/scenarios/schema", None),
     *((method, f"/orgs/a{path}", body) for method, path, body in (*UNKNOWN, *MADE)),
