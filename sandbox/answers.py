@@ -45,7 +45,7 @@ def answer(route: Route, request: Request, call: Call, path: dict[str, str], adm
             call.state.roll_back()
             exchange.violations = [Violation("header.Prefer", str(unpreferable), "enum")]
             return problem(400, "No such preference", str(unpreferable))
-    except Exception as error:
+    except Exception as error:  # a rule may break in any way, and each is a defect
         call.state.roll_back()
         return _defect(error, exchange)
 
@@ -168,7 +168,7 @@ def unmatched(
     else:
         try:
             reply = transport(document, contract, status, detail, exchange)
-        except Exception as error:
+        except Exception as error:  # the vendor's wording is a rule too
             return _defect(error, exchange)
     reply.headers = (("allow", ", ".join(allow)),) if allow else ()
     return reply

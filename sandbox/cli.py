@@ -118,9 +118,9 @@ def serve(
 ) -> None:
     """Serve all vendors until SIGINT or SIGTERM."""
     from sandbox.app import App  # noqa: PLC0415 - `--help` should not wait for the engine
-    from sandbox.config import Config, read_seeds  # noqa: PLC0415
-    from sandbox.server import listen  # noqa: PLC0415
-    from sandbox.server import serve as run  # noqa: PLC0415
+    from sandbox.config import Config, read_seeds  # noqa: PLC0415 - the same
+    from sandbox.server import listen  # noqa: PLC0415 - the same
+    from sandbox.server import serve as run  # noqa: PLC0415 - the same
 
     app = App(
         Config(
@@ -143,8 +143,8 @@ def serve(
 @cli.command()
 def check() -> None:
     """Check every spec: OpenAPI 3.1, keywords, examples, rules and the names of rejections. A line per document."""
-    from sandbox.check import check_all  # noqa: PLC0415
-    from sandbox.config import files  # noqa: PLC0415
+    from sandbox.check import check_all  # noqa: PLC0415 - only this command needs it
+    from sandbox.config import files  # noqa: PLC0415 - the same
 
     failed = False
     for name, summary, mistakes in check_all(files("specs")):
@@ -160,8 +160,8 @@ def check() -> None:
 @click.option("--vendor", help="Only this vendor's.")
 def routes(vendor: str | None) -> None:
     """List every operation: vendor, method, path, operationId, rejections."""
-    from sandbox.app import load_contracts  # noqa: PLC0415
-    from sandbox.config import files  # noqa: PLC0415
+    from sandbox.app import load_contracts  # noqa: PLC0415 - `--help` should not wait for the engine
+    from sandbox.config import files  # noqa: PLC0415 - the same
 
     contracts = load_contracts(files("specs"))
     vendors = [contract.vendor for contract in contracts]

@@ -43,7 +43,7 @@ def seeded(test: F) -> F:
 def tell_seed() -> None:
     """For pytest to show if the test fails."""
     if AT_RANDOM:
-        print(f"SANDBOX_FUZZ_SEED={SEED} SANDBOX_FUZZ_EXAMPLES={EXAMPLES}")  # noqa: T201
+        print(f"SANDBOX_FUZZ_SEED={SEED} SANDBOX_FUZZ_EXAMPLES={EXAMPLES}")  # noqa: T201 - pytest shows it
 
 
 class Settings(NamedTuple):
