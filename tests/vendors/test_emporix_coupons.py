@@ -34,9 +34,9 @@ from tests.vendors.emporix_coupons_support import (
     redeemed,
     tenant,
     token,
-    unchanged,
     validate,
 )
+from tests.vendors.rejections import unchanged
 
 
 @pytest.fixture

@@ -30,9 +30,9 @@ from tests.vendors.emporix_points_support import (
     staff,
     summary,
     tenant,
-    unchanged,
     visitor,
 )
+from tests.vendors.rejections import unchanged
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
