@@ -17,6 +17,7 @@ from sandbox.state import Change
 MAX_BODY = 65_536  # bytes kept of each body
 _SLICE = 4  # entries freed at a time; one of a seed may hold the events of thousands of objects
 _OVERHEAD = 800  # bytes of an entry besides its bodies, measured
+_VIOLATION = 700  # bytes of a violation besides its texts: the steps to the broken keyword, measured
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -58,6 +59,7 @@ class Exchange(Entry):
     body_size: int = 0
     vendor: str | None = None
     operation: str | None = None  # operationId; None where nothing matched
+    version: str | None = None  # of the vendor's contract, where its spec has several
     rejection: str | None = None
     source: str | None = None  # the rejection's x-source
     violations: list[Violation] = []
@@ -80,6 +82,8 @@ class Exchange(Entry):
         if self.body_size > MAX_BODY:
             request.body = request.body[:MAX_BODY]
         self.size += request.head + len(request.body) + len(self.reply_body)
+        for violation in self.violations:
+            self.size += _VIOLATION + len(violation.where) + len(violation.message)
 
 
 class Budget:

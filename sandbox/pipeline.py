@@ -83,6 +83,7 @@ class Pipeline:
         exchange.operation = route.operation.id
         if route.versions is not None:
             route = route.contract.in_force(route, org.state)
+            exchange.version = route.document.version
         call = Call(org.name, org.state, route.contract.rules, exchange.at, self._gate, route.contract)
         call.org_named = named is not None
         call.named_tenant = tenant

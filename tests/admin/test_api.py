@@ -190,6 +190,7 @@ UNKNOWN: list[tuple[str, str, Any]] = [
     ("GET", "/state", None),
     ("GET", "/requests", None),
     ("DELETE", "/requests", None),
+    ("GET", "/requests.har", None),
     ("POST", "/requests/count", {}),
     ("GET", "/requests/1", None),
     ("GET", "/events", None),
@@ -604,9 +605,11 @@ def test_one_request_whole(world: World) -> None:
     assert exchange.pop("microseconds") >= 0
     assert exchange == {
         "id": 1,
+        "org": world.org,
         "at": "2030-01-01T00:00:00.000Z",
         "vendor": "acme",
         "operation": "addThing",
+        "version": "7",
         "request": {"method": "POST", "target": f"/acme/{world.org}/things?x=1", "body": '{"name":"Lamp"}', "size": 15},
         "reply": {
             "status": 201,
@@ -618,6 +621,7 @@ def test_one_request_whole(world: World) -> None:
         "rejection": None,
         "source": None,
         "violations": [],
+        "nearest": [],
         "preference": None,
         "defect": None,
         "changes": [{"collection": "acme.things", "id": thing["id"], "before": None, "after": thing}],
@@ -632,7 +636,7 @@ def test_one_request_whole(world: World) -> None:
     [
         ("Authorization", "Bearer secret-token", "Bearer ***"),
         ("Authorization", "Basic YTpiOmM=", "Basic ***"),
-        ("Authorization", "secret", "secret ***"),
+        ("Authorization", "secret", "***"),
         ("Proxy-Authorization", "Basic YTpi", "Basic ***"),
         ("X-Other", "not secret", "not secret"),
     ],
@@ -649,7 +653,14 @@ def test_a_refused_request_tells_its_name_source_and_violations(asked: World) ->
     defect = asked.admin("GET", "/requests/5").json()
 
     assert (taken["rejection"], taken["source"], taken["violations"]) == ("code-taken", "documented: test", [])
-    assert invalid["violations"] == [{"where": "body.code", "message": '1 is not of type "string"', "kind": "type"}]
+    assert invalid["violations"] == [
+        {
+            "where": "body.code",
+            "message": '1 is not of type "string"',
+            "kind": "type",
+            "spec": "acme/things.yaml#/components/schemas/NewThing/properties/code/type",
+        }
+    ]
     assert (defect["defect"], defect["rejection"], defect["reply"]["status"]) == (
         "RuntimeError: the rule broke",
         None,
