@@ -51,6 +51,11 @@ class Clock:
     def frozen(self) -> bool:
         return self._frozen_at is not None
 
+    @property
+    def real(self) -> bool:
+        """Whether it shows the time of the machine."""
+        return self._frozen_at is None and self._offset == 0
+
     def set(self, moment: int) -> None:
         moment -= moment % MILLISECOND
         if self._frozen_at is None:
@@ -60,6 +65,12 @@ class Clock:
 
     def freeze(self) -> None:
         self._frozen_at = self.now()
+
+    def copy(self) -> Clock:
+        """Another clock that shows the same, now and later."""
+        copied = Clock()
+        copied._offset, copied._frozen_at = self._offset, self._frozen_at
+        return copied
 
     def run(self) -> None:
         """Let a frozen clock go on from where it stands."""

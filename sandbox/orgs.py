@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sandbox.call import Call, Issuer, Rejected
 from sandbox.clock import Clock
@@ -35,10 +35,20 @@ class Unacceptable(Exception):
         self.violations = violations
 
 
+class Snapshot(NamedTuple):
+    """What an org was at a moment. Its journal is no part of it: that something happened stays true."""
+
+    at: int
+    state: State
+    clock: Clock
+    passed: int
+    scenario: None = None  # how far the org's scenario had come
+
+
 class Org:
     """One world. Shares nothing with any other."""
 
-    __slots__ = ("clock", "journal", "name", "passed", "state")
+    __slots__ = ("clock", "journal", "name", "passed", "snapshots", "state")
 
     def __init__(self, name: str, journal: Journal) -> None:
         self.name = name
@@ -46,6 +56,7 @@ class Org:
         self.state = State()
         self.journal = journal
         self.passed = 0  # the moment up to which everything that falls due has happened
+        self.snapshots: dict[str, Snapshot] = {}
 
 
 class Orgs:
@@ -116,14 +127,36 @@ class Orgs:
             return False
         self._discarded.append(org.journal.clear())
         self._discard(org.state)
+        self._drop_snapshots(org)
         return True
 
     def reset(self, org: Org) -> None:
         """As on first use: empty or as seeded by the operator, in real time, with ids from the start."""
         self._discard(org.state)
+        self._drop_snapshots(org)
         self._discarded.append(org.journal.clear())
         org.state, org.clock, org.journal = State(), Clock(), self._new_journal()
         self._begin(org)
+
+    def take_snapshot(self, org: Org, name: str) -> Snapshot:
+        """Keep the present under a name, in place of what was kept under it before."""
+        now = org.clock.now()
+        self.pass_time(org, now)
+        self.drop_snapshot(org, name)
+        org.snapshots[name] = Snapshot(now, org.state.copy(), org.clock.copy(), org.passed)
+        return org.snapshots[name]
+
+    def go_back(self, org: Org, snapshot: Snapshot) -> None:
+        """Make the org what it was, ids included. A clock that ran then shows what it would show without any change."""
+        self._discard(org.state)
+        org.state, org.clock, org.passed = snapshot.state.copy(), snapshot.clock.copy(), snapshot.passed
+
+    def drop_snapshot(self, org: Org, name: str) -> bool:
+        """Whether there was such a snapshot."""
+        snapshot = org.snapshots.pop(name, None)
+        if snapshot is not None:
+            self._discard(snapshot.state)
+        return snapshot is not None
 
     def sweep(self) -> bool:
         """Free a slice of what was forgotten; whether there is more."""
@@ -229,6 +262,10 @@ class Orgs:
         self._discard(org.state)
         state.armed = org.state.armed
         org.state = state
+
+    def _drop_snapshots(self, org: Org) -> None:
+        for name in list(org.snapshots):
+            self.drop_snapshot(org, name)
 
     def _new_journal(self) -> Journal:
         return Journal(self._journal_limit, self._journal_budget)

@@ -13,6 +13,7 @@ from sandbox.admin.documents import DocumentOperations
 from sandbox.admin.operations import Operations, errors_json
 from sandbox.admin.orgs import OrgOperations
 from sandbox.admin.requests import RequestOperations
+from sandbox.admin.snapshots import SnapshotOperations
 from sandbox.admin.triggers import TriggerOperations
 from sandbox.answers import answer, unmatched
 from sandbox.auth import Gate, Grant
@@ -26,7 +27,13 @@ from sandbox.rules import Doc, Refusal, Rules
 from sandbox.state import State
 
 BASE = "/__admin"
-_PARTS: tuple[type[Operations], ...] = (OrgOperations, DocumentOperations, RequestOperations, TriggerOperations)
+_PARTS: tuple[type[Operations], ...] = (
+    OrgOperations,
+    DocumentOperations,
+    RequestOperations,
+    SnapshotOperations,
+    TriggerOperations,
+)
 
 
 class Admin:

@@ -191,6 +191,9 @@ UNKNOWN: list[tuple[str, str, Any]] = [
     ("GET", "/requests", None),
     ("DELETE", "/requests", None),
     ("GET", "/requests.har", None),
+    ("GET", "/snapshots", None),
+    ("DELETE", "/snapshots/s", None),
+    ("POST", "/snapshots/s/restore", None),
     ("POST", "/requests/count", {}),
     ("GET", "/requests/1", None),
     ("GET", "/events", None),
@@ -218,6 +221,7 @@ MADE: list[tuple[str, str, Any]] = [
     ("POST", "/clock/advance", {"by": "P1D"}),
     ("PUT", "/state", {"documents": {}}),
     ("POST", "/seed", {}),
+    ("PUT", "/snapshots/s", None),
     ("POST", "/tokens", {"vendor": "acme"}),
     ("POST", "/next", {"operation": "addThing", "then": {"reject": "code-taken"}}),
 ]
@@ -1015,7 +1019,7 @@ def test_every_operation_is_tested_above(specs: Path) -> None:
     tested = {f"{method} {path}" for method, path, _ in EVERYTHING} | {"GET /health"}
 
     declared = {
-        f"{operation.method} {operation.template.removeprefix('/__admin').replace('{org}', 'a').replace('{id}', '1')}"
+        f"{operation.method} {operation.template.removeprefix('/__admin').format(org='a', id='1', name='s')}"
         for operation in Document(specs / "sandbox" / "admin.yaml").operations
     }
 

@@ -27,7 +27,7 @@ def asked(
 ) -> tuple[Request, list[Violation]]:
     fields = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
     request = Request(operation.method, f"/x?{query}", fields, body)
-    values = {name: "v" for name in operation.path_names} | (path or {})
+    values = dict.fromkeys(operation.path_names, "v") | (path or {})
     return request, operation.read(request, values)[1]
 
 
