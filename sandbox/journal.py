@@ -6,7 +6,7 @@ Keeps what was on the wire and what the engine knew; writing it down as JSON hap
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heapreplace
 
 import msgspec
@@ -86,18 +86,22 @@ class Exchange(Entry):
             self.size += _VIOLATION + len(violation.where) + len(violation.message)
 
 
+Listener = Callable[["Journal", Entry], None]
+
+
 class Budget:
     """The bytes that the journals of all orgs may keep together. Over it, those that keep most forget their oldest.
 
     So a loud org costs a quiet one nothing, and a new one finds room beside a thousand that nobody asks any more.
     """
 
-    __slots__ = ("_size", "journals", "left")
+    __slots__ = ("_size", "journals", "left", "listener")
 
     def __init__(self, size: int) -> None:
         self.left = size
         self._size = size
         self.journals: set[Journal] = set()  # those that keep something
+        self.listener: Listener | None = None  # is told of every entry
 
     def shrink(self, busy: Journal) -> None:
         """Make room, enough for a while; of the busy journal the newest entry stays."""
@@ -114,9 +118,10 @@ class Budget:
 class Journal:
     """The newest entries of one org."""
 
-    __slots__ = ("_budget", "_entries", "_limit", "dropped", "kept", "last")
+    __slots__ = ("_budget", "_entries", "_limit", "dropped", "kept", "last", "org")
 
-    def __init__(self, limit: int, budget: Budget) -> None:
+    def __init__(self, limit: int, budget: Budget, org: str = "") -> None:
+        self.org = org
         self._limit = limit
         self._budget = budget
         self.kept = 0  # bytes
@@ -142,6 +147,8 @@ class Journal:
             self.drop(keep=self._limit)
         if budget.left < 0:
             budget.shrink(self)
+        if budget.listener is not None:
+            budget.listener(self, entry)
 
     def drop(self, keep: int) -> bool:
         """Drop the oldest entry if there are more than to `keep`; whether that was so."""

@@ -14,7 +14,7 @@ from sandbox.call import Call, Issuer, Rejected
 from sandbox.clock import Clock
 from sandbox.contract import Contract, OffContract
 from sandbox.errors import SandboxError
-from sandbox.journal import Budget, Event, Journal, Occurrence
+from sandbox.journal import Budget, Event, Journal, Listener, Occurrence
 from sandbox.messages import Violation, encode
 from sandbox.state import Collection, Doc, NotUnique, State
 
@@ -105,10 +105,14 @@ class Orgs:
         if org is None:
             if len(self._orgs) >= self._limit:
                 raise TooManyOrgs
-            org = Org(name, self._new_journal())
+            org = Org(name, self._new_journal(name))
             self._begin(org)
             self._orgs[name] = org
         return org
+
+    def listen(self, listener: Listener | None) -> None:
+        """Have one listener told of every entry of every journal, from now on; None ends that."""
+        self._journal_budget.listener = listener
 
     def clear_journal(self, org: Org) -> None:
         self._discarded.append(org.journal.clear())
@@ -135,7 +139,7 @@ class Orgs:
         self._discard(org.state)
         self._drop_snapshots(org)
         self._discarded.append(org.journal.clear())
-        org.state, org.clock, org.journal = State(), Clock(), self._new_journal()
+        org.state, org.clock, org.journal = State(), Clock(), self._new_journal(org.name)
         self._begin(org)
 
     def take_snapshot(self, org: Org, name: str) -> Snapshot:
@@ -267,8 +271,8 @@ class Orgs:
         for name in list(org.snapshots):
             self.drop_snapshot(org, name)
 
-    def _new_journal(self) -> Journal:
-        return Journal(self._journal_limit, self._journal_budget)
+    def _new_journal(self, name: str) -> Journal:
+        return Journal(self._journal_limit, self._journal_budget, name)
 
     def _begin(self, org: Org) -> None:
         if org.name in self._seeds:

@@ -444,7 +444,12 @@ def test_a_copy_is_the_same_and_goes_its_own_way() -> None:
     assert (copy.get(CARDS, "new"), copy.sequence, copy.place, copy.due_at) == (None, 7, 5000, 0)
     assert copy.armed == {"redeem": ["too-late", "too-early"]}
     put(copy, "late", 3, number="new", dues={"expire": 2})
-    assert agenda(copy, 2) == [(0, "expire", "0000"), (1, "expire", "0001"), (2, "expire", "0002"), (2, "expire", "late")]
+    assert agenda(copy, 2) == [
+        (0, "expire", "0000"),
+        (1, "expire", "0001"),
+        (2, "expire", "0002"),
+        (2, "expire", "late"),
+    ]
     assert state.find(CARDS, "number", "new") == "new"
     assert agenda(state, 0) == []
 
@@ -576,6 +581,11 @@ class StateMachine(RuleBasedStateMachine):
         self.state.begin()
         self.kept = deepcopy(self.model)
         self.save()
+
+    @rule()
+    def go_on_with_a_copy(self) -> None:
+        self.begin()
+        self.state = self.state.copy()
 
     @rule()
     def save(self) -> None:

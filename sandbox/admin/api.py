@@ -14,6 +14,7 @@ from sandbox.admin.operations import Operations, errors_json
 from sandbox.admin.orgs import OrgOperations
 from sandbox.admin.requests import RequestOperations
 from sandbox.admin.snapshots import SnapshotOperations
+from sandbox.admin.stream import StreamOperations
 from sandbox.admin.triggers import TriggerOperations
 from sandbox.answers import answer, unmatched
 from sandbox.auth import Gate, Grant
@@ -32,6 +33,7 @@ _PARTS: tuple[type[Operations], ...] = (
     DocumentOperations,
     RequestOperations,
     SnapshotOperations,
+    StreamOperations,
     TriggerOperations,
 )
 

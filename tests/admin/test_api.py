@@ -191,6 +191,7 @@ UNKNOWN: list[tuple[str, str, Any]] = [
     ("GET", "/requests", None),
     ("DELETE", "/requests", None),
     ("GET", "/requests.har", None),
+    ("GET", "/requests/stream", None),
     ("GET", "/snapshots", None),
     ("DELETE", "/snapshots/s", None),
     ("POST", "/snapshots/s/restore", None),
@@ -982,6 +983,7 @@ def closed(specs: Path) -> Iterator[str]:
 EVERYTHING = [
     ("GET", "/version", None),
     ("GET", "/orgs", None),
+    ("GET", "/requests/stream", None),
     *((method, f"/orgs/a{path}", body) for method, path, body in (*UNKNOWN, *MADE)),
 ]
 
