@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sandbox.auth import Grant
 from sandbox.call import Call, Rejected
 from sandbox.contract import INVALID_REQUEST, MISSING_BODY, Contract, OffContract, Route
-from sandbox.journal import Exchange
+from sandbox.journal import MAX_BODY, Exchange
 from sandbox.messages import Reply, Request, Violation
 from sandbox.openapi.document import Document
 from sandbox.openapi.operation import PROBLEM, Operation, Rejection, Unreadable, response_flaws
@@ -60,7 +60,22 @@ def _succeeded(
     if call.events:
         exchange.told(route.contract.events(call))
     exchange.changes = call.state.changes
+    if isinstance(reply.stream, Iterator):
+        exchange.size += MAX_BODY
+        reply.stream = _followed(reply.stream, exchange)
     return reply
+
+
+def _followed(pieces: Iterator[bytes], exchange: Exchange) -> Iterator[bytes]:
+    """The same pieces; the journal has the first of them, how long they were together, and what went wrong."""
+    try:
+        for piece in pieces:
+            exchange.reply_body += piece[: MAX_BODY - len(exchange.reply_body)]
+            exchange.reply_size += len(piece)
+            yield piece
+    except Exception as error:
+        exchange.defect = f"{type(error).__name__}: {error}"
+        raise
 
 
 def _handled(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from sandbox.auth import Gate
 from sandbox.config import Config
 from sandbox.contract import Contract
 from sandbox.errors import SandboxError
-from sandbox.messages import Reply, Request
+from sandbox.messages import Reply, Request, Stream
 from sandbox.openapi.document import Document
 from sandbox.orgs import Orgs
 from sandbox.pipeline import Pipeline
@@ -135,9 +135,24 @@ async def _send(reply: Reply, send: Callable[[Message], Awaitable[None]]) -> Non
         await send({"type": "http.response.body", "body": reply.body[: len(reply.body) // 2], "more_body": True})
         raise ConnectionAbortedError("the connection is cut in the middle of the reply, as a scenario wants it")
     if reply.stream is not None:
-        async for piece in reply.stream:
+        async for piece in paced(reply.stream):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": reply.body})
+
+
+async def paced(stream: Stream) -> AsyncGenerator[bytes, None]:
+    """The pieces of a reply, each after others had their turn. Closing it closes the stream."""
+    try:
+        if isinstance(stream, AsyncIterator):
+            async for piece in stream:
+                yield piece
+        else:
+            for piece in stream:
+                yield piece
+                await asyncio.sleep(0)
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
 
 
 async def _lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:

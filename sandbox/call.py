@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from sandbox.messages import Reply, Request, Violation
 from sandbox.openapi.operation import Operation, Values
 from sandbox.state import Collection, Doc, NotUnique, State
 
+_AT_ONCE = 500  # items of a reply
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?", re.ASCII)
 
 
@@ -255,6 +257,10 @@ class Call:
         """Documents of a list in its order, each with the key of its collection, from `start` up to before `stop`."""
         return self.state.page(name, start=start, stop=stop, offset=offset, limit=limit, descending=descending)
 
+    def whole(self, name: str) -> Iterator[tuple[str, Doc]]:
+        """All documents of a list, as `page` gives them; each is made when it is asked for, for `reply_all`."""
+        return self.state.whole(name)
+
     def place(self, collection: Collection, doc: Doc) -> int:
         """The number by which a stored document is ordered in its first list."""
         return self.state.place_of(collection, doc)
@@ -323,3 +329,15 @@ class Call:
         if status is None:
             return Reply(operation.success.status, content, operation.answered_in(self.request), headers)
         return Reply(status, content, next(iter(operation.responses[status].content), None), headers)
+
+    def reply_all(self, items: Iterator[Any]) -> Reply:
+        """Succeed with an array of all items. A long one is made, judged and sent in pieces, which stalls nobody."""
+        operation = self.operation
+        assert operation is not None  # only a request is replied to
+        first = list(islice(items, _AT_ONCE + 1))
+        if len(first) <= _AT_ONCE:
+            return self.reply(first)
+        reply = self.reply([])
+        reply.body = b""
+        reply.stream = operation.pieces(reply, chain(first, items))
+        return reply

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -67,6 +67,10 @@ def _fields_size(headers: list[tuple[bytes, bytes]]) -> int:
     return sum(len(name) + len(value) for name, value in headers)
 
 
+# Pieces of a body: all there is to be made, or what only comes with time.
+Stream = Iterator[bytes] | AsyncIterator[bytes]
+
+
 class Delivery:
     """How a reply reaches the client, where that is not at once and whole. What the members mean, `Reply` says."""
 
@@ -75,7 +79,7 @@ class Delivery:
     def __init__(self) -> None:
         self.delay = 0.0
         self.cut: str | None = None
-        self.stream: AsyncIterator[bytes] | None = None
+        self.stream: Stream | None = None
 
 
 class Reply:
@@ -124,12 +128,12 @@ class Reply:
         self._delivered().cut = where
 
     @property
-    def stream(self) -> AsyncIterator[bytes] | None:
-        """The pieces of a body that is not known whole; `body` is empty then."""
+    def stream(self) -> Stream | None:
+        """The pieces of a body that is not made whole; `body` is empty then."""
         return self.delivery.stream if self.delivery else None
 
     @stream.setter
-    def stream(self, pieces: AsyncIterator[bytes] | None) -> None:
+    def stream(self, pieces: Stream | None) -> None:
         self._delivered().stream = pieces
 
     def _delivered(self) -> Delivery:

@@ -13,7 +13,8 @@ import logging
 import re
 import socket
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import Callable
+from contextlib import aclosing
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -21,9 +22,9 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from sandbox.app import App, headers_of
+from sandbox.app import App, headers_of, paced
 from sandbox.errors import SandboxError
-from sandbox.messages import Reply, Request
+from sandbox.messages import Reply, Request, Stream
 
 MAX_LINE = 16_384  # bytes of method and target
 MAX_HEADERS = 65_536  # bytes of all header fields
@@ -233,27 +234,30 @@ class Protocol(HttpToolsProtocol):
         else:
             await self._write_stream(queued, reply.stream)
 
-    async def _write_stream(self, queued: _Queued, stream: AsyncIterator[bytes]) -> None:
+    async def _write_stream(self, queued: _Queued, stream: Stream) -> None:
         head = self._head_of(queued.reply, queued.keep_alive)
         if queued.chunked:
             head = head[:-2] + b"transfer-encoding: chunked\r\n\r\n"
         self.transport.write(head)
         try:
-            if not queued.head_only:
-                async for piece in stream:
-                    await self._writable.wait()
-                    if piece:
-                        self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if queued.chunked else piece)
-                self.transport.write(b"0\r\n\r\n" if queued.chunked else b"")
-        except Exception:
+            async with aclosing(paced(stream)) as pieces:
+                if not queued.head_only:
+                    async for piece in pieces:
+                        await self._writable.wait()
+                        self._write_piece(piece, queued.chunked)
+                    self.transport.write(b"0\r\n\r\n" if queued.chunked else b"")
+        except (
+            Exception
+        ):  # whatever it was: the head is sent, so that all that can be told is that this is not the whole
             logging.getLogger("sandbox").exception("a reply in pieces")
-            self._lose()  # without its last piece the client knows that it is not whole
-        finally:
-            if isinstance(stream, AsyncGenerator):
-                await stream.aclose()
+            self._lose()
         self.server_state.total_requests += 1
         if not queued.keep_alive:
             self._end()
+
+    def _write_piece(self, piece: bytes, chunked: bool) -> None:
+        if piece:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
 
     def _lose(self) -> None:
         """End the connection without a further word."""

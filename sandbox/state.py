@@ -189,6 +189,15 @@ class State:
             chosen = entries.islice(min(first + offset, last), min(first + offset + limit, last))
         return [(key, _decode(self._documents[key].records[id][0])) for _, _, key, id in chosen]
 
+    def whole(self, name: str) -> Iterator[tuple[str, Doc]]:
+        """All documents of a list as it is now, each decoded in its turn; what changes meanwhile is not seen."""
+        entries: list[Place] = list(self._lists.get(name, ()))
+        found = {key: self._documents[key].records for key in {key for _, _, key, _ in entries}}
+        if len(entries) <= _SLICE:
+            return iter([(key, _decode(found[key][id][0])) for _, _, key, id in entries])
+        kept = {key: records.copy() for key, records in found.items()}  # quicker than to look up each
+        return ((key, _decode(kept[key][id][0])) for _, _, key, id in entries)
+
     def place_of(self, collection: Collection, doc: Doc) -> int:
         """The number by which a stored document is ordered in its first list."""
         record = self._documents[collection.key].records[doc["id"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 
 from sandbox import clock
 from sandbox.auth import Grant
+from sandbox.journal import MAX_BODY
 from sandbox.messages import Reply, decode
 from sandbox.openapi.document import Document
+from sandbox.pipeline import Pipeline
 from sandbox.rules import Call
 from tests.acme import SPEC, Acme, content, header, new_rules
 
@@ -903,3 +906,70 @@ def test_a_preference_does_not_replace_credentials_or_a_valid_request(acme: Acme
     invalid = acme.send("POST", "/acme/shop/things", {}, headers={"Prefer": "code=201"})
 
     assert (nobody.status, invalid.status) == (401, 400)
+
+
+# Long lists
+
+
+ALL_THINGS = [{"id": f"t-{number}", "name": f"Thing {number}", "status": "NEW"} for number in range(1500)]
+
+
+@pytest.fixture
+def listing(tmp_path: Path) -> Acme:
+    """The vendor, whose list of things is an array of all."""
+    spec = tmp_path / "acme" / "things.yaml"
+    spec.parent.mkdir()
+    array = "{type: array, items: {$ref: '#/components/schemas/Thing'}}"
+    whole = f"{{type: object, required: [items], properties: {{items: {array}}}}}"
+    text = SPEC.read_text(encoding="utf-8")
+    assert whole in text
+    text = text.replace(whole, array)
+    text = text.replace("headers: {Acme-Total: {required: true, schema: {type: string}}}", "")
+    spec.write_text(text.replace("nothing: {value: {items: []}}", "nothing: {value: []}"), encoding="utf-8")
+    rules = new_rules()
+    rules.operations["listThings"] = lambda call: call.reply_all(doc for _, doc in call.whole("things"))
+    acme = Acme(rules=rules, documents=Document.load(spec))
+    acme.orgs.seed(acme.orgs.get("shop"), {"acme": {"things": ALL_THINGS}})
+    return acme
+
+
+def pieces(reply: Reply) -> list[bytes]:
+    assert isinstance(reply.stream, Iterator)
+    return list(reply.stream)
+
+
+def test_a_short_list_is_sent_whole(listing: Acme) -> None:
+    listing.orgs.seed(listing.orgs.get("small"), {"acme": {"things": ALL_THINGS[:500]}})
+
+    reply = listing.send("GET", "/acme/small/things")
+
+    assert reply.stream is None
+    assert content(reply) == ALL_THINGS[:500]
+
+
+def test_a_long_list_is_sent_in_pieces_as_it_was_when_it_was_asked_for(listing: Acme) -> None:
+    reply = listing.send("GET", "/acme/shop/things")
+    exchange = listing.last("shop")
+    listing.send("DELETE", "/acme/shop/things/t-1400")
+
+    sent = pieces(reply)
+
+    assert len(sent) > 5
+    assert decode(b"".join(sent)) == ALL_THINGS
+    assert exchange.reply_size == len(b"".join(sent))
+    assert exchange.reply_body == b"".join(sent)[:MAX_BODY]
+
+
+def test_a_long_list_that_does_not_keep_the_contract_ends_as_a_defect(
+    listing: Acme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = [*ALL_THINGS[:1000], {"id": "t-1000"}]
+    rule = lambda call: call.reply_all(iter(broken))  # noqa: E731 - a rule, shorter than a function
+    monkeypatch.setitem(listing.contract.rules.operations, "listThings", rule)
+    monkeypatch.setattr(listing, "pipeline", Pipeline([listing.contract], listing.orgs, listing.gate))
+
+    reply = listing.send("GET", "/acme/shop/things")
+
+    with pytest.raises(ValueError, match=r"listThings does not keep its contract: reply\[0\].name: is required"):
+        pieces(reply)
+    assert "does not keep its contract" in str(listing.last("shop").defect)

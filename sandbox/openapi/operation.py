@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
-from sandbox.messages import Reply, Request, Violation, decode
+from sandbox.messages import Reply, Request, Violation, decode, encode
 from sandbox.openapi.parameters import Parameter, pairs, unquote
 from sandbox.openapi.validation import Validator
 
+_PIECE = 200  # items of a reply that is sent in pieces
 PROBLEM = "application/problem+json"
 
 
@@ -189,6 +192,17 @@ class Operation:
         if response is None:
             return [Violation("reply", f"the status {reply.status} is not declared for {self.id}")]
         return response_flaws(response, reply)
+
+    def pieces(self, reply: Reply, items: Iterator[Any]) -> Iterator[bytes]:
+        """An array of this reply's media type, judged piece by piece. Raises `ValueError` for a flaw, and then ends."""
+        validator = self.responses[reply.status].content[reply.media or ""]
+        before = b"["
+        while piece := list(islice(items, _PIECE)):
+            for flaw in validator.violations(piece, "reply"):
+                raise ValueError(f"{self.id} does not keep its contract: {flaw}")
+            yield before + encode(piece)[1:-1]
+            before = b","
+        yield b"]"
 
 
 def response_flaws(response: Response, reply: Reply) -> list[Violation]:

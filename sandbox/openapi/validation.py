@@ -12,8 +12,7 @@ from sandbox.openapi.acceptance import Test, acceptance, compiled
 
 MAX_VIOLATIONS = 50
 MAX_MESSAGE = 300
-_REMEMBERED = 64  # replies that each validator knows to be valid, of at most this many bytes:
-_REMEMBERED_SIZE = 4096
+_REMEMBERED = 64  # replies that each validator knows to be valid
 
 # Members of an OpenAPI schema that say nothing about validity.
 _ANNOTATIONS = frozenset(
@@ -32,7 +31,7 @@ class Validator:
         self.schema = schema
         self._compiled: jsonschema_rs.Draft202012Validator | None = None
         self._accepts: Test | None = None
-        self._valid: set[bytes] = set()
+        self._valid: set[int] = set()  # by 64 bits of a hash that nobody outside can aim at
 
     @property
     def compiled(self) -> jsonschema_rs.Draft202012Validator:
@@ -42,13 +41,14 @@ class Validator:
 
     def judge(self, body: bytes, value: Any, where: str) -> list[Violation]:
         """The same for a value with its encoding: what was found valid a moment ago is not judged again."""
-        if body in self._valid:
+        known = hash(body)
+        if known in self._valid:
             return []
         found = self.violations(value, where)
-        if not found and len(body) <= _REMEMBERED_SIZE:
+        if not found:
             if len(self._valid) >= _REMEMBERED:
                 self._valid.clear()
-            self._valid.add(body)
+            self._valid.add(known)
         return found
 
     def violations(self, value: Any, where: str) -> list[Violation]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx2
 import pytest
 
@@ -9,6 +11,7 @@ from sandbox.config import MEBIBYTE, Config
 from tests.serving import Json, World, running
 from tests.vendors.norce_support import (
     NOW,
+    PROMOTIONS,
     answered,
     ask,
     codes,
@@ -291,6 +294,24 @@ def test_fifty_thousand_codes_are_stored_by_one_request_and_known_to_the_next(ht
         assert (after["UniqueDiscountCodeCount"], after["UniqueDiscountCodeUsedCount"]) == (50_000, 0)
         found = codes(slug, promotion)
         assert names(found) == names(many)
+
+
+def test_a_long_list_of_codes_keeps_nobody_waiting_and_is_as_it_was_when_it_was_asked_for(http: httpx2.Client) -> None:
+    many = [{"DiscountCode": f"SPRING-{number:05}"} for number in range(50_000)]
+    with running(Config(max_body=4 * MEBIBYTE)) as (_, url):
+        slug = standing_still(World(url, "acme", http))
+        promotion = inserted(slug)
+        insert_codes(slug, promotion, *many)
+        headers = {"Authorization": "Bearer any", "Sandbox-Org": slug.org}
+
+        with http.stream("GET", f"{url}{PROMOTIONS}{codes_path(promotion)}", headers=headers) as response:
+            # Nothing of the body is read yet, so the server cannot have sent it whole.
+            assert insert_codes(slug, promotion, "LATE") == 1
+            found = json.loads(response.read())
+
+        assert names(found) == names(many)
+        assert len(codes(slug, promotion)) == 50_001
+        assert slug.last()["reply"]["size"] > 4 * MEBIBYTE
 
 
 def test_a_body_beyond_the_limit_of_the_server_is_too_long(slug: World, promotion: Json) -> None:
