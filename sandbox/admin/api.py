@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sandbox import __version__, auth
 from sandbox.admin.documents import DocumentOperations
+from sandbox.admin.exports import ExportOperations
 from sandbox.admin.operations import Operations, errors_json
 from sandbox.admin.orgs import OrgOperations
 from sandbox.admin.requests import RequestOperations
@@ -31,6 +32,7 @@ BASE = "/__admin"
 _PARTS: tuple[type[Operations], ...] = (
     OrgOperations,
     DocumentOperations,
+    ExportOperations,
     RequestOperations,
     SnapshotOperations,
     StreamOperations,

@@ -192,6 +192,7 @@ UNKNOWN: list[tuple[str, str, Any]] = [
     ("DELETE", "/requests", None),
     ("GET", "/requests.har", None),
     ("GET", "/requests/stream", None),
+    ("GET", "/export", None),
     ("GET", "/snapshots", None),
     ("DELETE", "/snapshots/s", None),
     ("POST", "/snapshots/s/restore", None),
@@ -222,6 +223,18 @@ MADE: list[tuple[str, str, Any]] = [
     ("POST", "/clock/advance", {"by": "P1D"}),
     ("PUT", "/state", {"documents": {}}),
     ("POST", "/seed", {}),
+    (
+        "POST",
+        "/import",
+        {
+            "promo_sandbox_export": 1,
+            "org": {
+                "clock": {"now": "2030-01-01T00:00:00Z", "frozen": True, "real": False},
+                "sequence": 0,
+                "documents": {},
+            },
+        },
+    ),
     ("PUT", "/snapshots/s", None),
     ("POST", "/tokens", {"vendor": "acme"}),
     ("POST", "/next", {"operation": "addThing", "then": {"reject": "code-taken"}}),
