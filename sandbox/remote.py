@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from sandbox.errors import SandboxError
 
+FORM = 1  # of an exported document
 TIMEOUT = 60.0  # seconds without a word
 
 
@@ -34,35 +38,53 @@ class Remote:
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """The body of a success. Raises `SandboxError` with what the server says otherwise."""
-        response = self.open(method, path, body)
-        try:
-            return response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise self._unreachable(error) from None
+        with self.asked(method, path, body) as response:
+            try:
+                return response.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._unreachable(error) from None
 
-    def open(
+    @contextmanager
+    def asked(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> http.client.HTTPResponse:
-        """A success whose body is not read yet; reading it raises what sockets raise."""
+    ) -> Iterator[http.client.HTTPResponse]:
+        """A success whose body is not read yet; to read it raises what sockets raise."""
         sent = {"Content-Type": "application/json"} if body is not None else {}
         if self._token:
             sent["Authorization"] = f"Bearer {self._token}"
         made = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = made(self._host, self._port, timeout=TIMEOUT)
-        try:
-            connection.request(method, f"{self._base}/__admin{path}", body, sent | (headers or {}))
-            response = connection.getresponse()
-            if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-                return response
-            said = response.read()
-        except (OSError, http.client.HTTPException, UnicodeError) as error:
-            connection.close()
-            raise self._unreachable(error) from None
-        raise SandboxError(f"{self.url} refuses: {_said(said) or response.reason}")
+        with closing(made(self._host, self._port, timeout=TIMEOUT)) as connection:
+            try:
+                connection.request(method, f"{self._base}/__admin{path}", body, sent | (headers or {}))
+                response = connection.getresponse()
+            except (OSError, http.client.HTTPException, UnicodeError) as error:
+                raise self._unreachable(error) from None
+            with response:
+                if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+                    raise SandboxError(f"{self.url} refuses: {_said(response)}")
+                yield response
 
     def _unreachable(self, error: Exception) -> Unreachable:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return Unreachable(f"there is no sandbox at {self.url}: {reason}")
+
+
+def exported(path: Path) -> tuple[bytes, str]:
+    """A file that `export` wrote, and the name of its org. Raises `SandboxError` if it cannot be read here."""
+    try:
+        document = path.read_bytes()
+    except OSError as error:
+        raise SandboxError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        said = json.loads(document)
+        form = said["promo_sandbox_export"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise SandboxError(f"{path} is no export of an org") from None
+    if form != FORM:
+        raise SandboxError(f"{path} is an export of form {form}; this promo-sandbox reads form {FORM}")
+    org = said.get("org")
+    name = org.get("name") if isinstance(org, dict) else None
+    return document, name if isinstance(name, str) else ""
 
 
 def segment(name: str) -> str:
@@ -70,10 +92,9 @@ def segment(name: str) -> str:
     return "".join(f"%{byte:02X}" for byte in name.encode()) if name in (".", "..") else quote(name, safe="")
 
 
-def _said(body: bytes) -> str:
-    """What a problem says, with the places of what is wrong."""
+def _said(response: http.client.HTTPResponse) -> str:
+    """What a problem says, or else the phrase of the status."""
     try:
-        said = json.loads(body)
-        return str(said["detail"])
-    except (ValueError, KeyError, TypeError):
-        return body[:200].decode("utf-8", "replace")
+        return str(json.loads(response.read())["detail"])
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return f"{response.status} {response.reason}"

@@ -38,6 +38,8 @@ LEVELS = {
     "sandbox.app": 7,
     "sandbox.check": 7.5,
     "sandbox.server": 7.5,
+    "sandbox.remote": 7.5,
+    "sandbox.tail": 7.8,
     "sandbox.cli": 8,
     "sandbox.__main__": 9,
 }
