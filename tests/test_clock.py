@@ -261,3 +261,11 @@ def test_a_clock_is_real_until_somebody_touches_it() -> None:
 
     assert (untouched.real, moved.real, frozen.real) == (True, False, False)
     assert untouched.copy().real
+
+
+@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)), st.integers(0, 999))  # noqa: DTZ001 - written with a Z
+def test_the_quick_way_to_read_a_moment_says_what_the_other_says(at: datetime, thousandths: int) -> None:
+    written = f"{at.isoformat(timespec='seconds')}.{thousandths:03}"
+
+    assert parse(f"{written}Z") == parse(f"{written}z") == parse(f"{written}000Z")
+    assert text(parse(f"{written}Z")) == f"{written}Z"

@@ -489,6 +489,15 @@ def test_a_state_can_let_the_clock_go(world: World) -> None:
     assert (put["now"][:16], put["frozen"]) == ("2031-01-01T00:00", False)
 
 
+def test_what_falls_due_after_a_state_was_put_happens_at_its_own_instant(world: World) -> None:
+    documents = {"acme": {"things": [{"document": {**THING, "expires": "2020-02-01T00:00:00Z"}}]}}
+    add(world)  # by which the org has come to the present
+
+    world.admin("PUT", "/state", {"now": "2020-01-01T00:00:00Z", "frozen": True, "documents": documents})
+
+    assert [what["at"] for what in world.advance("P1Y")] == ["2020-02-01T00:00:00.000Z"]
+
+
 def test_a_state_that_does_not_fit_is_refused_and_nothing_is_changed(world: World, is_refused: Any) -> None:
     world.freeze("2030-01-01T00:00:00Z")
     add(world)
