@@ -1,4 +1,4 @@
-"""What is asked of the floor and of our server: of gift cards, of reward points, of coupons."""
+"""What is asked of the floor and of our server: of gift cards, of reward points, of coupons, of promotions."""
 
 from __future__ import annotations
 
@@ -32,6 +32,24 @@ COUPON = (
 COUPON_REDEMPTION = (
     '{"customerNumber":"C-{n}","orderTotal":{"amount":1090,"currency":"EUR"},"discount":{"amount":5,"currency":"EUR"}}'
 )
+PROMOTION = json.dumps(
+    {
+        "Name": "Spring",
+        "Status": "Active",
+        "Code": "SPRING",
+        "AllowedUsageCount": 500,
+        "CurrencyCode": "SEK",
+        "StartDate": "2030-03-01T00:00:00Z",
+        "EndDate": "2030-06-01T00:00:00Z",
+        "Requirements": [{"RequirementType": "BasketTotal", "OrderSum": 100 * number} for number in range(1, 6)],
+        "Effects": [{"EffectType": "DiscountBasket", "IsDiscount": True, "Value": number} for number in range(1, 6)],
+        "Cultures": [
+            {"CultureCode": culture, "Name": f"Spring in {culture}", "Description": "Everything that is green."}
+            for culture in ("sv-SE", "nb-NO", "da-DK", "fi-FI", "de-DE", "nl-NL", "fr-FR", "en-GB", "pl-PL", "it-IT")
+        ],
+    }
+)
+PROMOTIONS = "/commerce/management/1.0/api/promotion"
 
 
 def gift_cards(org: str) -> str:
@@ -78,6 +96,12 @@ def coupon(server: Server, org: str) -> Request:
     return Request("POST", f"{coupons}/BENCH/redemptions", COUPON_REDEMPTION, 201)
 
 
+def promotion(server: Server, org: str) -> Request:
+    with Client(server.port) as client:
+        inserted = client.expect("POST", f"/~{org}{PROMOTIONS}", PROMOTION)
+    return Request("GET", f"/~{org}{PROMOTIONS}/{json.loads(inserted)['Id']}")
+
+
 @dataclass(frozen=True)
 class Scenario:
     """Our request, the floor's for comparison, and the ratio of their rates that we want (none: for information)."""
@@ -88,15 +112,17 @@ class Scenario:
     target: float | None
 
 
+FLOOR_GET = Request("GET", gift_cards("floor") + "/7f1c2a9e-5b7d-4c1e-9a53-0d9a4c1b2e3f")
 FLOOR_POST = Request("POST", gift_cards("floor"), CARD, 201)
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        Scenario("get", get, Request("GET", gift_cards("floor") + "/7f1c2a9e-5b7d-4c1e-9a53-0d9a4c1b2e3f"), 1.1),
+        Scenario("get", get, FLOOR_GET, 1.1),
         Scenario("post", post, FLOOR_POST, 0.9),
         Scenario("rejected", rejected, Request("POST", gift_cards("floor"), WRONG_CARD, 201), 0.8),
         Scenario("redeem", redeem, Request("POST", gift_cards("floor"), REDEMPTION, 201), None),
         Scenario("points", points, Request("POST", gift_cards("floor"), POINTS, 201), 0.7),
         Scenario("coupon", coupon, Request("POST", gift_cards("floor"), COUPON_REDEMPTION, 201), 0.7),
+        Scenario("promotion", promotion, FLOOR_GET, 0.7),
     )
 }

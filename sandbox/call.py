@@ -215,6 +215,13 @@ class Call:
     def get(self, collection: Collection, id: str) -> Doc | None:
         return self.state.get(collection, id)
 
+    def get_encoded(self, collection: Collection, id: str) -> dict[str, Any] | None:
+        """The document with each member still encoded: for a large one that is passed on nearly as it is stored.
+
+        `decoded` reads a member; what is made of them is sent as `Partly`.
+        """
+        return self.state.get_encoded(collection, id)
+
     def find(self, collection: Collection, member: str, value: str) -> Doc | None:
         """The document whose unique `member` has the value."""
         id = self.state.find(collection, member, value)

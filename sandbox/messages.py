@@ -20,6 +20,10 @@ _STEPS = bytes.maketrans(b"[{]}", b"\x02\x02\x00\x00")  # one more than what eac
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
+class Partly(dict[str, Any]):
+    """An object to be sent, of which some members are encoded already (`msgspec.Raw`)."""
+
+
 class Violation(NamedTuple):
     """One way a message breaks its contract; `kind`: the JSON Schema keyword, or `syntax` for what cannot be read."""
 

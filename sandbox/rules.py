@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sandbox import clock
 from sandbox.call import Call, Grant, Rejected
-from sandbox.messages import Reply, Violation
+from sandbox.messages import Partly, Reply, Violation, decode
 from sandbox.money import Money, money
 from sandbox.openapi.operation import Rejection
 from sandbox.state import Collection, Doc, Dues, NotUnique, Places
@@ -22,8 +22,8 @@ moment = clock.parse
 moment_text = clock.text
 
 __all__ = [
-    "Call", "Collection", "Doc", "Grant", "Money", "NotUnique", "Refusal", "Rejected", "Rejection", "Reply", "Rules",
-    "Violation", "moment", "moment_text", "money",
+    "Call", "Collection", "Doc", "Grant", "Money", "NotUnique", "Partly", "Refusal", "Rejected", "Rejection", "Reply",
+    "Rules", "Violation", "decoded", "moment", "moment_text", "money",
 ]  # fmt: skip
 
 Rule = Callable[["Call"], Reply]
@@ -33,6 +33,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 SETTINGS = "settings"  # the collection's name, and its only document's id
+
+
+def decoded(member: Any) -> Any:
+    """A member of a document that `Call.get_encoded` gave."""
+    return decode(bytes(member))
 
 
 class Refusal(NamedTuple):

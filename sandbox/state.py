@@ -22,6 +22,7 @@ Places = Callable[[Doc, int], Iterable[tuple[str, int]]]
 Dues = Callable[[Doc], Iterable[tuple[int, str]]]
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _SLICE = 500
 NEVER = 1 << 80
 
@@ -133,6 +134,11 @@ class State:
         documents = self._documents.get(collection.key)
         record = documents.records.get(id) if documents else None
         return None if record is None else _decode(record[0])
+
+    def get_encoded(self, collection: Collection, id: str) -> dict[str, msgspec.Raw] | None:
+        documents = self._documents.get(collection.key)
+        record = documents.records.get(id) if documents else None
+        return None if record is None else _decode_members(record[0])
 
     def find(self, collection: Collection, member: str, value: str) -> str | None:
         """The id of the document whose unique `member` has the value."""

@@ -11,7 +11,7 @@ from sandbox import clock
 from sandbox.auth import Gate, Grant
 from sandbox.messages import Request, encode
 from sandbox.openapi.document import Document
-from sandbox.rules import Call, NotUnique, Rejected, moment
+from sandbox.rules import Call, NotUnique, Partly, Rejected, decoded, moment
 from sandbox.state import State
 from tests.acme import SPEC, new_rules
 
@@ -63,6 +63,17 @@ def test_a_document_is_added_once(call: Call) -> None:
         call.add(THINGS, {"id": "b", "code": "1", "status": "NEW"})
     assert call.find(THINGS, "code", "1") == {"id": "a", "code": "1", "status": "NEW"}
     assert call.find(THINGS, "code", "2") is None
+
+
+def test_a_document_may_be_had_with_its_members_as_they_are_stored(call: Call) -> None:
+    call.add(THINGS, {"id": "a", "name": "A", "status": "NEW", "price": Decimal("5.00")})
+
+    thing = call.get_encoded(THINGS, "a")
+
+    assert thing is not None
+    assert encode(Partly({**thing, "extra": 1})) == b'{"id":"a","name":"A","status":"NEW","price":5.00,"extra":1}'
+    assert decoded(thing["price"]) == Decimal("5.00")
+    assert call.get_encoded(THINGS, "b") is None
 
 
 def test_an_update_changes_some_members_and_takes_out_those_that_are_none(call: Call) -> None:

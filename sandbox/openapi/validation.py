@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from sandbox.messages import Violation
+from sandbox.messages import Partly, Violation, decode
 from sandbox.openapi.acceptance import Test, acceptance, compiled
 
 MAX_VIOLATIONS = 50
@@ -44,7 +44,7 @@ class Validator:
         known = hash(body)
         if known in self._valid:
             return []
-        found = self.violations(value, where)
+        found = self.violations(decode(body) if type(value) is Partly else value, where)
         if not found:
             if len(self._valid) >= _REMEMBERED:
                 self._valid.clear()

@@ -12,11 +12,13 @@ from sandbox.vendors.norce.stored import (
     PROMOTIONS,
     UNUSED,
     find,
+    find_encoded,
     listed,
     new_promotion_id,
     promotion_id,
     promotions_of,
     shown,
+    shown_encoded,
     within_limit,
 )
 from sandbox.vendors.norce.terms import TERMS, culture, filled, image_url, texts
@@ -31,7 +33,7 @@ def list_promotions(call: Call) -> Reply:
 
 @rules.operation("PromotionApi_Get")
 def get_promotion(call: Call) -> Reply:
-    return call.reply(shown(call, find(call, asker(call).application)))
+    return call.reply(shown_encoded(call, find_encoded(call, asker(call).application)))
 
 
 @rules.operation("PromotionApi_Insert")

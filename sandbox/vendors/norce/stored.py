@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from operator import itemgetter
+from typing import Any, NoReturn
 
-from sandbox.rules import Call, Doc
+from sandbox.rules import Call, Doc, Partly, decoded
 from sandbox.vendors.norce.asking import DEFAULT_APPLICATION, SYSTEM, stopped
 from sandbox.vendors.norce.rows import EFFECT, REQUIREMENT, seeded
 from sandbox.vendors.norce.rules import rules
@@ -35,6 +36,8 @@ _LISTED = (
     *("StoppedDate", "StoppedBy", "StoppedByName", "Created", "CreatedByName", "Changed", "ChangedBy", "Cultures"),
 )
 _WHOLE = ("Requirements", "Effects", *_LISTED)
+_members = itemgetter(*_WHOLE)
+_COUNTING = ("application", "Id", "AllowedUsageCount", "UsageCount")
 _COUNTED = ("CountLeft", "UniqueDiscountCodeCount", "UniqueDiscountCodeUsedCount")
 
 
@@ -106,11 +109,16 @@ def _claimed(codes: str) -> str:
 
 def find(call: Call, application: int) -> Doc:
     """The promotion that the path names, if it is the application's."""
-    id = int(call.path["id"])
-    promotion = call.get(PROMOTIONS, promotion_id(application, id))
-    if promotion is None:
-        call.reject("unknown-promotion", f"There is no promotion {id}.")
-    return promotion
+    return call.get(PROMOTIONS, promotion_id(application, int(call.path["id"]))) or _unknown(call)
+
+
+def find_encoded(call: Call, application: int) -> Doc:
+    """The same, each member as it is encoded: most that is asked is to be shown a promotion as it is stored."""
+    return call.get_encoded(PROMOTIONS, promotion_id(application, int(call.path["id"]))) or _unknown(call)
+
+
+def _unknown(call: Call) -> NoReturn:
+    call.reject("unknown-promotion", f"There is no promotion {int(call.path['id'])}.")
 
 
 def new_promotion_id(call: Call, application: Any) -> int:
@@ -122,22 +130,30 @@ def new_promotion_id(call: Call, application: Any) -> int:
 
 def shown(call: Call, promotion: Doc) -> Doc:
     """A stored promotion as it is sent."""
-    return _counted(call, promotion, _WHOLE)
+    said = {**promotion, **_counted(call, *(promotion[member] for member in _COUNTING))}
+    return {member: said[member] for member in _WHOLE}
+
+
+def shown_encoded(call: Call, promotion: Doc) -> Partly:
+    """The same for one that `find_encoded` found."""
+    counted = _counted(call, *(decoded(promotion[member]) for member in _COUNTING))
+    return Partly(zip(_WHOLE, _members({**promotion, **counted}), strict=True))
 
 
 def listed(call: Call, promotion: Doc) -> Doc:
     """The same without requirements and effects."""
-    return _counted(call, promotion, _LISTED)
+    said = {**promotion, **_counted(call, *(promotion[member] for member in _COUNTING))}
+    return {member: said[member] for member in _LISTED}
 
 
-def _counted(call: Call, promotion: Doc, members: tuple[str, ...]) -> Doc:
+def _counted(call: Call, application: int, id: int, allowed: int | None, used: int) -> Doc:
     """Documented: what the counters count. Inferred: never less than none is left, and null without a limit."""
-    allowed = promotion["AllowedUsageCount"]
-    codes = codes_of(promotion["application"], promotion["Id"])
-    promotion["CountLeft"] = None if allowed is None else max(allowed - promotion["UsageCount"], 0)
-    promotion["UniqueDiscountCodeCount"] = call.size(codes)
-    promotion["UniqueDiscountCodeUsedCount"] = call.size(_claimed(codes))
-    return {member: promotion[member] for member in members}
+    codes = codes_of(application, id)
+    return {
+        "CountLeft": None if allowed is None else max(allowed - used, 0),
+        "UniqueDiscountCodeCount": call.size(codes),
+        "UniqueDiscountCodeUsedCount": call.size(_claimed(codes)),
+    }
 
 
 def within_limit(promotion: Doc) -> Doc:
