@@ -32,7 +32,7 @@ def kinds(server: Server, org: str) -> list[Request]:
         Request("GET", new_card(server, org)),
         Request("POST", gift_cards(org), WRONG_CARD, 400),
         Request("GET", f"{gift_cards(org)}s/none", status=404),
-        Request("POST", gift_cards(org), CARD.replace("{n}", "the-same"), 409),
+        Request("POST", gift_cards(org), CARD.replace("{n}", "the-same"), 422),
         Request("POST", gift_cards(org), LONG_CARD, 400),
     ]
 

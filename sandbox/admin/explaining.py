@@ -18,11 +18,14 @@ from sandbox.openapi.origin import origin
 from sandbox.rules import Doc
 
 MAX_NEAREST = 5
-_CANDIDATES = 25  # that are looked at closely
+_CANDIDATES = 20  # that are looked at closely
 _SEGMENTS = 30  # of a path that are looked at, and of each so many characters:
 _SEGMENT = 60
 _ALIKE = 0.6
 _OTHER_METHOD = 0.4  # against 1 for a segment that is another one
+
+
+Segments = tuple[str, ...]
 
 
 class _Near(NamedTuple):
@@ -38,6 +41,10 @@ class Explainer:
         self._routes: dict[str, Route] = {
             route.operation.id: route for contract in contracts for route in contract.routes()
         }
+        self._templates = [
+            (tuple(route.operation.template.split("/")[1:]), route.operation) for route in self._routes.values()
+        ]
+        self._near = lru_cache(maxsize=256)(self._search)  # a client that is wrong is wrong again
 
     def spec(self, exchange: Exchange, violation: Violation) -> str | None:
         """A JSON pointer into the spec; None for what only a rule says."""
@@ -54,10 +61,6 @@ class Explainer:
             return []
         method, path = exchange.request.method, exchange.request.path
         segments = tuple(segment[:_SEGMENT] for segment in path.split("/")[1 : _SEGMENTS + 1])
-        operations = [route.operation for route in self._routes.values()]
-        roughly = sorted(operations, key=lambda operation: _rough(segments, operation))[:_CANDIDATES]
-        found = [(_near(segments, method, operation), operation) for operation in roughly]
-        found = sorted((pair for pair in found if pair[0].shared), key=lambda pair: (pair[0].cost, -pair[0].shared))
         return [
             {
                 "operation": operation.id,
@@ -65,13 +68,18 @@ class Explainer:
                 "path": operation.template,
                 "why": "; ".join(near.why),
             }
-            for near, operation in found[:MAX_NEAREST]
+            for near, operation in self._near(method, segments)
         ]
 
+    def _search(self, method: str, segments: Segments) -> list[tuple[_Near, Operation]]:
+        roughly = sorted(self._templates, key=lambda template: _rough(segments, template[0]))[:_CANDIDATES]
+        found = [(_near(segments, method, theirs, operation), operation) for theirs, operation in roughly]
+        found = sorted((pair for pair in found if pair[0].shared), key=lambda pair: (pair[0].cost, -pair[0].shared))
+        return found[:MAX_NEAREST]
 
-def _rough(segments: tuple[str, ...], operation: Operation) -> float:
+
+def _rough(segments: Segments, theirs: Segments) -> float:
     """How far an operation's path is from one, quickly: this is asked of every operation."""
-    theirs = operation.template.split("/")[1:]
     missing = _missing_base(segments, theirs)
     if missing:
         return missing / 2
@@ -79,8 +87,8 @@ def _rough(segments: tuple[str, ...], operation: Operation) -> float:
     return other + abs(len(segments) - len(theirs))
 
 
-def _near(segments: tuple[str, ...], method: str, operation: Operation) -> _Near:
-    theirs, why, cost, shared = operation.template.split("/")[1:], [], 0.0, 0
+def _near(segments: Segments, method: str, theirs: Segments, operation: Operation) -> _Near:
+    why, cost, shared = [], 0.0, 0
     missing = _missing_base(segments, theirs)
     if missing:
         why.append(f"the path lacks /{'/'.join(theirs[:missing])} at its beginning")
@@ -106,7 +114,7 @@ def _near(segments: tuple[str, ...], method: str, operation: Operation) -> _Near
     return _Near(cost, shared, why)
 
 
-def _missing_base(segments: tuple[str, ...], theirs: list[str]) -> int:
+def _missing_base(segments: Segments, theirs: Segments) -> int:
     """How many literal segments at the beginning of a template a path lacks that is otherwise that template."""
     missing = len(theirs) - len(segments)
     if missing <= 0 or not any(part[:1] != "{" for part in theirs[missing:]):
