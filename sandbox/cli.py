@@ -1,12 +1,13 @@
-"""The command line: serve, check, routes, coverage. Every option of `serve` is also a `SANDBOX_…` variable.
+"""The command line. Every option of `serve` is also a `SANDBOX_…` variable.
 
 A mistake of the operator is one line on standard error and exit code 2.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -195,6 +196,86 @@ def routes(vendor: str | None) -> None:
 
 
 cli.add_command(coverage)
+
+
+def _server(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a command that asks a running server."""
+    token = click.option("--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="What the server was started with, if so.")
+    url = click.option(
+        "--url",
+        default="http://127.0.0.1:8080",
+        show_default=True,
+        envvar="SANDBOX_URL",
+        metavar="URL",
+        help="Where it runs.",
+    )
+    return url(token(command))
+
+
+@cli.command()
+@_server
+@click.option("--org", help="Only of this org; there may be none of this name yet.")
+@click.option("--unmatched", is_flag=True, help="Only requests that matched no operation.")
+@click.option("--rejected", is_flag=True, help="Only requests that were refused.")
+@click.option("--json", "as_json", is_flag=True, help="Each exchange whole, as JSON in one line.")
+@click.option(
+    "--color",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "always", "never"]),
+    help="auto: on a terminal, unless NO_COLOR is set.",
+)
+def tail(
+    *, url: str, admin_token: str | None, org: str | None, unmatched: bool, rejected: bool, as_json: bool, color: str
+) -> None:
+    """Follow what a running server is asked, until interrupted. All the filters given hold."""
+    from sandbox import tail as following  # noqa: PLC0415 - only this command needs an HTTP client
+    from sandbox.remote import Remote  # noqa: PLC0415
+
+    terminal = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    printer = following.Printer(as_json=as_json, coloured=color == "always" or (color == "auto" and terminal))
+    try:
+        filters = following.Filters(org, unmatched=unmatched, rejected=rejected)
+        following.follow(Remote(url, admin_token), filters, printer.write, printer.warn)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        sys.exit(0)
+
+
+@cli.command("export")
+@_server
+@click.argument("org")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file; standard output if not given.")
+def export_org(*, url: str, admin_token: str | None, org: str, out: Path | None) -> None:
+    """Write an org of a running server as one document."""
+    from sandbox.remote import Remote, segment  # noqa: PLC0415 - as above
+
+    document = Remote(url, admin_token).ask("GET", f"/orgs/{segment(org)}/export")
+    if out is None:
+        click.echo(document)
+        return
+    try:
+        out.write_bytes(document + b"\n")
+    except OSError as error:
+        raise SandboxError(f"cannot write {out}: {error.strerror}") from None
+
+
+@cli.command("import")
+@_server
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--org", help="The org's name; the one that it was exported under if not given.")
+def import_org(*, url: str, admin_token: str | None, file: Path, org: str | None) -> None:
+    """Put an exported org into a running server, in place of the one of its name there."""
+    from sandbox.remote import Remote, exported, segment  # noqa: PLC0415 - as above
+
+    document, name = exported(file)
+    org = org or name
+    if not org:
+        raise SandboxError(f"{file} does not say how its org was called; give --org")
+    Remote(url, admin_token).ask("POST", f"/orgs/{segment(org)}/import", document)
+    click.echo(f"{org} is imported")
 
 
 def _clients(given: Sequence[str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # RFC 3339 has a year 0, `datetime` has none; the calendar repeats every 400 years.
 _400_YEARS = 146_097  # days
 _YEAR_1 = -62_135_596_800  # seconds
+_THOUSANDTHS = {"Z": 0} | {f".{number:03}Z": number for number in range(1000)}
 _NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - for texts whose Z was cut off
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
@@ -51,6 +52,11 @@ class Clock:
     def frozen(self) -> bool:
         return self._frozen_at is not None
 
+    @property
+    def real(self) -> bool:
+        """Whether it shows the time of the machine."""
+        return self._frozen_at is None and self._offset == 0
+
     def set(self, moment: int) -> None:
         moment -= moment % MILLISECOND
         if self._frozen_at is None:
@@ -60,6 +66,12 @@ class Clock:
 
     def freeze(self) -> None:
         self._frozen_at = self.now()
+
+    def copy(self) -> Clock:
+        """Another clock that shows the same, now and later."""
+        copied = Clock()
+        copied._offset, copied._frozen_at = self._offset, self._frozen_at
+        return copied
 
     def run(self) -> None:
         """Let a frozen clock go on from where it stands."""
@@ -84,14 +96,15 @@ def _text_of_second(seconds: int) -> str:
 @lru_cache(maxsize=1024)  # a rule, an order and an agenda read the same text
 def parse(written: str) -> int:
     """The moment an RFC 3339 text names; a leap second is the one after it. Raises `ValueError` for anything else."""
-    # The usual form, `2030-01-01T00:00:00Z`; some Pythons know an hour 24.
-    if len(written) == 20 and written[4::3] == "--T::Z" and written[11:13] != "24":  # noqa: PLR2004 - its length
+    # The usual forms, the second being our own; some Pythons know an hour 24.
+    thousandths = _THOUSANDTHS.get(written[19:]) if len(written) in (20, 24) else None
+    if thousandths is not None and written[4:19:3] == "--T::" and written[11:13] != "24":
         try:
             since = datetime.fromisoformat(written[:19]) - _NAIVE_EPOCH
         except ValueError:
             pass  # a leap second, or no date at all
         else:
-            return (since.days * 86_400 + since.seconds) * SECOND
+            return (since.days * 86_400 + since.seconds) * SECOND + thousandths * MILLISECOND
     match = _RFC3339.fullmatch(written)
     if match is None:
         raise ValueError(f"{written!r} is not an RFC 3339 date-time such as 2030-01-01T00:00:00Z")

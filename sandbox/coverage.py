@@ -33,10 +33,11 @@ class Coverage:
         """Count a reply of an operation, and what it told the subscribers. An org has no counts until the first.
 
         A reply that was forced counts: the client has met it. Of one that is cut off the client has met nothing but the
-        operation. A defect is no part of any contract, nor is the sandbox's own complaint about a `Prefer`.
+        operation. A defect is no part of any contract, nor is the sandbox's own complaint about a `Prefer` or about a
+        call that a scenario did not expect.
         """
         rejection = exchange.rejection
-        if exchange.defect is not None or (rejection is None and exchange.violations):
+        if exchange.defect is not None or exchange.unexpected or (rejection is None and exchange.violations):
             return counts
         if counts is None:
             counts = {}

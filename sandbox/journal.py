@@ -6,7 +6,7 @@ Keeps what was on the wire and what the engine knew; writing it down as JSON hap
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heapreplace
 
 import msgspec
@@ -18,6 +18,7 @@ from sandbox.then import Fault
 MAX_BODY = 65_536  # bytes kept of each body
 _SLICE = 4  # entries freed at a time; one of a seed may hold the events of thousands of objects
 _OVERHEAD = 800  # bytes of an entry besides its bodies, measured
+_VIOLATION = 700  # bytes of a violation besides its texts: the steps to the broken keyword, measured
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -59,6 +60,7 @@ class Exchange(Entry):
     body_size: int = 0
     vendor: str | None = None
     operation: str | None = None  # operationId; None where nothing matched
+    version: str | None = None  # of the vendor's contract, where its spec has several
     rejection: str | None = None
     source: str | None = None  # the rejection's x-source
     violations: list[Violation] = []
@@ -84,6 +86,11 @@ class Exchange(Entry):
         if self.body_size > MAX_BODY:
             request.body = request.body[:MAX_BODY]
         self.size += request.head + len(request.body) + len(self.reply_body)
+        for violation in self.violations:
+            self.size += _VIOLATION + len(violation.where) + len(violation.message)
+
+
+Listener = Callable[["Journal", Entry], None]
 
 
 class Budget:
@@ -92,12 +99,13 @@ class Budget:
     So a loud org costs a quiet one nothing, and a new one finds room beside a thousand that nobody asks any more.
     """
 
-    __slots__ = ("_size", "journals", "left")
+    __slots__ = ("_size", "journals", "left", "listener")
 
     def __init__(self, size: int) -> None:
         self.left = size
         self._size = size
         self.journals: set[Journal] = set()  # those that keep something
+        self.listener: Listener | None = None  # is told of every entry
 
     def shrink(self, busy: Journal) -> None:
         """Make room, enough for a while; of the busy journal the newest entry stays."""
@@ -114,9 +122,10 @@ class Budget:
 class Journal:
     """The newest entries of one org."""
 
-    __slots__ = ("_budget", "_entries", "_limit", "dropped", "kept", "last")
+    __slots__ = ("_budget", "_entries", "_limit", "dropped", "kept", "last", "org")
 
-    def __init__(self, limit: int, budget: Budget) -> None:
+    def __init__(self, limit: int, budget: Budget, org: str = "") -> None:
+        self.org = org
         self._limit = limit
         self._budget = budget
         self.kept = 0  # bytes
@@ -142,6 +151,8 @@ class Journal:
             self.drop(keep=self._limit)
         if budget.left < 0:
             budget.shrink(self)
+        if budget.listener is not None:
+            budget.listener(self, entry)
 
     def drop(self, keep: int) -> bool:
         """Drop the oldest entry if there are more than to `keep`; whether that was so."""

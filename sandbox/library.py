@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from sandbox import yamlfile
 from sandbox.errors import SandboxError
-from sandbox.orgs import Org, Orgs, Unacceptable
+from sandbox.org import Org, Unacceptable
+from sandbox.orgs import Orgs
 from sandbox.scenario_document import Reader, parsed, refused_seed
 from sandbox.scenarios import Scenario
 

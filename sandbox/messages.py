@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ class Violation(NamedTuple):
     where: str
     message: str
     kind: str = ""
+    rule: Sequence[str | int] = ()  # the steps to the broken keyword, in the schema that was asked
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"

@@ -8,49 +8,21 @@ from __future__ import annotations
 import difflib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from sandbox import clock
-from sandbox.call import Call, Issuer, Rejected
-from sandbox.clock import Clock
-from sandbox.contract import Contract, OffContract
+from sandbox.call import Call, Issuer
+from sandbox.contract import Contract
 from sandbox.coverage import Counts, Coverage
 from sandbox.errors import SandboxError
-from sandbox.journal import Budget, Event, Exchange, Journal, Occurrence
-from sandbox.messages import Violation, encode
+from sandbox.journal import Budget, Event, Exchange, Journal, Listener, Occurrence
+from sandbox.messages import Violation
+from sandbox.org import MAX_VIOLATIONS, Org, Seed, Snapshot, Unacceptable, judge, sow, store, unknown
 from sandbox.scenarios import Run, Scenario, Step
-from sandbox.state import Collection, Doc, NotUnique, State
-
-MAX_NAME = 256
-_MAX_VIOLATIONS = 50
-Seed = Mapping[str, Any]  # {vendor: {collection: [object]}}, not judged yet
+from sandbox.state import Doc, State
 
 
 class TooManyOrgs(Exception):
     """No further org is made."""
-
-
-class Unacceptable(Exception):
-    """A seed or a state that is refused whole."""
-
-    def __init__(self, violations: list[Violation]) -> None:
-        super().__init__("; ".join(map(str, violations)))
-        self.violations = violations
-
-
-class Org:
-    """One world. Shares nothing with any other."""
-
-    __slots__ = ("clock", "journal", "met", "name", "passed", "scenario", "state")
-
-    def __init__(self, name: str, journal: Journal) -> None:
-        self.name = name
-        self.clock = Clock()
-        self.state = State()
-        self.journal = journal
-        self.met: Counts | None = None  # what of the contracts its clients have met
-        self.passed = 0  # the moment up to which everything that falls due has happened
-        self.scenario: Run | None = None
 
 
 class Orgs:
@@ -100,10 +72,14 @@ class Orgs:
         if org is None:
             if len(self._orgs) >= self._limit:
                 raise TooManyOrgs
-            org = Org(name, self._new_journal())
+            org = Org(name, self._new_journal(name))
             self._begin(org)
             self._orgs[name] = org
         return org
+
+    def listen(self, listener: Listener | None) -> None:
+        """Have one listener told of every entry of every journal, from now on; None ends that."""
+        self._journal_budget.listener = listener
 
     def clear_journal(self, org: Org) -> None:
         self._discarded.append(org.journal.clear())
@@ -138,6 +114,7 @@ class Orgs:
         self.coverage.keep(org.met)
         self._discarded.append(org.journal.clear())
         self._discard(org.state)
+        self._drop_snapshots(org)
         return True
 
     def reset(self, org: Org) -> None:
@@ -149,7 +126,7 @@ class Orgs:
 
     def begin(self, org: Org, scenario: Scenario | None) -> None:
         """Reset an org and have it begin a scenario. Raises `Unacceptable`, and then nothing has changed."""
-        fresh = Org(org.name, self._new_journal())
+        fresh = Org(org.name, self._new_journal(org.name))
         try:
             self._begin(fresh)
             if scenario is not None:
@@ -159,6 +136,7 @@ class Orgs:
             self._discarded.append(fresh.journal.clear())
             raise
         self._discard(org.state)
+        self._drop_snapshots(org)
         self._discarded.append(org.journal.clear())
         self.forget_coverage(org)
         for name in ("clock", "journal", "passed", "scenario", "state"):
@@ -166,7 +144,7 @@ class Orgs:
 
     def rehearse(self, scenario: Scenario) -> None:
         """Begin a scenario in an org that nobody sees. Raises `Unacceptable`."""
-        org = Org("rehearsal", self._new_journal())
+        org = Org("rehearsal", self._new_journal("rehearsal"))
         self.begin(org, scenario)
         self._discard(org.state)
         self._discarded.append(org.journal.clear())
@@ -184,6 +162,29 @@ class Orgs:
             org.scenario.told(exchange)
             if org.scenario.wakes_at <= exchange.at:
                 self.play(org)
+
+    def take_snapshot(self, org: Org, name: str) -> Snapshot:
+        """Keep the present under a name, in place of what was kept under it before."""
+        now = org.clock.now()
+        self.pass_time(org, now)
+        self.drop_snapshot(org, name)
+        org.snapshots[name] = Snapshot(
+            now, org.state.copy(), org.clock.copy(), org.passed, org.scenario.copy() if org.scenario else None
+        )
+        return org.snapshots[name]
+
+    def go_back(self, org: Org, snapshot: Snapshot) -> None:
+        """Make the org what it was, ids included. A clock that ran then shows what it would show without any change."""
+        self._discard(org.state)
+        org.state, org.clock, org.passed = snapshot.state.copy(), snapshot.clock.copy(), snapshot.passed
+        org.scenario = snapshot.scenario.copy() if snapshot.scenario else None
+
+    def drop_snapshot(self, org: Org, name: str) -> bool:
+        """Whether there was such a snapshot."""
+        snapshot = org.snapshots.pop(name, None)
+        if snapshot is not None:
+            self._discard(snapshot.state)
+        return snapshot is not None
 
     def sweep(self) -> bool:
         """Free a slice of what was forgotten; whether there is more."""
@@ -233,17 +234,17 @@ class Orgs:
             for vendor, collections in seed.items():
                 contract = self._contracts.get(vendor)
                 if contract is None or not isinstance(collections, dict):
-                    violations.append(_unknown(vendor, "vendor", self._contracts))
+                    violations.append(unknown(vendor, "vendor", self._contracts))
                     continue
                 call = Call(org.name, org.state, contract.rules, now, self._issuer, contract)
-                stored[vendor] = self._sow(call, contract, collections, violations)
+                stored[vendor] = sow(call, contract, collections, violations)
                 events += [] if violations else contract.events(call)
         except BaseException:
             org.state.roll_back()
             raise
         if violations:
             org.state.roll_back()
-            raise Unacceptable(violations[:_MAX_VIOLATIONS])
+            raise Unacceptable(violations[:MAX_VIOLATIONS])
         occurrence.told(events)
         self._record(org, occurrence)
         self.pass_time(org, now)
@@ -271,22 +272,22 @@ class Orgs:
         for vendor, collections in documents.items():
             contract = self._contracts.get(vendor)
             if contract is None:
-                violations.append(_unknown(vendor, "vendor", self._contracts))
+                violations.append(unknown(vendor, "vendor", self._contracts))
                 continue
             call = Call(org.name, state, contract.rules, now, self._issuer, contract)
             for name, entries in collections.items():
                 collection = contract.rules.collections.get(name)
                 if collection is None:
-                    violations.append(_unknown(f"{vendor}.{name}", "collection", contract.rules.collections, name))
+                    violations.append(unknown(f"{vendor}.{name}", "collection", contract.rules.collections, name))
                     continue
                 for at, (doc, created, place) in enumerate(entries):
                     where = f"{vendor}.{name}[{at}]"
-                    found = _judge(call, contract, collection, name, doc, where)
+                    found = judge(call, contract, collection, name, doc, where)
                     violations += found
                     if not found:
-                        _store(state, collection, doc, now if created is None else created, place, where, violations)
+                        store(state, collection, doc, now if created is None else created, place, where, violations)
         if violations:
-            raise Unacceptable(violations[:_MAX_VIOLATIONS])
+            raise Unacceptable(violations[:MAX_VIOLATIONS])
         self._discard(org.state)
         state.armed = org.state.armed
         org.state = state
@@ -319,8 +320,12 @@ class Orgs:
             self.pass_time(org, until)
             org.clock.set(until)
 
-    def _new_journal(self) -> Journal:
-        return Journal(self._journal_limit, self._journal_budget)
+    def _drop_snapshots(self, org: Org) -> None:
+        for name in list(org.snapshots):
+            self.drop_snapshot(org, name)
+
+    def _new_journal(self, name: str) -> Journal:
+        return Journal(self._journal_limit, self._journal_budget, name)
 
     def _begin(self, org: Org) -> None:
         if org.name in self._seeds:
@@ -333,67 +338,3 @@ class Orgs:
 
     def _discard(self, state: State) -> None:
         self._discarded.append(state.dismantle())
-
-    @staticmethod
-    def _sow(
-        call: Call, contract: Contract, collections: Mapping[str, Any], violations: list[Violation]
-    ) -> dict[str, list[Doc]]:
-        stored: dict[str, list[Doc]] = {}
-        for name, docs in collections.items():
-            collection = contract.rules.collections.get(name)
-            if collection is None or not isinstance(docs, list):
-                violations.append(_unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
-                continue
-            stored[name] = []
-            for at, doc in enumerate(docs):
-                where = f"{contract.vendor}.{name}[{at}]"
-                doc = dict(doc) if isinstance(doc, dict) else doc  # noqa: PLW2901 - the caller's own stays as it is
-                found = _judge(call, contract, collection, name, doc, where)
-                violations += found
-                if not found and _store(call.state, collection, doc, call.now, None, where, violations):
-                    stored[name].append(doc)
-                    if collection.seeded is not None:
-                        collection.seeded(call, doc)
-                if len(violations) >= _MAX_VIOLATIONS:
-                    return stored
-        return stored
-
-
-def _judge(call: Call, contract: Contract, collection: Collection, name: str, doc: Any, where: str) -> list[Violation]:
-    if isinstance(doc, dict) and collection.prepare is not None:
-        given, sequence = encode(doc), call.state.sequence
-        try:
-            collection.prepare(doc, call)
-        except Rejected as rejected:
-            return [Violation(where, rejected.detail or rejected.name)]
-        if encode(doc) == given:
-            call.state.sequence = sequence  # no id was needed, so none was given out
-    return contract.schemas[name].violations(doc, where)
-
-
-def _store(
-    state: State,
-    collection: Collection,
-    doc: Doc,
-    created: int,
-    place: int | None,
-    where: str,
-    violations: list[Violation],
-) -> bool:
-    try:
-        state.put(collection, doc["id"], doc, created, place)
-    except NotUnique as error:
-        violations.append(Violation(f"{where}.{error.member}", f"{error.value!r} is taken by another one"))
-    except (ValueError, OffContract) as error:
-        violations.append(Violation(where, str(error)))
-    else:
-        return True
-    return False
-
-
-def _unknown(where: str, what: str, known: Mapping[str, Any], name: str | None = None) -> Violation:
-    if (name or where) in known:
-        return Violation(where, f"is a {what}, but what it is given holds no objects")
-    near = difflib.get_close_matches(name or where, list(known), n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
-    return Violation(where, f"is no {what}{hint}")

@@ -16,7 +16,8 @@ from sandbox.journal import Exchange
 from sandbox.messages import Reply, Request
 from sandbox.openapi.document import Document
 from sandbox.openapi.parameters import pairs, unquote
-from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
+from sandbox.org import MAX_NAME, Org
+from sandbox.orgs import Orgs, TooManyOrgs
 
 DEFAULT_ORG = "default"
 _REMEMBERED = 1024  # paths and where they lead, of at most this many characters:
@@ -71,8 +72,7 @@ class Pipeline:
         if org.state.due_at <= exchange.at:
             self._orgs.pass_time(org, exchange.at)
         org.passed = exchange.at
-        if contract is not None:
-            exchange.vendor = contract.vendor
+        exchange.vendor = contract.vendor if contract is not None else None
         if found[0] is None:
             reply = _unmatched(contract, document, found[2], org, exchange)
         else:
@@ -91,6 +91,7 @@ class Pipeline:
         exchange.operation = route.operation.id
         if route.versions is not None:
             route = route.contract.in_force(route, org.state)
+            exchange.version = route.document.version
         call = Call(org.name, org.state, route.contract.rules, exchange.at, self._gate, route.contract)
         call.org_named = named is not None
         call.named_tenant = tenant

@@ -73,6 +73,12 @@ class _Documents:
         self.records: dict[str, Record] = {}
         self.unique: dict[str, dict[str, str]] = {member: {} for member in unique}
 
+    def copy(self) -> _Documents:
+        copied = _Documents(())
+        copied.records = self.records.copy()
+        copied.unique = {member: holders.copy() for member, holders in self.unique.items()}
+        return copied
+
 
 class State:
     """The documents of one org. `begin` a unit of work, then write, then keep it or `roll_back`."""
@@ -105,6 +111,17 @@ class State:
         if not waiting:
             del self.armed[operation_id]
         return then
+
+    def copy(self) -> State:
+        """The same documents, order, agenda, ids and what is armed; documents are values, so references are copied."""
+        copied = State()
+        copied._documents = {key: documents.copy() for key, documents in self._documents.items()}
+        copied._lists = {name: _copied(entries) for name, entries in self._lists.items()}
+        copied._agenda = None if self._agenda is None else _copied(self._agenda)
+        copied.due_at, copied.sequence, copied.place = self.due_at, self.sequence, self.place
+        if self.armed is not None:
+            copied.armed = {operation_id: names.copy() for operation_id, names in self.armed.items()}
+        return copied
 
     def begin(self) -> None:
         self.changes = []
@@ -326,6 +343,15 @@ class State:
             if due not in was:
                 self._agenda.add(due)
         self._look_ahead()
+
+
+def _copied(entries: SortedList) -> SortedList:
+    """The same entries. They stand in order already, and to have them sorted again would take five times as long."""
+    copied = SortedList()
+    copied._lists = [part.copy() for part in entries._lists]  # noqa: SLF001 - see above; a test has it checked
+    copied._maxes, copied._index = entries._maxes.copy(), entries._index.copy()  # noqa: SLF001
+    copied._offset, copied._len = entries._offset, entries._len  # noqa: SLF001
+    return copied
 
 
 def _places(collection: Collection, id: str, record: Record | None, doc: Doc | None) -> list[tuple[str, Place]]:

@@ -37,6 +37,7 @@ LEVELS = {
     "sandbox.then_document": 3.6,
     "sandbox.scenario_document": 3.7,
     "sandbox.coverage": 3.8,
+    "sandbox.org": 3.9,
     "sandbox.orgs": 4,
     "sandbox.library": 4.5,
     "sandbox.answers": 4.5,
@@ -48,6 +49,8 @@ LEVELS = {
     "sandbox.protocol": 7.3,
     "sandbox.server": 7.5,
     "sandbox.reports": 7.5,
+    "sandbox.remote": 7.5,
+    "sandbox.tail": 7.8,
     "sandbox.cli": 8,
     "sandbox.__main__": 9,
 }

@@ -239,3 +239,33 @@ def test_a_clock_can_be_set_back_before_1970() -> None:
     ours.set(parse("0001-01-01T00:00:00Z"))
 
     assert text(ours.now()) == "0001-01-01T00:00:00.000Z"
+
+
+def test_a_copy_shows_the_same_and_goes_its_own_way() -> None:
+    clock = Clock()
+    clock.set(parse("2030-01-01T00:00:00Z"))
+    clock.freeze()
+
+    copy = clock.copy()
+    clock.set(parse("2040-01-01T00:00:00Z"))
+
+    assert text(copy.now()) == "2030-01-01T00:00:00.000Z"
+    assert copy.frozen
+    assert text(clock.now()) == "2040-01-01T00:00:00.000Z"
+
+
+def test_a_clock_is_real_until_somebody_touches_it() -> None:
+    untouched, moved, frozen = Clock(), Clock(), Clock()
+    moved.set(0)
+    frozen.freeze()
+
+    assert (untouched.real, moved.real, frozen.real) == (True, False, False)
+    assert untouched.copy().real
+
+
+@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)), st.integers(0, 999))  # noqa: DTZ001 - written with a Z
+def test_the_quick_way_to_read_a_moment_says_what_the_other_says(at: datetime, thousandths: int) -> None:
+    written = f"{at.isoformat(timespec='seconds')}.{thousandths:03}"
+
+    assert parse(f"{written}Z") == parse(f"{written}z") == parse(f"{written}000Z")
+    assert text(parse(f"{written}Z")) == f"{written}Z"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.journal import MAX_BODY, Budget, Event, Exchange, Journal, Occurrence
-from sandbox.messages import Reply, Request
+from sandbox.messages import Reply, Request, Violation
 
 
 def exchange(journal: Journal, body: bytes = b"", reply: str = "") -> Exchange:
@@ -169,6 +169,16 @@ def test_what_subscribers_are_told_counts_towards_the_budget() -> None:
 
     assert occurrence.size == before + 1000
     assert budget.left == 1_000_000 - occurrence.size
+
+
+def test_violations_count_towards_the_budget() -> None:
+    one, other = (Exchange(0, Request("GET", "/", [])) for _ in range(2))
+    other.violations = [Violation("body", "m" * 300)] * 50
+
+    one.answered(Reply(204))
+    other.answered(Reply(204))
+
+    assert other.size > one.size + 50 * 300
 
 
 def test_target_and_headers_count_towards_the_budget() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sandbox.state import Collection, Doc, Due, NotUnique, State
+from sandbox.then import Then
 from tests.acme import rejecting
 
 
@@ -425,6 +426,55 @@ def test_changes_tell_what_each_write_did() -> None:
     ]
 
 
+TROUBLE = [Then({"reject": name}, reject=name) for name in ("too-late", "too-early")]
+
+
+def test_a_copy_is_the_same_and_goes_its_own_way() -> None:
+    state = State()
+    for number in range(5000):  # enough for lists of lists
+        put(state, f"{number:04}", number % 7, number=str(number), shelves=["x"], dues={"expire": number})
+    state.arm("redeem", TROUBLE)
+    state.sequence = 7
+
+    copy = state.copy()
+    state.delete(CARDS, "0000")
+    put(state, "new", number="new")
+    state.disarm("redeem")
+    state.sequence = 8
+
+    assert copy.count == 5000
+    assert everything(copy, limit=9000)[:3] == ["0000", "0007", "0014"]
+    assert everything(copy, "shelf/x", offset=4998) == ["4990", "4997"]
+    assert copy.find(CARDS, "number", "0") == "0000"
+    assert (copy.get(CARDS, "new"), copy.sequence, copy.place, copy.due_at) == (None, 7, 5000, 0)
+    assert copy.armed == {"redeem": TROUBLE}
+    put(copy, "late", 3, number="new", dues={"expire": 2})
+    assert agenda(copy, 2) == [
+        (0, "expire", "0000"),
+        (1, "expire", "0001"),
+        (2, "expire", "0002"),
+        (2, "expire", "late"),
+    ]
+    assert state.find(CARDS, "number", "new") == "new"
+    assert agenda(state, 0) == []
+
+
+def test_the_order_of_a_copy_is_as_its_library_wants_it() -> None:
+    state = State()
+    for number in range(5000):
+        put(state, str(number), -number, dues={"expire": number})
+    everything(state, offset=4000)  # which has the library make an index
+
+    copy = state.copy()
+    for number in range(0, 5000, 3):
+        copy.delete(CARDS, str(number))
+
+    for name in ("_lists", "_agenda"):
+        kept = getattr(copy, name)
+        for entries in kept.values() if isinstance(kept, dict) else [kept]:
+            entries._check()  # noqa: SLF001 - the library's own test of itself
+
+
 def test_a_state_is_dismantled_in_slices() -> None:
     state = State()
     for number in range(1200):
@@ -536,6 +586,11 @@ class StateMachine(RuleBasedStateMachine):
         self.state.begin()
         self.kept = deepcopy(self.model)
         self.save()
+
+    @rule()
+    def go_on_with_a_copy(self) -> None:
+        self.begin()
+        self.state = self.state.copy()
 
     @rule()
     def save(self) -> None:

@@ -11,10 +11,13 @@ from pathlib import Path
 from sandbox import __version__, auth
 from sandbox.admin.coverage import CoverageOperations
 from sandbox.admin.documents import DocumentOperations
+from sandbox.admin.exports import ExportOperations
 from sandbox.admin.operations import Operations, errors_json
 from sandbox.admin.orgs import OrgOperations
 from sandbox.admin.requests import RequestOperations
 from sandbox.admin.scenarios import ScenarioOperations
+from sandbox.admin.snapshots import SnapshotOperations
+from sandbox.admin.stream import StreamOperations
 from sandbox.admin.triggers import TriggerOperations
 from sandbox.answers import answer, unmatched
 from sandbox.auth import Gate, Grant
@@ -32,7 +35,10 @@ BASE = "/__admin"
 _PARTS: tuple[type[Operations], ...] = (
     OrgOperations,
     DocumentOperations,
+    ExportOperations,
     RequestOperations,
+    SnapshotOperations,
+    StreamOperations,
     ScenarioOperations,
     TriggerOperations,
     CoverageOperations,

@@ -6,7 +6,7 @@ from sandbox import clock
 from sandbox.admin.operations import Operations, clock_json, errors_json
 from sandbox.call import Call
 from sandbox.messages import Reply
-from sandbox.orgs import Org, Unacceptable
+from sandbox.org import Org, Unacceptable
 from sandbox.rules import Doc, Rules
 
 
@@ -24,10 +24,7 @@ class DocumentOperations(Operations):
     def _put_state(self, call: Call) -> Reply:
         org = self.made(call)
         moment = self.moment(call, call.body["now"]) if "now" in call.body else None
-        documents = {
-            vendor: {name: [self._entry(call, entry) for entry in entries] for name, entries in collections.items()}
-            for vendor, collections in call.body["documents"].items()
-        }
+        documents = self._documents(call, call.body["documents"])
         try:
             self.orgs.restore(org, documents, int(call.body.get("sequence", 0)))
         except Unacceptable as unacceptable:
@@ -36,6 +33,7 @@ class DocumentOperations(Operations):
             org.clock.set(moment)
         if "frozen" in call.body:
             (org.clock.freeze if call.body["frozen"] else org.clock.run)()
+        org.passed = org.clock.now()
         return call.reply(self._state_json(org))
 
     def _seed(self, call: Call) -> Reply:
@@ -44,6 +42,12 @@ class DocumentOperations(Operations):
         except Unacceptable as unacceptable:
             self._refuse_documents(call, unacceptable)
             raise
+
+    def _documents(self, call: Call, given: Doc) -> dict[str, dict[str, list[tuple[Doc, int | None, int | None]]]]:
+        return {
+            vendor: {name: [self._entry(call, entry) for entry in entries] for name, entries in collections.items()}
+            for vendor, collections in given.items()
+        }
 
     def _entry(self, call: Call, entry: Doc) -> tuple[Doc, int | None, int | None]:
         created = self.moment(call, entry["created"]) if "created" in entry else None

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.admin.explaining import Explainer
+from sandbox.admin.har import har
 from sandbox.admin.operations import Operations
 from sandbox.admin.writing import entry_events, exchange_json
+from sandbox.auth import Gate
 from sandbox.call import Call
+from sandbox.contract import Contract
 from sandbox.journal import Exchange
+from sandbox.library import Library
 from sandbox.messages import Reply, decode
+from sandbox.orgs import Orgs
 from sandbox.rules import Rules
 
 _DIGITS = 19  # of an id at most; Python would refuse to read thousands
 
 
 class RequestOperations(Operations):
+    def __init__(self, contracts: list[Contract], orgs: Orgs, gate: Gate, library: Library) -> None:
+        super().__init__(contracts, orgs, gate, library)
+        self._explainer = Explainer(contracts)
+
     def bind(self, rules: Rules) -> None:
         rules.operation("listRequests")(self._list_requests)
+        rules.operation("getRequestsHar")(self._get_har)
         rules.operation("clearRequests")(self._clear_requests)
         rules.operation("countRequests")(self._count_requests)
         rules.operation("getRequest")(self._get_request)
@@ -24,15 +35,20 @@ class RequestOperations(Operations):
 
     def _list_requests(self, call: Call) -> Reply:
         org = self.known(call)
-        found = [exchange for exchange in org.journal.exchanges() if _meets(exchange, call.query)]
+        found = [exchange for exchange in org.journal.exchanges() if meets(exchange, call.query)]
         newest = found[-call.query["limit"] :][::-1]
         return call.reply(
             {
                 "total": len(found),
                 "dropped": org.journal.dropped,
-                "requests": [exchange_json(exchange) for exchange in newest],
+                "requests": [exchange_json(org.name, exchange, self._explainer) for exchange in newest],
             }
         )
+
+    def _get_har(self, call: Call) -> Reply:
+        exchanges = self.known(call).journal.exchanges()
+        found = [exchange for exchange in exchanges if meets(exchange, call.query)]
+        return call.reply(har(found[-call.query["limit"] :], self._explainer))
 
     def _clear_requests(self, call: Call) -> Reply:
         self.orgs.clear_journal(self.known(call))
@@ -40,14 +56,14 @@ class RequestOperations(Operations):
 
     def _count_requests(self, call: Call) -> Reply:
         exchanges = self.known(call).journal.exchanges()
-        return call.reply({"count": sum(_meets(exchange, call.body) for exchange in exchanges)})
+        return call.reply({"count": sum(meets(exchange, call.body) for exchange in exchanges)})
 
     def _get_request(self, call: Call) -> Reply:
         org, id = self.known(call), call.path["id"]
         exchange = org.journal.find(int(id)) if id.isascii() and id.isdigit() and len(id) <= _DIGITS else None
         if exchange is None:
             call.reject("unknown-request", f"The journal of {org.name} has no exchange {id[:50]}.")
-        return call.reply(exchange_json(exchange))
+        return call.reply(exchange_json(org.name, exchange, self._explainer))
 
     def _list_events(self, call: Call) -> Reply:
         wanted = call.query.get("name")
@@ -55,12 +71,13 @@ class RequestOperations(Operations):
         return call.reply({"events": [event for event in events if wanted in (None, event["event"])]})
 
 
-def _meets(exchange: Exchange, criteria: dict[str, Any]) -> bool:
+def meets(exchange: Exchange, criteria: dict[str, Any]) -> bool:
     """Whether an exchange meets all the criteria that are given."""
     has = {
         "operation": exchange.operation,
         "status": exchange.status,
         "rejection": exchange.rejection,
+        "rejected": exchange.rejection is not None,
         "unmatched": exchange.operation is None,
         "defect": exchange.defect is not None,
     }

@@ -6,37 +6,43 @@ from collections.abc import Iterator
 from typing import Any
 
 from sandbox import clock
+from sandbox.admin import masking
+from sandbox.admin.explaining import Explainer
 from sandbox.journal import Entry, Exchange, Occurrence
 from sandbox.messages import decode
 from sandbox.state import Change, Record
 
-_SECRET = {b"authorization", b"proxy-authorization"}
 
-
-def exchange_json(exchange: Exchange) -> dict[str, Any]:
+def exchange_json(org: str, exchange: Exchange, explainer: Explainer) -> dict[str, Any]:
     request = exchange.request
     return {
         "id": exchange.id,
+        "org": org,
         "at": clock.text(exchange.at),
         "vendor": exchange.vendor,
         "operation": exchange.operation,
+        "version": exchange.version,
         "request": {
             "method": request.method,
-            "target": request.target,
-            "headers": [[name.decode("latin-1"), _shown(name, value)] for name, value in request.headers],
-            "body": _text(request.body),
+            "target": masking.sent(request.target),
+            "headers": [
+                [name.decode("latin-1"), masking.header(name.decode("latin-1"), value.decode("latin-1"))]
+                for name, value in request.headers
+            ],
+            "body": request_text(exchange),
             "size": exchange.body_size,
         },
         "reply": {
             "status": exchange.status,
-            "headers": [list(header) for header in exchange.reply_headers],
+            "headers": [[name, masking.header(name, value)] for name, value in exchange.reply_headers],
             "media": exchange.reply_media,
-            "body": _text(exchange.reply_body),
+            "body": reply_text(exchange),
             "size": exchange.reply_size,
         },
         "rejection": exchange.rejection,
         "source": exchange.source,
-        "violations": [violation._asdict() for violation in exchange.violations],
+        "violations": violations_json(exchange, explainer),
+        "nearest": explainer.nearest(exchange),
         "preference": exchange.preference,
         "step": exchange.step,
         "unexpected": exchange.unexpected,
@@ -77,11 +83,27 @@ def _document(record: Record | None) -> Any:
     return None if record is None else decode(record[0])
 
 
+def request_text(exchange: Exchange) -> str | None:
+    """The request's body as it is shown."""
+    body = _text(exchange.request.body)
+    return body if body is None else masking.sent(body)
+
+
+def reply_text(exchange: Exchange) -> str | None:
+    return _text(exchange.reply_body)
+
+
+def violations_json(exchange: Exchange, explainer: Explainer) -> list[dict[str, Any]]:
+    return [
+        {
+            "where": violation.where,
+            "message": violation.message,
+            "kind": violation.kind,
+            "spec": explainer.spec(exchange, violation),
+        }
+        for violation in exchange.violations
+    ]
+
+
 def _text(body: bytes) -> str | None:
     return body.decode("utf-8", "replace") if body else None
-
-
-def _shown(name: bytes, value: bytes) -> str:
-    """A header's value, a secret one only by its scheme."""
-    text = value.decode("latin-1")
-    return f"{text.partition(' ')[0]} ***" if name in _SECRET else text

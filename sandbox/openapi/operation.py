@@ -152,7 +152,7 @@ class Operation:
             if declared.required:
                 violations.append(Violation("body", "is required", "required"))
             return None
-        media = self._media(request)
+        media = self.media_of(request)
         try:
             content = _content(media, request.body)
         except (ValueError, DocumentError) as error:
@@ -161,7 +161,7 @@ class Operation:
         violations += declared.content[media].violations(content, "body")
         return content
 
-    def _media(self, request: Request) -> str:
+    def media_of(self, request: Request) -> str:
         """The declared media type the request names; one that is not named is taken to be the first."""
         declared = self.body.content if self.body else {}
         named = request.fields.get(b"content-type")

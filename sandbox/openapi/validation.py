@@ -69,7 +69,8 @@ def _violation(error: jsonschema_rs.ValidationError, where: str) -> Violation:
         message = "is required"
     if len(message) > MAX_MESSAGE:
         message = f"{message[:MAX_MESSAGE]}…"
-    return Violation(where if len(where) <= MAX_MESSAGE else f"{where[:MAX_MESSAGE]}…", message, error.kind.name)
+    where = where if len(where) <= MAX_MESSAGE else f"{where[:MAX_MESSAGE]}…"
+    return Violation(where, message, error.kind.name, error.schema_path)
 
 
 def json_schema(schema: Any) -> Any:

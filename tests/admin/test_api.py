@@ -190,6 +190,12 @@ UNKNOWN: list[tuple[str, str, Any]] = [
     ("GET", "/state", None),
     ("GET", "/requests", None),
     ("DELETE", "/requests", None),
+    ("GET", "/requests.har", None),
+    ("GET", "/requests/stream", None),
+    ("GET", "/export", None),
+    ("GET", "/snapshots", None),
+    ("DELETE", "/snapshots/s", None),
+    ("POST", "/snapshots/s/restore", None),
     ("POST", "/requests/count", {}),
     ("GET", "/requests/1", None),
     ("GET", "/events", None),
@@ -219,6 +225,19 @@ MADE: list[tuple[str, str, Any]] = [
     ("POST", "/clock/advance", {"by": "P1D"}),
     ("PUT", "/state", {"documents": {}}),
     ("POST", "/seed", {}),
+    (
+        "POST",
+        "/import",
+        {
+            "promo_sandbox_export": 1,
+            "org": {
+                "clock": {"now": "2030-01-01T00:00:00Z", "frozen": True, "real": False},
+                "sequence": 0,
+                "documents": {},
+            },
+        },
+    ),
+    ("PUT", "/snapshots/s", None),
     ("POST", "/tokens", {"vendor": "acme"}),
     ("POST", "/next", {"operation": "addThing", "then": {"reject": "code-taken"}}),
     ("PUT", "/scenario", {"steps": []}),
@@ -473,6 +492,15 @@ def test_a_state_can_let_the_clock_go(world: World) -> None:
     assert (put["now"][:16], put["frozen"]) == ("2031-01-01T00:00", False)
 
 
+def test_what_falls_due_after_a_state_was_put_happens_at_its_own_instant(world: World) -> None:
+    documents = {"acme": {"things": [{"document": {**THING, "expires": "2020-02-01T00:00:00Z"}}]}}
+    add(world)  # by which the org has come to the present
+
+    world.admin("PUT", "/state", {"now": "2020-01-01T00:00:00Z", "frozen": True, "documents": documents})
+
+    assert [what["at"] for what in world.advance("P1Y")] == ["2020-02-01T00:00:00.000Z"]
+
+
 def test_a_state_that_does_not_fit_is_refused_and_nothing_is_changed(world: World, is_refused: Any) -> None:
     world.freeze("2030-01-01T00:00:00Z")
     add(world)
@@ -607,9 +635,11 @@ def test_one_request_whole(world: World) -> None:
     assert exchange.pop("microseconds") >= 0
     assert exchange == {
         "id": 1,
+        "org": world.org,
         "at": "2030-01-01T00:00:00.000Z",
         "vendor": "acme",
         "operation": "addThing",
+        "version": "7",
         "request": {"method": "POST", "target": f"/acme/{world.org}/things?x=1", "body": '{"name":"Lamp"}', "size": 15},
         "reply": {
             "status": 201,
@@ -621,6 +651,7 @@ def test_one_request_whole(world: World) -> None:
         "rejection": None,
         "source": None,
         "violations": [],
+        "nearest": [],
         "preference": None,
         "step": None,
         "unexpected": None,
@@ -638,7 +669,7 @@ def test_one_request_whole(world: World) -> None:
     [
         ("Authorization", "Bearer secret-token", "Bearer ***"),
         ("Authorization", "Basic YTpiOmM=", "Basic ***"),
-        ("Authorization", "secret", "secret ***"),
+        ("Authorization", "secret", "***"),
         ("Proxy-Authorization", "Basic YTpi", "Basic ***"),
         ("X-Other", "not secret", "not secret"),
     ],
@@ -655,7 +686,14 @@ def test_a_refused_request_tells_its_name_source_and_violations(asked: World) ->
     defect = asked.admin("GET", "/requests/5").json()
 
     assert (taken["rejection"], taken["source"], taken["violations"]) == ("code-taken", "documented: test", [])
-    assert invalid["violations"] == [{"where": "body.code", "message": '1 is not of type "string"', "kind": "type"}]
+    assert invalid["violations"] == [
+        {
+            "where": "body.code",
+            "message": '1 is not of type "string"',
+            "kind": "type",
+            "spec": "acme/things.yaml#/components/schemas/NewThing/properties/code/type",
+        }
+    ]
     assert (defect["defect"], defect["rejection"], defect["reply"]["status"]) == (
         "RuntimeError: the rule broke",
         None,
@@ -980,6 +1018,7 @@ EVERYTHING = [
     ("DELETE", "/coverage", None),
     ("GET", "/scenarios", None),
     ("GET", "/scenarios/schema", None),
+    ("GET", "/requests/stream", None),
     *((method, f"/orgs/a{path}", body) for method, path, body in (*UNKNOWN, *MADE)),
 ]
 
@@ -1017,7 +1056,7 @@ def test_every_operation_is_tested_above(specs: Path) -> None:
     tested = {f"{method} {path}" for method, path, _ in EVERYTHING} | {"GET /health"}
 
     declared = {
-        f"{operation.method} {operation.template.removeprefix('/__admin').replace('{org}', 'a').replace('{id}', '1')}"
+        f"{operation.method} {operation.template.removeprefix('/__admin').format(org='a', id='1', name='s')}"
         for operation in Document(specs / "sandbox" / "admin.yaml").operations
     }
 

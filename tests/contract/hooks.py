@@ -37,7 +37,7 @@ _scenarios: Counter[None] = Counter()
 _used_up: set[str] = set()  # drafts that became a program or a promotion
 _USE_UP = {"createExternalLoyaltyProgram", "createExternalCouponPromotion"}
 _made: set[str] = set()  # orgs that something below them made
-_MAKE = {"resetOrg", "setClock", "advanceClock", "putState", "seedOrg", "issueToken"}
+_MAKE = {"resetOrg", "setClock", "advanceClock", "putState", "seedOrg", "issueToken", "importOrg", "takeSnapshot"}
 
 # Schemathesis has Hypothesis climb towards more successes: a third of the cases, each like the one before, and larger.
 hypothesis.target = lambda _, **__: None  # type: ignore[assignment]  # what it returns nobody looks at

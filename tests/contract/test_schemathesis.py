@@ -76,6 +76,9 @@ def test_the_admin_api_keeps_its_contract(tmp_path: Path) -> None:
                 admin.put(f"/orgs/scripted-{number}/scenario", json=SCENARIO).raise_for_status()
             state = admin.get("/orgs/acme/state").json()
             state["documents"]["enfore"] = {name: docs[:1] for name, docs in state["documents"]["enfore"].items()}
+            admin.put("/orgs/acme/snapshots/before").raise_for_status()
+            exported = admin.get("/orgs/acme/export").json()
+            exported["org"]["documents"] = state["documents"]
         counts = fuzzing.run(
             url,
             "/__admin",
@@ -88,6 +91,7 @@ def test_the_admin_api_keeps_its_contract(tmp_path: Path) -> None:
                 "seedOrg": [{"enfore": {name: docs[:1]}} for name, docs in _seed("acme").items()],
                 "putState": [state],
                 "putScenario": [SCENARIO, {"name": "enfore/lost-reply"}],
+                "importOrg": [exported],
                 "issueToken": [{"vendor": "enfore"}],
             },
         )

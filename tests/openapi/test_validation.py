@@ -48,15 +48,15 @@ def test_all_violations_are_told_at_once_each_with_its_place() -> None:
 
 def test_a_missing_member_is_told_at_its_own_place() -> None:
     assert violations(SCHEMA, {}, "event x") == [
-        Violation("event x.name", "is required", "required"),
-        Violation("event x.price", "is required", "required"),
+        Violation("event x.name", "is required", "required", ["required"]),
+        Violation("event x.price", "is required", "required", ["required"]),
     ]
 
 
 def test_a_value_that_is_wrong_itself_is_told_at_the_place_of_the_whole() -> None:
     [found] = violations(SCHEMA, [])
 
-    assert found == Violation("body", '[] is not of type "object"', "type")
+    assert found == Violation("body", '[] is not of type "object"', "type", ["type"])
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_what_was_found_valid_is_remembered_by_its_bytes_and_nothing_else_is() -
 
     for _ in range(2):
         assert validator.judge(b'{"name":1}', {"name": 1}, "reply") == []
-        assert validator.judge(b"{}", {}, "reply") == [Violation("reply.name", "is required", "required")]
+        assert validator.judge(b"{}", {}, "reply") == [Violation("reply.name", "is required", "required", ["required"])]
 
 
 def test_an_object_that_is_partly_encoded_is_judged_as_it_is_sent() -> None:

@@ -32,7 +32,7 @@ def _by_member(violations: list[Violation], path: str) -> dict[str, list[str]]:
     """What is in a body stands below the name of what the operation takes, as `promotion.Name`."""
     body = "codes" if path.endswith("/unique-codes") else "promotion"
     found: dict[str, list[str]] = {}
-    for where, message, _ in violations:
+    for where, message, *_ in violations:
         member = body + where.removeprefix("body") if where.startswith("body") else where.partition(".")[2]
         found.setdefault(member, []).append(message)
     return found

@@ -1,0 +1,117 @@
+"""How long an org with many dated objects takes to advance by a year: every entry happens, is journalled and told.
+
+python -m bench.advance [OBJECTS]
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from sandbox import clock
+from sandbox.app import App
+from sandbox.messages import Request, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BEGIN = "2030-01-01T00:00:00Z"
+YEAR = 364 * clock.DAY
+EUR = {"unit": "EUR", "value": 50}
+
+Documents = dict[str, dict[str, list[Any]]]
+
+
+def moment(number: int, objects: int) -> str:
+    """Some time within the year: neighbours in number are not neighbours in time."""
+    return clock.text(clock.parse(BEGIN) + (number * 7919 % objects + 1) * YEAR // (objects + 1))
+
+
+def gift_cards(objects: int) -> Documents:
+    cards = [
+        {
+            "id": f"c{number}",
+            "name": "Xmas",
+            "external_number": f"x{number}",
+            "issued_date_and_time": "2029-06-01T00:00:00Z",
+            "expiration_date_and_time": moment(number, objects),
+            "current_balance": EUR,
+            "initial_balance": EUR,
+        }
+        for number in range(objects)
+    ]
+    return {"enfore": {"gift_cards": cards}}
+
+
+def points(customers: int) -> Callable[[int], Documents]:
+    """Entries of points, spread over so many customers."""
+
+    def made(objects: int) -> Documents:
+        entries = [{"points": 10, "validUntil": moment(number, objects)} for number in range(objects)]
+        accounts = [
+            {"id": f"c{number}", "summary": {"addedPointsList": entries[number::customers]}}
+            for number in range(customers)
+        ]
+        return {"emporix": {"reward_points": accounts}}
+
+    return made
+
+
+def promotions(objects: int) -> Documents:
+    made = [
+        {
+            "Id": 1000 + number,
+            "Name": "Spring",
+            "StartDate": moment(number, objects),
+            "EndDate": moment(number + 1, objects),
+        }
+        for number in range(objects)
+    ]
+    return {"norce": {"promotions": made}}
+
+
+def ask(app: App, method: str, path: str, body: Any) -> tuple[float, Any]:
+    """CPU seconds that it took, and the decoded reply. Raises `SystemExit` with what it says unless it is a success."""
+    sent = Request(method, f"/__admin/orgs/bench{path}", [(b"content-type", b"application/json")], encode(body))
+    began = time.process_time()  # on a machine that others use too, the steadier figure
+    reply = app.handle(sent)
+    seconds = time.process_time() - began
+    while app.orgs.sweep():
+        pass
+    if reply.status >= 300:  # noqa: PLR2004 - the end of the class of successes
+        raise SystemExit(f"{method} {path} answers {reply.status}: {reply.body[:500].decode()}")
+    return seconds, decode(reply.body) if reply.body else None
+
+
+def measure(app: App, documents: Documents) -> tuple[float, int, int]:
+    """CPU seconds, how much happened, and how much of that is a defect."""
+    ask(app, "POST", "/reset", {})
+    ask(app, "PUT", "/clock", {"now": BEGIN, "frozen": True})
+    for vendor, collections in documents.items():
+        for name, docs in collections.items():
+            for first in range(0, len(docs), 500):
+                ask(app, "POST", "/seed", {vendor: {name: docs[first : first + 500]}})
+    seconds, advanced = ask(app, "POST", "/clock/advance", {"by": "P1Y"})
+    happened = advanced["happened"]
+    return seconds, len(happened), sum(each["defect"] is not None for each in happened)
+
+
+def main(objects: int) -> None:
+    app = App()
+    gc.freeze()  # as the server does
+    gc.set_threshold(50_000, 50, 100)
+    cases: dict[str, Callable[[int], Documents]] = {
+        "enfore gift cards": gift_cards,
+        "emporix points, 1 customer": points(1),
+        "emporix points, a customer each": points(objects),
+        "norce promotions": promotions,
+    }
+    for name, made in cases.items():
+        seconds, happened, defects = measure(app, made(objects))
+        print(f"{name:32}{objects:8} objects{happened:8} happened{defects:4} defects{seconds * 1000:8.0f} ms of CPU")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)

@@ -1,0 +1,55 @@
+"""An org as one document, to be put into another server; checked whole on the way in."""
+
+from __future__ import annotations
+
+from sandbox import __version__, clock
+from sandbox.admin.documents import DocumentOperations
+from sandbox.admin.orgs import org_json
+from sandbox.call import Call
+from sandbox.clock import Clock
+from sandbox.messages import Reply
+from sandbox.org import Unacceptable
+from sandbox.rules import Rules
+
+FORM = 1  # of the document; another number means that an older server cannot read it
+
+
+class ExportOperations(DocumentOperations):
+    def bind(self, rules: Rules) -> None:
+        rules.operation("exportOrg")(self._export)
+        rules.operation("importOrg")(self._import)
+
+    def _export(self, call: Call) -> Reply:
+        org = self.known(call)
+        self.orgs.pass_time(org, org.clock.now())
+        state = self._state_json(org)
+        return call.reply(
+            {
+                "promo_sandbox_export": FORM,
+                "version": __version__,
+                "exported": clock.text(Clock().now()),
+                "org": {
+                    "name": org.name,
+                    "clock": {"now": state["now"], "frozen": state["frozen"], "real": org.clock.real},
+                    "sequence": state["sequence"],
+                    "documents": state["documents"],
+                },
+            }
+        )
+
+    def _import(self, call: Call) -> Reply:
+        given = call.body["org"]
+        moment = self.moment(call, given["clock"]["now"])
+        documents = self._documents(call, given["documents"])
+        org = self.made(call)
+        try:
+            self.orgs.restore(org, documents, int(given["sequence"]))
+        except Unacceptable as unacceptable:
+            self._refuse_documents(call, unacceptable)
+        org.clock = Clock()
+        if not given["clock"]["real"]:
+            org.clock.set(moment)
+            if given["clock"]["frozen"]:
+                org.clock.freeze()
+        org.passed = org.clock.now()
+        return call.reply(org_json(org))

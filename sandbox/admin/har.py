@@ -1,0 +1,107 @@
+"""Exchanges as a HAR 1.2 log (http://www.softwareishard.com/blog/har-12-spec/), for a browser's developer tools.
+
+What no HAR member can say is in members that begin with an underscore, as that format allows.
+"""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote_plus
+
+from sandbox import __version__, clock
+from sandbox.admin import masking
+from sandbox.admin.explaining import Explainer
+from sandbox.admin.writing import reply_text, request_text, violations_json
+from sandbox.journal import Exchange
+from sandbox.rules import Doc
+
+_PHRASES = {int(status): status.phrase for status in http.HTTPStatus}
+_UNKNOWN = -1  # what HAR wants for a size that nobody knows
+
+
+def har(exchanges: Iterable[Exchange], explainer: Explainer) -> Doc:
+    """A log of exchanges in the order given."""
+    return {
+        "log": {
+            "version": "1.2",
+            "creator": {"name": "promo-sandbox", "version": __version__},
+            "entries": [_entry(exchange, explainer) for exchange in exchanges],
+        }
+    }
+
+
+def _entry(exchange: Exchange, explainer: Explainer) -> Doc:
+    milliseconds = exchange.nanoseconds / 1_000_000
+    return {
+        "startedDateTime": clock.text(exchange.at),
+        "time": milliseconds,
+        "request": _request(exchange),
+        "response": _response(exchange),
+        "cache": {},
+        "timings": {"send": 0, "wait": milliseconds, "receive": 0},
+        "_sandbox": {
+            "exchange": exchange.id,
+            "vendor": exchange.vendor,
+            "operation": exchange.operation,
+            "rejection": exchange.rejection,
+            "source": exchange.source,
+            "violations": violations_json(exchange, explainer),
+            "preference": exchange.preference,
+            "defect": exchange.defect,
+        },
+    }
+
+
+def _request(exchange: Exchange) -> Doc:
+    request = exchange.request
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
+    target = masking.sent(request.target)
+    said: Doc = {
+        "method": request.method,
+        "url": f"http://{request.header(b'host') or 'localhost'}{target}",
+        "httpVersion": "HTTP/1.1",
+        "cookies": _cookies([value for name, value in headers if name.lower() == "cookie"], ";"),
+        "headers": _headers(headers),
+        "queryString": _query(target.partition("?")[2]),
+        "headersSize": _UNKNOWN,
+        "bodySize": exchange.body_size,
+    }
+    body = request_text(exchange)
+    if body is not None:
+        said["postData"] = {"mimeType": request.header(b"content-type") or "", "text": body}
+    return said
+
+
+def _response(exchange: Exchange) -> Doc:
+    headers = [*([("content-type", exchange.reply_media)] if exchange.reply_media else []), *exchange.reply_headers]
+    content: dict[str, Any] = {"size": exchange.reply_size, "mimeType": exchange.reply_media or "x-unknown"}
+    body = reply_text(exchange)
+    if body is not None:
+        content["text"] = body
+    return {
+        "status": exchange.status,
+        "statusText": _PHRASES.get(exchange.status, ""),
+        "httpVersion": "HTTP/1.1",
+        "cookies": _cookies([value.partition(";")[0] for name, value in headers if name.lower() == "set-cookie"], None),
+        "headers": _headers(headers),
+        "content": content,
+        "redirectURL": next((value for name, value in headers if name.lower() == "location"), ""),
+        "headersSize": _UNKNOWN,
+        "bodySize": exchange.reply_size,
+    }
+
+
+def _headers(headers: list[tuple[str, str]]) -> list[Doc]:
+    return [{"name": name, "value": masking.header(name, value)} for name, value in headers]
+
+
+def _cookies(values: list[str], separator: str | None) -> list[Doc]:
+    pairs = [pair for value in values for pair in (value.split(separator) if separator else [value])]
+    return [{"name": pair.partition("=")[0].strip(), "value": "***"} for pair in pairs if pair.strip()]
+
+
+def _query(query: str) -> list[Doc]:
+    parts = [part.partition("=") for part in query.split("&") if part]
+    return [{"name": unquote_plus(name), "value": unquote_plus(value)} for name, _, value in parts]

@@ -1,0 +1,106 @@
+"""Which part of a spec a violation breaks: from what a validator said to a JSON pointer into the document.
+
+Asked when somebody reads the journal; a request that is refused only keeps the steps to the broken keyword.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.messages import Request, Violation
+from sandbox.openapi.document import Document
+from sandbox.openapi.operation import Operation
+
+Steps = list[str | int]
+_ABSENT: Any = object()
+
+
+def origin(document: Document, operation: Operation, request: Request, violation: Violation) -> str | None:
+    """`vendor/api.yaml#/components/schemas/Thing/properties/name/minLength`; None where no spec says it, but a rule."""
+    place: Steps = ["paths", operation.template.removeprefix(document.base), operation.method.lower()]
+    location = violation.where.partition(".")[0].partition("[")[0]
+    if location == "body":
+        steps = _in_body(document, operation, request, [*place, "requestBody"], violation)
+    else:
+        steps = _in_parameter(document, place, location, violation)
+    return None if steps is None else f"{document.name}#{_written(document, _standing(document.raw, steps))}"
+
+
+def _in_body(
+    document: Document, operation: Operation, request: Request, place: Steps, violation: Violation
+) -> Steps | None:
+    body = _followed(document.raw, place)
+    if violation.rule or violation.kind == "syntax":
+        return _in_schema([*body, "content", operation.media_of(request), "schema"], violation)
+    return [*body, "required"] if violation.where == "body" and violation.kind == "required" else None
+
+
+def _in_parameter(document: Document, place: Steps, location: str, violation: Violation) -> Steps | None:
+    """The parameter that the place of the violation begins with; one of the operation goes before one of its path."""
+    for owner in (place, place[:-1]):
+        for at in range(len(_node(document.raw, [*owner, "parameters"], ()))):
+            steps = _followed(document.raw, [*owner, "parameters", at])
+            parameter = _node(document.raw, steps, {})
+            named, _, rest = violation.where.partition(f"{location}.{parameter['name']}")
+            if parameter["in"] == location and not named and rest[:1] in ("", ".", "["):
+                required = violation.kind == "required" and not violation.rule
+                return [*steps, "required"] if required else _in_schema([*steps, "schema"], violation)
+    return None
+
+
+def _in_schema(place: Steps, violation: Violation) -> Steps:
+    rule = list(violation.rule)
+    return ["components", "schemas", *rule[1:]] if rule[:1] == ["$defs"] else [*place, *rule]
+
+
+def _followed(raw: Any, steps: Steps) -> Steps:
+    """The steps to what stands there, or to what its `$ref` names."""
+    node = _node(raw, steps, None)
+    while isinstance(node, dict) and "$ref" in node:
+        steps = [*node["$ref"].split("/")[1:]]
+        node = _node(raw, steps, None)
+    return steps
+
+
+def _node(raw: Any, steps: Steps, default: Any) -> Any:
+    node = raw
+    for step in steps:
+        node = _child(node, step)
+        if node is _ABSENT:
+            return default
+    return node
+
+
+def _child(node: Any, step: str | int) -> Any:
+    if isinstance(node, dict):
+        return node.get(step, _ABSENT)
+    return node[step] if isinstance(node, list) and isinstance(step, int) and step < len(node) else _ABSENT
+
+
+def _standing(raw: Any, steps: Steps) -> Steps:
+    """The steps as far as something stands there: the bounds of an `int32` are said by its `format`."""
+    node: Any = raw
+    found: Steps = []
+    for step in steps:
+        child = _child(node, step)
+        if child is _ABSENT:
+            return [*found, "format"] if step in ("minimum", "maximum") and "format" in node else found
+        node = child
+        found.append(step)
+    return found
+
+
+def _written(document: Document, steps: Steps) -> str:
+    """The pointer; what another version of the contract says stands among its patches."""
+    if document.version_of is not None and document.version is not None:
+        patch: Steps = ["x-versions", "patches", document.version]
+        node: Any = _node(document.version_of.raw, patch, {})
+        for step in steps:
+            if not isinstance(node, dict):
+                break  # what a patch says that is no object, it says whole
+            node = node.get(step, _ABSENT)
+            if node is _ABSENT:
+                break
+        if node is not _ABSENT:
+            steps = [*patch, *steps]
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)

@@ -1,0 +1,153 @@
+"""Follows the journal of a running server in the terminal: a line for each exchange, and below it what was wrong.
+
+How it is reached is `sandbox.remote`'s business; what is told, the server's.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import click
+
+from sandbox.remote import Remote, Unreachable
+
+_MOST_NEAR = 2  # operations shown below a request that matched none
+_ORG, _METHOD = 12, 6  # columns, at least
+_COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
+
+
+class Filters(NamedTuple):
+    """Which exchanges to tell."""
+
+    org: str | None = None
+    unmatched: bool = False
+    rejected: bool = False
+
+
+class Event(NamedTuple):
+    """A server-sent event; `data` is the text that it came with."""
+
+    name: str
+    data: str
+
+
+class _Position:
+    """Where a client is in a stream, over several connections."""
+
+    def __init__(self) -> None:
+        self.last: str | None = None
+        self.retry = 1.0  # seconds
+        self.connected = False  # ever
+
+
+def follow(remote: Remote, filters: Filters, write: Callable[[Event], None], warn: Callable[[str], None]) -> None:
+    """Write every event until interrupted; goes on when the server is back. Raises `SandboxError` if it never was."""
+    position, gone = _Position(), False
+    while True:
+        try:
+            with _asked(remote, filters, position) as response:
+                position.connected, gone = True, False
+                for event in _events(response, position):
+                    write(event)
+        except Unreachable:
+            if not position.connected:
+                raise
+        except (http.client.HTTPException, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise  # it is our own reader that has gone
+        if not gone:
+            warn(f"{remote.url} has gone; waiting for it to come back")
+            gone = True
+        time.sleep(position.retry)
+
+
+def _asked(remote: Remote, filters: Filters, position: _Position) -> AbstractContextManager[http.client.HTTPResponse]:
+    said = {"org": filters.org, "unmatched": filters.unmatched, "rejected": filters.rejected}
+    query = urlencode({name: value if isinstance(value, str) else "true" for name, value in said.items() if value})
+    headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": position.last} if position.last else {})
+    return remote.asked("GET", f"/requests/stream?{query}" if query else "/requests/stream", headers=headers)
+
+
+def _events(response: http.client.HTTPResponse, position: _Position) -> Iterator[Event]:
+    """The events of a connection until it ends. Raises what sockets raise."""
+    fields: dict[str, str] = {}
+    while line := response.readline():
+        name, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(":")
+        value = value.removeprefix(" ")
+        if name:
+            fields[name] = value
+            continue
+        if fields.get("retry", "").isdigit():
+            position.retry = int(fields["retry"]) / 1000
+        if "data" in fields:
+            yield Event(fields.get("event", "message"), fields["data"])
+        if "id" in fields:
+            position.last = fields["id"]  # only now that it was written
+        fields = {}
+
+
+class Printer:
+    """Writes events to standard output, as lines to read or as JSON."""
+
+    def __init__(self, *, as_json: bool, coloured: bool) -> None:
+        self._as_json = as_json
+        self._coloured = coloured
+
+    def write(self, event: Event) -> None:
+        if event.name == "dropped":
+            self.warn(f"{json.loads(event.data)['dropped']} exchanges were dropped")
+        elif self._as_json:
+            self._print(event.data)
+        else:
+            for line in self.lines(json.loads(event.data)):
+                self._print(line)
+
+    def warn(self, text: str) -> None:
+        click.echo(f"promo-sandbox: {text}", err=True)
+
+    def lines(self, exchange: dict[str, Any]) -> list[str]:
+        """What an exchange was, and below it what was wrong."""
+        status = exchange["reply"]["status"]
+        colour = _COLOURS.get(status // 100, "magenta")
+        parts = [
+            self._styled(f"{exchange['at'][:10]} {exchange['at'][11:23]}", dim=True),
+            f"{_plain(exchange['org']):{_ORG}}",
+            self._styled(f"{_plain(exchange['request']['method']):{_METHOD}}", bold=True),
+            self._styled(str(status), fg=colour),
+            _plain(exchange["request"]["target"]),
+            self._styled(exchange["operation"] or "unmatched", fg=None if exchange["operation"] else "magenta"),
+        ]
+        if exchange["rejection"]:
+            parts.append(self._styled(exchange["rejection"], fg=colour, bold=True))
+        if exchange.get("step") is not None:
+            parts.append(self._styled(f"step {exchange['step']}", fg="blue"))
+        parts.append(self._styled(f"{exchange['microseconds'] / 1000:.1f} ms", dim=True))
+        return ["  ".join(parts), *(f"    {line}" for line in self._below(exchange))]
+
+    def _below(self, exchange: dict[str, Any]) -> Iterator[str]:
+        if exchange["defect"]:
+            yield self._styled(f"defect: {_plain(exchange['defect'])}", fg="red", bold=True)
+        for violation in exchange["violations"]:
+            place = self._styled(_plain(violation["spec"] or ""), dim=True)
+            yield f"{_plain(violation['where'])}: {_plain(violation['message'])}  {place}".rstrip()
+        for near in exchange["nearest"][:_MOST_NEAR]:
+            yield f"near {near['operation']}, {near['method']} {near['path']}: {_plain(near['why'])}"
+
+    def _styled(self, text: str, **style: Any) -> str:
+        return click.style(text, **style) if self._coloured else text
+
+    def _print(self, line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+def _plain(text: str) -> str:
+    """Without what a terminal would obey: a client can send anything."""
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)

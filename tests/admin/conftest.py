@@ -1,0 +1,55 @@
+"""A real server whose only vendor is the made-up one, for the tests of each module."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from sandbox.openapi.document import Document
+from tests.acme import new_app, write_specs
+from tests.serving import World, running
+
+_numbers = itertools.count()
+Refused = Callable[[httpx2.Response, str], Any]
+
+
+@pytest.fixture(scope="module")
+def specs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_specs(tmp_path_factory.mktemp("admin") / "specs")
+
+
+@pytest.fixture(scope="module")
+def url(specs: Path) -> Iterator[str]:
+    with running(app=new_app(specs)) as (_, base):
+        yield base
+
+
+@pytest.fixture
+def world(url: str, http: httpx2.Client) -> World:
+    """A fresh org of the server above."""
+    return World(url, f"part-{next(_numbers)}", http)
+
+
+@pytest.fixture
+def is_refused(specs: Path) -> Refused:
+    """Asserts that a response is the named rejection, and gives its body."""
+    document = Document(specs / "sandbox" / "admin.yaml")
+    rejections = [rejection for operation in document.operations for rejection in operation.rejections.values()]
+    examples = {rejection.name: rejection.value for rejection in rejections}
+
+    def check(response: httpx2.Response, name: str) -> Any:
+        assert response.headers["content-type"] == "application/problem+json"
+        body = response.json()
+        expected = examples[name]
+        assert {key: body[key] for key in ("type", "title", "status")} == {
+            key: expected[key] for key in ("type", "title", "status")
+        }
+        assert response.status_code == expected["status"]
+        return body
+
+    return check

@@ -1,0 +1,282 @@
+"""The journal that explains: what a violation breaks, what an unmatched request is near, and all of it as HAR."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.admin.conftest import Refused
+from tests.serving import World
+
+_PAIRS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["name", "value"],
+        "properties": {"name": {"type": "string"}, "value": {"type": "string"}},
+        "additionalProperties": {"not": {}},
+    },
+}
+_SIZE = {"type": "integer", "minimum": -1}
+_TIME = {"type": "number", "minimum": 0}
+_MESSAGE = {
+    "httpVersion": {"type": "string"},
+    "cookies": _PAIRS,
+    "headers": _PAIRS,
+    "headersSize": _SIZE,
+    "bodySize": _SIZE,
+}
+
+
+def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
+    """An object with these members and further ones whose names begin with an underscore."""
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": required | (optional or {}),
+        "patternProperties": {"^_": {}},
+        "additionalProperties": False,
+    }
+
+
+HAR = _object(
+    {
+        "log": _object(
+            {
+                "version": {"const": "1.2"},
+                "creator": _object({"name": {"type": "string"}, "version": {"type": "string"}}),
+                "entries": {
+                    "type": "array",
+                    "items": _object(
+                        {
+                            "startedDateTime": {"type": "string", "format": "date-time"},
+                            "time": _TIME,
+                            "request": _object(
+                                {
+                                    "method": {"type": "string"},
+                                    "url": {"type": "string", "format": "uri"},
+                                    "queryString": _PAIRS,
+                                    **_MESSAGE,
+                                },
+                                {"postData": _object({"mimeType": {"type": "string"}, "text": {"type": "string"}})},
+                            ),
+                            "response": _object(
+                                {
+                                    "status": {"type": "integer"},
+                                    "statusText": {"type": "string"},
+                                    "redirectURL": {"type": "string"},
+                                    "content": _object(
+                                        {"size": {"type": "integer", "minimum": 0}, "mimeType": {"type": "string"}},
+                                        {"text": {"type": "string"}},
+                                    ),
+                                    **_MESSAGE,
+                                }
+                            ),
+                            "cache": _object({}),
+                            "timings": _object({"send": _TIME, "wait": _TIME, "receive": _TIME}),
+                        }
+                    ),
+                },
+            },
+            {"comment": {"type": "string"}, "browser": {}, "pages": {}},
+        )
+    }
+)
+
+
+def nearest(world: World) -> list[tuple[str, str]]:
+    return [(near["operation"], near["why"]) for near in world.last()["nearest"]]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "first", "why"),
+    [
+        ("PATCH", "/acme/shop/things", "listThings", "the method is PATCH, not GET"),
+        ("GET", "/acme/shop/thing", "listThings", "segment 3 is thing, not things"),
+        ("GET", "/acme/shop/Things", "listThings", "segment 3 is Things, not things"),
+        ("POST", "/acme/shop/thing", "addThing", "segment 3 is thing, not things"),
+        ("GET", "/acme/shop/things/a/b", "getThing", "1 segment too many"),
+        ("GET", "/acme/shop/things/", "getThing", "segment 4 is empty and should be {id}"),
+        ("GET", "/acme//things", "listThings", "segment 2 is empty and should be {shop}"),
+        ("GET", "/shop/things", "listThings", "the path lacks /acme at its beginning"),
+        ("GET", "/acme", "greet", "1 segment too few"),
+        ("DELETE", "/acme/greetings", "greet", "segment 2 is greetings, not greeting; the method is DELETE, not GET"),
+    ],
+)
+def test_a_request_that_matched_nothing_tells_the_nearest_operations_and_why(
+    world: World, method: str, path: str, first: str, why: str
+) -> None:
+    world.request(method, path, headers={"Sandbox-Org": world.org})
+
+    found = nearest(world)
+
+    assert (first, why) in found
+    assert found.index((first, why)) <= 1
+    assert len(found) <= 5
+
+
+def test_a_path_like_no_other_is_near_nothing(world: World) -> None:
+    world.request("GET", "/favicon.ico", headers={"Sandbox-Org": world.org})
+    world.request("GET", "/", headers={"Sandbox-Org": world.org})
+
+    journal = world.admin("GET", "/requests").json()["requests"]
+
+    assert [exchange["nearest"] for exchange in journal] == [[], []]
+
+
+def test_a_request_that_matched_is_near_nothing_else(world: World) -> None:
+    world.request("GET", f"/acme/{world.org}/things/none")
+
+    assert (world.last()["nearest"], world.last()["operation"]) == ([], "getThing")
+
+
+def test_the_shown_path_and_method_are_the_operation_s(world: World) -> None:
+    world.request("GET", f"/~{world.org}/acme/shop/notes")
+
+    assert {
+        "operation": "putNote",
+        "method": "PUT",
+        "path": "/acme/{shop}/notes/{id}",
+        "why": "1 segment too few; the method is GET, not PUT",
+    } in world.last()["nearest"]
+
+
+def test_a_path_of_many_segments_is_looked_at_no_further_than_needed(world: World) -> None:
+    world.request("GET", f"/acme/{world.org}/things" + "/x" * 5000, headers={"Sandbox-Org": world.org})
+
+    assert len(world.last()["nearest"]) == 5
+
+
+def test_a_violation_tells_which_part_of_the_spec_it_breaks(world: World) -> None:
+    world.request("POST", f"/acme/{world.org}/things", {"price": {"unit": "EUR", "value": -1}})
+
+    assert {violation["where"]: violation["spec"] for violation in world.last()["violations"]} == {
+        "body.name": "acme/things.yaml#/components/schemas/NewThing/required",
+        "body.price.value": "acme/things.yaml#/components/schemas/Price/properties/value/minimum",
+    }
+
+
+def test_a_violation_of_another_version_of_the_contract_names_its_patch(world: World) -> None:
+    world.seed("acme", settings=[{"edition": "8"}])
+    world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp"})
+
+    exchange = world.last()
+
+    assert exchange["version"] == "8"
+    assert [violation["spec"] for violation in exchange["violations"]] == [
+        "acme/things.yaml#/x-versions/patches/8/components/schemas/CodedThing/allOf/1/required"
+    ]
+
+
+def test_a_violation_is_explained_by_the_version_that_was_in_force_then(world: World) -> None:
+    world.seed("acme", settings=[{"edition": "8"}])
+    world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp"})
+    world.seed("acme", settings=[{"edition": "7"}])
+
+    [violation] = world.last()["violations"]
+
+    assert "/patches/8/" in violation["spec"]
+
+
+def test_secrets_are_masked_in_targets_bodies_and_cookies(world: World) -> None:
+    world.http.post(
+        f"{world.url}/acme/session?access_token=SECRET1",
+        content="client=a&secret=visible&client_secret=SECRET2&password=SECRET3",
+        headers={
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Sandbox-Org": world.org,
+            "Cookie": "session=SECRET4",
+            "X-Api-Key": "SECRET5",
+            "Authorization": "SECRET6",
+        },
+    )
+
+    shown = world.admin("GET", "/requests").text + world.admin("GET", "/requests.har").text
+
+    assert "SECRET" not in shown
+    assert "secret=visible" in shown
+    assert world.admin("POST", "/requests/count", {"rejected": False}).json() == {"count": 1}
+
+
+def test_a_token_that_the_sandbox_gave_out_is_shown_in_the_reply(world: World) -> None:
+    response = world.http.post(
+        f"{world.url}/acme/session",
+        content="client=a&secret=b",
+        headers={"Content-Type": "application/x-www-form-urlencoded", "Sandbox-Org": world.org},
+    )
+
+    assert world.last()["reply"]["body"] == response.text
+
+
+@pytest.fixture
+def asked(world: World) -> World:
+    """An org that was asked five things in different ways."""
+    world.freeze("2030-01-01T00:00:00Z")
+    world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp é", "code": "1"})
+    world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp", "code": "1"})
+    world.request("GET", f"/acme/{world.org}/things?limit=0&tag=a%20b&tag=")
+    world.request("GET", f"/acme/{world.org}/nothing", headers={"Cookie": "a=1; b=2"})
+    world.request("PUT", f"/acme/{world.org}/notes/x", {"text": ""})
+    return world
+
+
+def test_the_log_is_valid_har(asked: World) -> None:
+    response = asked.admin("GET", "/requests.har")
+
+    assert response.headers["content-type"] == "application/json"
+    jsonschema.validate(response.json(), HAR, format_checker=jsonschema.FormatChecker())
+    entries = response.json()["log"]["entries"]
+    assert [entry["_sandbox"]["exchange"] for entry in entries] == [1, 2, 3, 4, 5]
+    assert {entry["startedDateTime"] for entry in entries} == {"2030-01-01T00:00:00.000Z"}
+
+
+def test_an_entry_of_the_log_says_what_was_on_the_wire_and_what_is_known(asked: World) -> None:
+    added, taken, invalid, unmatched, empty = asked.admin("GET", "/requests.har").json()["log"]["entries"]
+
+    assert added["request"]["url"] == f"{asked.url}/acme/{asked.org}/things"
+    assert added["request"]["postData"] == {"mimeType": "application/json", "text": '{"name":"Lamp é","code":"1"}'}
+    assert added["request"]["bodySize"] == len('{"name":"Lamp é","code":"1"}'.encode())
+    assert added["time"] == added["timings"]["wait"] > 0
+    assert (taken["response"]["status"], taken["response"]["statusText"]) == (409, "Conflict")
+    assert {"name": "content-type", "value": "application/problem+json"} in taken["response"]["headers"]
+    assert taken["_sandbox"]["rejection"] == "code-taken"
+    assert taken["_sandbox"]["source"] == "documented: test"
+    assert invalid["request"]["queryString"] == [
+        {"name": "limit", "value": "0"},
+        {"name": "tag", "value": "a b"},
+        {"name": "tag", "value": ""},
+    ]
+    assert invalid["_sandbox"]["violations"][0]["spec"].endswith("/parameters/0/schema/minimum")
+    assert unmatched["request"]["cookies"] == [{"name": "a", "value": "***"}, {"name": "b", "value": "***"}]
+    assert "postData" not in unmatched["request"]
+    assert "text" not in empty["response"]["content"]
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("limit=2", [4, 5]),
+        ("rejected=true", [2, 3, 4]),
+        ("rejected=false", [1, 5]),
+        ("unmatched=true", [4]),
+        ("operation=addThing&status=409", [2]),
+        ("since=3&defect=false", [4, 5]),
+    ],
+)
+def test_the_log_has_the_filters_of_the_journal(asked: World, query: str, ids: list[int]) -> None:
+    entries = asked.admin("GET", f"/requests.har?{query}").json()["log"]["entries"]
+
+    assert [entry["_sandbox"]["exchange"] for entry in entries] == ids
+
+
+def test_the_journal_can_be_asked_for_what_was_refused(asked: World) -> None:
+    found = asked.admin("GET", "/requests?rejected=true").json()["requests"]
+
+    assert [exchange["id"] for exchange in found] == [4, 3, 2]
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=100001", "rejected=1"])
+def test_the_log_s_filters_have_types(asked: World, is_refused: Refused, query: str) -> None:
+    is_refused(asked.admin("GET", f"/requests.har?{query}"), "invalid-request")

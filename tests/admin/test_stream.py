@@ -1,0 +1,482 @@
+"""The journal followed live: over HTTP by a real client, and the listeners themselves where no client sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+
+from sandbox.admin import live as live_module
+from sandbox.admin.live import Live, Wish
+from sandbox.journal import Exchange
+from tests.acme import Acme, new_app, write_specs
+from tests.admin.conftest import Refused
+from tests.serving import World, running
+
+
+class Event(NamedTuple):
+    """A server-sent event as a client has it."""
+
+    name: str
+    data: Any
+    id: str  # the last that was said, by this event or before
+
+
+def parsed(text: str) -> list[Event]:
+    """The events of a stream that has ended."""
+    found, id = [], ""
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        id = fields.get("id", id)
+        if "data" in fields:
+            found.append(Event(fields["event"], json.loads(fields["data"]), id))
+    return found
+
+
+class Stream:
+    """A stream that goes on."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self.response = response
+        self._lines = response.iter_lines()
+
+    def next(self) -> Event:
+        block = ""
+        for line in self._lines:
+            block += f"{line}\n"
+            if not line:
+                if found := parsed(block):
+                    return found[0]
+                block = ""
+        raise AssertionError("the stream has ended")
+
+
+@contextmanager
+def following(url: str, path: str, last: str | None = None) -> Iterator[Stream]:
+    headers = {} if last is None else {"Last-Event-ID": last}
+    with httpx2.stream("GET", f"{url}/__admin{path}", headers=headers, timeout=10) as response:
+        assert response.status_code == 200, response.read()
+        yield Stream(response)
+
+
+def ask(world: World, name: str = "things") -> None:
+    world.request("GET", f"/acme/{world.org}/{name}", headers={"Sandbox-Org": world.org})
+
+
+def kept(world: World, query: str = "", last: str | None = None, path: str | None = None) -> list[Event]:
+    """What is there already."""
+    path = path or f"/orgs/{world.org}/requests/stream"
+    headers = {} if last is None else {b"Last-Event-ID": last.encode()}
+    response = world.http.get(f"{world.url}/__admin{path}?follow=false&{query}", headers=headers)
+    assert response.status_code == 200, response.text
+    return parsed(response.text)
+
+
+def test_an_org_s_exchanges_are_told_as_they_happen_and_as_the_journal_has_them(world: World) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    ask(world)
+
+    with following(world.url, f"/orgs/{world.org}/requests/stream") as stream:
+        ask(world, "things?limit=0")
+        told = stream.next()
+
+    assert stream.response.headers["content-type"] == "text/event-stream"
+    assert stream.response.headers["cache-control"] == "no-store"
+    assert (told.name, told.id) == ("exchange", "2")
+    assert told.data == world.last()
+    assert told.data["violations"][0]["spec"]
+
+
+def test_another_org_s_exchanges_are_not_told(world: World) -> None:
+    other = World(world.url, f"{world.org}-other", world.http)
+    ask(world)
+
+    with following(world.url, f"/orgs/{world.org}/requests/stream") as stream:
+        ask(other)
+        ask(world)
+        told = stream.next()
+
+    assert (told.data["org"], told.data["id"]) == (world.org, 2)
+
+
+def test_all_orgs_are_followed_at_once_and_one_that_is_yet_to_come(world: World) -> None:
+    other = World(world.url, f"{world.org}-other", world.http)
+    with (
+        following(world.url, "/requests/stream") as everything,
+        following(world.url, f"/requests/stream?org={other.org}") as one,
+    ):
+        ask(world)
+        ask(other)
+
+        assert [everything.next().data["org"], everything.next().data["org"]] == [world.org, other.org]
+        assert one.next().data["org"] == other.org
+
+
+@pytest.fixture
+def asked(world: World) -> World:
+    """An org that was asked four things."""
+    world.freeze("2030-01-01T00:00:00Z")
+    ask(world)
+    ask(world, "things?limit=0")
+    ask(world, "nothing")
+    world.request("POST", f"/acme/{world.org}/trouble/raise")
+    return world
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("", [1, 2, 3, 4]),
+        ("operation=listThings", [1, 2]),
+        ("status=400", [2]),
+        ("rejection=unknown-path", [3]),
+        ("rejected=true", [2, 3]),
+        ("unmatched=true", [3]),
+        ("defect=true", [4]),
+        ("since=2", [3, 4]),
+        ("since=0&rejected=false", [1, 4]),
+    ],
+)
+def test_the_stream_has_the_filters_of_the_list(asked: World, query: str, ids: list[int]) -> None:
+    assert [told.data["id"] for told in kept(asked, query)] == ids
+
+
+def test_filters_hold_for_what_happens_later_too(asked: World) -> None:
+    with following(asked.url, f"/orgs/{asked.org}/requests/stream?unmatched=true") as stream:
+        ask(asked)
+        ask(asked, "nowhere")
+
+        assert stream.next().data["id"] == 6
+
+
+@pytest.mark.parametrize("query", ["status=x", "rejected=1", "follow=maybe", "since=-1"])
+def test_filters_have_types(asked: World, is_refused: Refused, query: str) -> None:
+    is_refused(asked.admin("GET", f"/requests/stream?{query}"), "invalid-request")
+
+
+@pytest.mark.parametrize(("last", "ids"), [("0", [1, 2, 3, 4]), ("2", [3, 4]), ("4", []), ("99", [1, 2, 3, 4])])
+def test_a_client_that_comes_back_hears_what_it_has_missed(asked: World, last: str, ids: list[int]) -> None:
+    assert [told.data["id"] for told in kept(asked, last=last)] == ids
+    assert [told.data["id"] for told in kept(asked, "since=1", last=last)] == [id for id in ids if id > 1]
+
+
+@pytest.mark.parametrize("last", ["x", "-1", "1.0", "\u0661", "9" * 5000])
+def test_an_id_that_is_none_is_taken_for_the_beginning(asked: World, last: str) -> None:
+    assert len(kept(asked, last=last)) == 4
+
+
+def test_a_client_of_all_orgs_that_comes_back_hears_what_it_has_missed(world: World) -> None:
+    with following(world.url, f"/requests/stream?org={world.org}") as stream:
+        ask(world)
+        ask(world)
+        first, second = stream.next(), stream.next()
+    ask(world)
+
+    missed = kept(world, f"org={world.org}", first.id, "/requests/stream")
+
+    assert [told.data["id"] for told in missed] == [2, 3]
+    assert missed[0].id == second.id
+
+
+def test_a_client_that_heard_nothing_yet_can_come_back_too(world: World) -> None:
+    ask(world)
+    with following(world.url, f"/orgs/{world.org}/requests/stream") as stream:
+        lines = list(islice(stream.response.iter_lines(), 4))
+    ask(world)
+
+    assert "id: 1" in lines
+    assert [told.data["id"] for told in kept(world, last="1")] == [2]
+
+
+def test_a_client_of_another_server_hears_all_that_is_kept(asked: World) -> None:
+    told = kept(asked, f"org={asked.org}", "0123abcd-7", "/requests/stream")
+
+    assert [each.data["id"] for each in told] == [1, 2, 3, 4]
+
+
+def test_after_a_reset_the_ids_begin_anew_and_nothing_is_missed(asked: World) -> None:
+    with following(asked.url, f"/orgs/{asked.org}/requests/stream") as stream:
+        asked.admin("POST", "/reset")
+        ask(asked)
+
+        assert stream.next().data["id"] == 1
+    assert [told.data["id"] for told in kept(asked, last="4")] == [1]
+
+
+def test_what_is_not_kept_any_more_is_told_by_how_much_it_is(specs: Path, http: httpx2.Client) -> None:
+    with running(app=new_app(specs, journal_limit=3)) as (_, url):
+        world = World(url, "small", http)
+        for _ in range(10):
+            ask(world)
+
+        told = kept(world, last="2")
+
+    assert [each.name for each in told] == ["dropped", "exchange", "exchange", "exchange"]
+    assert told[0].data == {"dropped": 5}
+
+
+def test_an_org_that_was_forgotten_is_silent_until_there_is_one_of_its_name(world: World) -> None:
+    ask(world)
+    with following(world.url, f"/orgs/{world.org}/requests/stream") as stream:
+        world.admin("DELETE")
+        ask(world)
+
+        assert stream.next().data["id"] == 1
+
+
+def test_a_server_stops_at_once_although_somebody_listens(tmp_path: Path) -> None:
+    app = new_app(write_specs(tmp_path / "specs"))
+    with ExitStack() as open_streams:
+        with running(app=app) as (_, url):
+            for _ in range(5):
+                open_streams.enter_context(following(url, "/requests/stream"))
+            began = time.monotonic()
+        stopped = time.monotonic() - began
+
+    assert stopped < 3
+
+
+def test_only_so_many_may_listen_at_once(specs: Path, is_refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.admin.stream.MAX_LISTENERS", 2)
+    with running(app=new_app(specs)) as (_, url), ExitStack() as streams:
+        opened = [streams.enter_context(following(url, "/requests/stream")) for _ in range(2)]
+        for stream in opened:
+            next(stream.response.iter_bytes())  # by now it listens
+
+        is_refused(httpx2.get(f"{url}/__admin/requests/stream"), "too-many-listeners")
+
+
+# The listeners themselves
+
+
+class Heard:
+    """The made-up vendor in this process, and those who listen to it."""
+
+    def __init__(self, journal_limit: int = 5000) -> None:
+        self.acme = Acme(journal_limit=journal_limit, journal_bytes=100_000_000)
+        self.live = Live(self.acme.orgs)
+
+    def ask(self, org: str = "t", times: int = 1) -> None:
+        for _ in range(times):
+            self.acme.send("GET", f"/acme/{org}/things")
+
+    def listen(self, org: str | None = None, **wishes: Any) -> AsyncGenerator[bytes, None]:
+        heartbeat = wishes.pop("heartbeat", 60.0)
+        wish = {
+            "org": org,
+            "ids": org is not None,
+            "wanted": lambda _: True,
+            "write": lambda name, exchange: {"org": name, "id": exchange.id},
+            "follow": True,
+            "everything": False,
+            "after": None,
+            **wishes,
+        }
+        return self.live.listener(Wish(**wish)).events(heartbeat)
+
+    @property
+    def costs(self) -> bool:
+        """Whether the journals tell anybody."""
+        return self.acme.orgs._journal_budget.listener is not None  # noqa: SLF001 - what nobody else is to know
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(test, 30))
+
+
+async def take(stream: AsyncGenerator[bytes, None], pieces: int) -> list[Event]:
+    return parsed("".join([(await anext(stream)).decode() for _ in range(pieces)]))
+
+
+def test_a_stream_without_news_says_now_and_then_that_it_is_still_there() -> None:
+    async def test() -> None:
+        stream = Heard().listen(heartbeat=0.01)
+        pieces = [await anext(stream) for _ in range(4)]
+        assert pieces[0] == b"retry: 1000\n\n"
+        assert pieces[2:] == [b": still there\n\n"] * 2
+        await stream.aclose()
+
+    run(test())
+
+
+def test_what_happens_between_the_reply_and_its_first_piece_is_told_too() -> None:
+    async def test() -> None:
+        heard = Heard()
+        heard.ask()
+        one, everyone = heard.listen("t"), heard.listen()
+        heard.ask()
+        for stream in (one, everyone):
+            assert [told.data["id"] for told in await take(stream, 2)] == [2]
+            await stream.aclose()
+
+    run(test())
+
+
+def test_one_who_does_not_keep_up_loses_the_oldest_and_is_told_how_many() -> None:
+    async def test() -> None:
+        heard = Heard()
+        stream = heard.listen()
+        await take(stream, 2)
+        heard.ask(times=live_module.MAX_WAITING + 500)
+        told = await take(stream, 3)
+        assert [(each.name, each.data) for each in told] == [
+            ("dropped", {"dropped": 500}),
+            ("exchange", {"org": "t", "id": 501}),
+            ("exchange", {"org": "t", "id": 502}),
+        ]
+        heard.ask(times=10)
+        rest = await take(stream, 1 + live_module.MAX_WAITING)
+        assert (rest[0].data, rest[1].data["id"], rest[-1].data["id"]) == ({"dropped": 8}, 511, 1510)
+        await stream.aclose()
+
+    run(test())
+
+
+def test_what_waits_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "MAX_WAITING_BYTES", 100_000)
+
+    async def test() -> None:
+        heard = Heard()
+        stream = heard.listen()
+        await take(stream, 2)
+        for _ in range(10):
+            heard.acme.send("POST", "/acme/t/things", {"name": "x" * 30_000})
+        dropped = (await take(stream, 1))[0]
+        assert dropped.data == {"dropped": 9}
+        await stream.aclose()
+
+    run(test())
+
+
+def test_one_exchange_is_told_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "MAX_WAITING_BYTES", 1)
+
+    async def test() -> None:
+        heard = Heard()
+        stream = heard.listen()
+        await take(stream, 2)
+        heard.ask()
+        assert [told.name for told in await take(stream, 1)] == ["exchange"]
+        await stream.aclose()
+
+    run(test())
+
+
+def test_a_listener_that_is_gone_is_forgotten_and_after_a_while_nothing_is_noted() -> None:
+    async def test() -> None:
+        heard = Heard()
+        costs = [heard.costs]
+        stream = heard.listen()
+        await anext(stream)
+        assert len(heard.live.listeners) == 1
+        costs.append(heard.costs)
+        await stream.aclose()
+        assert len(heard.live.listeners) == 0
+        heard.ask(times=live_module.REMEMBERED)
+        costs.append(heard.costs)
+        heard.ask()
+        costs.append(heard.costs)
+        assert costs == [False, True, True, False]
+
+    run(test())
+
+
+def test_a_listener_that_never_begins_is_not_kept() -> None:
+    async def test() -> None:
+        heard = Heard()
+        stream = heard.listen()
+        heard.ask(times=live_module.REMEMBERED + 1)
+        assert (len(heard.live.listeners), heard.costs) == (0, False)
+        await stream.aclose()
+
+    run(test())
+
+
+def test_one_who_comes_back_after_too_long_is_told_how_much_it_has_missed() -> None:
+    async def test() -> None:
+        heard = Heard()
+        stream = heard.listen()
+        heard.ask()
+        last = (await take(stream, 2))[0].id
+        heard.ask(times=live_module.REMEMBERED + 200)
+        again = heard.listen(after=last)
+        told = await take(again, 3)
+        assert [(each.name, each.data) for each in told] == [
+            ("dropped", {"dropped": 200}),
+            ("exchange", {"org": "t", "id": 202}),
+        ]
+        for each in (stream, again):
+            await each.aclose()
+
+    run(test())
+
+
+def test_what_the_journal_has_forgotten_meanwhile_is_counted() -> None:
+    async def test() -> None:
+        heard = Heard(journal_limit=2)
+        stream = heard.listen()
+        heard.ask()
+        last = (await take(stream, 2))[0].id
+        heard.ask(times=5)
+        again = heard.listen(after=last)
+        told = await take(again, 4)
+        assert [each.data for each in told] == [{"dropped": 3}, {"org": "t", "id": 5}, {"org": "t", "id": 6}]
+        for each in (stream, again):
+            await each.aclose()
+
+    run(test())
+
+
+def test_time_that_passes_is_no_exchange() -> None:
+    async def test() -> None:
+        heard = Heard()
+        stream = heard.listen()
+        heard.acme.seed("t", things=[{"id": "a", "name": "A"}])
+        heard.ask()
+        told = await take(stream, 2)
+        assert [each.data["id"] for each in told] == [2]
+        await stream.aclose()
+
+    run(test())
+
+
+def test_many_orgs_and_listeners_each_hear_their_own() -> None:
+    async def test() -> None:
+        heard = Heard()
+        for number in range(20):
+            heard.ask(f"o{number}")
+        streams = [heard.listen(f"o{number}") for number in range(20)]
+        for stream in streams:
+            await take(stream, 2)
+        for _ in range(3):
+            for number in range(20):
+                heard.ask(f"o{number}")
+        for number, stream in enumerate(streams):
+            assert {each.data["org"] for each in await take(stream, 3)} == {f"o{number}"}
+            await stream.aclose()
+
+    run(test())
+
+
+def wanted_no_exchange(_: Exchange) -> bool:
+    return False
+
+
+def test_what_nobody_wants_does_not_wait() -> None:
+    async def test() -> None:
+        heard = Heard()
+        stream = heard.listen(wanted=wanted_no_exchange, heartbeat=0.01)
+        await take(stream, 2)
+        heard.ask(times=3)
+        assert await anext(stream) == b": still there\n\n"
+        await stream.aclose()
+
+    run(test())
