@@ -19,23 +19,59 @@ from sandbox.messages import Reply, Request, Violation
 from sandbox.openapi.document import Document
 from sandbox.openapi.operation import PROBLEM, Operation, Rejection, Unreadable, response_flaws
 from sandbox.rules import Refusal
+from sandbox.scenarios import Run, Throttled, Unexpected
+from sandbox.then import Fault, Then
 
 Admit = Callable[["Route", Request, Call], "Grant | str"]
 
-_PREFERENCE = re.compile(r'\b(code|example)\s*=\s*"?([\w.-]+)"?', re.ASCII)
+_PREFERENCE = re.compile(r'\b(code|example|wait)\s*=\s*"?([\w.-]+)"?', re.ASCII)
+_WAIT = re.compile(r"\d{1,4}(?:\.\d{1,3})?", re.ASCII)
+_THROTTLED = 429
+_MAX_WAIT = 300  # seconds
 
 
 class Unpreferable(Exception):
     """A `Prefer` that names nothing the operation declares."""
 
 
-def answer(route: Route, request: Request, call: Call, path: dict[str, str], admit: Admit, exchange: Exchange) -> Reply:
+class Scripted(Exception):
+    """No rule answers, but this reply as it stands."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
+def answer(
+    route: Route,
+    request: Request,
+    call: Call,
+    path: dict[str, str],
+    admit: Admit,
+    exchange: Exchange,
+    script: Run | None = None,
+) -> Reply:
     """The reply to a request that has a route. Whatever it is, the state is as before unless the rule succeeded."""
+    reply = _answered(route, request, call, path, admit, exchange, script)
+    if exchange.fault is not None and exchange.defect is None:  # a defect of ours is never disguised
+        exchange.fault.befall(reply)
+    return reply
+
+
+def _answered(
+    route: Route,
+    request: Request,
+    call: Call,
+    path: dict[str, str],
+    admit: Admit,
+    exchange: Exchange,
+    script: Run | None,
+) -> Reply:
     call.operation, call.request = route.operation, request
     call.state.begin()
     try:
         try:
-            return _succeeded(route, request, call, path, admit, exchange)
+            return _succeeded(route, request, call, path, admit, exchange, script)
         except Rejected as rejected:
             return _refused(route, rejected, call, exchange)
         except Unreadable as unreadable:
@@ -44,16 +80,25 @@ def answer(route: Route, request: Request, call: Call, path: dict[str, str], adm
         except Unpreferable as unpreferable:
             call.state.roll_back()
             return problem(400, "No such preference", str(unpreferable))
+        except (Scripted, Throttled, Unexpected) as scripted:
+            call.state.roll_back()
+            return _scripted(route, scripted, exchange)
     except Exception as error:
         call.state.roll_back()
         return _defect(error, exchange)
 
 
 def _succeeded(
-    route: Route, request: Request, call: Call, path: dict[str, str], admit: Admit, exchange: Exchange
+    route: Route,
+    request: Request,
+    call: Call,
+    path: dict[str, str],
+    admit: Admit,
+    exchange: Exchange,
+    script: Run | None,
 ) -> Reply:
     """The rule's reply, once it and its events were found to keep the contract."""
-    reply = _handled(route, request, call, path, admit, exchange)
+    reply = _handled(route, request, call, path, admit, exchange, script)
     flaws = route.operation.flaws(reply)
     if flaws:
         raise OffContract(_sentence(flaws))
@@ -79,7 +124,13 @@ def _followed(pieces: Iterator[bytes], exchange: Exchange) -> Iterator[bytes]:
 
 
 def _handled(
-    route: Route, request: Request, call: Call, path: dict[str, str], admit: Admit, exchange: Exchange
+    route: Route,
+    request: Request,
+    call: Call,
+    path: dict[str, str],
+    admit: Admit,
+    exchange: Exchange,
+    script: Run | None,
 ) -> Reply:
     operation = route.operation
     if operation.security:
@@ -99,12 +150,55 @@ def _handled(
         reply = _preferred(operation, prefer.decode("latin-1"), exchange)
         if reply is not None:
             return reply
-    if call.state.armed:
-        name = call.state.disarm(operation.id)
-        if name is not None:
-            exchange.preference = f"next: {name}"
-            raise Rejected(name)
+    if script is not None or call.state.armed:
+        _follow(script, route, request, call, exchange)
     return route.rule(call)
+
+
+def _follow(script: Run | None, route: Route, request: Request, call: Call, exchange: Exchange) -> None:
+    """Have the call meet what is armed for it, or else take the scenario's step, if one awaits it."""
+    then = call.state.disarm(route.operation.id) if call.state.armed else None
+    if then is not None:
+        exchange.preference = f"next: {then}"
+        _meet(then, exchange)
+        return
+    assert call.values is not None  # it was judged before
+    step = script.take(route.operation, request, call.values, call.now) if script is not None else None
+    if script is None or step is None:
+        return
+    exchange.step = step.number
+    _meet(step.then, exchange)
+    if step.then.throttle is not None:
+        script.throttle(step, call.now)
+
+
+def _meet(then: Then, exchange: Exchange) -> None:
+    """What is to happen instead of the rule, or to its reply."""
+    if then.fault is not None:
+        exchange.fault = then.fault if exchange.fault is None else exchange.fault + then.fault
+    if then.reject is not None:
+        raise Rejected(then.reject)
+    if then.written is not None:
+        raise Scripted(then.written.reply())
+    if then.lost_before:
+        raise Scripted(Reply(0))
+
+
+def _scripted(route: Route, scripted: Scripted | Throttled | Unexpected, exchange: Exchange) -> Reply:
+    """What a script says instead of the rule."""
+    if isinstance(scripted, Scripted):
+        return scripted.reply
+    if isinstance(scripted, Unexpected):
+        exchange.unexpected = str(scripted)
+        return problem(500, "Unexpected call", exchange.unexpected)
+    rejection = next((it for it in route.operation.rejections.values() if it.status == _THROTTLED), None)
+    if rejection is None:
+        reply = transport(route.document, route.contract, _THROTTLED, str(scripted), exchange, "Too many requests")
+    else:
+        reply = _worded(route.contract, route.document, rejection, Rejected(rejection.name, str(scripted)), exchange)
+    others = tuple(header for header in reply.headers if header[0].lower() != "retry-after")
+    reply.headers = (*others, ("retry-after", str(scripted.seconds)))
+    return reply
 
 
 def _reading_failed(operation: Operation, violations: list[Violation]) -> str:
@@ -116,6 +210,11 @@ def _reading_failed(operation: Operation, violations: list[Violation]) -> str:
 def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply | None:
     """The reply that `Prefer: code=…` or `Prefer: example=…` (RFC 7240) asks for; other preferences are not ours."""
     wanted = dict(_PREFERENCE.findall(prefer))
+    wait = wanted.pop("wait", None)
+    if wait is not None:
+        if not _WAIT.fullmatch(wait) or float(wait) > _MAX_WAIT:
+            raise Unpreferable(f"wait={wait[:50]} is no number of seconds up to {_MAX_WAIT}.")
+        exchange.fault = Fault(delay=float(wait), preferred=f"wait={wait}")
     code, name = wanted.get("code"), wanted.get("example")
     if not wanted:
         return None
@@ -205,11 +304,18 @@ def _preflight(request: Request, allow: tuple[str, ...]) -> Reply:
     )
 
 
-def transport(document: Document, contract: Contract, status: int, detail: str, exchange: Exchange) -> Reply:
+def transport(
+    document: Document,
+    contract: Contract,
+    status: int,
+    detail: str,
+    exchange: Exchange,
+    title: str = "Refused before any operation",
+) -> Reply:
     """An answer outside the operations' own lists, in the vendor's form where its spec has one."""
     rejection = document.transport_rejections.get(status)
     if rejection is None:
-        return problem(status, "Refused before any operation", detail)
+        return problem(status, title, detail)
     reply = _worded(contract, document, rejection, Rejected(rejection.name, detail), exchange)
     flaws = response_flaws(document.transport[status], reply)
     return _defect(OffContract(_sentence(flaws)), exchange) if flaws else reply

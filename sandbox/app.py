@@ -19,11 +19,13 @@ from sandbox.auth import Gate
 from sandbox.config import Config
 from sandbox.contract import Contract
 from sandbox.errors import SandboxError
+from sandbox.library import Library
 from sandbox.messages import Reply, Request, Stream
 from sandbox.openapi.document import Document
 from sandbox.orgs import Orgs
 from sandbox.pipeline import Pipeline
 from sandbox.rules import Rules
+from sandbox.scenario_document import Reader
 
 MAX_ADMIN_BODY = 64 * configuration.MEBIBYTE
 _OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
@@ -69,8 +71,10 @@ class App:
             seeds=self.config.seeds,
         )
         self._pipeline = Pipeline(self.contracts, self.orgs, gate)
+        reader = Reader(specs / _OWN / "scenario.schema.json", self.contracts)
+        self.library = Library(reader, self.orgs, configuration.files("scenarios"), self.config.scenarios)
         spec = specs / _OWN / "admin.yaml"
-        self.admin = Admin(spec, self.contracts, self.orgs, gate, self.config.admin_token)
+        self.admin = Admin(spec, self.contracts, self.orgs, gate, self.config.admin_token, self.library)
 
     def handle(self, request: Request) -> Reply:
         """The reply to any request. Synchronous, so that each one is atomic; never raises."""
@@ -114,13 +118,14 @@ class App:
         return Request(scope["method"], target, list(scope["headers"]), bytes(body), oversized=oversized)
 
 
-def headers_of(reply: Reply) -> list[tuple[str, str]]:
-    """All headers of a reply but those of the connection."""
-    headers = [("content-type", reply.media)] if reply.media else []
-    streamed = reply.delivery is not None and reply.delivery.stream is not None
-    if reply.status != 204 and not streamed:  # noqa: PLR2004 - RFC 9110: no Content-Length with No Content
-        headers.append(("content-length", str(len(reply.body))))
-    return [*headers, *reply.headers]
+def head_text(reply: Reply) -> str:
+    """All header lines of a reply but those of the connection."""
+    text = f"content-type: {reply.media}\r\n" if reply.media else ""
+    if reply.status != 204 and (reply.delivery is None or reply.delivery.stream is None):  # noqa: PLR2004 - RFC 9110: no Content-Length with No Content
+        text += f"content-length: {len(reply.body)}\r\n"
+    for name, value in reply.headers:
+        text += f"{name}: {value}\r\n"
+    return text
 
 
 async def _send(reply: Reply, send: Callable[[Message], Awaitable[None]]) -> None:
@@ -129,7 +134,8 @@ async def _send(reply: Reply, send: Callable[[Message], Awaitable[None]]) -> Non
         await asyncio.sleep(reply.delay)
     if reply.cut == "unsent":
         raise ConnectionAbortedError("the connection is cut before the reply, as a scenario wants it")
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in headers_of(reply)]
+    lines = head_text(reply).encode("latin-1").splitlines()
+    headers = [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     if reply.cut is not None:
         await send({"type": "http.response.body", "body": reply.body[: len(reply.body) // 2], "more_body": True})

@@ -13,6 +13,8 @@ from sandbox.app import App, load_contracts
 from sandbox.config import Config
 from sandbox.contract import Contract
 from sandbox.errors import SandboxError
+from sandbox.flaws import Flawed
+from sandbox.library import Library
 from sandbox.openapi.document import Document
 
 Found = tuple[str, str, list[str]]  # document, summary, mistakes
@@ -28,6 +30,17 @@ def check_all(specs: Path) -> Iterator[Found]:
             yield _checked(document, names)
             names = []
     yield _checked(admin.document, [])
+
+
+def check_scenarios(library: Library) -> Iterator[Found]:
+    """The same for each scenario: whether an org can begin it."""
+    for name in library.names():
+        try:
+            scenario = library.check(name)
+        except Flawed as flawed:
+            yield f"scenarios/{name}.yaml", "", flawed.sentences()
+        else:
+            yield f"scenarios/{name}.yaml", f"{len(scenario.steps)} steps", []
 
 
 def check_contract(contract: Contract) -> list[str]:
@@ -97,4 +110,4 @@ def _floats(node: Any) -> Any:
     return float(node) if isinstance(node, Decimal) else node
 
 
-__all__ = ["SandboxError", "check_all", "check_contract"]
+__all__ = ["SandboxError", "check_all", "check_contract", "check_scenarios"]

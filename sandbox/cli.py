@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -69,6 +70,12 @@ def cli(context: click.Context) -> None:
     help="A setting that every org begins with; may be repeated (in SANDBOX_SETTINGS separated by spaces).",
 )
 @click.option(
+    "--scenarios",
+    envvar="SANDBOX_SCENARIOS",
+    type=click.Path(path_type=Path),
+    help="A folder of scenarios besides the bundled ones; each is checked before the server starts.",
+)
+@click.option(
     "--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="Closes /__admin to whoever does not send it as a bearer token."
 )
 @click.option(
@@ -110,6 +117,7 @@ def serve(
     clients: Sequence[str],
     seed: Path | None,
     settings: Sequence[str],
+    scenarios: Path | None,
     admin_token: str | None,
     max_body: int,
     max_orgs: int,
@@ -128,6 +136,7 @@ def serve(
             clients=_clients(clients),
             seeds=read_seeds(seed) if seed else {},
             settings=_settings(settings),
+            scenarios=scenarios,
             admin_token=admin_token or None,
             max_body=max_body,
             max_orgs=max_orgs,
@@ -142,12 +151,14 @@ def serve(
 
 @cli.command()
 def check() -> None:
-    """Check every spec: OpenAPI 3.1, keywords, examples, rules and the names of rejections. A line per document."""
-    from sandbox.check import check_all  # noqa: PLC0415
-    from sandbox.config import files  # noqa: PLC0415
+    """Check every spec: OpenAPI 3.1, keywords, examples, rules and the names of rejections; and every scenario."""
+    from sandbox.app import App  # noqa: PLC0415
+    from sandbox.check import check_all, check_scenarios  # noqa: PLC0415
+    from sandbox.config import Config, files  # noqa: PLC0415
 
     failed = False
-    for name, summary, mistakes in check_all(files("specs")):
+    specs = list(check_all(files("specs")))
+    for name, summary, mistakes in chain(specs, check_scenarios(App(Config(specs=files("specs"))).library)):
         click.echo(f"{'FAILED' if mistakes else 'ok':6}  {name:28}  {summary}")
         for mistake in mistakes:
             click.echo(f"        {mistake}", err=True)

@@ -28,6 +28,7 @@ class Config:
     journal_bytes: int = 16 * MEBIBYTE  # all orgs together
     request_timeout: float = 30.0  # for a request to be complete
     specs: Path | None = None
+    scenarios: Path | None = None  # a folder of scenarios besides the bundled ones
 
 
 def files(name: str) -> Path:

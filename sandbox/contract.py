@@ -209,9 +209,9 @@ def _needed(operation: Operation, document: Document) -> set[str]:
 
 def _done(route: Route, call: Call, request: Request, path: dict[str, str]) -> Reply:
     """One operation within another, by the same stages as a client's. Raises `Rejected`."""
-    armed = call.state.disarm(route.operation.id)
-    if armed is not None:
-        raise Rejected(armed)
+    armed = call.state.disarm(route.operation.id, on_the_wire=False)
+    if armed is not None and armed.reject is not None:
+        raise Rejected(armed.reject)
     call.values, violations = route.operation.read(request, path)
     violations = [violation for violation in violations if not violation.where.startswith("path.")]  # the rule's own
     if violations:

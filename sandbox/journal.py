@@ -13,6 +13,7 @@ import msgspec
 
 from sandbox.messages import Reply, Request, Violation
 from sandbox.state import Change
+from sandbox.then import Fault
 
 MAX_BODY = 65_536  # bytes kept of each body
 _SLICE = 4  # entries freed at a time; one of a seed may hold the events of thousands of objects
@@ -64,6 +65,9 @@ class Exchange(Entry):
     source: str | None = None  # the rejection's x-source
     violations: list[Violation] = []
     preference: str | None = None  # the `Prefer` that chose the answer
+    step: int | None = None  # of the org's scenario, from 1
+    unexpected: str | None = None  # why no step took it, where the scenario wants one to
+    fault: Fault | None = None  # what befell the reply
     nanoseconds: int = 0
     status: int = 0
     reply_media: str | None = None

@@ -8,14 +8,17 @@ from __future__ import annotations
 import difflib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from sandbox import clock
 from sandbox.call import Call, Issuer, Rejected
 from sandbox.clock import Clock
 from sandbox.contract import Contract, OffContract
 from sandbox.errors import SandboxError
-from sandbox.journal import Budget, Event, Journal, Listener, Occurrence
+from sandbox.journal import Budget, Event, Exchange, Journal, Listener, Occurrence
 from sandbox.messages import Violation, encode
+from sandbox.scenarios import Run, Scenario, Step
+from sandbox.snapshots import Snapshot
 from sandbox.state import Collection, Doc, NotUnique, State
 
 MAX_NAME = 256
@@ -35,20 +38,10 @@ class Unacceptable(Exception):
         self.violations = violations
 
 
-class Snapshot(NamedTuple):
-    """What an org was at a moment. Its journal is no part of it: that something happened stays true."""
-
-    at: int
-    state: State
-    clock: Clock
-    passed: int
-    scenario: None = None  # how far the org's scenario had come
-
-
 class Org:
     """One world. Shares nothing with any other."""
 
-    __slots__ = ("clock", "journal", "name", "passed", "snapshots", "state")
+    __slots__ = ("clock", "journal", "name", "passed", "scenario", "snapshots", "state")
 
     def __init__(self, name: str, journal: Journal) -> None:
         self.name = name
@@ -56,6 +49,7 @@ class Org:
         self.state = State()
         self.journal = journal
         self.passed = 0  # the moment up to which everything that falls due has happened
+        self.scenario: Run | None = None
         self.snapshots: dict[str, Snapshot] = {}
 
 
@@ -130,37 +124,58 @@ class Orgs:
         if org is None:
             return False
         self._discarded.append(org.journal.clear())
-        self._discard(org.state)
+        self.discard(org.state)
         self._drop_snapshots(org)
         return True
 
     def reset(self, org: Org) -> None:
-        """As on first use: empty or as seeded by the operator, in real time, with ids from the start."""
-        self._discard(org.state)
+        """As on first use: empty or as seeded by the operator, in real time, with ids from the start.
+
+        An org with a scenario begins that anew.
+        """
+        self.begin(org, org.scenario.scenario if org.scenario is not None else None)
+
+    def begin(self, org: Org, scenario: Scenario | None) -> None:
+        """Reset an org and have it begin a scenario. Raises `Unacceptable`, and then nothing has changed."""
+        fresh = Org(org.name, self._new_journal(org.name))
+        try:
+            self._begin(fresh)
+            if scenario is not None:
+                self._give(fresh, scenario)
+        except BaseException:
+            self.discard(fresh.state)
+            self._discarded.append(fresh.journal.clear())
+            raise
+        self.discard(org.state)
         self._drop_snapshots(org)
         self._discarded.append(org.journal.clear())
-        org.state, org.clock, org.journal = State(), Clock(), self._new_journal(org.name)
-        self._begin(org)
+        for name in ("clock", "journal", "passed", "scenario", "state"):
+            setattr(org, name, getattr(fresh, name))
 
-    def take_snapshot(self, org: Org, name: str) -> Snapshot:
-        """Keep the present under a name, in place of what was kept under it before."""
-        now = org.clock.now()
-        self.pass_time(org, now)
-        self.drop_snapshot(org, name)
-        org.snapshots[name] = Snapshot(now, org.state.copy(), org.clock.copy(), org.passed)
-        return org.snapshots[name]
+    def rehearse(self, scenario: Scenario) -> None:
+        """Begin a scenario in an org that nobody sees. Raises `Unacceptable`."""
+        org = Org("rehearsal", self._new_journal("rehearsal"))
+        self.begin(org, scenario)
+        self.discard(org.state)
+        self._discarded.append(org.journal.clear())
 
-    def go_back(self, org: Org, snapshot: Snapshot) -> None:
-        """Make the org what it was, ids included. A clock that ran then shows what it would show without any change."""
-        self._discard(org.state)
-        org.state, org.clock, org.passed = snapshot.state.copy(), snapshot.clock.copy(), snapshot.passed
+    def play(self, org: Org) -> None:
+        """Do the steps of an org's scenario that wait for no call and whose turn it is."""
+        run = org.scenario
+        while run is not None and (step := run.due(org.clock.now())) is not None:
+            self._do(org, step)
+            run.went_on(org.clock.now())
 
-    def drop_snapshot(self, org: Org, name: str) -> bool:
-        """Whether there was such a snapshot."""
-        snapshot = org.snapshots.pop(name, None)
-        if snapshot is not None:
-            self._discard(snapshot.state)
-        return snapshot is not None
+    def follow(self, org: Org, exchange: Exchange) -> None:
+        """Let an exchange that is in the journal have its consequences in the scenario."""
+        if org.scenario is not None:
+            org.scenario.told(exchange)
+            if org.scenario.wakes_at <= exchange.at:
+                self.play(org)
+
+    def discard(self, state: State) -> None:
+        """Free, in slices, what no org has any more."""
+        self._discarded.append(state.dismantle())
 
     def sweep(self) -> bool:
         """Free a slice of what was forgotten; whether there is more."""
@@ -263,13 +278,42 @@ class Orgs:
                         _store(state, collection, doc, now if created is None else created, place, where, violations)
         if violations:
             raise Unacceptable(violations[:_MAX_VIOLATIONS])
-        self._discard(org.state)
+        self.discard(org.state)
         state.armed = org.state.armed
         org.state = state
 
     def _drop_snapshots(self, org: Org) -> None:
-        for name in list(org.snapshots):
-            self.drop_snapshot(org, name)
+        for snapshot in org.snapshots.values():
+            self.discard(snapshot.state)
+        org.snapshots = {}
+
+    def _give(self, org: Org, scenario: Scenario) -> None:
+        given = scenario.given
+        if given.clock is not None:
+            org.clock.freeze()
+            org.clock.set(given.clock)
+        if given.seed:
+            self.seed(org, given.seed)
+        org.scenario = Run(scenario, org.clock.now())
+        self.play(org)
+
+    def _do(self, org: Org, step: Step) -> None:
+        """A step without a call, in the journal as what it is the cause of."""
+        occurrence = Occurrence(org.clock.now(), f"scenario step {step.number}")
+        org.state.begin()
+        emission = step.then.emission
+        if emission is not None:
+            occurrence.told([Event(occurrence.at, emission.callback, emission.payload)])
+        until = occurrence.at
+        if step.then.advance is not None:
+            try:
+                until = clock.later(until, step.then.advance)
+            except ValueError as error:
+                occurrence.defect = str(error)
+        self._record(org, occurrence)
+        if until != occurrence.at:
+            self.pass_time(org, until)
+            org.clock.set(until)
 
     def _new_journal(self, name: str) -> Journal:
         return Journal(self._journal_limit, self._journal_budget, name)
@@ -282,9 +326,6 @@ class Orgs:
         occurrence.id = org.journal.next_id()
         occurrence.changes = org.state.changes
         org.journal.add(occurrence)
-
-    def _discard(self, state: State) -> None:
-        self._discarded.append(state.dismantle())
 
     @staticmethod
     def _sow(

@@ -64,6 +64,10 @@ class Pipeline:
         except TooManyOrgs:
             return problem(503, "Too many orgs", "The server has as many orgs as --max-orgs admits; delete some.")
         exchange = Exchange(org.clock.now(), request)
+        script = org.scenario
+        if script is not None and script.wakes_at <= exchange.at:
+            self._orgs.play(org)
+            exchange.at = org.clock.now()
         if org.state.due_at <= exchange.at:
             self._orgs.pass_time(org, exchange.at)
         org.passed = exchange.at
@@ -75,7 +79,10 @@ class Pipeline:
             reply = self._answer(found[0], found[1], org, named, tenant, exchange)
         if document is not None and document.cors and b"origin" in request.fields:
             reply.headers += _CORS
-        return _journalled(org, exchange, reply, started)
+        _journalled(org, exchange, reply, started)
+        if script is not None and (exchange.step is not None or exchange.unexpected is not None):
+            self._orgs.follow(org, exchange)
+        return reply
 
     def _answer(
         self, route: Route, path: dict[str, str], org: Org, named: str | None, tenant: str | None, exchange: Exchange
@@ -88,7 +95,7 @@ class Pipeline:
         call.org_named = named is not None
         call.named_tenant = tenant
         call.tenant = tenant or org.name
-        return answer(route, exchange.request, call, path, self._admit, exchange)
+        return answer(route, exchange.request, call, path, self._admit, exchange, org.scenario)
 
     def _find(self, method: str, path: str) -> Found:
         """The route, the decoded path parameters, and for another method what is allowed."""
@@ -188,10 +195,9 @@ def _decoded(segment: str) -> str:
         return segment
 
 
-def _journalled(org: Org, exchange: Exchange, reply: Reply, started: int) -> Reply:
+def _journalled(org: Org, exchange: Exchange, reply: Reply, started: int) -> None:
     exchange.id = org.journal.next_id()
     reply.headers += (("sandbox-exchange", str(exchange.id)),)
     exchange.answered(reply)
     exchange.nanoseconds = perf_counter_ns() - started
     org.journal.add(exchange)
-    return reply

@@ -22,7 +22,7 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from sandbox.app import App, headers_of, paced
+from sandbox.app import App, head_text, paced
 from sandbox.errors import SandboxError
 from sandbox.messages import Reply, Request, Stream
 
@@ -32,6 +32,7 @@ _SWEEP = 0.002  # seconds between slices of forgetting
 _LINGER = 2  # seconds in which the end of a connection's last request is still read
 _SHUTDOWN = 1  # seconds that requests in flight may still take
 
+_METHODS = {method.encode(): method for method in ("GET", "POST", "PUT", "PATCH", "DELETE")}  # saves decoding these
 _STATUS_LINES = {int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
 
 
@@ -143,8 +144,11 @@ class Protocol(HttpToolsProtocol):
             self._too_long()
         parser = self.parser
         self._keep_alive = parser.should_keep_alive()
-        self._method = parser.get_method().decode("ascii")
-        self._target = _origin_form(self.url)
+        method = parser.get_method()
+        self._method = _METHODS.get(method) or method.decode("ascii")
+        self._target = target = self.url.decode("latin-1")
+        if target[0] != "/":
+            self._target = _origin_form(self.url)
         self._fields = fields = dict(self.headers)
         length = fields.get(b"content-length")
         if length is not None or b"transfer-encoding" in fields:
@@ -172,13 +176,15 @@ class Protocol(HttpToolsProtocol):
     def _answer(self) -> None:
         self._begun, self._since = False, self.loop.time()
         self._answered += 1
-        if self.transport.is_closing() or self._deaf:
+        if self._deaf or self.transport.is_closing():
             return
-        body = b"" if self._oversized else b"".join(self._body)
-        self._keep_alive = self._keep_alive and not self._oversized
-        request = Request(self._method, self._target, self.headers, body, self._fields, len(self._target) + self._head)
+        head = len(self.url) + self._head
         if self._oversized:
-            request.oversized = True
+            self._keep_alive = False
+            request = Request(self._method, self._target, self.headers, b"", self._fields, head, oversized=True)
+        else:
+            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            request = Request(self._method, self._target, self.headers, body, self._fields, head)
         self._send(self.sandbox.handle(request))
 
     def _send(self, reply: Reply) -> None:
@@ -188,19 +194,18 @@ class Protocol(HttpToolsProtocol):
             self._write(reply, self._method == "HEAD", self._keep_alive)
 
     def _write(self, reply: Reply, head_only: bool, keep_alive: bool) -> None:
-        body = b"" if head_only else reply.body
-        self.transport.write(b"".join((self._head_of(reply, keep_alive), body)))
+        head = self._head_of(reply, keep_alive)
+        self.transport.write(head if head_only else head + reply.body)
         self.server_state.total_requests += 1
         if not keep_alive:
             self._end()
 
     def _head_of(self, reply: Reply, keep_alive: bool) -> bytes:
-        fields = "".join([f"{name}: {value}\r\n" for name, value in headers_of(reply)]).encode("latin-1")
         always, lines = Protocol._dated
         if always is not self.server_state.default_headers:
             lines = self._date()
-        end = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
-        return b"".join((_STATUS_LINES[reply.status], lines, fields, end))
+        end = "\r\n" if keep_alive else "connection: close\r\n\r\n"
+        return _STATUS_LINES[reply.status] + lines + f"{head_text(reply)}{end}".encode("latin-1")
 
     def _enqueue(self, reply: Reply) -> None:
         """What comes late or in pieces, and what is answered behind it. Nothing more is read until it is sent."""
@@ -322,10 +327,7 @@ class Protocol(HttpToolsProtocol):
 
 
 def _origin_form(url: bytes) -> str:
-    """The target as path and query, also where a proxy's client sent the whole URL."""
-    target = url.decode("latin-1")
-    if target.startswith("/"):
-        return target
+    """The target as path and query, where a proxy's client sent the whole URL."""
     parsed = httptools.parse_url(url)
     path = (parsed.path or b"/").decode("latin-1")
     return f"{path}?{parsed.query.decode('latin-1')}" if parsed.query else path

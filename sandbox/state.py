@@ -14,6 +14,7 @@ import msgspec
 from sortedcontainers import SortedList
 
 from sandbox.messages import encode
+from sandbox.then import Then
 
 Doc = dict[str, Any]
 # Where a document stands: in which lists, at which moment (or other number) in each.
@@ -92,21 +93,24 @@ class State:
         self.changes: list[Change] = []
         self.sequence = 0  # ids given out; never taken back, so that no id is ever used again
         self.place = 0
-        self.armed: dict[str, list[str]] | None = None  # operationId -> rejections that its next calls meet
+        self.armed: dict[str, list[Then]] | None = None  # operationId -> what its next calls meet
 
-    def arm(self, operation_id: str, names: list[str]) -> None:
+    def arm(self, operation_id: str, thens: list[Then]) -> None:
         self.armed = self.armed or {}
-        self.armed.setdefault(operation_id, []).extend(names)
+        self.armed.setdefault(operation_id, []).extend(thens)
 
-    def disarm(self, operation_id: str) -> str | None:
-        """The rejection that this call of an operation is to meet, if one was armed; each is met once."""
+    def disarm(self, operation_id: str, *, on_the_wire: bool = True) -> Then | None:
+        """What this call of an operation is to meet, if something was armed; each is met once.
+
+        A call that is not on the wire, as one operation asks another, can only be refused: the rest waits for a client.
+        """
         waiting = self.armed.get(operation_id) if self.armed else None
-        if self.armed is None or not waiting:
+        if self.armed is None or not waiting or not (on_the_wire or waiting[0].reject):
             return None
-        name = waiting.pop(0)
+        then = waiting.pop(0)
         if not waiting:
             del self.armed[operation_id]
-        return name
+        return then
 
     def copy(self) -> State:
         """The same documents, order, agenda, ids and what is armed; documents are values, so references are copied."""
@@ -199,10 +203,11 @@ class State:
         """All documents of a list as it is now, each decoded in its turn; what changes meanwhile is not seen."""
         entries: list[Place] = list(self._lists.get(name, ()))
         found = {key: self._documents[key].records for key in {key for _, _, key, _ in entries}}
-        if len(entries) <= _SLICE:
-            return iter([(key, _decode(found[key][id][0])) for _, _, key, id in entries])
-        kept = {key: records.copy() for key, records in found.items()}  # quicker than to look up each
-        return ((key, _decode(kept[key][id][0])) for _, _, key, id in entries)
+        if 4 * len(entries) > sum(map(len, found.values())):  # to copy them all is quicker than to look up each
+            found = {key: records.copy() for key, records in found.items()}
+            return ((key, _decode(found[key][id][0])) for _, _, key, id in entries)
+        bodies = [(key, found[key][id][0]) for _, _, key, id in entries]
+        return ((key, _decode(body)) for key, body in bodies)
 
     def place_of(self, collection: Collection, doc: Doc) -> int:
         """The number by which a stored document is ordered in its first list."""

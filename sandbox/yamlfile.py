@@ -23,6 +23,8 @@ except ImportError:  # a PyYAML built without libyaml is eight times slower, and
 
 
 _MAX_DEPTH = 1000
+MAX_DEPTH = 100  # of what is sent, as in JSON
+MAX_VALUES = 1_000_000
 _DEEP_BLOCK = re.compile(rf"^[ ?:-]{{{_MAX_DEPTH}}}", re.MULTILINE)
 _BRACKET = re.compile(r"[\[\]{}]")
 _TAGS = [f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "str", "seq")]
@@ -81,6 +83,27 @@ def parse(text: str, name: str) -> Any:
         raise DocumentError(name, None, " ".join(str(error).split())) from None
 
 
+def parse_plain(text: str, name: str) -> Any:
+    """The same for what somebody sent: nothing that JSON could not say, or that is small only as long as it is YAML.
+
+    An alias stands for a copy of what it names; copies of copies, or of what they are in, could fill the memory.
+    """
+    found = parse(text, name)
+    left = MAX_VALUES
+    waiting = [(found, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        left -= 1
+        if depth > MAX_DEPTH or left < 0:
+            limit = f"nested deeper than {MAX_DEPTH} levels" if left >= 0 else f"more than {MAX_VALUES} values"
+            raise DocumentError(name, None, f"is {limit}")
+        if isinstance(value, dict):
+            waiting += [(inner, depth + 1) for pair in value.items() for inner in pair]
+        elif isinstance(value, list):
+            waiting += [(inner, depth + 1) for inner in value]
+    return found
+
+
 def _is_too_deep(text: str) -> bool:
     """The C loader recurses without an eye on the stack: what is too deep would end the process."""
     if _DEEP_BLOCK.search(text):
@@ -107,9 +130,19 @@ def read_text(path: Path) -> str:
 
 def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
     """The line (from 1) on which the member at `path` stands, or that of its nearest parent that exists."""
-    node = yaml.compose(text, Loader=_Loader)
-    if node is None:
-        return None
+    return lines_of(text, [path])[0]
+
+
+def lines_of(text: str, paths: list[tuple[str | int, ...]]) -> list[int | None]:
+    """The same for several members of a text, also of JSON; None where it is no YAML, as JSON with tabs in it."""
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError:
+        root = None
+    return [None if root is None else _line(root, path) for path in paths]
+
+
+def _line(node: yaml.Node, path: tuple[str | int, ...]) -> int:
     line = int(node.start_mark.line)
     for step in path:
         key, found = _child(node, step)

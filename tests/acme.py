@@ -18,6 +18,7 @@ from sandbox.openapi.document import Document
 from sandbox.orgs import Orgs
 from sandbox.pipeline import Pipeline
 from sandbox.rules import Call, Collection, Doc, NotUnique, Rejected, Rules, moment
+from sandbox.then import Then
 
 FOLDER = Path(__file__).parent / "fixtures" / "acme"
 SPEC = FOLDER / "things.yaml"
@@ -264,6 +265,11 @@ class Acme:
 
     def seed(self, org: str, **collections: list[Doc]) -> None:
         self.orgs.seed(self.orgs.get(org), {"acme": collections})
+
+
+def rejecting(name: str) -> Then:
+    """What is armed to have a call refused."""
+    return Then({"reject": name}, reject=name)
 
 
 def content(reply: Reply) -> Any:

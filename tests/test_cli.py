@@ -102,6 +102,9 @@ def test_serve_prints_an_api_once_however_many_versions_it_has(tmp_path: Path) -
 
 
 def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
+    scenarios = tmp_path / "scenarios"
+    scenarios.mkdir()
+    (scenarios / "mine.yaml").write_text("steps: [{operation: getGiftCard}]", encoding="utf-8")
     seed = tmp_path / "seed.json"
     seed.write_text(json.dumps({"shop": {"enfore": {"gift_cards": [THING]}}}), encoding="utf-8")
     variables = {
@@ -111,6 +114,7 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
         "SANDBOX_CLIENTS": "app:secret other:x:y",
         "SANDBOX_SEED": str(seed),
         "SANDBOX_SETTINGS": "emporix.reward_points_version=current emporix.couponSettings.rewardpoints.enabled=false",
+        "SANDBOX_SCENARIOS": str(scenarios),
         "SANDBOX_ADMIN_TOKEN": "closed",
         "SANDBOX_MAX_BODY": "1000",
         "SANDBOX_MAX_ORGS": "2",
@@ -132,6 +136,7 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
         ]
         closed = client.get("/__admin/orgs")
         orgs = client.get("/__admin/orgs", headers=admin).json()
+        named = client.get("/__admin/scenarios", headers=admin).json()["scenarios"]
         full = client.get("/promotions/org/another/x")
         too_large = client.post(cards, json={"x": "x" * 1000}, headers={"Authorization": "Bearer any"})
         for _ in range(5):
@@ -142,6 +147,7 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
     assert stranger.status_code == 403
     assert clients == [200, 200, 401]
     assert closed.status_code == 401
+    assert ("mine", False) in [(scenario["name"], scenario["bundled"]) for scenario in named]
     assert [(org["name"], org["documents"]) for org in orgs["orgs"]] == [("default", 0), ("shop", 1)]
     assert full.status_code == 503
     assert too_large.status_code in (403, 413)
@@ -212,6 +218,7 @@ def test_a_port_in_use_is_a_mistake(mistake: Callable[..., str]) -> None:
         ),
         (("serve", "--seed", "/no/such/file.yaml"), "/no/such/file.yaml: No such file or directory"),
         (("serve", "--seed", "/"), "/: Is a directory"),
+        (("serve", "--scenarios", "/no/such/folder"), "the folder of scenarios /no/such/folder does not exist"),
         (("routes", "--vendor", "acme"), f"there is no vendor acme; there are {VENDORS}"),
         (("bogus",), "No such command 'bogus'."),
         (("--bogus",), "No such option '--bogus'."),
@@ -245,6 +252,15 @@ def test_a_broken_seed_is_one_clear_line(mistake: Callable[..., str], tmp_path: 
     assert mistake("serve", "--port", "0", "--seed", str(file)).startswith(line.replace("{file}", str(file)))
 
 
+def test_a_broken_scenario_is_one_clear_line(mistake: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text("steps:\n  - operation: getGiftcard\n", encoding="utf-8")
+
+    assert mistake("serve", "--port", "0", "--scenarios", str(tmp_path)) == (
+        f"{file}:2: /steps/0/operation: there is no operation getGiftcard; did you mean getGiftCard?"
+    )
+
+
 def test_more_seeded_orgs_than_admitted_are_a_mistake(mistake: Callable[..., str], tmp_path: Path) -> None:
     file = tmp_path / "seed.yaml"
     file.write_text("a: {}\nb: {}", encoding="utf-8")
@@ -260,10 +276,11 @@ def test_check_prints_a_line_for_each_document(invoke: Invoke) -> None:
 
     assert (code, err) == (0, "")
     names = {str(path.relative_to(SPECS)) for path in SPECS.glob("*/*.yaml")}
+    names |= {str(path.relative_to(SPECS.parent)) for path in (SPECS.parent / "scenarios").rglob("*.yaml")}
     assert {line.split()[1] for line in out.splitlines()} == names
     assert "ok      emporix/reward-points.yaml (current)  17 operations" in out
     assert all(
-        re.fullmatch(r"ok +\S+( \(\w+\))? +\d+ operations, \d+ rejections, \d+ callbacks", line)
+        re.fullmatch(r"ok +\S+( \(\w+\))? +(\d+ operations, \d+ rejections, \d+ callbacks|\d+ steps)", line)
         for line in out.splitlines()
     )
 

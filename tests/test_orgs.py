@@ -11,7 +11,7 @@ from sandbox.errors import SandboxError
 from sandbox.journal import Occurrence
 from sandbox.orgs import Org, Orgs, TooManyOrgs, Unacceptable
 from sandbox.rules import Call, Rejected
-from tests.acme import Acme
+from tests.acme import Acme, rejecting
 
 START = clock.parse("2030-01-01T00:00:00Z")
 
@@ -365,7 +365,7 @@ def test_what_a_due_rule_asks_for_fails_with_it(acme: Acme, org: Org) -> None:
 
 
 def test_what_is_armed_goes_with_a_reset_and_is_the_org_s_own(acme: Acme, org: Org) -> None:
-    org.state.arm("addThing", ["code-taken"])
+    org.state.arm("addThing", [rejecting("code-taken")])
 
     assert acme.orgs.get("other").state.armed is None
     acme.orgs.reset(org)

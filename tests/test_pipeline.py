@@ -15,7 +15,7 @@ from sandbox.messages import Reply, decode
 from sandbox.openapi.document import Document
 from sandbox.pipeline import Pipeline
 from sandbox.rules import Call
-from tests.acme import SPEC, Acme, content, header, new_rules
+from tests.acme import SPEC, Acme, content, header, new_rules, rejecting
 
 
 @pytest.fixture
@@ -697,7 +697,7 @@ def test_no_id_is_given_out_twice_even_where_the_first_was_taken_back(acme: Acme
 
 
 def test_the_next_calls_of_an_operation_meet_what_is_armed_in_the_vendor_s_words(acme: Acme) -> None:
-    acme.orgs.get("shop").state.arm("addThing", ["code-taken", "insufficient-scope"])
+    acme.orgs.get("shop").state.arm("addThing", [rejecting("code-taken"), rejecting("insufficient-scope")])
 
     replies = [acme.send("POST", "/acme/shop/things", {"name": "Lamp"}) for _ in range(3)]
 
@@ -714,7 +714,7 @@ def test_the_next_calls_of_an_operation_meet_what_is_armed_in_the_vendor_s_words
 
 
 def test_what_is_armed_waits_for_a_call_that_is_right_of_that_operation_in_that_org(acme: Acme) -> None:
-    acme.orgs.get("shop").state.arm("addThing", ["code-taken"])
+    acme.orgs.get("shop").state.arm("addThing", [rejecting("code-taken")])
 
     others = [
         acme.send("POST", "/acme/shop/things", {"name": "Lamp"}, token=None),
@@ -729,7 +729,7 @@ def test_what_is_armed_waits_for_a_call_that_is_right_of_that_operation_in_that_
 
 
 def test_what_is_armed_is_met_by_what_the_platform_does_for_itself_too(acme: Acme) -> None:
-    acme.orgs.get("shop").state.arm("addThing", ["code-taken"])
+    acme.orgs.get("shop").state.arm("addThing", [rejecting("code-taken")])
 
     replies = [acme.send("POST", "/acme/shop/orders", {"name": "Lamp"}) for _ in range(2)]
 
@@ -738,7 +738,7 @@ def test_what_is_armed_is_met_by_what_the_platform_does_for_itself_too(acme: Acm
 
 
 def test_an_armed_name_that_the_operation_does_not_declare_is_a_defect_once(acme: Acme) -> None:
-    acme.orgs.get("shop").state.arm("getThing", ["code-taken"])
+    acme.orgs.get("shop").state.arm("getThing", [rejecting("code-taken")])
 
     assert [acme.send("GET", "/acme/shop/things/t").status for _ in range(2)] == [500, 404]
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sandbox.state import Collection, Doc, Due, NotUnique, State
+from tests.acme import rejecting
 
 
 def _places(doc: Doc, created: int) -> list[tuple[str, int]]:
@@ -369,15 +370,15 @@ def test_rolling_back_to_where_one_stands_undoes_nothing() -> None:
 
 def test_what_is_armed_is_met_in_its_order_each_once_and_by_its_operation_only() -> None:
     state = State()
-    state.arm("addThing", ["code-taken", "code-taken"])
-    state.arm("getThing", ["unknown-thing"])
-    state.arm("addThing", ["invalid-request"])
+    state.arm("addThing", [rejecting("code-taken"), rejecting("code-taken")])
+    state.arm("getThing", [rejecting("unknown-thing")])
+    state.arm("addThing", [rejecting("invalid-request")])
 
     met = [state.disarm("addThing") for _ in range(4)]
 
-    assert met == ["code-taken", "code-taken", "invalid-request", None]
-    assert state.armed == {"getThing": ["unknown-thing"]}
-    assert state.disarm("getThing") == "unknown-thing"
+    assert met == [rejecting("code-taken"), rejecting("code-taken"), rejecting("invalid-request"), None]
+    assert state.armed == {"getThing": [rejecting("unknown-thing")]}
+    assert state.disarm("getThing") == rejecting("unknown-thing")
     assert (state.disarm("getThing"), state.armed) == (None, {})
 
 
@@ -390,13 +391,13 @@ def test_nothing_is_armed_unless_somebody_asks_for_it() -> None:
 
 def test_what_is_armed_and_what_is_met_are_not_rolled_back() -> None:
     state = State()
-    state.arm("addThing", ["code-taken", "invalid-request"])
+    state.arm("addThing", [rejecting("code-taken"), rejecting("invalid-request")])
     state.begin()
     state.disarm("addThing")
 
     state.roll_back()
 
-    assert state.armed == {"addThing": ["invalid-request"]}
+    assert state.armed == {"addThing": [rejecting("invalid-request")]}
 
 
 def test_a_change_cannot_be_changed() -> None:
@@ -428,7 +429,7 @@ def test_a_copy_is_the_same_and_goes_its_own_way() -> None:
     state = State()
     for number in range(5000):  # enough for lists of lists
         put(state, f"{number:04}", number % 7, number=str(number), shelves=["x"], dues={"expire": number})
-    state.arm("redeem", ["too-late", "too-early"])
+    state.arm("redeem", [rejecting("too-late"), rejecting("too-early")])
     state.sequence = 7
 
     copy = state.copy()
@@ -442,7 +443,7 @@ def test_a_copy_is_the_same_and_goes_its_own_way() -> None:
     assert everything(copy, "shelf/x", offset=4998) == ["4990", "4997"]
     assert copy.find(CARDS, "number", "0") == "0000"
     assert (copy.get(CARDS, "new"), copy.sequence, copy.place, copy.due_at) == (None, 7, 5000, 0)
-    assert copy.armed == {"redeem": ["too-late", "too-early"]}
+    assert copy.armed == {"redeem": [rejecting("too-late"), rejecting("too-early")]}
     put(copy, "late", 3, number="new", dues={"expire": 2})
     assert agenda(copy, 2) == [
         (0, "expire", "0000"),

@@ -42,7 +42,10 @@ def test_the_wheel_holds_code_specs_and_scenarios_and_nothing_else(wheel: Path) 
     scenarios = {f"sandbox/_files/scenarios/{name}" for name in names("scenarios", "**/*.yaml")}
     rest = {name for name in held if ".dist-info/" not in name and not name.endswith("/.gitkeep")}
     assert modules | specs | scenarios <= held
-    assert rest - modules - specs - scenarios == {"sandbox/openapi/dialect.json"}
+    assert rest - modules - specs - scenarios == {
+        "sandbox/openapi/dialect.json",
+        "sandbox/_files/specs/sandbox/scenario.schema.json",
+    }
     assert "sandbox/_files/specs/sandbox/admin.yaml" in specs
 
 
@@ -84,7 +87,9 @@ def test_the_installed_command_checks_its_specs(command: str, tmp_path: Path) ->
     done = run("check", cwd=tmp_path, command=(command,))
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert {line.split()[1] for line in done.stdout.splitlines()} == names("specs", "*/*.yaml")
+    assert {line.split()[1] for line in done.stdout.splitlines()} == names("specs", "*/*.yaml") | {
+        f"scenarios/{name}" for name in names("scenarios", "**/*.yaml")
+    }
 
 
 def test_the_installed_command_serves(command: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sandbox.admin.exports import ExportOperations
 from sandbox.admin.operations import Operations, errors_json
 from sandbox.admin.orgs import OrgOperations
 from sandbox.admin.requests import RequestOperations
+from sandbox.admin.scenarios import ScenarioOperations
 from sandbox.admin.snapshots import SnapshotOperations
 from sandbox.admin.stream import StreamOperations
 from sandbox.admin.triggers import TriggerOperations
@@ -22,6 +23,7 @@ from sandbox.auth import Gate, Grant
 from sandbox.call import Call
 from sandbox.contract import Contract, Route, router
 from sandbox.journal import Exchange
+from sandbox.library import Library
 from sandbox.messages import Reply, Request
 from sandbox.openapi.document import Document
 from sandbox.orgs import Orgs
@@ -34,6 +36,7 @@ _PARTS: tuple[type[Operations], ...] = (
     DocumentOperations,
     ExportOperations,
     RequestOperations,
+    ScenarioOperations,
     SnapshotOperations,
     StreamOperations,
     TriggerOperations,
@@ -43,12 +46,14 @@ _PARTS: tuple[type[Operations], ...] = (
 class Admin:
     """Answers the requests below `/__admin`."""
 
-    def __init__(self, spec: Path, contracts: list[Contract], orgs: Orgs, gate: Gate, token: str | None) -> None:
+    def __init__(
+        self, spec: Path, contracts: list[Contract], orgs: Orgs, gate: Gate, token: str | None, library: Library
+    ) -> None:
         self.document = Document(spec)
         self._contracts = contracts
         self._gate = gate
         self._token = token
-        self._contract = Contract([self.document], self._rules(orgs, gate))
+        self._contract = Contract([self.document], self._rules(orgs, gate, library))
         self._router = router([self._contract])
 
     def handle(self, request: Request) -> Reply:
@@ -69,13 +74,13 @@ class Admin:
         right = scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode())
         return auth.ANYBODY if right else auth.INVALID
 
-    def _rules(self, orgs: Orgs, gate: Gate) -> Rules:
+    def _rules(self, orgs: Orgs, gate: Gate, library: Library) -> Rules:
         rules = Rules("sandbox")
         rules.word(_worded)
         rules.operation("getHealth")(self._health)
         rules.operation("getVersion")(self._version)
         for part in _PARTS:
-            part(self._contracts, orgs, gate).bind(rules)
+            part(self._contracts, orgs, gate, library).bind(rules)
         return rules
 
     def _health(self, call: Call) -> Reply:

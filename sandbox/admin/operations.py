@@ -10,6 +10,7 @@ from sandbox import clock
 from sandbox.auth import Gate
 from sandbox.call import Call
 from sandbox.contract import Contract
+from sandbox.library import Library
 from sandbox.messages import Violation
 from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
 from sandbox.rules import Doc, Rules
@@ -18,10 +19,11 @@ from sandbox.rules import Doc, Rules
 class Operations(ABC):
     """A part of the admin API: the rules of its operations, bound by their operationIds."""
 
-    def __init__(self, contracts: list[Contract], orgs: Orgs, gate: Gate) -> None:
+    def __init__(self, contracts: list[Contract], orgs: Orgs, gate: Gate, library: Library) -> None:
         self.contracts = contracts
         self.orgs = orgs
         self.gate = gate
+        self.library = library
 
     @abstractmethod
     def bind(self, rules: Rules) -> None: ...

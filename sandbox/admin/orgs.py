@@ -54,6 +54,7 @@ class OrgOperations(Operations):
         else:
             org.clock.run()
         self.orgs.pass_time(org, org.clock.now())
+        self.orgs.play(org)
         return call.reply(clock_json(org))
 
     def _advance_clock(self, call: Call) -> Reply:
@@ -72,6 +73,7 @@ class OrgOperations(Operations):
                 call.reject("no-such-time", str(error))
         happened = self.orgs.pass_time(org, moment)
         org.clock.set(moment)
+        self.orgs.play(org)
         return call.reply({**clock_json(org), "happened": [occurrence_json(occurrence) for occurrence in happened]})
 
     def _issue_token(self, call: Call) -> Reply:

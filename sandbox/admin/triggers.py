@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from sandbox.admin.operations import Operations, near
 from sandbox.call import Call
+from sandbox.flaws import Flawed, Flaws
 from sandbox.messages import Reply
 from sandbox.rules import Doc, Rules
 from sandbox.state import State
+
+_MAX_ARMED = 1000  # in one org
 
 
 class TriggerOperations(Operations):
@@ -16,17 +21,28 @@ class TriggerOperations(Operations):
         rules.operation("disarmNext")(self._disarm_next)
 
     def _arm_next(self, call: Call) -> Reply:
-        wanted, name = call.body["operation"], call.body["then"]["reject"]
+        wanted, raw, times = call.body["operation"], call.body["then"], int(call.body.get("times", 1))
         routes = {route.operation.id: route for contract in self.contracts for route in contract.routes()}
         if wanted not in routes:
             call.reject("unknown-operation", f"There is no operation {wanted[:100]}{near(wanted, routes)}")
         org = self.orgs.known(self.name(call))  # what is refused makes no org
         state = org.state if org else State()
-        known = routes[wanted].contract.in_force(routes[wanted], state).operation.rejections
-        if name not in known:
+        route = routes[wanted].contract.in_force(routes[wanted], state)
+        known, name = route.operation.rejections, raw.get("reject")
+        if name is not None and name not in known:
             call.reject("unknown-rejection", f"{wanted} is never refused as {name[:100]}{near(name, known)}")
+        flaws = Flaws()
+        then = self.library.reader.then(raw, route, flaws)
+        try:
+            flaws.raise_any("trigger", "")
+        except Flawed as flawed:
+            errors = [{"detail": flaw.detail, "pointer": flaw.pointer} for flaw in flawed.flaws]
+            call.reject("unacceptable-answer", "; ".join(flawed.sentences())[:2000], errors=errors)
+        waiting = sum(map(len, (state.armed or {}).values()))
+        if waiting + times > _MAX_ARMED:
+            call.reject("too-many-armed", f"{waiting} calls are armed already; there may be {_MAX_ARMED} in an org.")
         state = self.made(call).state
-        state.arm(wanted, [name] * int(call.body.get("times", 1)))
+        state.arm(wanted, [then] * times)
         return call.reply(_armed_json(state))
 
     def _list_next(self, call: Call) -> Reply:
@@ -38,5 +54,10 @@ class TriggerOperations(Operations):
 
 
 def _armed_json(state: State) -> Doc:
-    armed = state.armed or {}
-    return {"armed": [{"operation": operation, "reject": name} for operation, names in armed.items() for name in names]}
+    """In the order in which each operation meets it; what was armed at once for several calls stands there once."""
+    groups = [
+        (operation, list(same))
+        for operation, thens in (state.armed or {}).items()
+        for _, same in groupby(thens, key=id)
+    ]
+    return {"armed": [{"operation": it, "then": same[0].shown, "times": len(same)} for it, same in groups]}

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from sandbox import yamlfile
+from sandbox.errors import DocumentError
 from sandbox.messages import Reply, Request, Violation, decode, encode
 from sandbox.openapi.parameters import Parameter, pairs, unquote
 from sandbox.openapi.validation import Validator
@@ -153,7 +155,7 @@ class Operation:
         media = self.media_of(request)
         try:
             content = _content(media, request.body)
-        except ValueError as error:
+        except (ValueError, DocumentError) as error:
             violations.append(Violation("body", str(error), "syntax"))
             return None
         violations += declared.content[media].violations(content, "body")
@@ -223,6 +225,8 @@ def _content(media: str, body: bytes) -> Any:
         if violations:
             raise ValueError("; ".join(map(str, violations)))
         return form
+    if media == "application/yaml":
+        return yamlfile.parse_plain(_text(body), "body")
     if media.startswith("text/") and not media.endswith("json"):
         return _text(body).strip()
     return decode(body)

@@ -201,6 +201,8 @@ UNKNOWN: list[tuple[str, str, Any]] = [
     ("GET", "/events", None),
     ("GET", "/next", None),
     ("DELETE", "/next", None),
+    ("GET", "/scenario", None),
+    ("DELETE", "/scenario", None),
 ]
 
 
@@ -238,6 +240,7 @@ MADE: list[tuple[str, str, Any]] = [
     ("PUT", "/snapshots/s", None),
     ("POST", "/tokens", {"vendor": "acme"}),
     ("POST", "/next", {"operation": "addThing", "then": {"reject": "code-taken"}}),
+    ("PUT", "/scenario", {"steps": []}),
 ]
 
 
@@ -650,6 +653,9 @@ def test_one_request_whole(world: World) -> None:
         "violations": [],
         "nearest": [],
         "preference": None,
+        "step": None,
+        "unexpected": None,
+        "fault": None,
         "defect": None,
         "changes": [{"collection": "acme.things", "id": thing["id"], "before": None, "after": thing}],
         "events": [
@@ -851,11 +857,15 @@ def arm(world: World, operation: str, reject: str, **more: Any) -> httpx2.Respon
     return world.admin("POST", "/next", {"operation": operation, "then": {"reject": reject}, **more})
 
 
+def armed_json(operation: str, reject: str, times: int = 1) -> Any:
+    return {"operation": operation, "then": {"reject": reject}, "times": times}
+
+
 def test_the_next_call_of_an_operation_is_refused_as_asked_and_the_one_after_is_not(world: World) -> None:
     armed = arm(world, "addThing", "code-taken")
     responses = [add(world), add(world)]
 
-    assert (armed.status_code, armed.json()) == (200, {"armed": [{"operation": "addThing", "reject": "code-taken"}]})
+    assert (armed.status_code, armed.json()) == (200, {"armed": [armed_json("addThing", "code-taken")]})
     assert [response.status_code for response in responses] == [409, 201]
     assert responses[0].json() == {"error": "conflict", "detail": "The code is taken."}
     met = world.admin("GET", "/requests/1").json()
@@ -868,11 +878,10 @@ def test_what_is_armed_adds_up_in_its_order(world: World) -> None:
     arm(world, "getThing", "unknown-thing")
     all_of_it = arm(world, "addThing", "invalid-request").json()
 
-    assert [(each["operation"], each["reject"]) for each in all_of_it["armed"]] == [
-        ("addThing", "code-taken"),
-        ("addThing", "code-taken"),
-        ("addThing", "invalid-request"),
-        ("getThing", "unknown-thing"),
+    assert all_of_it["armed"] == [
+        armed_json("addThing", "code-taken", 2),
+        armed_json("addThing", "invalid-request"),
+        armed_json("getThing", "unknown-thing"),
     ]
     assert world.admin("GET", "/next").json() == all_of_it
     assert [add(world).status_code for _ in range(4)] == [409, 409, 400, 201]
@@ -904,7 +913,7 @@ def test_what_is_armed_stays_when_the_state_is_put(world: World) -> None:
 
     world.admin("PUT", "/state", {"documents": {}})
 
-    assert world.admin("GET", "/next").json() == {"armed": [{"operation": "addThing", "reject": "code-taken"}]}
+    assert world.admin("GET", "/next").json() == {"armed": [armed_json("addThing", "code-taken")]}
 
 
 def test_what_is_armed_is_met_by_what_another_operation_asks_for(world: World) -> None:
@@ -1006,6 +1015,8 @@ EVERYTHING = [
     ("GET", "/version", None),
     ("GET", "/orgs", None),
     ("GET", "/requests/stream", None),
+    ("GET", "/scenarios", None),
+    ("GET", "/scenarios/schema", None),
     *((method, f"/orgs/a{path}", body) for method, path, body in (*UNKNOWN, *MADE)),
 ]
 

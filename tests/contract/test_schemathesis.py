@@ -20,6 +20,11 @@ NOW = "2026-01-20T12:00:00Z"  # a time that fits the examples of enfore's spec
 PROMOTIONS = Document(fuzzing.ROOT / "specs/enfore/promotions.yaml")
 ORG: str = PROMOTIONS.raw["components"]["parameters"]["OrgId"]["example"]
 
+SCENARIO = {"steps": [{"operation": "getGiftCard", "times": 2, "then": {"delay": "1ms"}}], "otherwise": "fail"}
+
+# They take nothing, so there is only one request.
+ASKED_ONCE = ("getHealth", "getVersion", "listScenarios", "getScenarioSchema")
+
 PARTS = {
     "gift-cards": ("Sales Vouchers: Gift Cards",),
     "vouchers": ("Sales Vouchers: Product Vouchers", "Sales Vouchers: Category Vouchers"),
@@ -70,6 +75,8 @@ def test_the_admin_api_keeps_its_contract(tmp_path: Path) -> None:
             for path in ("gift-cards/none", "gift-cards?limit=0", "nothing"):
                 admin.get(f"{url}/promotions/org/acme/sales-vouchers/{path}")
             admin.post("/orgs/cleared/reset").raise_for_status()
+            for number in range(3):
+                admin.put(f"/orgs/scripted-{number}/scenario", json=SCENARIO).raise_for_status()
             state = admin.get("/orgs/acme/state").json()
             state["documents"]["enfore"] = {name: docs[:1] for name, docs in state["documents"]["enfore"].items()}
             admin.put("/orgs/acme/snapshots/before").raise_for_status()
@@ -87,6 +94,7 @@ def test_the_admin_api_keeps_its_contract(tmp_path: Path) -> None:
                 "seedOrg": [{"enfore": {name: docs[:1]}} for name, docs in _seed("acme").items()],
                 "putState": [state],
                 "importOrg": [exported],
+                "putScenario": [SCENARIO, {"name": "enfore/lost-reply"}],
                 "issueToken": [{"vendor": "enfore"}],
             },
         )
@@ -97,7 +105,7 @@ def test_the_admin_api_keeps_its_contract(tmp_path: Path) -> None:
 def _judge(counts: fuzzing.Counts, *, scenarios: int = fuzzing.EXAMPLES) -> None:
     """As much was sent as was to be sent, and every operation was also answered with a success."""
     sent = counts.by_operation("fuzzing")
-    for operation in ("getHealth", "getVersion"):  # they take nothing, so there is only one request
+    for operation in ASKED_ONCE:
         sent.pop(operation, None)
     for operation, count in sorted(sent.items()):
         print(f"{count:6}  {operation:45}{dict(counts.by_status(operation))}")  # noqa: T201 - for `pytest -rP`

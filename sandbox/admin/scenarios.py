@@ -1,0 +1,99 @@
+"""Scenarios: which there are, and how far an org has come in its own."""
+
+from __future__ import annotations
+
+from msgspec import to_builtins
+
+from sandbox.admin.operations import Operations
+from sandbox.call import Call
+from sandbox.flaws import Flawed
+from sandbox.messages import Reply
+from sandbox.rules import Doc, Rules
+from sandbox.scenarios import Run, Step
+
+
+class ScenarioOperations(Operations):
+    def bind(self, rules: Rules) -> None:
+        rules.operation("listScenarios")(self._list_scenarios)
+        rules.operation("getScenarioSchema")(self._get_schema)
+        rules.operation("putScenario")(self._put_scenario)
+        rules.operation("getScenario")(self._get_scenario)
+        rules.operation("endScenario")(self._end_scenario)
+
+    def _list_scenarios(self, call: Call) -> Reply:
+        return call.reply({"scenarios": [entry._asdict() for entry in self.library.entries()]})
+
+    def _get_schema(self, call: Call) -> Reply:
+        return call.reply(self.library.reader.schema)
+
+    def _put_scenario(self, call: Call) -> Reply:
+        existed = self.orgs.known(self.name(call)) is not None
+        org = self.made(call)
+        assert call.request is not None  # an operation of this API is always asked by a request
+        try:
+            if "name" in call.body:
+                self._begin_named(call, call.body)
+            else:
+                self.library.begin_written(org, call.request.body.decode("utf-8"), "scenario", call.body)
+        except BaseException as error:
+            if not existed:
+                self.orgs.forget(org.name)  # what is refused makes no org
+            if isinstance(error, Flawed):
+                _refuse(call, error)
+            raise
+        assert org.scenario is not None  # it has just begun
+        return call.reply(report_json(org.scenario))
+
+    def _begin_named(self, call: Call, body: Doc) -> None:
+        name = body["name"]
+        if len(body) > 1:
+            others = " and ".join(sorted(body.keys() - {"name"}))
+            call.reject("invalid-request", f"A scenario has no name in its document, and a name no {others[:100]}.")
+        if name not in self.library.names():
+            near = self.library.near(name[:200])
+            hint = f"; did you mean {' or '.join(near)}?" if near else "."
+            call.reject("unknown-scenario", f"There is no scenario {name[:100]}{hint}")
+        self.library.begin(self.made(call), name)
+
+    def _get_scenario(self, call: Call) -> Reply:
+        org = self.known(call)
+        self.orgs.play(org)
+        if org.scenario is None:
+            call.reject("no-scenario", f"The org {org.name} has no scenario.")
+        return call.reply(report_json(org.scenario))
+
+    def _end_scenario(self, call: Call) -> Reply:
+        self.known(call).scenario = None
+        return call.reply()
+
+
+def _refuse(call: Call, flawed: Flawed) -> None:
+    errors = [{"detail": flaw.detail, "pointer": flaw.pointer, "line": flaw.line} for flaw in flawed.flaws]
+    call.reject("unacceptable-scenario", "; ".join(flawed.sentences())[:2000], errors=errors)
+
+
+def report_json(run: Run) -> Doc:
+    """How far an org has come."""
+    return {
+        "name": run.scenario.name,
+        "summary": run.scenario.summary,
+        "otherwise": "fail" if run.scenario.fails else "rules",
+        "current": run.current.number if run.current is not None else None,
+        "steps": [_step_json(run, step) for step in run.scenario.steps],
+        "unspent": run.unspent,
+        "unexpected": to_builtins(run.unexpected),
+        "unexpected_count": run.unexpected_count,
+    }
+
+
+def _step_json(run: Run, step: Step) -> Doc:
+    taken, by = run.counts(step)
+    return {
+        "number": step.number,
+        "operation": step.shown,
+        "then": step.then.shown,
+        "times": "any" if step.times is None else step.times,
+        "taken": taken,
+        "by": by,
+        "spent": step.number <= run.at,
+    }

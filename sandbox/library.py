@@ -1,0 +1,87 @@
+"""The scenarios that have names: those of this package and those in the operator's folder, read when asked for.
+
+A name is the path below the folder without its suffix, `vendor/lost-reply`; the operator's wins over a bundled one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sandbox import yamlfile
+from sandbox.errors import SandboxError
+from sandbox.orgs import Org, Orgs, Unacceptable
+from sandbox.scenario_document import Reader, parsed, refused_seed
+from sandbox.scenarios import Scenario
+
+
+class Entry(NamedTuple):
+    """A scenario as the list shows it."""
+
+    name: str
+    summary: str | None
+    steps: int
+    bundled: bool
+
+
+class Library:
+    """Raises `SandboxError` where the operator's folder is none, or holds a scenario that cannot be begun."""
+
+    def __init__(self, reader: Reader, orgs: Orgs, bundled: Path, own: Path | None = None) -> None:
+        self.reader = reader
+        self._orgs = orgs
+        self._bundled = bundled
+        self._own = own
+        if own is not None:
+            if not own.is_dir():
+                raise SandboxError(f"the folder of scenarios {own} does not exist")
+            for path in own.rglob("*.yaml"):
+                self.check(path.relative_to(own).with_suffix("").as_posix())
+
+    def names(self) -> dict[str, Path]:
+        """The files by name, in its order."""
+        found: dict[str, Path] = {}
+        for folder in (self._bundled, self._own):
+            if folder is not None:
+                found |= {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
+        return dict(sorted(found.items()))
+
+    def entries(self) -> list[Entry]:
+        """All of them, not judged."""
+        return [self._entry(name, path) for name, path in self.names().items()]
+
+    def near(self, name: str) -> list[str]:
+        return difflib.get_close_matches(name, self.names(), n=3)
+
+    def begin(self, org: Org, name: str) -> None:
+        """Have an org begin a scenario. Raises `Flawed`, and `KeyError` if there is none of this name."""
+        path = self.names()[name]
+        text = yamlfile.read_text(path)
+        self.begin_written(org, text, str(path), name=name)
+
+    def begin_written(self, org: Org, text: str, file: str, raw: Any = None, *, name: str | None = None) -> None:
+        """The same with a document. Raises `Flawed`, and then nothing has changed."""
+        scenario = self.reader.read(text, file, raw, name=name)
+        try:
+            self._orgs.begin(org, scenario)
+        except Unacceptable as unacceptable:
+            raise refused_seed(text, file, scenario.document, unacceptable.violations) from None
+
+    def check(self, name: str) -> Scenario:
+        """The scenario, if an org can begin it. Raises `Flawed`."""
+        path = self.names()[name]
+        text = yamlfile.read_text(path)
+        scenario = self.reader.read(text, str(path), name=name)
+        try:
+            self._orgs.rehearse(scenario)
+        except Unacceptable as unacceptable:
+            raise refused_seed(text, str(path), scenario.document, unacceptable.violations) from None
+        return scenario
+
+    def _entry(self, name: str, path: Path) -> Entry:
+        raw = parsed(yamlfile.read_text(path), str(path))
+        steps = raw.get("steps") if isinstance(raw, dict) else None
+        summary = raw.get("summary") if isinstance(raw, dict) else None
+        bundled = self._own is None or not path.is_relative_to(self._own)
+        return Entry(name, summary, len(steps) if isinstance(steps, list) else 0, bundled)

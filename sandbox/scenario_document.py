@@ -1,0 +1,282 @@
+"""A scenario's document read, judged by its JSON Schema and by the specs, and compiled into steps.
+
+Everything it names must be there: operations, rejections, callbacks, parameters, members. What is wrong is told with
+file, line, place and the nearest name. Whether what it seeds fits is judged when an org begins with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+
+from sandbox import clock, yamlfile
+from sandbox.contract import Contract, Route
+from sandbox.errors import DocumentError
+from sandbox.flaws import Flaw, Flawed, Flaws, Place, quoted, unknown
+from sandbox.matching import PARTS, Fits, as_texts, compiled, is_operator
+from sandbox.messages import Violation
+from sandbox.rules import SETTINGS
+from sandbox.scenarios import Given, Scenario, Step
+from sandbox.state import State
+from sandbox.then import Then
+from sandbox.then_document import Thens, duration
+
+_ANY = "any"
+_STEP = re.compile(r"[^.\[\]]+")
+_DEEP = 20  # schemas composed of schemas
+
+
+class Reader:
+    """Reads scenarios for these vendors."""
+
+    def __init__(self, schema: Path, contracts: Iterable[Contract]) -> None:
+        self._file = schema
+        self._contracts = {contract.vendor: contract for contract in contracts}
+        self._routes = {route.operation.id: route for it in self._contracts.values() for route in it.routes()}
+        self._schema: dict[str, Any] | None = None
+        self._judge: jsonschema_rs.Draft202012Validator | None = None
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of a scenario, read when it is first asked for."""
+        if self._schema is None:
+            self._schema = msgspec.json.decode(self._file.read_bytes())
+        return self._schema
+
+    def read(self, text: str, file: str, raw: Any = None, *, name: str | None = None) -> Scenario:
+        """The scenario that a text is. Raises `Flawed` with everything that is wrong. raw: the text, parsed already."""
+        if raw is None:
+            raw = parsed(text, file)
+        flaws = Flaws()
+        for place, detail in self._misshapen(raw):
+            flaws.add(place, detail)
+        flaws.raise_any(file, text)
+        scenario = self._compiled(raw, name, flaws)
+        flaws.raise_any(file, text)
+        return scenario
+
+    def then(self, raw: dict[str, Any], route: Route, flaws: Flaws) -> Then:
+        """What a trigger does, for one operation."""
+        if "throttle" in raw:
+            flaws.add(("then", "throttle"), "counts calls, so it is for a step of a scenario")
+        return Thens(self._contracts.values(), flaws).compiled(raw, [route], ("then",))
+
+    def _misshapen(self, raw: Any) -> Iterator[tuple[Place, str]]:
+        """What the JSON Schema says."""
+        if self._judge is None:
+            self._judge = jsonschema_rs.Draft202012Validator(self.schema, validate_formats=True, offline=True)
+        for error in self._judge.iter_errors(raw):
+            place: Place = tuple(error.instance_path)
+            if error.kind.name == "additionalProperties":
+                known: Any = self.schema
+                for step in error.schema_path[:-1]:
+                    known = known[step]
+                for name in getattr(error.kind, "unexpected", ()):  # of this kind, which mypy does not know
+                    yield (*place, name), f"is not known here{unknown(name, known['properties'])}"
+            elif error.kind.name == "required":
+                yield place, f"{error.kind.value} is required"
+            else:
+                yield place, error.message[:300]
+
+    def _compiled(self, raw: dict[str, Any], name: str | None, flaws: Flaws) -> Scenario:
+        given = self._given(raw.get("given", {}), flaws)
+        state = self._state(given.seed)
+        thens = Thens(self._contracts.values(), flaws)
+        steps: list[Step] = []
+        for at, step in enumerate(raw["steps"]):
+            steps.append(self._step(at, step, state, thens, flaws))
+            before = steps[-2] if at else None
+            if before and before.times is None and before.lasts is None and steps[-1].operations is None:
+                flaws.add(
+                    ("steps", at), "is never reached: the step before it takes any number of calls; say for how long"
+                )
+        return Scenario(name, raw, given, tuple(steps), fails=raw.get("otherwise") == "fail")
+
+    def _given(self, raw: dict[str, Any], flaws: Flaws) -> Given:
+        seed = {vendor: dict(collections) for vendor, collections in raw.get("seed", {}).items()}
+        for vendor, settings in raw.get("settings", {}).items():
+            contract = self._contracts.get(vendor)
+            if contract is None or SETTINGS not in contract.schemas:
+                known = [name for name, it in self._contracts.items() if SETTINGS in it.schemas]
+                flaws.add(("given", "settings", vendor), f"is no vendor with settings{unknown(vendor, known)}")
+            elif SETTINGS in seed.get(vendor, {}):
+                flaws.add(("given", "settings", vendor), "stands in the seed too")
+            else:
+                seed.setdefault(vendor, {})[SETTINGS] = [settings]
+        now = None
+        if "clock" in raw:
+            try:
+                now = clock.parse(raw["clock"])
+            except ValueError as error:
+                flaws.add(("given", "clock"), str(error))
+            if now is not None and not 0 <= now <= clock.LATEST:
+                flaws.add(("given", "clock"), f"{raw['clock']} is not between 1970 and 9999")
+        for vendor in seed.keys() - self._contracts.keys():
+            flaws.add(("given", "seed", vendor), f"is no vendor{unknown(vendor, self._contracts)}")
+        return Given(now, seed)
+
+    def _state(self, seed: dict[str, Any]) -> State:
+        """As much of the state that the scenario begins with as says which version of a contract is in force."""
+        state = State()
+        for vendor, collections in seed.items():
+            contract = self._contracts.get(vendor)
+            for settings in collections.get(SETTINGS, ())[-1:]:
+                if contract is not None and SETTINGS in contract.rules.collections:
+                    state.put(contract.rules.collections[SETTINGS], SETTINGS, settings, 0)
+        return state
+
+    def _step(self, at: int, raw: dict[str, Any], state: State, thens: Thens, flaws: Flaws) -> Step:
+        place: Place = ("steps", at)
+        wanted, then = raw.get("operation"), raw.get("then", {})
+        lasts = None
+        if "for" in raw:
+            try:
+                lasts = duration(raw["for"])
+            except ValueError as error:
+                flaws.add((*place, "for"), str(error))
+        if wanted is None:
+            for name in ("when", "times", "for"):
+                if name in raw:
+                    flaws.add((*place, name), "needs an operation")
+            return Step(at + 1, None, None, (), {}, 1, None, thens.by_itself(then, (*place, "then")))
+        routes = self._named(wanted, place, flaws)
+        in_force = [route.contract.in_force(route, state) for route in routes]
+        times = raw.get("times", _ANY if lasts is not None else 1)
+        when = _when(raw.get("when", {}))
+        parts = tuple(_parts(when, (*place, "when"), in_force, flaws))
+        return Step(
+            at + 1,
+            wanted if isinstance(wanted, str) else ", ".join(wanted),
+            frozenset(route.operation.id for route in routes),
+            parts,
+            when,
+            None if times == _ANY else int(times),
+            lasts,
+            thens.compiled(then, in_force, (*place, "then")) if routes else Then({}),
+        )
+
+    def _named(self, wanted: str | list[str], place: Place, flaws: Flaws) -> list[Route]:
+        """The operations that a step names: by operationId, `vendor.*` or `*`."""
+        found: dict[str, Route] = {}
+        for at, name in enumerate([wanted] if isinstance(wanted, str) else wanted):
+            vendor, dot, rest = name.rpartition(".")
+            if name == "*":
+                found |= self._routes
+            elif name in self._routes:
+                found[name] = self._routes[name]
+            elif dot and rest == "*" and vendor in self._contracts:
+                found |= {id: route for id, route in self._routes.items() if route.contract.vendor == vendor}
+            else:
+                where = (*place, "operation") if isinstance(wanted, str) else (*place, "operation", at)
+                known = [*self._routes, *(f"{vendor}.*" for vendor in self._contracts)]
+                flaws.add(where, f"there is no operation {quoted(name)}{unknown(name, known)}")
+        return list(found.values())
+
+
+def parsed(text: str, file: str) -> Any:
+    """A document as it stands. Raises `Flawed` if it is no YAML."""
+    try:
+        return yamlfile.parse_plain(text, file)
+    except DocumentError as error:
+        raise Flawed(file, [Flaw("", error.line, error.reason)]) from None
+
+
+def refused_seed(text: str, file: str, raw: Any, violations: list[Violation]) -> Flawed:
+    """What an org says to a seed that it cannot begin with, told of the document that holds it."""
+    flaws = Flaws()
+    for violation in violations:
+        place: list[str | int] = [int(it) if it.isdigit() else it for it in _STEP.findall(violation.where)]
+        if len(place) > 1 and place[1] == SETTINGS and place[0] in raw["given"].get("settings", {}):
+            flaws.add(("given", "settings", place[0], *place[3:]), violation.message)
+        else:
+            flaws.add(("given", "seed", *place), violation.message)
+    try:
+        flaws.raise_any(file, text)
+    except Flawed as flawed:
+        return flawed
+    return Flawed(file, [Flaw("/given", None, "cannot be begun with")])
+
+
+def _when(raw: dict[str, Any]) -> dict[str, Any]:
+    """The patterns by part: texts where the wire has texts, names of headers in lower case."""
+    when = {name: raw[name] if name == "body" else as_texts(raw[name]) for name in PARTS if name in raw}
+    if "headers" in when:
+        when["headers"] = {name.lower(): part for name, part in when["headers"].items()}
+    return when
+
+
+def _parts(when: dict[str, Any], place: Place, routes: list[Route], flaws: Flaws) -> Iterator[tuple[str, Fits]]:
+    for name, pattern in when.items():
+        try:
+            yield name, compiled(pattern)
+        except ValueError as error:
+            flaws.add((*place, name), str(error))
+    if not routes:
+        return
+    operations = [route.operation for route in routes]
+    for part, location in (("path", "path"), ("query", "query")):
+        known = [it.name for operation in operations for it in operation.parameters if it.location == location]
+        for name in when.get(part, {}):
+            if name not in known:
+                subject = operations[0].id if len(operations) == 1 else "none of these operations"
+                flaws.add(
+                    (*place, part, name),
+                    f"{subject} has no {location} parameter {quoted(name)}{unknown(name, known)}"
+                    if len(operations) == 1
+                    else f"none of these operations has a {location} parameter {quoted(name)}",
+                )
+    if "body" in when:
+        schemas = [validator.schema for it in operations if it.body for validator in it.body.content.values()]
+        if not schemas:
+            flaws.add((*place, "body"), f"{operations[0].id} has no body")
+        _judge_members(when["body"], schemas, [schema.get("$defs", {}) for schema in schemas], (*place, "body"), flaws)
+
+
+def _judge_members(pattern: Any, schemas: list[Any], defs: list[Any], place: Place, flaws: Flaws) -> None:
+    """Members that none of the schemas declares, where they declare any."""
+    if isinstance(pattern, list):
+        items = [_plain(schema, it).get("items") for schema, it in zip(schemas, defs, strict=True)]
+        for at, part in enumerate(pattern):
+            _judge_members(part, [it or {} for it in items], defs, (*place, at), flaws)
+    if not isinstance(pattern, dict) or is_operator(pattern):
+        return
+    declared = [_members(schema, it) for schema, it in zip(schemas, defs, strict=True)]
+    if any(members is None for members in declared):
+        return
+    known = {name for members in declared for name in members or ()}
+    for name, part in pattern.items():
+        if name not in known:
+            flaws.add((*place, name), f"the body has no such member{unknown(name, known)}")
+        else:
+            inner = [((members or {}).get(name), it) for members, it in zip(declared, defs, strict=True)]
+            kept = [(schema, it) for schema, it in inner if schema is not None]
+            _judge_members(part, [schema for schema, _ in kept], [it for _, it in kept], (*place, name), flaws)
+
+
+def _plain(schema: Any, defs: Any) -> dict[str, Any]:
+    """A schema, or what its reference names."""
+    seen = 0
+    while isinstance(schema, dict) and "$ref" in schema and seen < _DEEP:
+        schema, seen = defs.get(schema["$ref"].rpartition("/")[2], {}), seen + 1
+    return schema if isinstance(schema, dict) else {}
+
+
+def _members(schema: Any, defs: Any, depth: int = 0) -> dict[str, Any] | None:
+    """The members that a schema lists, in all that it is composed of; None if it lists none, or admits others."""
+    plain = _plain(schema, defs)
+    if (
+        isinstance(plain.get("additionalProperties"), dict)
+        or plain.get("additionalProperties") is True
+        or depth > _DEEP
+    ):
+        return None
+    found: dict[str, Any] = dict(plain.get("properties", {}))
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        for part in plain.get(keyword, ()):
+            found |= _members(part, defs, depth + 1) or {}
+    return found or None

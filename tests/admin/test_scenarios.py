@@ -1,0 +1,551 @@
+"""Scenarios and triggers over HTTP, on a real server whose only vendor is the made-up one."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import httpx2
+import jsonschema
+import pytest
+
+from sandbox import config as configuration
+from sandbox.errors import SandboxError
+from tests.acme import new_app, write_specs
+from tests.serving import World, running
+
+_numbers = itertools.count()
+LOST = """
+summary: The reply is lost.
+given:
+  clock: 2030-01-01T00:00:00Z
+  seed: {acme: {things: [{id: a, name: A, status: NEW, expires: 2030-01-02T00:00:00Z}]}}
+steps:
+  - operation: addThing
+    when: {body: {name: Lamp}}
+    then: {cut: after}
+  - operation: addThing
+    times: 2
+    then: {reject: code-taken}
+  - then: {advance: P1D}
+otherwise: fail
+"""
+
+
+@pytest.fixture(scope="module")
+def specs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_specs(tmp_path_factory.mktemp("scenarios") / "specs")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of scenarios like an operator's."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "acme").mkdir()
+    (folder / "acme" / "lost.yaml").write_text(LOST, encoding="utf-8")
+    (folder / "empty.yaml").write_text("steps: []", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(specs: Path, own: Path) -> Iterator[str]:
+    with running(app=new_app(specs, scenarios=own)) as (_, base):
+        yield base
+
+
+@pytest.fixture
+def world(url: str, http: httpx2.Client) -> World:
+    """A fresh org of the server above."""
+    return World(url, f"scenario-{next(_numbers)}", http)
+
+
+def put(world: World, document: Any) -> httpx2.Response:
+    """Have the org follow a scenario: YAML if it is a text, otherwise JSON."""
+    path = f"{world.url}/__admin/orgs/{world.org}/scenario"
+    if isinstance(document, str):
+        return world.http.put(path, content=document, headers={"Content-Type": "application/yaml"})
+    return world.http.put(path, json=document)
+
+
+def refused(response: httpx2.Response, title: str) -> Any:
+    body = response.json()
+    assert (response.headers["content-type"], response.status_code) == ("application/problem+json", body["status"])
+    assert (body["title"], body["status"]) == (title, 404 if title == "No scenario" else 400)
+    return body
+
+
+def add(world: World, name: str = "Lamp", **more: Any) -> httpx2.Response:
+    return world.request("POST", f"/acme/{world.org}/things", {"name": name}, **more)
+
+
+def get(world: World, id: str = "a", **more: Any) -> httpx2.Response:
+    return world.request("GET", f"/acme/{world.org}/things/{id}", **more)
+
+
+def test_a_scenario_is_put_followed_and_told(world: World) -> None:
+    begun = put(world, LOST)
+    with pytest.raises(httpx2.RemoteProtocolError):
+        add(world)
+    statuses = [add(world).status_code, get(world).status_code, add(world, "Other").status_code]
+
+    told = world.admin("GET", "/scenario").json()
+    assert (begun.status_code, begun.json()["current"], begun.json()["unspent"]) == (200, 1, [1, 2, 3])
+    assert statuses == [409, 500, 409]
+    assert told == {
+        "name": None,
+        "summary": "The reply is lost.",
+        "otherwise": "fail",
+        "current": None,
+        "steps": [
+            {
+                "number": 1,
+                "operation": "addThing",
+                "then": {"cut": "after"},
+                "times": 1,
+                "taken": 1,
+                "by": [2],
+                "spent": True,
+            },
+            {
+                "number": 2,
+                "operation": "addThing",
+                "then": {"reject": "code-taken"},
+                "times": 2,
+                "taken": 2,
+                "by": [3, 5],
+                "spent": True,
+            },
+            {
+                "number": 3,
+                "operation": None,
+                "then": {"advance": "P1D"},
+                "times": 1,
+                "taken": 1,
+                "by": [],
+                "spent": True,
+            },
+        ],
+        "unspent": [],
+        "unexpected": [{"exchange": 4, "operation": "getThing", "why": "Step 2 awaits addThing; getThing came."}],
+        "unexpected_count": 1,
+    }
+    assert [(it["event"], it["cause"], it["at"][:10]) for it in world.events()] == [
+        ("thing-changed", "seed", "2030-01-01"),
+        ("thing-changed", "2", "2030-01-01"),
+        ("thing-changed", "expire-thing", "2030-01-02"),
+    ]
+
+
+def test_the_journal_says_which_step_and_what_befell_the_reply(world: World) -> None:
+    put(world, LOST.replace("{cut: after}", "{cut: midway, delay: 10ms}"))
+    with pytest.raises(httpx2.RemoteProtocolError):
+        add(world)
+    get(world)
+
+    unexpected, cut = world.admin("GET", "/requests").json()["requests"]
+
+    assert (cut["step"], cut["fault"], cut["unexpected"]) == (
+        1,
+        {"delay": 0.01, "cut": "midway", "corrupt": False},
+        None,
+    )
+    assert (unexpected["step"], unexpected["fault"]) == (None, None)
+    assert unexpected["unexpected"] == "Step 2 awaits addThing; getThing came."
+
+
+def test_a_scenario_is_put_as_json_too(world: World) -> None:
+    document = {"steps": [{"operation": "addThing", "then": {"corrupt": True}}]}
+
+    assert put(world, document).status_code == 200
+
+    with pytest.raises(json.JSONDecodeError):
+        add(world).json()
+
+
+def test_a_scenario_is_put_by_its_name(world: World) -> None:
+    begun = put(world, {"name": "acme/lost"}).json()
+
+    assert (begun["name"], begun["summary"], len(begun["steps"])) == ("acme/lost", "The reply is lost.", 3)
+    assert world.admin("GET", "/clock").json() == {"now": "2030-01-01T00:00:00.000Z", "frozen": True}
+
+
+def test_a_name_that_no_scenario_has_is_refused_with_the_nearest(world: World) -> None:
+    body = refused(put(world, {"name": "acme/lots"}), "Unknown scenario")
+
+    assert body["detail"] == "There is no scenario acme/lots; did you mean acme/lost?"
+    assert world.admin("GET").status_code == 404
+
+
+@pytest.mark.parametrize("document", [{"name": 7}, {"name": ""}, {"name": "acme/lost", "steps": []}, [], "7", "[", ""])
+def test_a_scenario_has_a_form(world: World, document: Any) -> None:
+    refused(put(world, document), "Bad request")
+
+    assert world.admin("GET").status_code == 404
+
+
+LAUGHS = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("document", "detail"),
+    [
+        (LAUGHS, "is more than 1000000 values"),
+        ("steps: &all [*all]", "found unconstructable recursive node"),
+        (f"steps: {'[' * 101}{']' * 101}", "is nested deeper than 100 levels"),
+        ('summary: "\\ud800"\nsteps: []', "invalid Unicode character"),
+    ],
+)
+def test_a_document_that_json_could_not_say_is_refused(world: World, document: str, detail: str) -> None:
+    assert detail in refused(put(world, document), "Bad request")["detail"]
+
+
+def test_an_alias_stands_for_what_it_names(world: World) -> None:
+    put(world, "steps: [{operation: getThing, then: &no {reject: unknown-thing}}, {operation: getThing, then: *no}]")
+
+    assert [get(world, "none").status_code for _ in range(2)] == [404, 404]
+    assert [step["taken"] for step in world.admin("GET", "/scenario").json()["steps"]] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"operation": "getThing", "then": {"delay": 10**400}},
+        {"operation": "getThing", "for": 10**30},
+        {"operation": "getThing", "times": 10**400},
+        {"operation": "getThing", "then": {"throttle": {"limit": 10**400, "per": 1}}},
+    ],
+)
+def test_a_number_beyond_measure_is_refused(world: World, step: Any) -> None:
+    assert put(world, {"steps": [step]}).json()["status"] == 400
+
+
+def test_an_exponent_beyond_measure_is_refused(world: World) -> None:
+    for step in ("then: {delay: 1e999999999}", "times: 1e999999999", "then: {throttle: {limit: 1e999999999, per: 1}}"):
+        refused(put(world, f"steps: [{{operation: getThing, {step}}}]"), "Unacceptable scenario")
+    response = world.http.post(
+        f"{world.url}/__admin/orgs/{world.org}/next",
+        content='{"operation": "getThing", "then": {"delay": 1e999999999}}',
+        headers={"Content-Type": "application/json"},
+    )
+    refused(response, "Unacceptable answer")
+
+
+def test_a_scenario_that_names_what_there_is_not_is_refused_with_every_place_and_makes_no_org(world: World) -> None:
+    body = refused(
+        put(world, LOST.replace("addThing", "addThign").replace("advance", "advnce")), "Unacceptable scenario"
+    )
+
+    assert body["errors"] == [
+        {"detail": "is not known here; did you mean advance?", "pointer": "/steps/2/then/advnce", "line": 13}
+    ]
+    assert body["detail"] == "scenario:13: /steps/2/then/advnce: is not known here; did you mean advance?"
+    body = refused(put(world, LOST.replace("addThing", "addThign")), "Unacceptable scenario")
+    assert [(error["line"], error["pointer"]) for error in body["errors"]] == [
+        (7, "/steps/0/operation"),
+        (10, "/steps/1/operation"),
+    ]
+    assert world.admin("GET").status_code == 404
+
+
+def test_a_refused_scenario_leaves_the_one_before(world: World) -> None:
+    put(world, LOST)
+    before = world.admin("GET", "/scenario").json(), world.state()
+
+    refused(put(world, LOST.replace("status: NEW", "status: OLD")), "Unacceptable scenario")
+
+    assert (world.admin("GET", "/scenario").json(), world.state()) == before
+
+
+def test_a_scenario_is_ended_and_everything_else_stays(world: World) -> None:
+    put(world, LOST)
+
+    ended = world.admin("DELETE", "/scenario")
+
+    assert (ended.status_code, ended.content) == (204, b"")
+    body = refused(world.admin("GET", "/scenario"), "No scenario")
+    assert body["detail"] == f"The org {world.org} has no scenario."
+    assert (add(world).status_code, get(world).status_code) == (201, 200)
+    assert world.admin("DELETE", "/scenario").status_code == 204
+
+
+def test_a_reset_leads_back_to_the_first_step(world: World) -> None:
+    put(world, LOST)
+    get(world)
+
+    world.admin("POST", "/reset")
+
+    told = world.admin("GET", "/scenario").json()
+    assert (told["current"], told["unexpected"]) == (1, [])
+    assert world.admin("GET", "/requests").json()["total"] == 0
+
+
+def test_a_pause_is_over_when_the_clock_was_advanced_or_set(world: World) -> None:
+    payload = "{thing: {id: a, name: A, status: NEW}}"
+    pause = f"{{then: {{delay: 10s}}}}, {{then: {{emit: {{callback: thing-changed, payload: {payload}}}}}}}"
+    put(world, f"given: {{clock: 2030-01-01T00:00:00Z}}\nsteps: [{pause}, {pause}]")
+
+    told = [world.admin("GET", "/scenario").json()["current"]]
+    world.advance("PT10S")
+    told.append(len(world.events()))
+    world.freeze("2030-01-01T00:01:00Z")
+    told.append(len(world.events()))
+
+    assert told == [1, 1, 2]
+    assert [event["cause"] for event in world.events()] == ["scenario step 2", "scenario step 4"]
+
+
+def test_the_schema_is_served(url: str, http: httpx2.Client) -> None:
+    response = http.get(f"{url}/__admin/scenarios/schema")
+
+    assert response.headers["content-type"] == "application/schema+json"
+    jsonschema.Draft202012Validator.check_schema(response.json())
+    assert response.json() == json.loads(
+        (configuration.files("specs") / "sandbox/scenario.schema.json").read_text("utf-8")
+    )
+
+
+def test_scenarios_are_listed_by_name(url: str, http: httpx2.Client) -> None:
+    listed = {entry["name"]: entry for entry in http.get(f"{url}/__admin/scenarios").json()["scenarios"]}
+
+    assert list(listed) == sorted(listed)
+    assert listed["acme/lost"] == {"name": "acme/lost", "summary": "The reply is lost.", "steps": 3, "bundled": False}
+    assert listed["empty"] == {"name": "empty", "summary": None, "steps": 0, "bundled": False}
+    assert any(entry["bundled"] for entry in listed.values())
+
+
+def test_the_operator_s_scenario_wins_over_a_bundled_one_of_the_same_name(
+    specs: Path, tmp_path: Path, http: httpx2.Client
+) -> None:
+    bundled = next(configuration.files("scenarios").rglob("*.yaml")).relative_to(configuration.files("scenarios"))
+    (tmp_path / bundled.parent).mkdir()
+    (tmp_path / bundled).write_text("summary: Mine.\nsteps: []", encoding="utf-8")
+
+    with running(app=new_app(specs, scenarios=tmp_path)) as (_, url):
+        listed = http.get(f"{url}/__admin/scenarios").json()["scenarios"]
+        begun = put(World(url, "mine", http), {"name": bundled.with_suffix("").as_posix()}).json()
+
+    assert [it["summary"] for it in listed if it["name"] == bundled.with_suffix("").as_posix()] == ["Mine."]
+    assert begun["summary"] == "Mine."
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "steps:\n  - {operation: addThin}",
+            ":2: /steps/0/operation: there is no operation addThin; did you mean addThing?",
+        ),
+        ("steps: [", "broken.yaml:2: "),
+        ("steps: []\ngiven: {seed: {acme: {things: [{}]}}}", ":2: /given/seed/acme/things/0/name: is required"),
+        ("\xff", "is not UTF-8"),
+    ],
+)
+def test_a_broken_scenario_of_the_operator_stops_the_start(
+    specs: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "broken.yaml").write_bytes(text.encode("latin-1"))
+
+    with pytest.raises(SandboxError) as caught:
+        new_app(specs, scenarios=tmp_path)
+
+    assert str(tmp_path / "broken.yaml") in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_a_folder_of_scenarios_that_is_none_stops_the_start(specs: Path, tmp_path: Path) -> None:
+    with pytest.raises(SandboxError, match="does not exist"):
+        new_app(specs, scenarios=tmp_path / "none")
+
+
+# What the next calls meet
+
+
+def arm(world: World, then: Any, operation: str = "getThing", **more: Any) -> httpx2.Response:
+    return world.admin("POST", "/next", {"operation": operation, "then": then, **more})
+
+
+def test_the_next_calls_are_answered_as_a_step_would_answer_them(world: World) -> None:
+    thing = {"id": "x", "name": "X", "status": "NEW"}
+    thens: list[Any] = [
+        {"reject": "unknown-thing"},
+        {"reply": {"status": 200, "body": thing}},
+        {"reply": {"status": 503, "off_contract": True}, "delay": "1ms"},
+        {"corrupt": True},
+        {"delay": 0.05},
+    ]
+    for then in thens:
+        assert arm(world, then).status_code == 200
+
+    told = world.admin("GET", "/next").json()["armed"]
+    replies = [get(world), get(world), get(world), get(world)]
+    started = perf_counter()
+    last = get(world)
+
+    assert told == [{"operation": "getThing", "then": then, "times": 1} for then in thens]
+    assert perf_counter() - started >= 0.05
+    assert [reply.status_code for reply in (*replies, last)] == [404, 200, 503, 404, 404]
+    assert replies[1].json() == thing
+    with pytest.raises(json.JSONDecodeError):
+        replies[3].json()
+    kept = [it["preference"] for it in world.admin("GET", "/requests").json()["requests"]][::-1]
+    assert kept == [
+        "next: unknown-thing",
+        "next: reply",
+        "next: reply, delay 1ms",
+        "next: corrupt",
+        "next: delay 0.05",
+    ]
+
+
+@pytest.mark.parametrize(("cut", "stored"), [("before", 0), ("after", 1), ("midway", 1)])
+def test_the_next_connection_is_lost(world: World, cut: str, stored: int) -> None:
+    arm(world, {"cut": cut}, "addThing")
+
+    with pytest.raises(httpx2.RemoteProtocolError):
+        add(world)
+
+    assert len(world.state().get("acme", {}).get("things", [])) == stored
+    assert add(world).status_code == 201
+
+
+def test_what_is_armed_comes_before_a_step_which_then_waits(world: World) -> None:
+    put(world, "steps: [{operation: getThing, then: {reject: invalid-credentials}}]")
+    arm(world, {"reject": "unknown-thing"})
+
+    assert [get(world).status_code, get(world).status_code] == [404, 401]
+
+
+def test_a_fault_waits_for_a_call_on_the_wire(world: World) -> None:
+    arm(world, {"reply": {"status": 503, "off_contract": True}}, "addThing")
+
+    ordered = world.request("POST", f"/acme/{world.org}/orders", {"name": "Lamp"})
+
+    assert ordered.status_code == 200
+    assert add(world).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("then", "pointer", "detail"),
+    [
+        ({"reply": {"status": 200, "body": {}}}, "/then/reply", "reply.id: is required; `off_contract: true`"),
+        ({"delay": "1h"}, "/then/delay", "'1h' is no duration"),
+        ({"delay": 301}, "/then/delay", "is at most 300 s"),
+        ({"cut": "after", "corrupt": True}, "/then", "is one answer"),
+    ],
+)
+def test_what_cannot_be_an_answer_is_not_armed(world: World, then: Any, pointer: str, detail: str) -> None:
+    body = refused(arm(world, then), "Unacceptable answer")
+
+    assert any(error["pointer"] == pointer and detail in error["detail"] for error in body["errors"])
+    assert world.admin("GET").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        {"throttle": {"limit": 1, "per": "1s"}},
+        {"advance": "P1D"},
+        {"emit": {}},
+        {"cut": "never"},
+        {"corrupt": False},
+        {"delay": -1},
+    ],
+)
+def test_what_is_no_answer_is_not_armed(world: World, then: Any) -> None:
+    refused(arm(world, then), "Bad request")
+
+
+def test_at_most_a_thousand_calls_of_an_org_are_armed(world: World) -> None:
+    arm(world, {"reject": "unknown-thing"}, times=600)
+    arm(world, {"reject": "code-taken"}, "addThing", times=400)
+
+    body = refused(arm(world, {"reject": "unknown-thing"}), "Too many armed")
+
+    assert body["detail"] == "1000 calls are armed already; there may be 1000 in an org."
+    get(world)
+    assert arm(world, {"reject": "unknown-thing"}).status_code == 200
+
+
+# Prefer: wait
+
+
+def test_a_reply_waits_as_long_as_the_client_prefers(world: World) -> None:
+    started = perf_counter()
+
+    plain = get(world, headers={"Prefer": "wait=0.05"})
+    chosen = get(world, headers={"Prefer": "example=unknown-thing, wait=0.05"})
+
+    assert perf_counter() - started >= 0.1
+    assert (plain.status_code, plain.headers.get_list("preference-applied")) == (404, ["wait=0.05"])
+    assert chosen.headers.get_list("preference-applied") == ["example=unknown-thing", "wait=0.05"]
+    assert world.last()["fault"] == {"delay": 0.05, "cut": None, "corrupt": False}
+
+
+@pytest.mark.parametrize("wait", ["301", "1000000", "x", "-1", "1.2345", "."])
+def test_a_client_cannot_prefer_to_wait_for_ever(world: World, wait: str) -> None:
+    response = get(world, headers={"Prefer": f"wait={wait}"})
+
+    assert (response.status_code, response.json()["title"]) == (400, "No such preference")
+
+
+# Many orgs at once
+
+
+def test_two_hundred_orgs_each_with_a_scenario_a_clock_and_faults_never_see_each_other(url: str) -> None:
+    with ThreadPoolExecutor(20) as pool, httpx2.Client(timeout=30) as http:
+        orgs = list(pool.map(lambda number: _staged(World(url, f"crowd-{number}", http), number), range(200)))
+        for number, at_once in enumerate(pool.map(lambda org: _played(*org), zip(orgs, range(200), strict=True))):
+            assert at_once == number
+        assert all(pool.map(lambda org: _own(*org), zip(orgs, range(200), strict=True)))
+
+
+FAULTS: list[Any] = [{"reject": "code-taken"}, {"corrupt": True}, {"cut": "after"}, {"delay": "5ms"}]
+
+
+def _staged(world: World, number: int) -> World:
+    thing = {"id": "own", "name": f"Of {number}", "status": "NEW", "expires": f"{2030 + number % 50}-06-01T00:00:00Z"}
+    document = {
+        "given": {"clock": f"{2030 + number % 50}-01-01T00:00:00Z", "seed": {"acme": {"things": [thing]}}},
+        "steps": [
+            {"operation": "addThing", "times": 2, "then": FAULTS[number % 4]},
+            {"operation": "getThing", "then": {"reply": {"status": 200, "body": {**thing, "id": f"mine-{number}"}}}},
+            {"then": {"advance": f"P{number + 1}D"}},
+        ],
+        "otherwise": "fail",
+    }
+    assert put(world, document).status_code == 200
+    return world
+
+
+def _played(world: World, number: int) -> int:
+    """Go through the script; the number that the scripted reply holds."""
+    for _ in range(2):
+        try:
+            status = add(world, f"Lamp {number}").status_code
+        except httpx2.RemoteProtocolError:
+            status = 0
+        assert status == [409, 201, 0, 201][number % 4]
+    scripted = get(world, "own").json()
+    assert get(world, "own").status_code == 500
+    return int(scripted["id"].removeprefix("mine-"))
+
+
+def _own(world: World, number: int) -> bool:
+    """Whether the org has its own state, time, journal and script, and nothing of another's."""
+    things = [it["document"]["name"] for it in world.state()["acme"]["things"]]
+    told = world.admin("GET", "/scenario").json()
+    requests = world.admin("GET", "/requests").json()["requests"]
+    assert things == [f"Of {number}", *([f"Lamp {number}"] * (0 if number % 4 == 0 else 2))]
+    assert ([step["taken"] for step in told["steps"]], told["unexpected_count"]) == ([2, 1, 1], 1)
+    assert {request["request"]["target"].split("/")[2] for request in requests} == {world.org}
+    assert len(requests) == 4
+    year = 2030 + number % 50
+    now = datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=number + 1)
+    assert world.admin("GET", "/clock").json() == {"now": f"{now:%Y-%m-%dT%H:%M:%S}.000Z", "frozen": True}
+    return True
