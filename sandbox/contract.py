@@ -89,10 +89,20 @@ class Contract:
         """The route in the version of the contract that the org's settings choose."""
         if route.versions is None or route.document.setting is None:
             return route
-        collection, name = self.rules.collections.get(SETTINGS), route.document.setting
+        return route.versions.get(self._chosen(route.document.setting, state), route)
+
+    def document_in_force(self, document: Document, state: State) -> Document:
+        """A document in that version, for what is answered outside its operations."""
+        if document.setting is None:
+            return document
+        version = self._chosen(document.setting, state)
+        others = (other for other in self.documents if other.version_of is document)
+        return next((other for other in others if other.version == version), document)
+
+    def _chosen(self, name: str, state: State) -> str:
+        collection = self.rules.collections.get(SETTINGS)
         stored = state.get(collection, SETTINGS) if collection else None
-        version = str(self._defaults[name] if stored is None else stored.get(name, self._defaults[name]))
-        return route.versions.get(version, route)
+        return str(self._defaults[name] if stored is None else stored.get(name, self._defaults[name]))
 
     def ask(self, call: Call, operation_id: str, path: dict[str, str], body: Any) -> Reply | Rejected:
         """The platform itself does an operation within a call. A refusal undoes what that wrote, and is returned."""

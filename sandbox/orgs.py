@@ -11,15 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sandbox import clock
-from sandbox.call import Call, Issuer, Rejected
+from sandbox.call import Call, Issuer
 from sandbox.clock import Clock
-from sandbox.contract import Contract, OffContract
+from sandbox.contract import Contract
+from sandbox.coverage import Counts, Coverage
 from sandbox.errors import SandboxError
 from sandbox.journal import Budget, Event, Exchange, Journal, Listener, Occurrence
-from sandbox.messages import Violation, encode
+from sandbox.messages import Violation
 from sandbox.scenarios import Run, Scenario, Step
 from sandbox.snapshots import Snapshot
-from sandbox.state import Collection, Doc, NotUnique, State
+from sandbox.state import Doc, State
+from sandbox.storing import judge, store, unknown
 
 MAX_NAME = 256
 _MAX_VIOLATIONS = 50
@@ -41,13 +43,14 @@ class Unacceptable(Exception):
 class Org:
     """One world. Shares nothing with any other."""
 
-    __slots__ = ("clock", "journal", "name", "passed", "scenario", "snapshots", "state")
+    __slots__ = ("clock", "journal", "met", "name", "passed", "scenario", "snapshots", "state")
 
     def __init__(self, name: str, journal: Journal) -> None:
         self.name = name
         self.clock = Clock()
         self.state = State()
         self.journal = journal
+        self.met: Counts | None = None  # what of the contracts its clients have met
         self.passed = 0  # the moment up to which everything that falls due has happened
         self.scenario: Run | None = None
         self.snapshots: dict[str, Snapshot] = {}
@@ -76,6 +79,7 @@ class Orgs:
         self._limit = limit
         self._journal_limit = journal_limit
         self._journal_budget = Budget(journal_bytes)
+        self.coverage = Coverage()
         self._orgs: dict[str, Org] = {}
         self._discarded: deque[Iterator[None]] = deque()
         self._seeds = dict(seeds or {})
@@ -111,6 +115,21 @@ class Orgs:
     def clear_journal(self, org: Org) -> None:
         self._discarded.append(org.journal.clear())
 
+    def met(self) -> Counts:
+        """What of the contracts the clients of all orgs have met, also of those that are gone."""
+        return self.coverage.total(org.met for org in self._orgs.values())
+
+    def forget_coverage(self, org: Org) -> None:
+        """Begin counting anew in an org; what it has met stays in the count of all."""
+        self.coverage.keep(org.met)
+        org.met = None
+
+    def clear_coverage(self) -> None:
+        """Begin counting anew, in all and in every org."""
+        self.coverage.clear()
+        for org in self._orgs.values():
+            org.met = None
+
     def known(self, name: str) -> Org | None:
         return self._orgs.get(name)
 
@@ -123,6 +142,7 @@ class Orgs:
         org = self._orgs.pop(name, None)
         if org is None:
             return False
+        self.coverage.keep(org.met)
         self._discarded.append(org.journal.clear())
         self.discard(org.state)
         self._drop_snapshots(org)
@@ -149,6 +169,7 @@ class Orgs:
         self.discard(org.state)
         self._drop_snapshots(org)
         self._discarded.append(org.journal.clear())
+        self.forget_coverage(org)
         for name in ("clock", "journal", "passed", "scenario", "state"):
             setattr(org, name, getattr(fresh, name))
 
@@ -199,10 +220,11 @@ class Orgs:
             try:
                 contract.rules.due[event](call, id)
                 occurrence.told(contract.events(call))
-            except Exception as error:
+            except Exception as error:  # a rule may break in any way; the other entries happen all the same
                 org.state.roll_back()
                 org.state.drop_due(due)  # what it had written may have taken the entry's cause away, and that is back
                 occurrence.defect = f"{type(error).__name__}: {error}"
+            org.met = self.coverage.told(org.met, contract.vendor, occurrence.events)
             self._record(org, occurrence)
             happened.append(occurrence)
         org.passed = until
@@ -224,7 +246,7 @@ class Orgs:
             for vendor, collections in seed.items():
                 contract = self._contracts.get(vendor)
                 if contract is None or not isinstance(collections, dict):
-                    violations.append(_unknown(vendor, "vendor", self._contracts))
+                    violations.append(unknown(vendor, "vendor", self._contracts))
                     continue
                 call = Call(org.name, org.state, contract.rules, now, self._issuer, contract)
                 stored[vendor] = self._sow(call, contract, collections, violations)
@@ -262,20 +284,20 @@ class Orgs:
         for vendor, collections in documents.items():
             contract = self._contracts.get(vendor)
             if contract is None:
-                violations.append(_unknown(vendor, "vendor", self._contracts))
+                violations.append(unknown(vendor, "vendor", self._contracts))
                 continue
             call = Call(org.name, state, contract.rules, now, self._issuer, contract)
             for name, entries in collections.items():
                 collection = contract.rules.collections.get(name)
                 if collection is None:
-                    violations.append(_unknown(f"{vendor}.{name}", "collection", contract.rules.collections, name))
+                    violations.append(unknown(f"{vendor}.{name}", "collection", contract.rules.collections, name))
                     continue
                 for at, (doc, created, place) in enumerate(entries):
                     where = f"{vendor}.{name}[{at}]"
-                    found = _judge(call, contract, collection, name, doc, where)
+                    found = judge(call, contract, collection, name, doc, where)
                     violations += found
                     if not found:
-                        _store(state, collection, doc, now if created is None else created, place, where, violations)
+                        store(state, collection, doc, now if created is None else created, place, where, violations)
         if violations:
             raise Unacceptable(violations[:_MAX_VIOLATIONS])
         self.discard(org.state)
@@ -335,58 +357,18 @@ class Orgs:
         for name, docs in collections.items():
             collection = contract.rules.collections.get(name)
             if collection is None or not isinstance(docs, list):
-                violations.append(_unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
+                violations.append(unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
                 continue
             stored[name] = []
             for at, doc in enumerate(docs):
                 where = f"{contract.vendor}.{name}[{at}]"
                 doc = dict(doc) if isinstance(doc, dict) else doc  # noqa: PLW2901 - the caller's own stays as it is
-                found = _judge(call, contract, collection, name, doc, where)
+                found = judge(call, contract, collection, name, doc, where)
                 violations += found
-                if not found and _store(call.state, collection, doc, call.now, None, where, violations):
+                if not found and store(call.state, collection, doc, call.now, None, where, violations):
                     stored[name].append(doc)
                     if collection.seeded is not None:
                         collection.seeded(call, doc)
                 if len(violations) >= _MAX_VIOLATIONS:
                     return stored
         return stored
-
-
-def _judge(call: Call, contract: Contract, collection: Collection, name: str, doc: Any, where: str) -> list[Violation]:
-    if isinstance(doc, dict) and collection.prepare is not None:
-        given, sequence = encode(doc), call.state.sequence
-        try:
-            collection.prepare(doc, call)
-        except Rejected as rejected:
-            return [Violation(where, rejected.detail or rejected.name)]
-        if encode(doc) == given:
-            call.state.sequence = sequence  # no id was needed, so none was given out
-    return contract.schemas[name].violations(doc, where)
-
-
-def _store(
-    state: State,
-    collection: Collection,
-    doc: Doc,
-    created: int,
-    place: int | None,
-    where: str,
-    violations: list[Violation],
-) -> bool:
-    try:
-        state.put(collection, doc["id"], doc, created, place)
-    except NotUnique as error:
-        violations.append(Violation(f"{where}.{error.member}", f"{error.value!r} is taken by another one"))
-    except (ValueError, OffContract) as error:
-        violations.append(Violation(where, str(error)))
-    else:
-        return True
-    return False
-
-
-def _unknown(where: str, what: str, known: Mapping[str, Any], name: str | None = None) -> Violation:
-    if (name or where) in known:
-        return Violation(where, f"is a {what}, but what it is given holds no objects")
-    near = difflib.get_close_matches(name or where, list(known), n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
-    return Violation(where, f"is no {what}{hint}")

@@ -74,9 +74,10 @@ class Pipeline:
         if contract is not None:
             exchange.vendor = contract.vendor
         if found[0] is None:
-            reply = unmatched(request, contract, document, found[2], exchange)
+            reply = _unmatched(contract, document, found[2], org, exchange)
         else:
             reply = self._answer(found[0], found[1], org, named, tenant, exchange)
+            org.met = self._orgs.coverage.count(org.met, exchange, reply)
         if document is not None and document.cors and b"origin" in request.fields:
             reply.headers += _CORS
         _journalled(org, exchange, reply, started)
@@ -151,6 +152,14 @@ class Pipeline:
             if name:
                 return name
         return None
+
+
+def _unmatched(
+    contract: Contract | None, document: Document | None, allow: tuple[str, ...], org: Org, exchange: Exchange
+) -> Reply:
+    if contract is not None and document is not None:
+        document = contract.document_in_force(document, org.state)
+    return unmatched(exchange.request, contract, document, allow, exchange)
 
 
 def _last(pairs_text: str, name: str) -> str | None:

@@ -7,11 +7,12 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _ADMIN = re.compile(r"(http://\S+)/__admin")
+Invoke = Callable[..., tuple[int, str, str]]  # the command in this process: exit code, what it said, what it complained
 PYTHON = (sys.executable, "-m", "sandbox")
 
 

@@ -37,6 +37,8 @@ LEVELS = {
     "sandbox.then_document": 3.6,
     "sandbox.scenario_document": 3.7,
     "sandbox.snapshots": 3.8,
+    "sandbox.coverage": 3.8,
+    "sandbox.storing": 3.8,
     "sandbox.orgs": 4,
     "sandbox.library": 4.5,
     "sandbox.answers": 4.5,
@@ -45,15 +47,17 @@ LEVELS = {
     "sandbox.config": 6,
     "sandbox.app": 7,
     "sandbox.check": 7.5,
+    "sandbox.protocol": 7.3,
     "sandbox.server": 7.5,
     "sandbox.remote": 7.5,
     "sandbox.tail": 7.8,
+    "sandbox.reports": 7.5,
     "sandbox.cli": 8,
     "sandbox.__main__": 9,
 }
 FOR_VENDORS = {"sandbox.rules", "sandbox.money"}
 SERVERS = {"starlette", "uvicorn"}
-MAY_SERVE = {"sandbox.app", "sandbox.admin", "sandbox.server"}
+MAY_SERVE = {"sandbox.app", "sandbox.admin", "sandbox.protocol", "sandbox.server"}
 CLOCKS = {
     ("time", "time"),
     ("time", "time_ns"),

@@ -391,11 +391,12 @@ def test_basic_credentials_must_be_a_name_and_a_secret(authorization: str) -> No
 
 
 def test_any_client_is_admitted_unless_strict() -> None:
-    gate = Gate(strict=True, clients={"app": "s:1"})
+    gate = Gate(strict=True, clients={"app": "s:1", "odd": "invalid-but-so"})
 
     assert admit(Gate(), BASIC, basic("anybody:x")) == Grant(client="anybody")
     assert admit(Gate(), BASIC, basic("anybody:")) == Grant(client="anybody")
     assert admit(gate, BASIC, basic("app:s:1")) == Grant(client="app")
+    assert admit(gate, BASIC, basic("odd:invalid-but-so")) == Grant(client="odd")
     assert admit(gate, BASIC, basic("app:other")) == auth.INVALID
     assert admit(gate, BASIC, basic("other:s:1")) == auth.INVALID
     assert admit(gate, BASIC, basic("app:").replace("Basic", "basic")) == auth.INVALID

@@ -18,13 +18,11 @@ from sandbox.check import check_all
 from sandbox.errors import SandboxError
 from sandbox.server import listen
 from tests.acme import new_app, write_specs
-from tests.command import run, serving
+from tests.command import Invoke, run, serving
 
 SPECS = configuration.files("specs")
 VENDORS = ", ".join(sorted(path.name for path in SPECS.iterdir() if path.is_dir() and path.name != "sandbox"))
 THING = {"name": "Card", "external_number": "1", "current_balance": {"unit": "EUR", "value": 5}}
-
-Invoke = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -42,22 +40,6 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         "LOG_LEVEL",
     ):
         monkeypatch.delenv(f"SANDBOX_{name}", raising=False)
-
-
-@pytest.fixture
-def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """Runs the command in this process: exit code, standard output, standard error."""
-
-    def invoked(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["promo-sandbox", *arguments])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        return (code, *capsys.readouterr())
-
-    return invoked
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import hmac
 from pathlib import Path
 
 from sandbox import __version__, auth
+from sandbox.admin.coverage import CoverageOperations
 from sandbox.admin.documents import DocumentOperations
 from sandbox.admin.exports import ExportOperations
 from sandbox.admin.operations import Operations, errors_json
@@ -40,6 +41,7 @@ _PARTS: tuple[type[Operations], ...] = (
     SnapshotOperations,
     StreamOperations,
     TriggerOperations,
+    CoverageOperations,
 )
 
 

@@ -35,7 +35,10 @@ class Operations(ABC):
         return name
 
     def known(self, call: Call) -> Org:
-        name = self.name(call)
+        return self.called(call, self.name(call))
+
+    def called(self, call: Call, name: str) -> Org:
+        """The org of this name, which must exist."""
         org = self.orgs.known(name)
         if org is None:
             near = self.orgs.near(name)

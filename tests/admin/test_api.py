@@ -1015,6 +1015,8 @@ EVERYTHING = [
     ("GET", "/version", None),
     ("GET", "/orgs", None),
     ("GET", "/requests/stream", None),
+    ("GET", "/coverage", None),
+    ("DELETE", "/coverage", None),
     ("GET", "/scenarios", None),
     ("GET", "/scenarios/schema", None),
     *((method, f"/orgs/a{path}", body) for method, path, body in (*UNKNOWN, *MADE)),

@@ -1,0 +1,1 @@
+"""The bundled scenarios, each shown by a client."""

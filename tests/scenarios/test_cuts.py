@@ -1,0 +1,194 @@
+"""What clients report when a connection is cut, a reply is no JSON, or late; and which of them repeat a call."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.scenarios.staging import PATIENCE, amount, booked, cards, statuses, stored_balance
+from tests.scenarios.test_bundled import PAGE
+from tests.serving import Json, World
+
+ASK = Path(__file__).parent.parent / "clients" / "ask.mjs"
+NODE, CURL = shutil.which("node"), shutil.which("curl")
+HEADERS = {"Authorization": "Bearer any", "Content-Type": "application/json"}
+
+# As the page says it.
+REPORTS: dict[str, tuple[str, str, str, str]] = {
+    "cut: before": ("RemoteProtocolError", "ConnectionError", "TypeError: fetch failed", "52"),
+    "cut: after": ("RemoteProtocolError", "ConnectionError", "TypeError: fetch failed", "52"),
+    "cut: midway": ("RemoteProtocolError", "ChunkedEncodingError", "TypeError: terminated", "18"),
+    "corrupt: true": ("JSONDecodeError", "JSONDecodeError", "SyntaxError", "0"),
+    "delay: 2s": ("ReadTimeout", "ReadTimeout", "TimeoutError", "28"),
+}
+THENS: dict[str, Json] = {
+    "cut: before": {"cut": "before"},
+    "cut: after": {"cut": "after"},
+    "cut: midway": {"cut": "midway"},
+    "corrupt: true": {"corrupt": True},
+    "delay: 2s": {"delay": "2s"},
+}
+
+# Method, URL, body, how many seconds the client waits; maybe a URL to ask first on the same connection.
+Ask = Callable[..., str]
+
+
+def with_httpx2(method: str, url: str, body: Json, patience: float, first: str | None = None) -> str:
+    with httpx2.Client(headers=HEADERS, timeout=httpx2.Timeout(10, read=patience)) as client:
+        if first is not None:
+            client.get(first)
+        try:
+            return str(client.request(method, url, content=json.dumps(body) if body else None).json())
+        except (httpx2.TransportError, json.JSONDecodeError) as error:
+            return type(error).__name__
+
+
+def with_requests(method: str, url: str, body: Json, patience: float, first: str | None = None) -> str:
+    requests = pytest.importorskip("requests", reason="it comes with Schemathesis")
+    with requests.Session() as session:
+        session.headers.update(HEADERS)
+        if first is not None:
+            session.get(first, timeout=10)
+        try:
+            return str(session.request(method, url, json=body, timeout=(10, patience)).json())
+        except requests.RequestException as error:  # its JSONDecodeError too
+            return type(error).__name__
+
+
+def with_node(method: str, url: str, body: Json, patience: float, first: str | None = None) -> str:
+    if NODE is None:
+        pytest.skip("there is no node on this machine")
+    sent = json.dumps(body) if body else ""
+    command = [NODE, str(ASK), method, url, str(int(1000 * patience)), sent, *([first] if first else [])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 - our own
+    return done.stdout.strip()
+
+
+def with_curl(method: str, url: str, body: Json, patience: float, first: str | None = None) -> str:
+    """The exit code; the time that is allowed is that of one request."""
+    if CURL is None:
+        pytest.skip("there is no curl on this machine")
+    headers = [part for name, value in HEADERS.items() for part in ("-H", f"{name}: {value}")]
+    asked = ["-X", method, *(["-d", json.dumps(body)] if body else []), url]
+    before = [*headers, "-s", "-o", "/dev/null", first, "--next"] if first else []
+    command = [CURL, *before, *headers, "-sS", "-m", str(patience), *asked]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
+    return str(done.returncode)
+
+
+CLIENTS: list[Ask] = [with_httpx2, with_requests, with_node, with_curl]
+
+each_fault = pytest.mark.parametrize("fault", REPORTS)
+each_client = pytest.mark.parametrize("at", range(len(CLIENTS)), ids=["httpx2", "requests", "node", "curl"])
+
+
+@pytest.fixture
+def shop(world: World) -> World:
+    """With one card, and nobody troubled yet."""
+    card = {"id": "gc-1", "name": "Xmas", "current_balance": {"unit": "EUR", "value": 50}}
+    world.seed("enfore", gift_cards=[card])
+    return world
+
+
+def trouble(shop: World, operation: str, fault: str) -> None:
+    response = shop.admin("POST", "/next", {"operation": operation, "then": THENS[fault]})
+    assert response.status_code == 200, response.text
+
+
+def is_trouble(reported: str) -> bool:
+    """Whether an exception's name, or an exit code, says that something went wrong."""
+    return "Error" in reported or "Timeout" in reported or reported in {row[3] for row in REPORTS.values()} - {"0"}
+
+
+def patience(fault: str) -> float:
+    """Little, where it is to be exhausted."""
+    return PATIENCE if fault == "delay: 2s" else 20
+
+
+@each_client
+@each_fault
+def test_a_client_reports_what_befell_the_card_that_it_reads(shop: World, at: int, fault: str) -> None:
+    trouble(shop, "getGiftCard", fault)
+
+    reported = CLIENTS[at]("GET", shop.url + cards(shop, "gc-1"), None, patience(fault))
+
+    assert reported.startswith(REPORTS[fault][at])
+    assert len(statuses(shop, "getGiftCard")) == 1
+
+
+@each_client
+@each_fault
+def test_a_redemption_is_sent_once(shop: World, at: int, fault: str) -> None:
+    trouble(shop, "recordGiftCardRedemption", fault)
+    url = shop.url + cards(shop, "gc-1", "redemptions")
+
+    reported = CLIENTS[at]("POST", url, amount(20, "order 1"), patience(fault))
+
+    was_done = fault != "cut: before"
+    assert reported.startswith(REPORTS[fault][at])
+    assert statuses(shop, "recordGiftCardRedemption") == [201 if was_done else 0]
+    assert booked(shop) == (["order 1"] if was_done else [])
+    assert stored_balance(shop) == (30 if was_done else 50)
+
+
+@pytest.mark.parametrize("at", range(3), ids=["httpx2", "requests", "node"])
+@each_fault
+def test_most_clients_do_not_repeat_a_redemption_on_a_kept_connection_either(shop: World, at: int, fault: str) -> None:
+    trouble(shop, "recordGiftCardRedemption", fault)
+    url = shop.url + cards(shop, "gc-1")
+
+    reported = CLIENTS[at]("POST", f"{url}/redemptions", amount(20, "order 1"), patience(fault), url)
+
+    assert reported.startswith(REPORTS[fault][at])
+    assert len(statuses(shop, "recordGiftCardRedemption")) == 1
+
+
+@pytest.mark.parametrize(("cut", "answers", "left"), [("before", [0, 201], 30), ("after", [201, 201], 10)])
+def test_curl_repeats_a_redemption_whose_kept_connection_ended_without_a_word(
+    shop: World, cut: str, answers: list[int], left: int
+) -> None:
+    """And says nothing of it, so that the card is spent twice."""
+    trouble(shop, "recordGiftCardRedemption", f"cut: {cut}")
+    url = shop.url + cards(shop, "gc-1")
+
+    reported = with_curl("POST", f"{url}/redemptions", amount(20, "order 1"), 20, url)
+
+    assert reported == "0"
+    assert statuses(shop, "recordGiftCardRedemption") == answers
+    assert stored_balance(shop) == left
+
+
+@each_client
+def test_a_client_that_meets_no_trouble_reports_none(shop: World, at: int) -> None:
+    """Else what they report above might be of their own making."""
+    url = shop.url + cards(shop, "gc-1")
+
+    reported = CLIENTS[at]("GET", url, None, 20, url)
+
+    assert not is_trouble(reported)
+    assert statuses(shop, "getGiftCard") == [200, 200]
+
+
+@each_client
+def test_a_delay_within_a_clients_patience_is_only_a_late_reply(shop: World, at: int) -> None:
+    shop.admin("POST", "/next", {"operation": "getGiftCard", "then": {"delay": "20ms"}})
+
+    reported = CLIENTS[at]("GET", shop.url + cards(shop, "gc-1"), None, 20)
+
+    assert not is_trouble(reported)
+    assert shop.last()["fault"]["delay"] == 0.02
+
+
+def test_the_page_says_what_clients_report() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `((?:cut|corrupt|delay): \w+)`[^|]*\| (.+) \|$", text, re.MULTILINE)
+
+    said = {fault: tuple(re.findall(r"`([^`]+)`", rest)) for fault, rest in rows if rest.count("|") == 3}
+    assert said == REPORTS

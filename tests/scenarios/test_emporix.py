@@ -1,0 +1,137 @@
+"""What a client meets in each bundled scenario of Emporix, and how it comes through."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import httpx2
+
+from tests.scenarios.staging import Persistent, shows, statuses
+from tests.serving import Json, World
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+FIVE_OFF = {"orderTotal": {"amount": 100, "currency": "EUR"}, "discount": {"amount": 5, "currency": "EUR"}}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def customer(shop: World) -> dict[str, str]:
+    """As one who has logged in."""
+    return bearer(f"sandbox;tenant={shop.org};customer=C1;scope=coupon.coupon_redeem")
+
+
+def coupon(shop: World, code: str, *segments: str) -> str:
+    return "/".join([f"/coupon/{shop.org}/coupons/{code}", *segments])
+
+
+def order(code: str) -> Json:
+    """A redemption; the order's code is how the client finds it again."""
+    return {**FIVE_OFF, "orderCode": code}
+
+
+class Backoffice:
+    """Books points with a token that it keeps for as long as that is taken."""
+
+    def __init__(self, shop: World) -> None:
+        self._shop = shop
+        self._token = self._fetched()
+
+    def _fetched(self) -> str:
+        scope = f"tenant={self._shop.org} rewardspoints.rewardpoints_manage"
+        client = {
+            "grant_type": "client_credentials",
+            "client_id": "backoffice",
+            "client_secret": "geheim",
+            "scope": scope,
+        }
+        answer = self._shop.http.post(f"{self._shop.url}/oauth/token", content=urlencode(client), headers=FORM)
+        assert answer.status_code == 200, answer.text
+        token: str = answer.json()["access_token"]
+        return token
+
+    def add(self, points: int) -> list[httpx2.Response]:
+        """What it was answered, in the end with success."""
+        answers = [self._add(points)]
+        if answers[0].status_code == 401:
+            self._token = self._fetched()
+            answers.append(self._add(points))
+        return answers
+
+    def _add(self, points: int) -> httpx2.Response:
+        path = "/reward-points/customer/C1/addPoints"
+        return self._shop.request("POST", path, {"points": points}, headers=bearer(self._token))
+
+
+@shows("emporix/token-expires-mid-flow")
+def test_a_booking_that_an_expired_token_lost_is_made_with_another_token(world: World) -> None:
+    backoffice = Backoffice(world)
+
+    first = backoffice.add(100)
+    second = backoffice.add(50)
+
+    points = world.state()["emporix"]["reward_points"][0]["document"]["activePoints"]
+    assert [answer.status_code for answer in first] == [201]
+    assert [answer.status_code for answer in second] == [401, 201]
+    assert second[0].json()["fault"]["detail"]["errorcode"] == "keymanagement.service.access_token_expired"
+    assert points == 150
+
+
+@shows("emporix/lost-redemption")
+def test_a_redemption_whose_reply_was_lost_is_found_by_its_order(world: World) -> None:
+    client = Persistent(world)
+
+    refused = client.ask("POST", coupon(world, "WELCOME", "redemptions"), order("O-1"), headers=customer(world))
+    found = world.request("GET", coupon(world, "WELCOME", "redemptions")).json()
+
+    assert client.met == ["RemoteProtocolError", "400"]
+    assert [detail["type"] for detail in refused.json()["details"]] == ["coupon_redemptions_exceeded"]
+    assert [redemption["orderCode"] for redemption in found] == ["O-1"]
+    assert statuses(world, "redeemCoupon") == [201, 400]
+
+
+@shows("emporix/points-chargeback")
+def test_points_of_a_failed_exchange_come_back_by_themselves(world: World) -> None:
+    def exchange(option: str) -> httpx2.Response:
+        path = "/reward-points/public/customer/redeem"
+        return world.request("POST", path, {"id": option}, headers=customer(world))
+
+    failed = exchange("broken")
+    summary = world.request("GET", "/reward-points/public/customer/summary", headers=customer(world)).json()
+    succeeded = exchange("five-off")
+
+    assert failed.status_code == 500
+    assert summary["activePoints"] == 250
+    assert [entry["points"] for entry in summary["summary"]["redeemedPointsList"]] == [200]
+    assert summary["summary"]["addedPointsList"][-1]["description"].startswith("Chargeback")
+    assert succeeded.status_code == 201
+    assert succeeded.json()["code"].startswith("LLS-")
+
+
+@shows("emporix/rate-limit")
+def test_who_tries_codes_is_slowed_down_and_then_finds_the_right_one(world: World) -> None:
+    client = Persistent(world)
+
+    answers = [
+        client.ask("POST", coupon(world, code, "validation"), FIVE_OFF, headers=customer(world)).status_code
+        for code in ("WELCOMME", "WELLCOME", "WELKOME", "WELCOME")
+    ]
+
+    assert answers == [404, 404, 404, 200]
+    assert client.met == ["404", "404", "404", "429", "200"]
+    assert client.waited == [1]
+
+
+@shows("emporix/coupon-used-up")
+def test_a_coupon_that_was_valid_in_the_cart_is_refused_with_the_order(world: World) -> None:
+    def ask(what: str) -> httpx2.Response:
+        return world.request("POST", coupon(world, "LAST-ONE", what), order("O-1"), headers=customer(world))
+
+    in_the_cart, with_the_order, afterwards = ask("validation"), ask("redemptions"), ask("validation")
+
+    assert in_the_cart.status_code == 200
+    for refused in (with_the_order, afterwards):
+        assert refused.status_code == 400
+        assert [detail["type"] for detail in refused.json()["details"]] == ["coupon_redemptions_exceeded"]
+    assert "coupon_redemptions" not in world.state()["emporix"]

@@ -1,0 +1,190 @@
+"""What a client meets in each bundled scenario of enfore, and how it comes through."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import httpx2
+import pytest
+
+from tests.scenarios.staging import (
+    Persistent,
+    amount,
+    booked,
+    cards,
+    hasty,
+    shows,
+    spend,
+    statuses,
+    stored_balance,
+)
+from tests.serving import World
+
+
+@shows("enfore/lost-reply")
+def test_whoever_repeats_a_lost_redemption_is_refused_and_the_card_is_spent_once(world: World) -> None:
+    client = Persistent(world)
+
+    repeated = client.ask("POST", cards(world, "gc-1", "redemptions"), amount(20, "order 1"))
+    again = spend(world, 20, "order 1")
+    card = world.request("GET", cards(world, "gc-1")).json()
+
+    assert client.met == ["RemoteProtocolError", "422"]
+    assert repeated.json()["type"].endswith("/amount-exceeds-balance")
+    assert again.status_code == 422
+    assert card["current_balance"] == {"unit": "EUR", "value": 30}
+
+
+@shows("enfore/lost-then-expired")
+def test_what_was_booked_before_the_card_expired_is_found_by_its_reference(world: World) -> None:
+    client = Persistent(world)
+
+    refused = client.ask("POST", cards(world, "gc-1", "redemptions"), amount(20, "order 1"))
+
+    assert client.met == ["RemoteProtocolError", "422"]
+    assert refused.json()["type"].endswith("/gift-card-expired")
+    assert booked(world) == ["order 1"]
+    assert stored_balance(world) == 30
+
+
+@shows("enfore/rate-limit")
+def test_the_third_redemption_in_a_second_comes_through_after_the_wait_that_it_was_told(world: World) -> None:
+    client = Persistent(world)
+
+    for number in (1, 2, 3):
+        answer = client.ask("POST", cards(world, "gc-1", "redemptions"), amount(10, f"order {number}"))
+        assert answer.status_code == 201
+
+    assert client.met == ["201", "201", "429", "201"]
+    assert client.waited == [1]
+    assert stored_balance(world) == 20
+
+
+@shows("enfore/outage")
+def test_an_outage_of_five_calls_is_a_gateways_page_until_it_is_over(world: World) -> None:
+    client = Persistent(world)
+
+    assert client.ask("GET", cards(world, "gc-1")).status_code == 200
+    first = spend(world, 20, "order 1")
+    after = client.ask("POST", cards(world, "gc-1", "redemptions"), amount(20, "order 1"))
+
+    assert (first.status_code, first.headers["content-type"]) == (503, "text/html")
+    with pytest.raises(json.JSONDecodeError):
+        first.json()
+    assert after.status_code == 201
+    assert client.met == ["200", "503", "503", "503", "503", "201"]
+    assert client.waited == [20, 20, 20, 20]
+    assert stored_balance(world) == 30
+
+
+@shows("enfore/outage")
+def test_an_outage_is_over_after_a_minute_by_the_orgs_clock(world: World) -> None:
+    world.request("GET", cards(world, "gc-1"))
+
+    during = [spend(world, 20, "order 1").status_code]
+    world.advance("PT59S")
+    during.append(spend(world, 20, "order 1").status_code)
+    world.advance("PT1S")
+    after = spend(world, 20, "order 1").status_code
+
+    assert (during, after) == ([503, 503], 201)
+
+
+@shows("enfore/slow")
+def test_a_client_that_gives_up_finds_its_redemption_booked(world: World) -> None:
+    with hasty(world) as client:
+        with pytest.raises(httpx2.ReadTimeout):
+            client.request("GET", cards(world, "gc-1"))
+        with pytest.raises(httpx2.ReadTimeout):
+            spend(client, 20, "order 1")
+
+        assert booked(client) == ["order 1"]
+
+    assert statuses(world, "recordGiftCardRedemption") == [201]
+    assert stored_balance(world) == 30
+
+
+@shows("enfore/double-spend")
+def test_of_two_tills_that_see_the_last_euro_one_gets_it(world: World) -> None:
+    have_looked = Barrier(2)
+
+    def till(name: str) -> tuple[int, int]:
+        with httpx2.Client(timeout=10) as http:
+            own = World(world.url, world.org, http)
+            balance = own.request("GET", cards(own, "gc-1")).json()["current_balance"]["value"]
+            have_looked.wait(10)
+            return balance, spend(own, 1, name).status_code
+
+    with ThreadPoolExecutor(2) as both:
+        answers = sorted(both.map(till, ["till 1", "till 2"]))
+
+    assert answers == [(1, 201), (1, 422)]
+    assert world.last()["rejection"] == "gift-card-redeemed"
+    assert stored_balance(world) == 0
+
+
+@shows("enfore/expiry-in-checkout")
+def test_a_card_that_was_good_a_moment_ago_is_refused_as_expired(world: World) -> None:
+    shown = world.request("GET", cards(world, "gc-1")).json()
+    refused = spend(world, 20, "order 1")
+
+    assert shown["status"] == "ISSUED"
+    assert refused.status_code == 422
+    assert refused.json()["type"].endswith("/gift-card-expired")
+    assert stored_balance(world) == 50
+
+
+@shows("enfore/webhook-twice-and-out-of-order")
+def test_a_subscriber_who_keeps_the_newest_ends_with_the_card_as_it_is(world: World) -> None:
+    before = len(world.events())
+    spend(world, 20, "order 1")
+
+    heard = [event["payload"]["items"][0] for event in world.events()[before:]]
+    kept = max(heard, key=lambda card: card.get("last_used_date_and_time", ""))
+    card = world.request("GET", cards(world, "gc-1")).json()
+
+    assert [card["current_balance"]["value"] for card in heard] == [30, 50, 30]
+    assert heard[0] == heard[2]
+    assert heard[-1] == kept == card
+
+
+@shows("enfore/contract-drift")
+def test_a_card_without_its_balance_is_noticed_by_who_looks(world: World) -> None:
+    drifted = world.request("GET", cards(world, "gc-1"))
+    as_documented = world.request("GET", cards(world, "gc-1"))
+
+    assert drifted.status_code == 200
+    assert "current_balance" not in drifted.json()
+    assert as_documented.json()["current_balance"] == {"unit": "EUR", "value": 50}
+    assert stored_balance(world) == 50
+
+
+@shows("enfore/half-written-reply")
+def test_half_a_reply_is_read_again_and_half_a_booking_is_looked_up(world: World) -> None:
+    client = Persistent(world)
+
+    card = client.ask("GET", cards(world, "gc-1"))
+    with pytest.raises(httpx2.RemoteProtocolError, match="without sending complete message body"):
+        spend(world, 20, "order 1")
+
+    assert client.met == ["RemoteProtocolError", "200"]
+    assert card.json()["current_balance"]["value"] == 50
+    assert booked(world) == ["order 1"]
+    assert stored_balance(world) == 30
+
+
+@shows("enfore/corrupt-reply")
+def test_what_is_no_json_was_done_all_the_same(world: World) -> None:
+    corrupt = world.request("GET", cards(world, "gc-1"))
+    card = world.request("GET", cards(world, "gc-1"))
+    answer = spend(world, 20, "order 1")
+
+    for unreadable in (corrupt, answer):
+        assert len(unreadable.content) == int(unreadable.headers["content-length"]) > 0
+        with pytest.raises(json.JSONDecodeError):
+            unreadable.json()
+    assert (corrupt.status_code, answer.status_code) == (200, 201)
+    assert card.json()["current_balance"]["value"] == 50
+    assert booked(world) == ["order 1"]

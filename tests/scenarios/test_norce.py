@@ -1,0 +1,127 @@
+"""What a client meets in each bundled scenario of Norce, and how it comes through."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from urllib.parse import urlencode
+
+import httpx2
+import pytest
+
+from tests.scenarios.staging import Persistent, hasty, shows, statuses
+from tests.serving import Json, World
+
+SPRING = "/commerce/management/1.0/api/promotion/100"
+CODES = f"{SPRING}/unique-codes"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def named(slug: World, bearer: str = "any") -> dict[str, str]:
+    return {"Sandbox-Org": slug.org, "Authorization": f"Bearer {bearer}"}
+
+
+def ask(slug: World, method: str, path: str, body: Json = None, bearer: str = "any") -> httpx2.Response:
+    return slug.request(method, path, body, headers=named(slug, bearer))
+
+
+def claim(slug: World, order: int | None) -> httpx2.Response:
+    """For an order, or, without one, given back."""
+    code = {"DiscountCode": "SPRING-7QX4", "IsClaimed": order is not None, "QuotationId": order}
+    return ask(slug, "PUT", CODES, [code])
+
+
+def read_code(slug: World) -> Json:
+    (code,) = ask(slug, "GET", CODES).json()
+    return code
+
+
+def fetch_token(slug: World) -> httpx2.Response:
+    form = {"grant_type": "client_credentials", "client_id": "shop", "client_secret": "geheim", "scope": "playground"}
+    path = f"{slug.url}/identity/1.0/connect/token"
+    return slug.http.post(path, content=urlencode(form), headers={**FORM, "Sandbox-Org": slug.org})
+
+
+@shows("norce/outage")
+def test_codes_that_an_outage_lost_are_inserted_once_it_is_over(world: World) -> None:
+    client = Persistent(world)
+    ask(world, "GET", SPRING)
+
+    inserted = client.ask("POST", CODES, [{"DiscountCode": "SPRING-9KL2"}], headers=named(world))
+
+    assert client.met == [*["RemoteProtocolError"] * 4, "200"]
+    assert inserted.json() == 1
+    assert statuses(world, "PromotionApi_InsertUniqueCodes") == [0, 0, 0, 0, 200]
+
+
+@shows("norce/outage")
+def test_the_outage_is_over_after_a_minute_by_the_orgs_clock(world: World) -> None:
+    ask(world, "GET", SPRING)
+    with pytest.raises(httpx2.RemoteProtocolError, match="disconnected without sending a response"):
+        ask(world, "GET", SPRING)
+
+    world.advance("PT1M")
+
+    assert ask(world, "POST", CODES, [{"DiscountCode": "SPRING-9KL2"}]).json() == 1
+
+
+@shows("norce/slow")
+def test_codes_that_are_sent_again_are_not_inserted_twice(world: World) -> None:
+    codes = [{"DiscountCode": "SPRING-7QX4"}, {"DiscountCode": "SPRING-9KL2"}]
+
+    with hasty(world) as client:
+        with pytest.raises(httpx2.ReadTimeout):
+            ask(client, "POST", CODES, codes)
+        again = ask(client, "POST", CODES, codes)
+
+    assert again.json() == 0  # new ones, though both are there
+    assert [code["DiscountCode"] for code in ask(world, "GET", CODES).json()] == ["SPRING-7QX4", "SPRING-9KL2"]
+
+
+@shows("norce/token-rate-limit")
+def test_who_fetches_tokens_too_often_goes_on_with_the_one_it_has(world: World) -> None:
+    first, second = fetch_token(world), fetch_token(world)
+    promotion = ask(world, "GET", SPRING, bearer=first.json()["access_token"])
+    third = fetch_token(world)
+
+    assert [first.status_code, second.status_code, third.status_code] == [200, 429, 200]
+    assert second.json() == {"error": "too_many_requests"}
+    assert promotion.json()["Status"] == "Active"
+
+
+@shows("norce/code-claimed-twice")
+def test_of_two_tills_that_claim_a_code_only_one_reads_its_own_claim(world: World) -> None:
+    have_looked, have_claimed = Barrier(2), Barrier(2)
+
+    def till(order: int) -> tuple[bool, int, int]:
+        """Whether the code was free, how its claim was answered, and for which order it is claimed then."""
+        with httpx2.Client(timeout=10) as http:
+            own = World(world.url, world.org, http)
+            free = not read_code(own)["IsClaimed"]
+            have_looked.wait(10)
+            status = claim(own, order).status_code
+            have_claimed.wait(10)
+            return free, status, read_code(own)["QuotationId"]
+
+    with ThreadPoolExecutor(2) as both:
+        (free, status, seen), (other_free, other_status, other_seen) = both.map(till, [7, 8])
+
+    assert free
+    assert other_free
+    assert (status, other_status) == (200, 200)
+    assert seen == other_seen
+    assert seen in (7, 8)
+
+
+@shows("norce/promotion-stopped")
+def test_a_promotion_that_was_stopped_meanwhile_is_noticed_and_the_code_given_back(world: World) -> None:
+    in_the_cart = ask(world, "GET", SPRING).json()
+    claimed = claim(world, 7)
+    with_the_order = ask(world, "GET", SPRING).json()
+    given_back = claim(world, None)
+
+    assert in_the_cart["Status"] == "Active"
+    assert (claimed.status_code, given_back.status_code) == (200, 200)
+    assert (with_the_order["Status"], with_the_order["StoppedDate"]) == ("Inactive", "2030-01-01T09:00:30.000Z")
+    assert in_the_cart.keys() == with_the_order.keys()
+    assert not read_code(world)["IsClaimed"]

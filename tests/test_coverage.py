@@ -1,0 +1,308 @@
+"""What clients have met of a contract: counted by request, told by operation, kept when an org goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sandbox.coverage import Coverage, report
+from sandbox.journal import Exchange
+from sandbox.messages import Reply, Request
+from sandbox.then import Then
+from tests.acme import Acme
+
+DUE = {"id": "a", "name": "A", "status": "NEW", "expires": "2030-01-01T00:00:00Z"}
+BEFORE_DUE = 1_893_456_000_000_000_000 - 1
+NOTHING = {"covered": 0, "all": 1, "percent": 0.0}
+
+
+@pytest.fixture
+def acme() -> Acme:
+    return Acme()
+
+
+def told(acme: Acme, org: str | None = None) -> dict[str, Any]:
+    """The report of the made-up vendor, of one org or of all."""
+    known = acme.orgs.known(org) if org else None
+    counts = acme.orgs.met() if org is None else known.met if known else None
+    vendor: dict[str, Any] = report([acme.contract], counts)["vendors"][0]
+    return vendor
+
+
+def of(acme: Acme, operation: str, org: str | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = next(it for it in told(acme, org)["operations"] if it["operation"] == operation)
+    return found
+
+
+def statuses(acme: Acme, operation: str, org: str | None = None) -> dict[int, int]:
+    """Those that were met, and how often."""
+    return {it["status"]: it["count"] for it in of(acme, operation, org)["statuses"] if it["count"]}
+
+
+def rejections(acme: Acme, operation: str, org: str | None = None) -> dict[str, int]:
+    """Those that were met, and how often."""
+    return {it["rejection"]: it["count"] for it in of(acme, operation, org)["rejections"] if it["count"]}
+
+
+def callbacks(acme: Acme, org: str | None = None) -> dict[str, int]:
+    return {it["callback"]: it["count"] for it in told(acme, org)["callbacks"]}
+
+
+def add(acme: Acme, org: str = "shop", *, headers: dict[str, str] | None = None, **thing: Any) -> Reply:
+    return acme.send("POST", f"/acme/{org}/things", {"name": "Lamp", **thing}, headers=headers)
+
+
+# What counts
+
+
+def test_before_any_request_nothing_is_met_and_everything_is_listed(acme: Acme) -> None:
+    document = acme.contract.documents[0]
+
+    whole = told(acme)
+
+    assert [it["operation"] for it in whole["operations"]] == [operation.id for operation in document.operations]
+    assert {part["covered"] for part in whole["totals"].values()} == {0}
+    assert whole["totals"]["operations"]["all"] == len(document.operations)
+    assert whole["totals"]["statuses"]["all"] == sum(len(operation.responses) for operation in document.operations)
+    assert whole["totals"]["rejections"]["all"] == sum(len(operation.rejections) for operation in document.operations)
+    assert whole["totals"]["callbacks"] == NOTHING
+    assert whole["totals"]["everything"]["all"] == sum(
+        whole["totals"][kind]["all"] for kind in ("operations", "statuses", "rejections", "callbacks")
+    )
+
+
+def test_a_call_is_met_with_its_status_and_what_it_told(acme: Acme) -> None:
+    add(acme)
+    add(acme)
+
+    assert of(acme, "addThing")["count"] == 2
+    assert statuses(acme, "addThing") == {201: 2}
+    assert rejections(acme, "addThing") == {}
+    assert callbacks(acme) == {"thing-changed": 2}
+    assert of(acme, "getThing")["count"] == 0
+
+
+def test_a_refusal_is_met_by_name_and_by_status(acme: Acme) -> None:
+    add(acme, code="1")
+
+    add(acme, code="1")
+    acme.send("POST", "/acme/shop/things", {})
+    acme.send("POST", "/acme/shop/things", {"name": "x"}, token=None)
+
+    assert rejections(acme, "addThing") == {"code-taken": 1, "invalid-request": 1, "missing-credentials": 1}
+    assert statuses(acme, "addThing") == {201: 1, 400: 1, 401: 1, 409: 1}
+    assert callbacks(acme) == {"thing-changed": 1}
+
+
+def test_a_rejection_says_what_it_means_and_where_that_is_from(acme: Acme) -> None:
+    declared = acme.contract.documents[0].operations[5].rejections["code-taken"]
+
+    taken = next(it for it in of(acme, "addThing")["rejections"] if it["rejection"] == "code-taken")
+
+    assert taken == {
+        "rejection": "code-taken",
+        "status": 409,
+        "count": 0,
+        "source": declared.source,
+        "summary": declared.summary,
+    }
+
+
+@pytest.mark.parametrize("forced", ["example=code-taken", "code=409"])
+def test_a_forced_refusal_counts_for_the_client_has_met_it(acme: Acme, forced: str) -> None:
+    add(acme, headers={"Prefer": forced})
+
+    assert rejections(acme, "addThing") == {"code-taken": 1}
+    assert statuses(acme, "addThing") == {409: 1}
+
+
+def test_a_forced_success_counts(acme: Acme) -> None:
+    add(acme, headers={"Prefer": "code=201"})
+
+    assert statuses(acme, "addThing") == {201: 1}
+    assert callbacks(acme) == {"thing-changed": 0}
+
+
+def test_an_armed_refusal_counts(acme: Acme) -> None:
+    acme.orgs.get("shop").state.arm("addThing", [Then({"reject": "code-taken"}, reject="code-taken")])
+
+    add(acme)
+
+    assert rejections(acme, "addThing") == {"code-taken": 1}
+
+
+def test_a_preference_that_names_nothing_is_no_bad_request_of_the_vendor(acme: Acme) -> None:
+    reply = add(acme, headers={"Prefer": "code=418"})
+
+    assert reply.status == 400
+    assert (statuses(acme, "addThing"), of(acme, "addThing")["count"]) == ({}, 0)
+    assert acme.last("shop").violations[0].where == "header.Prefer"
+
+
+@pytest.mark.parametrize("kind", ["raise", "misspell", "status", "body", "event", "callback"])
+def test_a_defect_counts_for_nothing(acme: Acme, kind: str) -> None:
+    reply = acme.send("POST", f"/acme/shop/trouble/{kind}")
+
+    assert reply.status == 500
+    assert told(acme)["totals"]["everything"]["covered"] == 0
+    assert acme.orgs.get("shop").met is None
+
+
+@pytest.mark.parametrize(("method", "target"), [("GET", "/acme/shop/thing"), ("PATCH", "/acme/shop/things")])
+def test_a_request_that_matches_no_operation_counts_for_nothing(acme: Acme, method: str, target: str) -> None:
+    acme.send(method, target)
+
+    assert acme.orgs.get("shop").met is None
+
+
+def test_a_refusal_that_only_the_platform_met_counts_for_neither_operation(acme: Acme) -> None:
+    add(acme, code="1")
+
+    acme.send("POST", "/acme/shop/orders", {"name": "Lamp", "code": "1"})
+
+    assert acme.last("shop").rejection == "order-failed"
+    assert rejections(acme, "orderThing") == {"order-failed": 1}
+    assert rejections(acme, "addThing") == {}
+    assert of(acme, "addThing")["count"] == 1
+
+
+def test_a_refusal_that_kept_what_it_wrote_counts_with_what_it_told(acme: Acme) -> None:
+    acme.send("POST", "/acme/shop/trouble/keep")
+
+    assert rejections(acme, "makeTrouble") == {"too-late": 1}
+    assert callbacks(acme) == {"thing-changed": 1}
+
+
+def test_what_the_clock_brings_about_counts(acme: Acme) -> None:
+    org = acme.orgs.get("shop")
+    org.clock.set(BEFORE_DUE)
+    acme.seed("shop", things=[dict(DUE)])
+    assert callbacks(acme) == {"thing-changed": 0}  # a seed is the tester's own doing
+
+    acme.orgs.pass_time(org, BEFORE_DUE + 1)
+
+    assert callbacks(acme) == {"thing-changed": 1}
+    assert told(acme)["totals"]["everything"]["covered"] == 1
+
+
+@pytest.mark.parametrize("cut", ["unsent", "midway"])
+def test_of_a_reply_that_is_cut_off_only_the_operation_is_met(acme: Acme, cut: str) -> None:
+    reply = Reply(409, {}, "application/json")
+    reply.cut = cut
+    exchange = Exchange(at=0, request=Request("POST", "/acme/shop/things", []))
+    exchange.vendor, exchange.operation, exchange.rejection = "acme", "addThing", "code-taken"
+
+    acme.orgs.get("shop").met = acme.orgs.coverage.count(None, exchange, reply)
+
+    assert of(acme, "addThing")["count"] == 1
+    assert (statuses(acme, "addThing"), rejections(acme, "addThing")) == ({}, {})
+
+
+def test_a_status_that_the_contract_does_not_document_is_only_a_call(acme: Acme) -> None:
+    reply = acme.send(
+        "POST", "/acme/shop/things", token="any", headers={"Content-Type": "text/plain"}, body={"name": "x"}
+    )
+
+    assert reply.status == 415
+    assert (of(acme, "addThing")["count"], statuses(acme, "addThing")) == (1, {})
+
+
+# Versions
+
+
+def test_versions_of_a_contract_are_counted_as_one(acme: Acme) -> None:
+    add(acme)
+    acme.seed("shop", settings=[{"edition": "8"}])
+    add(acme)  # without a code, which this edition wants
+    add(acme, code="1")
+
+    assert statuses(acme, "addThing") == {201: 2, 400: 1}
+    assert [it["operation"] for it in told(acme)["operations"]].count("addThing") == 1
+
+
+# Orgs
+
+
+def test_orgs_count_for_themselves_and_together(acme: Acme) -> None:
+    add(acme, "a")
+    add(acme, "a")
+    add(acme, "b")
+
+    assert statuses(acme, "addThing", "a") == {201: 2}
+    assert statuses(acme, "addThing", "b") == {201: 1}
+    assert statuses(acme, "addThing") == {201: 3}
+    assert callbacks(acme) == {"thing-changed": 3}
+
+
+def test_an_org_that_is_reset_begins_anew_and_takes_nothing_from_all(acme: Acme) -> None:
+    add(acme, "a")
+    acme.orgs.reset(acme.orgs.get("a"))
+    add(acme, "a", code="1")
+    add(acme, "a", code="1")
+
+    assert statuses(acme, "addThing", "a") == {201: 1, 409: 1}
+    assert statuses(acme, "addThing") == {201: 2, 409: 1}
+
+
+def test_an_org_that_is_forgotten_takes_nothing_from_all(acme: Acme) -> None:
+    add(acme, "a")
+    add(acme, "b")
+
+    acme.orgs.forget("a")
+
+    assert statuses(acme, "addThing") == {201: 2}
+    assert statuses(acme, "addThing", "a") == {}
+
+
+def test_what_the_journal_forgets_stays_counted() -> None:
+    acme = Acme(journal_limit=1)
+    for _ in range(5):
+        add(acme)
+    acme.orgs.clear_journal(acme.orgs.get("shop"))
+
+    assert statuses(acme, "addThing", "shop") == {201: 5}
+
+
+def test_counting_begins_anew_in_all_orgs_or_in_one(acme: Acme) -> None:
+    add(acme, "a")
+    add(acme, "b")
+
+    acme.orgs.forget_coverage(acme.orgs.get("a"))
+    assert (statuses(acme, "addThing", "a"), statuses(acme, "addThing")) == ({}, {201: 2})
+
+    acme.orgs.clear_coverage()
+    assert (statuses(acme, "addThing", "b"), statuses(acme, "addThing")) == ({}, {})
+
+    add(acme, "b")
+    assert (statuses(acme, "addThing", "b"), statuses(acme, "addThing")) == ({201: 1}, {201: 1})
+
+
+def test_an_org_that_was_never_called_has_no_counts(acme: Acme) -> None:
+    assert acme.orgs.get("quiet").met is None
+
+
+def test_orgs_share_the_keys_by_which_they_count(acme: Acme) -> None:
+    for name in "ab":
+        add(acme, name)
+
+    assert [id(key) for key in acme.orgs.get("a").met or ()] == [id(key) for key in acme.orgs.get("b").met or ()]
+
+
+# The figures
+
+
+def test_percentages_are_rounded_down_so_that_only_everything_is_100(acme: Acme) -> None:
+    for org in ("a", "b"):
+        acme.send("GET", "/acme/greeting", headers={"Sandbox-Org": org})
+
+    totals = told(acme)["totals"]
+
+    assert totals["operations"] == {"covered": 1, "all": 12, "percent": 8.3}
+    assert totals["callbacks"] == NOTHING
+
+
+def test_a_vendor_without_callbacks_lacks_none() -> None:
+    counts = Coverage().total([])
+
+    assert report([], counts)["totals"]["callbacks"] == {"covered": 0, "all": 0, "percent": 100.0}
