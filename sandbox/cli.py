@@ -195,9 +195,6 @@ def routes(vendor: str | None) -> None:
     click.echo(_table(rows))
 
 
-cli.add_command(coverage)
-
-
 def _server(command: Callable[..., None]) -> Callable[..., None]:
     """The options of a command that asks a running server."""
     token = click.option("--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="What the server was started with, if so.")
@@ -276,6 +273,9 @@ def import_org(*, url: str, admin_token: str | None, file: Path, org: str | None
         raise SandboxError(f"{file} does not say how its org was called; give --org")
     Remote(url, admin_token).ask("POST", f"/orgs/{segment(org)}/import", document)
     click.echo(f"{org} is imported")
+
+
+cli.add_command(coverage)
 
 
 def _clients(given: Sequence[str]) -> dict[str, str]:

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from sandbox import yamlfile
 from sandbox.errors import SandboxError
-from sandbox.org import Org, Unacceptable
-from sandbox.orgs import Orgs
+from sandbox.orgs import Org, Orgs, Unacceptable
 from sandbox.scenario_document import Reader, parsed, refused_seed
 from sandbox.scenarios import Scenario
 

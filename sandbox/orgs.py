@@ -8,21 +8,52 @@ from __future__ import annotations
 import difflib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from sandbox import clock
 from sandbox.call import Call, Issuer
+from sandbox.clock import Clock
 from sandbox.contract import Contract
 from sandbox.coverage import Counts, Coverage
 from sandbox.errors import SandboxError
 from sandbox.journal import Budget, Event, Exchange, Journal, Listener, Occurrence
 from sandbox.messages import Violation
-from sandbox.org import MAX_VIOLATIONS, Org, Seed, Snapshot, Unacceptable, judge, sow, store, unknown
 from sandbox.scenarios import Run, Scenario, Step
+from sandbox.snapshots import Snapshot
 from sandbox.state import Doc, State
+from sandbox.storing import judge, store, unknown
+
+MAX_NAME = 256
+_MAX_VIOLATIONS = 50
+Seed = Mapping[str, Any]  # {vendor: {collection: [object]}}, not judged yet
 
 
 class TooManyOrgs(Exception):
     """No further org is made."""
+
+
+class Unacceptable(Exception):
+    """A seed or a state that is refused whole."""
+
+    def __init__(self, violations: list[Violation]) -> None:
+        super().__init__("; ".join(map(str, violations)))
+        self.violations = violations
+
+
+class Org:
+    """One world. Shares nothing with any other."""
+
+    __slots__ = ("clock", "journal", "met", "name", "passed", "scenario", "snapshots", "state")
+
+    def __init__(self, name: str, journal: Journal) -> None:
+        self.name = name
+        self.clock = Clock()
+        self.state = State()
+        self.journal = journal
+        self.met: Counts | None = None  # what of the contracts its clients have met
+        self.passed = 0  # the moment up to which everything that falls due has happened
+        self.scenario: Run | None = None
+        self.snapshots: dict[str, Snapshot] = {}
 
 
 class Orgs:
@@ -113,7 +144,7 @@ class Orgs:
             return False
         self.coverage.keep(org.met)
         self._discarded.append(org.journal.clear())
-        self._discard(org.state)
+        self.discard(org.state)
         self._drop_snapshots(org)
         return True
 
@@ -132,10 +163,10 @@ class Orgs:
             if scenario is not None:
                 self._give(fresh, scenario)
         except BaseException:
-            self._discard(fresh.state)
+            self.discard(fresh.state)
             self._discarded.append(fresh.journal.clear())
             raise
-        self._discard(org.state)
+        self.discard(org.state)
         self._drop_snapshots(org)
         self._discarded.append(org.journal.clear())
         self.forget_coverage(org)
@@ -146,7 +177,7 @@ class Orgs:
         """Begin a scenario in an org that nobody sees. Raises `Unacceptable`."""
         org = Org("rehearsal", self._new_journal("rehearsal"))
         self.begin(org, scenario)
-        self._discard(org.state)
+        self.discard(org.state)
         self._discarded.append(org.journal.clear())
 
     def play(self, org: Org) -> None:
@@ -163,28 +194,9 @@ class Orgs:
             if org.scenario.wakes_at <= exchange.at:
                 self.play(org)
 
-    def take_snapshot(self, org: Org, name: str) -> Snapshot:
-        """Keep the present under a name, in place of what was kept under it before."""
-        now = org.clock.now()
-        self.pass_time(org, now)
-        self.drop_snapshot(org, name)
-        org.snapshots[name] = Snapshot(
-            now, org.state.copy(), org.clock.copy(), org.passed, org.scenario.copy() if org.scenario else None
-        )
-        return org.snapshots[name]
-
-    def go_back(self, org: Org, snapshot: Snapshot) -> None:
-        """Make the org what it was, ids included. A clock that ran then shows what it would show without any change."""
-        self._discard(org.state)
-        org.state, org.clock, org.passed = snapshot.state.copy(), snapshot.clock.copy(), snapshot.passed
-        org.scenario = snapshot.scenario.copy() if snapshot.scenario else None
-
-    def drop_snapshot(self, org: Org, name: str) -> bool:
-        """Whether there was such a snapshot."""
-        snapshot = org.snapshots.pop(name, None)
-        if snapshot is not None:
-            self._discard(snapshot.state)
-        return snapshot is not None
+    def discard(self, state: State) -> None:
+        """Free, in slices, what no org has any more."""
+        self._discarded.append(state.dismantle())
 
     def sweep(self) -> bool:
         """Free a slice of what was forgotten; whether there is more."""
@@ -237,14 +249,14 @@ class Orgs:
                     violations.append(unknown(vendor, "vendor", self._contracts))
                     continue
                 call = Call(org.name, org.state, contract.rules, now, self._issuer, contract)
-                stored[vendor] = sow(call, contract, collections, violations)
+                stored[vendor] = self._sow(call, contract, collections, violations)
                 events += [] if violations else contract.events(call)
         except BaseException:
             org.state.roll_back()
             raise
         if violations:
             org.state.roll_back()
-            raise Unacceptable(violations[:MAX_VIOLATIONS])
+            raise Unacceptable(violations[:_MAX_VIOLATIONS])
         occurrence.told(events)
         self._record(org, occurrence)
         self.pass_time(org, now)
@@ -287,10 +299,15 @@ class Orgs:
                     if not found:
                         store(state, collection, doc, now if created is None else created, place, where, violations)
         if violations:
-            raise Unacceptable(violations[:MAX_VIOLATIONS])
-        self._discard(org.state)
+            raise Unacceptable(violations[:_MAX_VIOLATIONS])
+        self.discard(org.state)
         state.armed = org.state.armed
         org.state = state
+
+    def _drop_snapshots(self, org: Org) -> None:
+        for snapshot in org.snapshots.values():
+            self.discard(snapshot.state)
+        org.snapshots = {}
 
     def _give(self, org: Org, scenario: Scenario) -> None:
         given = scenario.given
@@ -320,10 +337,6 @@ class Orgs:
             self.pass_time(org, until)
             org.clock.set(until)
 
-    def _drop_snapshots(self, org: Org) -> None:
-        for name in list(org.snapshots):
-            self.drop_snapshot(org, name)
-
     def _new_journal(self, name: str) -> Journal:
         return Journal(self._journal_limit, self._journal_budget, name)
 
@@ -336,5 +349,26 @@ class Orgs:
         occurrence.changes = org.state.changes
         org.journal.add(occurrence)
 
-    def _discard(self, state: State) -> None:
-        self._discarded.append(state.dismantle())
+    @staticmethod
+    def _sow(
+        call: Call, contract: Contract, collections: Mapping[str, Any], violations: list[Violation]
+    ) -> dict[str, list[Doc]]:
+        stored: dict[str, list[Doc]] = {}
+        for name, docs in collections.items():
+            collection = contract.rules.collections.get(name)
+            if collection is None or not isinstance(docs, list):
+                violations.append(unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
+                continue
+            stored[name] = []
+            for at, doc in enumerate(docs):
+                where = f"{contract.vendor}.{name}[{at}]"
+                doc = dict(doc) if isinstance(doc, dict) else doc  # noqa: PLW2901 - the caller's own stays as it is
+                found = judge(call, contract, collection, name, doc, where)
+                violations += found
+                if not found and store(call.state, collection, doc, call.now, None, where, violations):
+                    stored[name].append(doc)
+                    if collection.seeded is not None:
+                        collection.seeded(call, doc)
+                if len(violations) >= _MAX_VIOLATIONS:
+                    return stored
+        return stored

@@ -16,8 +16,7 @@ from sandbox.journal import Exchange
 from sandbox.messages import Reply, Request
 from sandbox.openapi.document import Document
 from sandbox.openapi.parameters import pairs, unquote
-from sandbox.org import MAX_NAME, Org
-from sandbox.orgs import Orgs, TooManyOrgs
+from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
 
 DEFAULT_ORG = "default"
 _REMEMBERED = 1024  # paths and where they lead, of at most this many characters:

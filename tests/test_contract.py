@@ -15,7 +15,7 @@ from sandbox.contract import Contract, router
 from sandbox.errors import SandboxError
 from sandbox.messages import decode
 from sandbox.openapi.document import Document
-from sandbox.org import Unacceptable
+from sandbox.orgs import Unacceptable
 from sandbox.rules import Call, Doc, Reply, Rule, Rules
 from tests.acme import SPEC, Acme, content, new_rules
 

@@ -9,8 +9,7 @@ import pytest
 from sandbox import clock
 from sandbox.errors import SandboxError
 from sandbox.journal import Occurrence
-from sandbox.org import Org, Unacceptable
-from sandbox.orgs import Orgs, TooManyOrgs
+from sandbox.orgs import Org, Orgs, TooManyOrgs, Unacceptable
 from sandbox.rules import Call, Rejected
 from tests.acme import Acme, rejecting
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sandbox.state import Collection, Doc, Due, NotUnique, State
-from sandbox.then import Then
 from tests.acme import rejecting
 
 
@@ -426,14 +425,11 @@ def test_changes_tell_what_each_write_did() -> None:
     ]
 
 
-TROUBLE = [Then({"reject": name}, reject=name) for name in ("too-late", "too-early")]
-
-
 def test_a_copy_is_the_same_and_goes_its_own_way() -> None:
     state = State()
     for number in range(5000):  # enough for lists of lists
         put(state, f"{number:04}", number % 7, number=str(number), shelves=["x"], dues={"expire": number})
-    state.arm("redeem", TROUBLE)
+    state.arm("redeem", [rejecting("too-late"), rejecting("too-early")])
     state.sequence = 7
 
     copy = state.copy()
@@ -447,7 +443,7 @@ def test_a_copy_is_the_same_and_goes_its_own_way() -> None:
     assert everything(copy, "shelf/x", offset=4998) == ["4990", "4997"]
     assert copy.find(CARDS, "number", "0") == "0000"
     assert (copy.get(CARDS, "new"), copy.sequence, copy.place, copy.due_at) == (None, 7, 5000, 0)
-    assert copy.armed == {"redeem": TROUBLE}
+    assert copy.armed == {"redeem": [rejecting("too-late"), rejecting("too-early")]}
     put(copy, "late", 3, number="new", dues={"expire": 2})
     assert agenda(copy, 2) == [
         (0, "expire", "0000"),

@@ -37,9 +37,9 @@ _PARTS: tuple[type[Operations], ...] = (
     DocumentOperations,
     ExportOperations,
     RequestOperations,
+    ScenarioOperations,
     SnapshotOperations,
     StreamOperations,
-    ScenarioOperations,
     TriggerOperations,
     CoverageOperations,
 )

@@ -6,7 +6,7 @@ from sandbox import clock
 from sandbox.admin.operations import Operations, clock_json, errors_json
 from sandbox.call import Call
 from sandbox.messages import Reply
-from sandbox.org import Org, Unacceptable
+from sandbox.orgs import Org, Unacceptable
 from sandbox.rules import Doc, Rules
 
 

@@ -8,7 +8,7 @@ from sandbox.admin.orgs import org_json
 from sandbox.call import Call
 from sandbox.clock import Clock
 from sandbox.messages import Reply
-from sandbox.org import Unacceptable
+from sandbox.orgs import Unacceptable
 from sandbox.rules import Rules
 
 FORM = 1  # of the document; another number means that an older server cannot read it

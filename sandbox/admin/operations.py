@@ -12,8 +12,7 @@ from sandbox.call import Call
 from sandbox.contract import Contract
 from sandbox.library import Library
 from sandbox.messages import Violation
-from sandbox.org import MAX_NAME, Org
-from sandbox.orgs import Orgs, TooManyOrgs
+from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
 from sandbox.rules import Doc, Rules
 
 

@@ -9,7 +9,7 @@ from sandbox.admin.operations import Operations, clock_json
 from sandbox.admin.writing import occurrence_json
 from sandbox.call import Call
 from sandbox.messages import Reply
-from sandbox.org import Org
+from sandbox.orgs import Org
 from sandbox.rules import Doc, Rules
 
 

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from sandbox.admin.explaining import Explainer
 from sandbox.admin.har import har
 from sandbox.admin.operations import Operations
 from sandbox.admin.writing import entry_events, exchange_json
-from sandbox.auth import Gate
 from sandbox.call import Call
-from sandbox.contract import Contract
 from sandbox.journal import Exchange
-from sandbox.library import Library
 from sandbox.messages import Reply, decode
-from sandbox.orgs import Orgs
 from sandbox.rules import Rules
 
 _DIGITS = 19  # of an id at most; Python would refuse to read thousands
 
 
 class RequestOperations(Operations):
-    def __init__(self, contracts: list[Contract], orgs: Orgs, gate: Gate, library: Library) -> None:
-        super().__init__(contracts, orgs, gate, library)
-        self._explainer = Explainer(contracts)
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return Explainer(self.contracts)
 
     def bind(self, rules: Rules) -> None:
         rules.operation("listRequests")(self._list_requests)

@@ -1,4 +1,4 @@
-"""The present of an org named, to go back to. What a snapshot holds is `sandbox.orgs`'s business."""
+"""The present of an org named, to go back to. What a snapshot holds is `sandbox.snapshots`'s business."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from sandbox.admin.operations import Operations, near
 from sandbox.admin.orgs import org_json
 from sandbox.call import Call
 from sandbox.messages import Reply
-from sandbox.org import Org, Snapshot
+from sandbox.orgs import Org
 from sandbox.rules import Doc, Rules
+from sandbox.snapshots import Snapshot
 
 MAX_SNAPSHOTS = 100  # of an org
 
@@ -26,21 +27,24 @@ class SnapshotOperations(Operations):
 
     def _take(self, call: Call) -> Reply:
         org, name = self.made(call), call.path["name"]
-        again = name in org.snapshots
-        if not again and len(org.snapshots) >= MAX_SNAPSHOTS:
+        replaced = org.snapshots.pop(name, None)
+        if replaced is not None:
+            self.orgs.discard(replaced.state)
+        elif len(org.snapshots) >= MAX_SNAPSHOTS:
             call.reject("too-many-snapshots")
-        snapshot = self.orgs.take_snapshot(org, name)
-        return call.reply(_snapshot_json(name, snapshot), status=200 if again else 201)
+        self.orgs.pass_time(org, org.clock.now())
+        org.snapshots[name] = Snapshot.of(org)
+        return call.reply(_snapshot_json(name, org.snapshots[name]), status=200 if replaced else 201)
 
     def _restore(self, call: Call) -> Reply:
         org = self.known(call)
-        self.orgs.go_back(org, self._snapshot(call, org))
+        self.orgs.discard(self._snapshot(call, org).restore(org))
         return call.reply(org_json(org))
 
     def _drop(self, call: Call) -> Reply:
         org = self.known(call)
-        self._snapshot(call, org)
-        self.orgs.drop_snapshot(org, call.path["name"])
+        self.orgs.discard(self._snapshot(call, org).state)
+        del org.snapshots[call.path["name"]]
         return call.reply()
 
     def _snapshot(self, call: Call, org: Org) -> Snapshot:

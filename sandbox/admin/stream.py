@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cached_property, partial
 
 from sandbox.admin.explaining import Explainer
 from sandbox.admin.live import Live, Wish
 from sandbox.admin.operations import Operations
 from sandbox.admin.requests import meets
 from sandbox.admin.writing import exchange_json
-from sandbox.auth import Gate
 from sandbox.call import Call
-from sandbox.contract import Contract
-from sandbox.library import Library
+from sandbox.journal import Exchange
 from sandbox.messages import Reply
-from sandbox.orgs import Orgs
-from sandbox.rules import Rules
+from sandbox.rules import Doc, Rules
 
 MAX_LISTENERS = 100
 
 
 class StreamOperations(Operations):
-    def __init__(self, contracts: list[Contract], orgs: Orgs, gate: Gate, library: Library) -> None:
-        super().__init__(contracts, orgs, gate, library)
-        self._write = partial(exchange_json, explainer=Explainer(contracts))
-        self.live = Live(orgs)
+    @cached_property
+    def live(self) -> Live:
+        return Live(self.orgs)
+
+    @cached_property
+    def _write(self) -> Callable[[str, Exchange], Doc]:
+        return partial(exchange_json, explainer=Explainer(self.contracts))
 
     def bind(self, rules: Rules) -> None:
         rules.operation("streamRequests")(self._stream_org)

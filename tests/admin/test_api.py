@@ -1014,11 +1014,11 @@ def closed(specs: Path) -> Iterator[str]:
 EVERYTHING = [
     ("GET", "/version", None),
     ("GET", "/orgs", None),
+    ("GET", "/requests/stream", None),
     ("GET", "/coverage", None),
     ("DELETE", "/coverage", None),
     ("GET", "/scenarios", None),
     ("GET", "/scenarios/schema", None),
-    ("GET", "/requests/stream", None),
     *((method, f"/orgs/a{path}", body) for method, path, body in (*UNKNOWN, *MADE)),
 ]
 

@@ -7,12 +7,13 @@ from urllib.parse import quote
 
 import pytest
 
-from sandbox import clock
+from sandbox.snapshots import Snapshot
 from tests.acme import Acme
 from tests.admin.conftest import Refused
 from tests.serving import World
 
 THING = {"id": "a", "name": "A", "status": "NEW"}
+OVERDUE = {**THING, "expires": "2029-01-01T00:00:00Z"}
 
 
 def add(world: World, **thing: Any) -> Any:
@@ -129,15 +130,56 @@ def test_the_journal_stays_and_its_ids_go_on(world: World) -> None:
     assert [exchange["id"] for exchange in journal] == [3, 2, 1]
 
 
-def test_what_is_due_has_happened_before_the_present_is_named() -> None:
-    acme = Acme()
-    acme.seed("t", things=[{**THING, "expires": "2030-01-10T00:00:00Z"}])
-    org = acme.orgs.get("t")
-    org.clock.set(clock.parse("2030-01-11T00:00:00Z"))
+def test_what_is_due_has_happened_before_the_present_is_named(world: World) -> None:
+    world.freeze("2030-01-01T00:00:00Z")
+    world.admin("PUT", "/state", {"documents": {"acme": {"things": [{"document": OVERDUE}]}}})
 
-    acme.orgs.go_back(org, acme.orgs.take_snapshot(org, "s"))
+    take(world)
+    restore(world)
 
-    assert [thing["status"] for thing in acme.stored("t")] == ["EXPIRED"]
+    assert world.state()["acme"]["things"][0]["document"]["status"] == "EXPIRED"
+    assert [event["cause"] for event in world.events()] == ["expire-thing"]
+
+
+SCENARIO = {
+    "given": {"clock": "2030-01-01T00:00:00Z"},
+    "steps": [
+        {"operation": "addThing", "times": 2, "then": {"reject": "code-taken"}},
+        {"operation": "addThing", "then": {"reject": "insufficient-scope"}},
+    ],
+}
+
+
+def test_a_scenario_goes_on_from_where_it_was(world: World) -> None:
+    def statuses(times: int) -> list[int]:
+        path = f"/acme/{world.org}/things"
+        return [world.request("POST", path, {"name": "Lamp"}).status_code for _ in range(times)]
+
+    assert world.admin("PUT", "/scenario", SCENARIO).status_code == 200
+    begun = statuses(1)
+    take(world)
+    first = statuses(3)
+    restore(world)
+    again = statuses(3)
+    world.admin("DELETE", "/scenario")
+    restore(world)
+
+    assert (begun, first, again) == ([409], [409, 403, 201], [409, 403, 201])
+    assert world.admin("GET", "/scenario").json()["unspent"] == [1, 2]
+
+
+def test_an_org_that_had_no_scenario_then_has_none_again(world: World) -> None:
+    take(world)
+    world.admin("PUT", "/snapshots/other")
+    world.admin("PUT", "/scenario", SCENARIO)
+
+    assert world.admin("GET", "/snapshots").json() == {"snapshots": []}
+    take(world)
+    world.admin("DELETE", "/scenario")
+    take(world, "without")
+    restore(world)
+    restore(world, "without")
+    assert world.admin("GET", "/scenario").status_code == 404
 
 
 def test_snapshots_are_listed_oldest_first_and_one_taken_again_is_the_newest(world: World) -> None:
@@ -219,7 +261,7 @@ def test_a_snapshot_holds_the_documents_themselves_and_no_copies() -> None:
     acme.seed("t", things=[{"id": str(number), "name": "x"} for number in range(10)])
     org = acme.orgs.get("t")
 
-    snapshot = acme.orgs.take_snapshot(org, "s")
+    snapshot = Snapshot.of(org)
 
     held, present = snapshot.state.records(acme.things), org.state.records(acme.things)
     assert held == present
@@ -233,11 +275,11 @@ def test_the_memory_of_a_dropped_snapshot_is_freed_in_slices() -> None:
     org = acme.orgs.get("t")
     while acme.orgs.sweep():
         pass
-    snapshot = acme.orgs.take_snapshot(org, "s")
+    snapshot = Snapshot.of(org)
     records = snapshot.state.records(acme.things)
     sizes = []
 
-    acme.orgs.drop_snapshot(org, "s")
+    acme.orgs.discard(snapshot.state)
     while acme.orgs.sweep():
         sizes.append(len(records))
 

@@ -90,8 +90,8 @@ def test_the_admin_api_keeps_its_contract(tmp_path: Path) -> None:
             bodies={
                 "seedOrg": [{"enfore": {name: docs[:1]}} for name, docs in _seed("acme").items()],
                 "putState": [state],
-                "putScenario": [SCENARIO, {"name": "enfore/lost-reply"}],
                 "importOrg": [exported],
+                "putScenario": [SCENARIO, {"name": "enfore/lost-reply"}],
                 "issueToken": [{"vendor": "enfore"}],
             },
         )

@@ -1,0 +1,58 @@
+"""Objects from outside that are to be stored: filled in, judged by their vendor's spec, put where no other one stands.
+
+Whose world it is, and that all of them are stored or none, is `sandbox.orgs`'s business.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.call import Call, Rejected
+from sandbox.contract import Contract, OffContract
+from sandbox.messages import Violation, encode
+from sandbox.state import Collection, Doc, NotUnique, State
+
+
+def judge(call: Call, contract: Contract, collection: Collection, name: str, doc: Any, where: str) -> list[Violation]:
+    """What keeps an object from being stored, once what it leaves out is filled in."""
+    if isinstance(doc, dict) and collection.prepare is not None:
+        given, sequence = encode(doc), call.state.sequence
+        try:
+            collection.prepare(doc, call)
+        except Rejected as rejected:
+            return [Violation(where, rejected.detail or rejected.name)]
+        if encode(doc) == given:
+            call.state.sequence = sequence  # no id was needed, so none was given out
+    return contract.schemas[name].violations(doc, where)
+
+
+def store(
+    state: State,
+    collection: Collection,
+    doc: Doc,
+    created: int,
+    place: int | None,
+    where: str,
+    violations: list[Violation],
+) -> bool:
+    """Store an object that was judged; whether it could be, or else it is among the violations."""
+    try:
+        state.put(collection, doc["id"], doc, created, place)
+    except NotUnique as error:
+        violations.append(Violation(f"{where}.{error.member}", f"{error.value!r} is taken by another one"))
+    except (ValueError, OffContract) as error:
+        violations.append(Violation(where, str(error)))
+    else:
+        return True
+    return False
+
+
+def unknown(where: str, what: str, known: Mapping[str, Any], name: str | None = None) -> Violation:
+    """What was named is none of those known."""
+    if (name or where) in known:
+        return Violation(where, f"is a {what}, but what it is given holds no objects")
+    near = difflib.get_close_matches(name or where, list(known), n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
+    return Violation(where, f"is no {what}{hint}")
