@@ -71,8 +71,7 @@ class Pipeline:
         if org.state.due_at <= exchange.at:
             self._orgs.pass_time(org, exchange.at)
         org.passed = exchange.at
-        if contract is not None:
-            exchange.vendor = contract.vendor
+        exchange.vendor = contract.vendor if contract is not None else None
         if found[0] is None:
             reply = _unmatched(contract, document, found[2], org, exchange)
         else:
