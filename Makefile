@@ -15,7 +15,7 @@ serve: .venv/serving  ## serve on 127.0.0.1:8080; ARGS='--port 9000' for options
 	@exec $(IN_VENV) -m sandbox serve $(ARGS)
 
 test: .venv/developing  ## the whole suite
-	$(IN_VENV) -m pytest -n auto $(ARGS)
+	$(IN_VENV) -m pytest -n auto --dist worksteal $(ARGS)
 
 check: .venv/developing  ## what CI runs: format, lint, types, specs, suite with coverage
 	$(IN_VENV) -m ruff format --check .
@@ -28,7 +28,7 @@ check: .venv/developing  ## what CI runs: format, lint, types, specs, suite with
 	$(IN_VENV) -m coverage report --fail-under=95
 
 fuzz: .venv/developing  ## Schemathesis and the state machines for longer; EXAMPLES=2000 by default
-	SANDBOX_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(IN_VENV) -m pytest -n auto -m fuzz $(ARGS)
+	SANDBOX_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(IN_VENV) -m pytest -n auto --dist worksteal -m fuzz $(ARGS)
 
 bench: .venv/developing  ## speed, start and memory beside a bare Starlette; ARGS='--quick' for a look
 	$(IN_VENV) bench/run.py $(ARGS)

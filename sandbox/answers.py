@@ -84,7 +84,7 @@ def _answered(
         except (Scripted, Throttled, Unexpected) as scripted:
             call.state.roll_back()
             return _scripted(route, scripted, exchange)
-    except Exception as error:
+    except Exception as error:  # a rule may break in any way, and each is a defect
         call.state.roll_back()
         return _defect(error, exchange)
 
@@ -282,7 +282,7 @@ def unmatched(
     else:
         try:
             reply = transport(document, contract, status, detail, exchange)
-        except Exception as error:
+        except Exception as error:  # the vendor's wording is a rule too
             return _defect(error, exchange)
     reply.headers = (("allow", ", ".join(allow)),) if allow else ()
     return reply

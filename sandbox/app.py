@@ -82,7 +82,7 @@ class App:
             if request.path.startswith(BASE):
                 return self.admin.handle(request)
             return self._pipeline.handle(request)
-        except Exception as error:
+        except Exception as error:  # whatever it is, the client must have an answer and the server goes on
             logging.getLogger("sandbox").exception("%s %s", request.method, request.path)
             return problem(500, "Defect of the sandbox", f"{type(error).__name__}: {error}"[:1000])
 

@@ -126,9 +126,9 @@ def serve(
 ) -> None:
     """Serve all vendors until SIGINT or SIGTERM."""
     from sandbox.app import App  # noqa: PLC0415 - `--help` should not wait for the engine
-    from sandbox.config import Config, read_seeds  # noqa: PLC0415
-    from sandbox.server import listen  # noqa: PLC0415
-    from sandbox.server import serve as run  # noqa: PLC0415
+    from sandbox.config import Config, read_seeds  # noqa: PLC0415 - the same
+    from sandbox.server import listen  # noqa: PLC0415 - the same
+    from sandbox.server import serve as run  # noqa: PLC0415 - the same
 
     app = App(
         Config(
@@ -152,9 +152,9 @@ def serve(
 @cli.command()
 def check() -> None:
     """Check every spec: OpenAPI 3.1, keywords, examples, rules and the names of rejections; and every scenario."""
-    from sandbox.app import App  # noqa: PLC0415
-    from sandbox.check import check_all, check_scenarios  # noqa: PLC0415
-    from sandbox.config import Config, files  # noqa: PLC0415
+    from sandbox.app import App  # noqa: PLC0415 - only this command needs it
+    from sandbox.check import check_all, check_scenarios  # noqa: PLC0415 - the same
+    from sandbox.config import Config, files  # noqa: PLC0415 - the same
 
     failed = False
     specs = list(check_all(files("specs")))
@@ -171,8 +171,8 @@ def check() -> None:
 @click.option("--vendor", help="Only this vendor's.")
 def routes(vendor: str | None) -> None:
     """List every operation: vendor, method, path, operationId, rejections."""
-    from sandbox.app import load_contracts  # noqa: PLC0415
-    from sandbox.config import files  # noqa: PLC0415
+    from sandbox.app import load_contracts  # noqa: PLC0415 - `--help` should not wait for the engine
+    from sandbox.config import files  # noqa: PLC0415 - the same
 
     contracts = load_contracts(files("specs"))
     vendors = [contract.vendor for contract in contracts]

@@ -84,8 +84,8 @@ def _text_of_second(seconds: int) -> str:
 @lru_cache(maxsize=1024)  # a rule, an order and an agenda read the same text
 def parse(written: str) -> int:
     """The moment an RFC 3339 text names; a leap second is the one after it. Raises `ValueError` for anything else."""
-    # The usual form; some Pythons know an hour 24.
-    if len(written) == 20 and written[4::3] == "--T::Z" and written[11:13] != "24":  # noqa: PLR2004
+    # The usual form, `2030-01-01T00:00:00Z`; some Pythons know an hour 24.
+    if len(written) == 20 and written[4::3] == "--T::Z" and written[11:13] != "24":  # noqa: PLR2004 - its length
         try:
             since = datetime.fromisoformat(written[:19]) - _NAIVE_EPOCH
         except ValueError:

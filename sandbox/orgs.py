@@ -207,7 +207,7 @@ class Orgs:
             try:
                 contract.rules.due[event](call, id)
                 occurrence.told(contract.events(call))
-            except Exception as error:
+            except Exception as error:  # a rule may break in any way; the other entries happen all the same
                 org.state.roll_back()
                 org.state.drop_due(due)  # what it had written may have taken the entry's cause away, and that is back
                 occurrence.defect = f"{type(error).__name__}: {error}"

@@ -186,10 +186,11 @@ class State:
         """All documents of a list as it is now, each decoded in its turn; what changes meanwhile is not seen."""
         entries: list[Place] = list(self._lists.get(name, ()))
         found = {key: self._documents[key].records for key in {key for _, _, key, _ in entries}}
-        if len(entries) <= _SLICE:
-            return iter([(key, _decode(found[key][id][0])) for _, _, key, id in entries])
-        kept = {key: records.copy() for key, records in found.items()}  # quicker than to look up each
-        return ((key, _decode(kept[key][id][0])) for _, _, key, id in entries)
+        if 4 * len(entries) > sum(map(len, found.values())):  # to copy them all is quicker than to look up each
+            found = {key: records.copy() for key, records in found.items()}
+            return ((key, _decode(found[key][id][0])) for _, _, key, id in entries)
+        bodies = [(key, found[key][id][0]) for _, _, key, id in entries]
+        return ((key, _decode(body)) for key, body in bodies)
 
     def place_of(self, collection: Collection, doc: Doc) -> int:
         """The number by which a stored document is ordered in its first list."""

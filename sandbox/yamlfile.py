@@ -19,7 +19,7 @@ from sandbox.errors import DocumentError
 try:
     from yaml import CSafeLoader as _Base
 except ImportError:  # a PyYAML built without libyaml is eight times slower, and right
-    from yaml import SafeLoader as _Base  # type: ignore[assignment]
+    from yaml import SafeLoader as _Base  # type: ignore[assignment]  # another class with the same methods
 
 
 _MAX_DEPTH = 1000
@@ -32,8 +32,8 @@ _TAGS = [f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "str", 
 
 class _Loader(_Base):
     # PyYAML's own attributes, without what JSON has not; the constructor of None refuses every other tag.
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
-    yaml_constructors = {tag: _Base.yaml_constructors[tag] for tag in (*_TAGS, None)}  # noqa: RUF012
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML declares it
+    yaml_constructors = {tag: _Base.yaml_constructors[tag] for tag in (*_TAGS, None)}  # noqa: RUF012 - the same
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         mapping: dict[Hashable, Any] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 
 import httpx2
@@ -14,6 +15,24 @@ from tests.command import Invoke
 from tests.serving import World, running
 
 _numbers = itertools.count()
+
+
+@pytest.hookimpl(trylast=True)  # after those that are not to run were taken out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the tests that take longest begin, so that no worker is left alone with one at the end.
+
+    With `--dist worksteal` each worker begins with an equal part of the list and takes from the end of another's.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.get_closest_marker("fuzz")]
+    long.sort(key=lambda item: "schemathesis" not in item.path.name)
+    others = iter([item for item in items if not item.get_closest_marker("fuzz")])
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        part = (len(items) - len(ordered)) // (workers - worker)
+        mine = long[worker::workers]
+        ordered += [*mine, *itertools.islice(others, max(0, part - len(mine)))]
+    items[:] = [*ordered, *others]
 
 
 @pytest.fixture(scope="session")

@@ -247,7 +247,7 @@ def test_an_operation_that_two_vendors_have_stops_the_start(specs: Path, monkeyp
 
 
 def test_a_failure_before_any_operation_is_answered_too(app: App) -> None:
-    app.contracts[0].in_force = lambda *_: 1 // 0  # type: ignore[assignment,method-assign]
+    app.contracts[0].in_force = lambda *_: 1 // 0  # type: ignore[assignment,method-assign]  # it has to fail
 
     reply = app.handle(Request("POST", "/acme/shop/things", [(b"authorization", b"Bearer any")], b'{"name":"Lamp"}'))
 

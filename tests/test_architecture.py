@@ -45,6 +45,7 @@ LEVELS = {
     "sandbox.config": 6,
     "sandbox.app": 7,
     "sandbox.check": 7.5,
+    "sandbox.protocol": 7.3,
     "sandbox.server": 7.5,
     "sandbox.reports": 7.5,
     "sandbox.cli": 8,
@@ -52,7 +53,7 @@ LEVELS = {
 }
 FOR_VENDORS = {"sandbox.rules", "sandbox.money"}
 SERVERS = {"starlette", "uvicorn"}
-MAY_SERVE = {"sandbox.app", "sandbox.admin", "sandbox.server"}
+MAY_SERVE = {"sandbox.app", "sandbox.admin", "sandbox.protocol", "sandbox.server"}
 CLOCKS = {
     ("time", "time"),
     ("time", "time_ns"),

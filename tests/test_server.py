@@ -20,7 +20,8 @@ import pytest
 from sandbox.app import App
 from sandbox.errors import SandboxError
 from sandbox.messages import Reply, Request
-from sandbox.server import MAX_HEADERS, MAX_LINE, listen
+from sandbox.protocol import MAX_HEADERS, MAX_LINE
+from sandbox.server import listen
 from tests.acme import new_app, write_specs
 from tests.command import serving
 from tests.serving import running

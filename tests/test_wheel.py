@@ -24,7 +24,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from this checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    done = subprocess.run(  # noqa: S603 - our own command
+        command, env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     [built] = folder.iterdir()
     return built
@@ -67,7 +69,9 @@ def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
         "--no-index",
         str(wheel),
     ]
-    done = subprocess.run(install, env=environment(), capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    done = subprocess.run(  # noqa: S603 - our own command
+        install, env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     [site] = folder.glob("lib/python*/site-packages")
     # What a .pth file adds comes after the environment's own, and the .pth files in it (this checkout's) are not read.

@@ -11,6 +11,8 @@ from sandbox.journal import Exchange
 from sandbox.messages import Reply, decode
 from sandbox.rules import Rules
 
+_DIGITS = 19  # of an id at most; Python would refuse to read thousands
+
 
 class RequestOperations(Operations):
     def bind(self, rules: Rules) -> None:
@@ -42,7 +44,7 @@ class RequestOperations(Operations):
 
     def _get_request(self, call: Call) -> Reply:
         org, id = self.known(call), call.path["id"]
-        exchange = org.journal.find(int(id)) if id.isascii() and id.isdigit() and len(id) < 20 else None  # noqa: PLR2004
+        exchange = org.journal.find(int(id)) if id.isascii() and id.isdigit() and len(id) <= _DIGITS else None
         if exchange is None:
             call.reject("unknown-request", f"The journal of {org.name} has no exchange {id[:50]}.")
         return call.reply(exchange_json(exchange))

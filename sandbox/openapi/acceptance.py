@@ -6,6 +6,7 @@ asked. What is not understood here is asked of it at once, part by part.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
@@ -25,6 +26,7 @@ _NUMBER = frozenset({"type", "minimum", "maximum", "multipleOf", "format"})
 _BOUNDS = {"minimum": None, "maximum": None, "multipleOf": None}.keys()
 _TYPES = {"string": "str", "boolean": "bool", "array": "list", "object": "dict", "null": "NoneType"}
 _SHORT = 100  # characters
+_SMALL = 200  # bytes of a number
 _IN_PLACE = 2  # levels of objects in objects that are written out in one function
 _REMEMBERED = 512  # texts
 # A member that is missing, one of a type that cannot be looked up in a set, more digits than the decimal context has,
@@ -40,7 +42,7 @@ def acceptance(schema: Schema, definitions: Schema) -> Test:
     """
     writer = _Writer(definitions)
     name = writer.function(schema)
-    exec("\n".join(writer.lines), writer.bound)  # noqa: S102 - see above
+    exec("\n".join(writer.lines), writer.bound)  # noqa: S102 - our own templates, and constants as literals
     test: Test = writer.bound[name]
     return test
 
@@ -61,28 +63,30 @@ class _Judged(dict[str, bool]):
         return valid
 
 
-class _Exact(dict[int, Decimal]):
-    """An amount is judged once for the same number, not an equal one: a request, its reply and its event share it."""
+class _Exact(dict[Decimal | int, bool]):
+    """An amount is judged once: a request, its reply and its event share it, and so do many requests.
+
+    Equal numbers are equally good, however they are written. Whoever asks knows that it is a number, and no boolean.
+    """
 
     def __init__(self, least: Decimal | None, most: Decimal | None, step: Decimal | None) -> None:
         super().__init__()
         self._least, self._most, self._step = least, most, step
 
-    def judge(self, number: Any) -> bool:
-        exact = type(number) is Decimal
-        if not exact and type(number) is not int:
-            return False
+    def __missing__(self, number: Decimal | int) -> bool:
+        valid = self._is_valid(number)
+        if sys.getsizeof(number) <= _SMALL:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[number] = valid
+        return valid
+
+    def _is_valid(self, number: Decimal | int) -> bool:
         if (self._least is not None and number < self._least) or (self._most is not None and number > self._most):
             return False
         # What is far smaller than the step leaves, rounded, a rest of 0 too.
         step = self._step
-        if step is not None and (number % step or (number and abs(number) < step)):
-            return False
-        if exact:
-            if len(self) >= _REMEMBERED:
-                self.clear()
-            self[id(number)] = number
-        return True
+        return step is None or not (number % step or (number and -step < number < step))
 
 
 @cache
@@ -186,9 +190,8 @@ class _Writer:
             return None
         if kind == "number" and keys & _BOUNDS:
             bounds = [Decimal(str(schema[key])) if key in keys else None for key in _BOUNDS]
-            exact = _exact(*bounds)
-            seen, amount = self._bind("seen", exact), self._bind("amount", exact.judge)
-            return f"({seen}.get(id({value}), {seen}) is {value} or {amount}({value}))"
+            exact = self._bind("exact", _exact(*bounds))
+            return f"(type({value}) is Decimal or type({value}) is int) and {exact}[{value}]"
         # `1.0` is an integer too, but nobody writes it.
         test = f"type({value}) is int" if kind == "integer" else f"(type({value}) is Decimal or type({value}) is int)"
         for key, sign in (("minimum", ">="), ("maximum", "<=")):
@@ -200,7 +203,7 @@ class _Writer:
 
     def _asked(self, schema: Schema, value: str) -> str:
         if schema.get("type") == "string" and all(isinstance(said, str | int) for said in schema.values()):
-            return f"type({value}) is str and {self._bind('judged', _judged(tuple(schema.items())))}[{value}]"
+            return f"{self._bind('judged', _judged(tuple(schema.items())))}[{value}]"
         return f"{self._bind('valid', compiled({**schema, '$defs': self._definitions}).is_valid)}({value})"
 
     def _object(self, schema: Schema) -> list[str] | None:
@@ -218,16 +221,23 @@ class _Writer:
         members, required = gathered
         lines = [f"if type({value}) is not dict:", " return False"]
         lines += [f"{value}[{name!r}]" for name in required if name not in members]
-        inner = f"m{depth}"
         for name, described in members.items():
-            take = [f"{inner} = {value}[{name!r}]"]
-            for member in described:
-                take += (self._members(member, inner, depth + 1) if depth < _IN_PLACE else None) or [
-                    f"if not ({self._expression(member, inner)}):",
-                    " return False",
-                ]
-            lines += take if name in required else [f"if {name!r} in {value}:", *(f" {line}" for line in take)]
+            optional = [f"if {name!r} in {value}:"] if name not in required else []
+            inner = self._member(f"{value}[{name!r}]", described, f"m{depth}", depth)
+            lines += [*optional, *(f" {line}" if optional else line for line in inner)]
         return lines
+
+    def _member(self, taken: str, described: list[Schema], name: str, depth: int) -> list[str]:
+        """A member is given a name only if it is looked at more than once."""
+        tests: list[str] = []
+        for schema in described:
+            tests += (self._members(schema, name, depth + 1) if depth < _IN_PLACE else None) or [
+                f"if not ({self._expression(schema, name)}):",
+                " return False",
+            ]
+        if "\n".join(tests).count(name) == 1:
+            return [line.replace(name, taken) for line in tests]
+        return [f"{name} = {taken}", *tests]
 
     def _choice(self, schema: Schema) -> list[str] | None:
         """A `oneOf` whose members each demand another constant in the same member: that one decides."""

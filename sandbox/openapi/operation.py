@@ -109,7 +109,7 @@ class Operation:
         )
         self._query = [parameter for parameter in parameters if parameter.location == "query"]
         self._headers = [parameter for parameter in parameters if parameter.location == "header"]
-        self.success = responses[min(status for status in responses if 200 <= status < 300)]  # noqa: PLR2004
+        self.success = responses[min(status for status in responses if 200 <= status < 300)]  # noqa: PLR2004 - successes
         self.success_media = next(iter(self.success.content), None)
         self._negotiable = len(self.success.content) > 1
         self._ok = self.success.content[self.success_media] if self.success_media else None

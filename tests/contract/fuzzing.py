@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import httpx2
 import hypothesis
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from sandbox.messages import encode
 
@@ -43,7 +44,27 @@ def seeded(test: F) -> F:
 def tell_seed() -> None:
     """For pytest to show if the test fails."""
     if AT_RANDOM:
-        print(f"SANDBOX_FUZZ_SEED={SEED} SANDBOX_FUZZ_EXAMPLES={EXAMPLES}")  # noqa: T201
+        print(f"SANDBOX_FUZZ_SEED={SEED} SANDBOX_FUZZ_EXAMPLES={EXAMPLES}")  # noqa: T201 - pytest shows it
+
+
+def in_any_order(make: Callable[[], RuleBasedStateMachine], *, steps: int = 25) -> None:
+    """Run a state machine in half as many orders of its rules as an operation has examples."""
+    tell_seed()
+
+    @seeded
+    def made() -> RuleBasedStateMachine:
+        return make()
+
+    settings = hypothesis.settings(
+        max_examples=EXAMPLES // 2,
+        stateful_step_count=steps,
+        derandomize=not AT_RANDOM,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    run_state_machine_as_test(made, settings=settings)  # type: ignore[arg-type]  # a factory will do
 
 
 class Settings(NamedTuple):
@@ -53,8 +74,8 @@ class Settings(NamedTuple):
     counts: str  # the file to write `Counts` to
     admin: str  # the URL of the server's admin API
     token: str  # for it
-    org: str  # the org that every stateful scenario finds as it is now
-    alone: bool  # as the only one
+    org: str  # the org that all is asked of
+    alone: bool  # every stateful scenario finds only the orgs that there are now; they are as they are now in any case
     bodies: dict[str, list[Any]]  # further examples of request bodies, by operation
 
 
@@ -146,6 +167,26 @@ def run(
     print(done.stdout[-30_000:])  # noqa: T201 - pytest shows it if the test fails
     assert done.returncode == 0, "Schemathesis has found something, see above"
     return Counts(**json.loads((folder / "counts.json").read_text(encoding="utf-8")))
+
+
+# They take nothing, so there is only one request.
+_ASKED_ONCE = ("getHealth", "getVersion", "listScenarios", "getScenarioSchema")
+
+
+def judge(counts: Counts, *, examples: int = EXAMPLES, scenarios: int | None = None) -> None:
+    """As much was sent as was to be sent, and every operation was also answered with a success.
+
+    examples: of each operation that takes anything. scenarios: as many as examples, unless another number is given.
+    """
+    sent = counts.by_operation("fuzzing")
+    for operation in _ASKED_ONCE:
+        sent.pop(operation, None)
+    for operation, count in sorted(sent.items()):
+        print(f"{count:6}  {operation:45}{dict(counts.by_status(operation))}")  # noqa: T201 - for `pytest -rP`
+    print(f"{counts.scenarios:6}  scenarios")  # noqa: T201 - the same
+    assert {operation: count for operation, count in sent.items() if count < examples} == {}
+    assert [operation for operation in sent if min(counts.by_status(operation)) >= 300] == []
+    assert counts.scenarios >= (examples if scenarios is None else scenarios)
 
 
 def admin_client(url: str, token: str = ANY) -> httpx2.Client:

@@ -27,8 +27,8 @@ Kind = tuple[int, str | None, str | None, str | None, str | None]
 
 _settings = Settings(**json.loads(os.environ[SETTINGS]))
 _admin = admin_client(_settings.admin.removesuffix("/__admin"), _settings.token)
-_state = f"/orgs/{_settings.org}/state"
-_before = _admin.get(_state).raise_for_status().content
+# What every org holds before anything is sent.
+_before = {org: _admin.get(f"/orgs/{segment(org)}/state").raise_for_status().content for org in orgs(_admin)}
 
 _calls: Counter[tuple[str, str, int]] = Counter()
 _scenarios: Counter[None] = Counter()
@@ -40,7 +40,7 @@ _made: set[str] = set()  # orgs that something below them made
 _MAKE = {"resetOrg", "setClock", "advanceClock", "putState", "seedOrg", "issueToken"}
 
 # Schemathesis has Hypothesis climb towards more successes: a third of the cases, each like the one before, and larger.
-hypothesis.target = lambda _, **__: None  # type: ignore[assignment]
+hypothesis.target = lambda _, **__: None  # type: ignore[assignment]  # what it returns nobody looks at
 
 
 @atexit.register
@@ -73,23 +73,34 @@ def after_call(context: Any, case: Case, response: Any) -> None:
             _made.discard(str(case.path_parameters["org"]))
 
 
-def _begin_afresh(_: APIStateMachine) -> None:
-    """After each scenario, put the org back to how it was.
+def _begin_afresh() -> None:
+    """Put every org back to how it was.
 
     Hypothesis repeats a beginning of steps to try another end. If that is answered differently, it gives up without a
-    word, long before all the scenarios have run.
+    word, long before all the scenarios have run. So the first scenario must not find what the phases before it left,
+    nor any what another has done in the name of a stranger or without a token.
     """
-    _scenarios[None] += 1
     _used_up.clear()
     _made.clear()
     if _settings.alone:
         for org in orgs(_admin):
-            if org != _settings.org:
+            if org not in _before:
                 _admin.delete(f"/orgs/{segment(org)}").raise_for_status()
-    _admin.put(_state, content=_before, headers={"Content-Type": "application/json"}).raise_for_status()
+    for org, state in _before.items():
+        _admin.put(
+            f"/orgs/{segment(org)}/state", content=state, headers={"Content-Type": "application/json"}
+        ).raise_for_status()
 
 
-APIStateMachine.teardown = _begin_afresh  # type: ignore[assignment, method-assign]  # `st run` has no other place for it
+def _begun(machine: APIStateMachine, *arguments: Any) -> None:
+    _scenarios[None] += 1
+    _begin_afresh()
+    _make_machine(machine, *arguments)
+
+
+# `st run` has a `setup` of its own and no hook before a scenario.
+_make_machine = APIStateMachine.__init__
+APIStateMachine.__init__ = _begun  # type: ignore[assignment, method-assign]  # it is put in its place on purpose
 
 
 @schemathesis.hook

@@ -55,17 +55,7 @@ def _keeps_its_contract(base: str, spec: str, folder: Path, owner: dict[str, str
         users = {"owner": _furnish(url, TENANT, seed, **owner), "stranger": _furnish(url, "another", seed, **owner)}
         counts = fuzzing.run(url, base, folder, spec=spec, org=TENANT, users=users, examples=EXAMPLES)
         assert fuzzing.defects(url) == []
-    _judge(counts)
-
-
-def _judge(counts: fuzzing.Counts) -> None:
-    """As much was sent as was to be sent, and every operation was also answered with a success."""
-    sent = counts.by_operation("fuzzing")
-    for operation, count in sorted(sent.items()):
-        print(f"{count:6}  {operation:45}{dict(counts.by_status(operation))}")  # noqa: T201 - for `pytest -rP`
-    assert {operation: count for operation, count in sent.items() if count < EXAMPLES} == {}
-    assert [operation for operation in sent if min(counts.by_status(operation)) >= 300] == []
-    assert counts.scenarios >= EXAMPLES // 4  # Hypothesis stops before them all where nothing new turns up
+    fuzzing.judge(counts, examples=EXAMPLES)
 
 
 def _furnish(url: str, org: str, seed: dict[str, Any], **terms: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from urllib.parse import quote
 
@@ -166,11 +164,3 @@ def assert_not_redeemed(shop: World, response: httpx2.Response, status: int, *na
     assert body["message"] == "Coupon cannot be redeemed"
     assert [detail["type"] for detail in body["details"]] == [name.replace("-", "_") for name in names]
     assert all(detail["message"] for detail in body["details"])
-
-
-@contextmanager
-def unchanged(shop: World) -> Iterator[None]:
-    """What happens inside leaves everything stored as it was."""
-    before = shop.state()
-    yield
-    assert shop.state() == before

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import httpx2
 import pytest
 
@@ -140,11 +137,3 @@ def assert_refused(shop: World, response: httpx2.Response, status: int, name: st
     assert exchange["rejection"] == name
     assert (exchange["defect"], exchange["changes"]) == (None, [])
     return response.json()
-
-
-@contextmanager
-def unchanged(shop: World) -> Iterator[None]:
-    """What happens inside leaves everything stored as it was."""
-    before = shop.state()
-    yield
-    assert shop.state() == before

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sandbox.messages import decode, encode
 from tests.contract import fuzzing
@@ -21,15 +20,6 @@ from tests.serving import Json, World
 from tests.vendors.emporix_coupons_support import NOW, ON_BEHALF, configure, coupons, customer, token
 
 START = datetime.fromisoformat(NOW)
-SETTINGS = settings(
-    max_examples=fuzzing.EXAMPLES // 2,
-    stateful_step_count=25,
-    derandomize=not fuzzing.AT_RANDOM,
-    deadline=None,
-    database=None,
-    print_blob=False,
-    suppress_health_check=list(HealthCheck),
-)
 EXACT = Context(prec=200)
 _numbers = itertools.count()
 
@@ -313,10 +303,4 @@ class Coupons(RuleBasedStateMachine):
 
 @pytest.mark.fuzz
 def test_no_order_of_requests_leads_astray(url: str, http: httpx2.Client) -> None:
-    fuzzing.tell_seed()
-
-    @fuzzing.seeded
-    def make() -> Coupons:
-        return Coupons(url, http)
-
-    run_state_machine_as_test(make, settings=SETTINGS)  # type: ignore[arg-type]  # a factory will do
+    fuzzing.in_any_order(lambda: Coupons(url, http))

@@ -34,15 +34,9 @@ from tests.vendors.emporix_coupons_support import (
     redeemed,
     tenant,
     token,
-    unchanged,
     validate,
 )
-
-
-@pytest.fixture
-def shop(world: World) -> World:
-    return tenant(world)
-
+from tests.vendors.rejections import unchanged
 
 # Creation
 
@@ -842,83 +836,6 @@ def test_any_valid_token_gets_a_referral_coupon(shop: World) -> None:
 
 
 # The vendor's tutorial
-
-
-def test_the_bodies_of_the_tutorial_are_taken(shop: World) -> None:
-    shipping: Json = {
-        "code": "ENG2OC0",
-        "name": "Winter Sale 2022",
-        "description": "Free shipping coupon",
-        "discountType": "FREE_SHIPPING",
-        "discountAbsolute": {"amount": 24.99, "currency": "USD"},
-        "allowAnonymous": False,
-        "maxRedemptions": -1,
-        "maxRedemptionsPerCustomer": 1,
-        "categoryRestricted": False,
-        "segmentRestricted": False,
-        "restrictions": {
-            "validFor": [],
-            "validFrom": "2022-02-16T09:04:35.446Z",
-            "validUntil": "2022-03-31T10:04:35.446Z",
-            "minOrderValue": {"amount": 50, "currency": "EUR"},
-        },
-        "issuedTo": "",
-    }
-    absolute = {
-        **shipping,
-        "code": "ENG2OC1",
-        "discountType": "ABSOLUTE",
-        "discountAbsolute": {"amount": 10, "currency": "EUR"},
-        "maxRedemptionsPerCustomer": -1,
-        "restrictions": {**shipping["restrictions"], "validFor": ["C1"]},
-        "issuedTo": "C1",
-    }
-    category = {
-        **shipping,
-        "code": "ENG2OC2",
-        "discountType": "PERCENT",
-        "maxRedemptionsPerCustomer": -1,
-        "categoryRestricted": True,
-        "restrictions": {**shipping["restrictions"], "includedCategories": ["4711"]},
-        "discountPercentage": 10,
-    }
-    for body in (shipping, absolute, category):
-        response = ask(shop, "POST", "/coupons", body)
-        assert (response.status_code, response.json()) == (201, {"id": body["code"]}), response.text
-        coupon = read(shop, body["code"])
-        assert {member: coupon[member] for member in body} == body
-        assert coupon["status"] == "EXPIRED"
-
-    change = {
-        "name": "Winter Sale 2022",
-        "description": "",
-        "discountType": "ABSOLUTE",
-        "discountPercentage": 7,
-        "allowAnonymous": True,
-        "maxRedemptionsPerCustomer": -1,
-        "categoryRestricted": False,
-        "segmentRestricted": False,
-        "metadata": {"version": 1, "mixins": {}},
-        "maxRedemptions": -1,
-        "restrictions": {
-            "validFrom": "2022-03-26T07:41:29.878Z",
-            "validUntil": "2033-07-31T05:45:25.934Z",
-            "minOrderValue": {"amount": 100, "currency": "EUR"},
-            "validFor": [],
-        },
-        "status": "VALID",
-        "deleted": False,
-        "issuedTo": "",
-    }
-    assert ask(shop, "PATCH", coupons("ENG2OC1"), {}).status_code == 200  # the tutorial's coupon has version 1
-    response = ask(shop, "PATCH", coupons("ENG2OC1"), change)
-    assert (response.status_code, response.content) == (200, b""), response.text
-
-    coupon = read(shop, "ENG2OC1")
-    assert coupon["metadata"] == {"version": 2, "mixins": {}}
-    assert {member: coupon[member] for member in change if member != "metadata"} == {
-        member: value for member, value in change.items() if member != "metadata"
-    }
 
 
 def test_a_tutorials_coupon_for_segments_is_taken(shop: World) -> None:

@@ -26,13 +26,7 @@ from tests.vendors.emporix_coupons_support import (
     money,
     order,
     redeemed,
-    tenant,
 )
-
-
-@pytest.fixture
-def shop(world: World) -> World:
-    return tenant(world)
 
 
 @pytest.fixture

@@ -32,17 +32,10 @@ from tests.vendors.emporix_coupons_support import (
     read,
     redeem,
     redeemed,
-    tenant,
     token,
-    unchanged,
     validate,
 )
-
-
-@pytest.fixture
-def shop(world: World) -> World:
-    return tenant(world)
-
+from tests.vendors.rejections import unchanged
 
 # Booking
 

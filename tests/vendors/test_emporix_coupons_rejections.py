@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
-from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -30,6 +29,18 @@ from tests.vendors.emporix_coupons_support import (
     order,
     tenant,
     token,
+)
+from tests.vendors.rejections import (
+    assert_prefers_every_status,
+    assert_prefers_the_example,
+    assert_refused,
+    assert_succeeded,
+    assert_transport,
+    filled,
+    prefer,
+    shows,
+    shows_nothing,
+    stage,
     unchanged,
 )
 
@@ -85,9 +96,7 @@ class Attempt(NamedTuple):
     body: dict[str, Json]  # `json` is sent as JSON, `raw` as it is
 
     def send(self) -> httpx2.Response:
-        url = self.operation.template
-        for name, value in self.path.items():
-            url = url.replace(f"{{{name}}}", quote(value, safe=""))
+        url = filled(self.operation.template, self.path)
         sent = {"content": self.body["raw"]} if "raw" in self.body else {"json": self.body.get("json")}
         headers = {"Content-Type": "application/json", **self.headers} if "raw" in self.body else self.headers
         return self.shop.http.request(
@@ -111,11 +120,8 @@ def prepared(shop: World, operation: Operation) -> Attempt:
 Staging = Callable[[Attempt], None]
 
 
-def shows(bearer: Callable[[World], str]) -> Staging:
-    def stage(attempt: Attempt) -> None:
-        attempt.headers["Authorization"] = f"Bearer {bearer(attempt.shop)}"
-
-    return stage
+def bears(bearer: Callable[[World], str]) -> Staging:
+    return shows(lambda attempt: bearer(attempt.shop))
 
 
 def issued(shop: World, **terms: Json) -> str:
@@ -129,10 +135,6 @@ def outlived(shop: World) -> str:
     access_token = issued(shop, expires_in=60)
     shop.advance("PT60S")
     return access_token
-
-
-def shows_nothing(attempt: Attempt) -> None:
-    del attempt.headers["Authorization"]
 
 
 def breaks_the_contract(attempt: Attempt) -> None:
@@ -157,7 +159,7 @@ def names(code: str) -> Staging:
 
 
 def acts_for_another(attempt: Attempt) -> None:
-    shows(customer)(attempt)
+    bears(customer)(attempt)
     if attempt.body:
         attempt.body["json"] = order(customerNumber="C1")
     else:
@@ -166,7 +168,7 @@ def acts_for_another(attempt: Attempt) -> None:
 
 def reads_what_is_for_another(attempt: Attempt) -> None:
     attempt.path["code"] = "FOR-C9"
-    shows(customer)(attempt)
+    bears(customer)(attempt)
 
 
 def names_a_redemption_that_is_none(attempt: Attempt) -> None:
@@ -204,10 +206,10 @@ def orders_too_little(attempt: Attempt) -> None:
 
 STAGED: dict[str, Staging] = {
     "missing-credentials": shows_nothing,
-    "invalid-credentials": shows(lambda _: "invalid"),
-    "expired-credentials": shows(outlived),
-    "foreign-credentials": shows(lambda shop: issued(neighbour(shop))),
-    "insufficient-scope": shows(lambda shop: token(shop, "other.scope", customer="C1")),
+    "invalid-credentials": bears(lambda _: "invalid"),
+    "expired-credentials": bears(outlived),
+    "foreign-credentials": bears(lambda shop: issued(neighbour(shop))),
+    "insufficient-scope": bears(lambda shop: token(shop, "other.scope", customer="C1")),
     "invalid-request": breaks_the_contract,
     "missing-body": sends_nothing,
     "invalid-query": lambda attempt: attempt.query.update(q="code"),
@@ -217,7 +219,7 @@ STAGED: dict[str, Staging] = {
     "coupon-not-readable": reads_what_is_for_another,
     "on-behalf-forbidden": acts_for_another,
     "unknown-redemption": names_a_redemption_that_is_none,
-    "redemption-of-another": shows(lambda shop: token(shop, REDEEM, customer="C2")),
+    "redemption-of-another": bears(lambda shop: token(shop, REDEEM, customer="C2")),
     "percent-needs-percentage": says(discountType="PERCENT"),
     "absolute-needs-amount": has_no_amount,
     "anonymous-with-customers": says(allowAnonymous=True, restrictions={"validFor": ["C1"]}),
@@ -257,24 +259,19 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
 ) -> None:
     attempt = prepared(shop, operation)
     if rejection.name in ONLY_ON_REQUEST:
-        attempt.headers["Prefer"] = f"example={rejection.name}"
+        prefer(attempt, rejection.name)
     else:
-        assert rejection.name in STAGED, f"nothing here brings about {rejection.name}"
-        STAGED[rejection.name](attempt)
+        stage(attempt, rejection.name, STAGED)
 
     with unchanged(shop):
         response = attempt.send()
 
-    assert response.status_code == rejection.status, response.text
-    assert response.headers["content-type"] == rejection.media == "application/json"
-    body = response.json()
+    body = assert_refused(shop, response, operation, rejection)
+    assert rejection.media == "application/json"
     assert body.keys() == rejection.value.keys()
     if "fault" not in body:
         assert (body["status"], body["type"]) == (rejection.status, rejection.value["type"])
         assert body["message"]
-    exchange = shop.last()
-    assert (exchange["operation"], exchange["rejection"]) == (operation.id, rejection.name)
-    assert (exchange["source"], exchange["defect"], exchange["changes"]) == (rejection.source, None, [])
 
 
 def test_nothing_is_staged_that_the_spec_does_not_declare() -> None:
@@ -287,35 +284,19 @@ def test_nothing_is_staged_that_the_spec_does_not_declare() -> None:
 def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
     shop: World, operation: Operation, rejection: Rejection
 ) -> None:
-    attempt = prepared(shop, operation)
-    attempt.headers["Prefer"] = f"example={rejection.name}"
-
-    with unchanged(shop):
-        response = attempt.send()
-
-    assert (response.status_code, response.json()) == (rejection.status, rejection.value)
-    assert response.headers["preference-applied"] == f"example={rejection.name}"
+    assert_prefers_the_example(shop, prepared(shop, operation), rejection)
 
 
 @each_operation
 def test_prefer_code_yields_every_declared_status(shop: World, operation: Operation) -> None:
-    attempt = prepared(shop, operation)
-
-    with unchanged(shop):
-        for status in operation.responses:
-            attempt.headers["Prefer"] = f"code={status}"
-            assert attempt.send().status_code == status
-            assert shop.last()["defect"] is None
+    assert_prefers_every_status(shop, prepared(shop, operation), operation)
 
 
 @each_operation
 def test_every_operation_answers_its_success(shop: World, operation: Operation) -> None:
     response = prepared(shop, operation).send()
 
-    successes = {status for status in operation.responses if status < 300}
-    assert response.status_code in successes, response.text
-    exchange = shop.last()
-    assert (exchange["operation"], exchange["rejection"], exchange["defect"]) == (operation.id, None, None)
+    assert_succeeded(shop, response, operation, {status for status in operation.responses if status < 300})
 
 
 @each_operation
@@ -337,25 +318,22 @@ def test_an_issued_token_with_the_scopes_of_the_operation_will_do(shop: World, o
 # Answers outside the lists of the operations
 
 
-def assert_transport(shop: World, response: httpx2.Response, status: int) -> None:
-    rejection = DOCUMENT.transport_rejections[status]
-    assert response.status_code == status, response.text
+def assert_outside(shop: World, response: httpx2.Response, status: int) -> None:
+    body = assert_transport(shop, response, DOCUMENT, status)
     assert response.headers["content-type"] == "application/json"
-    assert response.json().keys() == rejection.value.keys()
-    exchange = shop.last()
-    assert (exchange["rejection"], exchange["defect"], exchange["changes"]) == (rejection.name, None, [])
+    assert body.keys() == DOCUMENT.transport_rejections[status].value.keys()
 
 
 def test_a_path_that_no_operation_has_is_unknown(shop: World) -> None:
     for path in (f"/coupon/{shop.org}/vouchers", f"/coupon/{shop.org}/coupons/FIVE/redemptions/r1/more"):
-        assert_transport(shop, shop.request("GET", path, headers={"Sandbox-Org": shop.org}), 404)
+        assert_outside(shop, shop.request("GET", path, headers={"Sandbox-Org": shop.org}), 404)
 
 
 def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(shop: World) -> None:
     response = shop.request("PATCH", f"/coupon/{shop.org}/coupons", {}, headers={"Sandbox-Org": shop.org})
 
     assert response.headers["allow"] == "GET, POST"
-    assert_transport(shop, response, 405)
+    assert_outside(shop, response, 405)
 
 
 @pytest.mark.parametrize("operation", [it for it in DOCUMENT.operations if it.body], ids=lambda it: it.id)
@@ -366,13 +344,13 @@ def test_a_body_of_another_media_type_is_not_read(shop: World, operation: Operat
     with unchanged(shop):
         response = attempt.send()
 
-    assert_transport(shop, response, 415)
+    assert_outside(shop, response, 415)
 
 
 def test_a_body_beyond_the_limit_is_refused(shop: World) -> None:
     response = shop.request("POST", f"/coupon/{shop.org}/coupons", raw=b" " * (Config().max_body + 1))
 
-    assert_transport(shop, response, 413)
+    assert_outside(shop, response, 413)
 
 
 def test_every_transport_answer_that_is_declared_can_occur() -> None:

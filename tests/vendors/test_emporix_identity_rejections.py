@@ -28,6 +28,18 @@ from tests.vendors.emporix_identity_support import (
     request_token,
     visitor,
 )
+from tests.vendors.rejections import (
+    assert_prefers_every_status,
+    assert_prefers_the_example,
+    assert_refused,
+    assert_succeeded,
+    assert_transport,
+    filled,
+    shows,
+    shows_nothing,
+    stage,
+    unchanged,
+)
 
 DOCUMENT = next(
     document
@@ -60,9 +72,7 @@ class Attempt(NamedTuple):
     body: dict[str, Json]  # `members` are sent in the operation's first media type, `raw` as it is
 
     def send(self) -> httpx2.Response:
-        url = self.operation.template
-        for name, value in self.path.items():
-            url = url.replace(f"{{{name}}}", value)
+        url = filled(self.operation.template, self.path)
         declared = self.operation.body
         media = next(iter(declared.content)) if declared else ""
         if "raw" in self.body:
@@ -108,17 +118,6 @@ def prepared(tenant: World, operation: Operation) -> Attempt:
 # How each rejection is brought about: what is changed of a request that would succeed
 
 Staging = Callable[[Attempt], None]
-
-
-def shows(token: Callable[[Attempt], str]) -> Staging:
-    def stage(attempt: Attempt) -> None:
-        attempt.headers["Authorization"] = f"Bearer {token(attempt)}"
-
-    return stage
-
-
-def shows_nothing(attempt: Attempt) -> None:
-    del attempt.headers["Authorization"]
 
 
 def outlived(attempt: Attempt) -> str:
@@ -201,21 +200,15 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
     tenant: World, operation: Operation, rejection: Rejection
 ) -> None:
     attempt = prepared(tenant, operation)
-    assert rejection.name in STAGED, f"nothing here brings about {rejection.name}"
-    STAGED[rejection.name](attempt)
-    before = tenant.state()
+    stage(attempt, rejection.name, STAGED)
 
-    response = attempt.send()
+    with unchanged(tenant):
+        response = attempt.send()
 
-    assert response.status_code == rejection.status, response.text
-    assert response.headers["content-type"] == rejection.media
-    assert response.json().keys() == rejection.value.keys()
+    body = assert_refused(tenant, response, operation, rejection)
+    assert body.keys() == rejection.value.keys()
     for member in ("type", "status", "fault", "ErrorCode"):
-        assert response.json().get(member) == rejection.value.get(member)
-    exchange = tenant.last()
-    assert (exchange["operation"], exchange["rejection"]) == (operation.id, rejection.name)
-    assert (exchange["source"], exchange["defect"], exchange["changes"]) == (rejection.source, None, [])
-    assert tenant.state() == before
+        assert body.get(member) == rejection.value.get(member)
 
 
 def test_nothing_is_staged_that_the_spec_does_not_declare() -> None:
@@ -226,52 +219,35 @@ def test_nothing_is_staged_that_the_spec_does_not_declare() -> None:
 def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
     tenant: World, operation: Operation, rejection: Rejection
 ) -> None:
-    attempt = prepared(tenant, operation)
-    attempt.headers["Prefer"] = f"example={rejection.name}"
-
-    response = attempt.send()
-
-    assert (response.status_code, response.json()) == (rejection.status, rejection.value)
-    assert tenant.last()["rejection"] == rejection.name
+    assert_prefers_the_example(tenant, prepared(tenant, operation), rejection)
 
 
 @each_operation
 def test_prefer_code_yields_every_declared_status(tenant: World, operation: Operation) -> None:
-    attempt = prepared(tenant, operation)
-
-    for status in operation.responses:
-        attempt.headers["Prefer"] = f"code={status}"
-        response = attempt.send()
-        assert response.status_code == status
-        assert tenant.last()["defect"] is None
+    assert_prefers_every_status(tenant, prepared(tenant, operation), operation)
 
 
 @each_operation
 def test_every_operation_answers_its_success(tenant: World, operation: Operation) -> None:
     response = prepared(tenant, operation).send()
 
-    assert response.status_code == operation.success.status, response.text
-    exchange = tenant.last()
-    assert (exchange["operation"], exchange["rejection"], exchange["defect"]) == (operation.id, None, None)
+    assert_succeeded(tenant, response, operation)
 
 
 # Answers outside the lists of the operations
 
 
-def assert_transport(tenant: World, response: httpx2.Response, status: int) -> None:
-    rejection = DOCUMENT.transport_rejections[status]
-    assert response.status_code == status, response.text
+def assert_outside(tenant: World, response: httpx2.Response, status: int) -> None:
+    body = assert_transport(tenant, response, DOCUMENT, status)
     assert response.headers["content-type"] == "application/json"
-    assert response.json().keys() == rejection.value.keys()
-    exchange = tenant.last()
-    assert (exchange["rejection"], exchange["defect"], exchange["changes"]) == (rejection.name, None, [])
+    assert body.keys() == DOCUMENT.transport_rejections[status].value.keys()
 
 
 @pytest.mark.parametrize("path", ["customer/acme/nothing", "customerlogin/nothing", "oauth", "customer/acme/me/"])
 def test_a_path_that_no_operation_has_is_unknown(tenant: World, path: str) -> None:
     response = tenant.request("GET", f"/{path}", headers={"Sandbox-Org": tenant.org})
 
-    assert_transport(tenant, response, 404)
+    assert_outside(tenant, response, 404)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +263,7 @@ def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(tenant
     response = tenant.request("DELETE", f"/{path}", headers={"Sandbox-Org": tenant.org})
 
     assert response.headers["allow"] == allow
-    assert_transport(tenant, response, 405)
+    assert_outside(tenant, response, 405)
 
 
 each_body = pytest.mark.parametrize(
@@ -300,7 +276,7 @@ def test_a_body_of_another_media_type_is_not_read(tenant: World, operation: Oper
     attempt = prepared(tenant, operation)
     attempt.headers["Content-Type"] = "application/xml"
 
-    assert_transport(tenant, attempt.send(), 415)
+    assert_outside(tenant, attempt.send(), 415)
 
 
 @each_body
@@ -308,4 +284,4 @@ def test_a_body_beyond_the_limit_is_refused(tenant: World, operation: Operation)
     attempt = prepared(tenant, operation)
     attempt.body["raw"] = b" " * (Config().max_body + 1)
 
-    assert_transport(tenant, attempt.send(), 413)
+    assert_outside(tenant, attempt.send(), 413)

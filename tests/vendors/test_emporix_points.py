@@ -30,9 +30,9 @@ from tests.vendors.emporix_points_support import (
     staff,
     summary,
     tenant,
-    unchanged,
     visitor,
 )
+from tests.vendors.rejections import unchanged
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -939,3 +939,19 @@ def test_a_customer_with_10_000_entries_is_answered_like_one_with_10(shop: World
     few, many = seconds("few"), seconds("many")
     assert many < 3 * few
     assert len(added(shop, "many")) == 10_000
+
+
+def test_coverage_takes_the_versions_together(shop: World) -> None:
+    for version, customer in (("2021", "C1"), ("2021", "C1"), ("current", "C2"), ("current", "C2")):
+        choose(shop, version)
+        staff(shop, "POST", f"/customer/{customer}", {})
+
+    asked = {"org": shop.org, "vendor": "emporix"}
+    report = shop.http.get(f"{shop.url}/__admin/coverage", params=asked).raise_for_status().json()
+
+    operations = [it for it in report["vendors"][0]["operations"] if it["operation"] == "createCustomerPoints"]
+    [operation] = operations
+    met = {it["status"]: it["count"] for it in operation["statuses"] if it["count"]}
+    twice = [it for it in operation["rejections"] if it["rejection"] == "entry-exists"]
+    assert met == {200: 1, 201: 1, 400: 1, 409: 1}  # each version has its own status for either
+    assert [it["count"] for it in twice] == [2]

@@ -10,9 +10,8 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.contract import fuzzing
 from tests.serving import Json, World
@@ -20,15 +19,6 @@ from tests.vendors import emporix_points_support as support
 from tests.vendors.emporix_points_support import CHARGEBACK, DELETED, EXCHANGED, IMPOSSIBLE, NOW, OPENED, staff
 
 START = datetime.fromisoformat(NOW)
-SETTINGS = settings(
-    max_examples=fuzzing.EXAMPLES // 2,
-    stateful_step_count=40,
-    derandomize=not fuzzing.AT_RANDOM,
-    deadline=None,
-    database=None,
-    print_blob=False,
-    suppress_health_check=list(HealthCheck),
-)
 _numbers = itertools.count()
 
 customers = st.sampled_from(["C1", "C1", "C1", "C2", "c 3/x"])
@@ -318,10 +308,4 @@ class Points(RuleBasedStateMachine):
 
 @pytest.mark.fuzz
 def test_no_order_of_requests_loses_or_makes_points(url: str, http: httpx2.Client) -> None:
-    fuzzing.tell_seed()
-
-    @fuzzing.seeded
-    def make() -> Points:
-        return Points(url, http)
-
-    run_state_machine_as_test(make, settings=SETTINGS)  # type: ignore[arg-type]  # a factory will do
+    fuzzing.in_any_order(lambda: Points(url, http), steps=40)

@@ -35,9 +35,9 @@ from tests.vendors.emporix_points_support import (
     summary,
     template,
     tenant,
-    unchanged,
     visitor,
 )
+from tests.vendors.rejections import unchanged
 
 PRESENT, STOREFRONT, PAST = "/{tenant}/redeemOptions", "/public/customer/redeemOptions", "/public/customer/redeem"
 

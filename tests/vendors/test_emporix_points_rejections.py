@@ -6,8 +6,8 @@ The cases come from the spec: a rejection that is declared tomorrow and staged n
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import NamedTuple
-from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -28,6 +28,18 @@ from tests.vendors.emporix_points_support import (
     restrict,
     template,
     tenant,
+)
+from tests.vendors.rejections import (
+    assert_prefers_every_status,
+    assert_prefers_the_example,
+    assert_refused,
+    assert_succeeded,
+    assert_transport,
+    filled,
+    prefer,
+    shows,
+    shows_nothing,
+    stage,
     unchanged,
 )
 
@@ -73,9 +85,7 @@ class Attempt(NamedTuple):
     body: dict[str, Json]  # `json` is sent as JSON, `raw` as it is
 
     def send(self) -> httpx2.Response:
-        url = self.operation.template
-        for name, value in self.path.items():
-            url = url.replace(f"{{{name}}}", quote(value, safe=""))
+        url = filled(self.operation.template, self.path)
         sent = {"content": self.body["raw"]} if "raw" in self.body else {"json": self.body.get("json")}
         return self.shop.http.request(
             self.operation.method, self.shop.url + url, headers=self.headers, **(sent if self.body else {})
@@ -110,17 +120,6 @@ def prepared(world: World, version: str, operation: Operation) -> Attempt:
 # How each rejection is brought about: what is changed of a request that would succeed
 
 Staging = Callable[[Attempt], None]
-
-
-def shows(token: Callable[[Attempt], str]) -> Staging:
-    def stage(attempt: Attempt) -> None:
-        attempt.headers["Authorization"] = f"Bearer {token(attempt)}"
-
-    return stage
-
-
-def shows_nothing(attempt: Attempt) -> None:
-    del attempt.headers["Authorization"]
 
 
 def issued(shop: World, **terms: Json) -> str:
@@ -221,24 +220,18 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
 ) -> None:
     attempt = prepared(world, version, operation)
     if rejection.name in ONLY_ON_REQUEST:
-        attempt.headers["Prefer"] = f"example={rejection.name}"
+        prefer(attempt, rejection.name)
     else:
-        assert rejection.name in STAGED, f"nothing here brings about {rejection.name}"
-        STAGED[rejection.name](attempt)
-    before = attempt.shop.state()
+        stage(attempt, rejection.name, STAGED)
+    keeps = rejection.name == "coupon-not-created"  # which books a redemption and gives the points back
 
-    response = attempt.send()
+    with nullcontext() if keeps else unchanged(attempt.shop):
+        response = attempt.send()
 
-    assert response.status_code == rejection.status, response.text
-    assert response.headers["content-type"] == rejection.media == "application/json"
-    assert response.json().keys() == rejection.value.keys()
-    assert response.json().get("type") == rejection.value.get("type")
-    exchange = attempt.shop.last()
-    assert (exchange["operation"], exchange["rejection"]) == (operation.id, rejection.name)
-    assert (exchange["source"], exchange["defect"]) == (rejection.source, None)
-    if rejection.name != "coupon-not-created":  # which books a redemption and gives the points back
-        assert exchange["changes"] == []
-        assert attempt.shop.state() == before
+    body = assert_refused(attempt.shop, response, operation, rejection, changes=keeps)
+    assert rejection.media == "application/json"
+    assert body.keys() == rejection.value.keys()
+    assert body.get("type") == rejection.value.get("type")
 
 
 def test_the_tests_know_every_version() -> None:
@@ -254,28 +247,15 @@ def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
     world: World, version: str, operation: Operation, rejection: Rejection
 ) -> None:
     attempt = prepared(world, version, operation)
-    attempt.headers["Prefer"] = f"example={rejection.name}"
 
-    with unchanged(attempt.shop):
-        response = attempt.send()
-
-    assert (response.status_code, response.json()) == (rejection.status, rejection.value)
-    assert response.headers["content-type"] == rejection.media
-    assert response.headers["preference-applied"] == f"example={rejection.name}"
+    assert_prefers_the_example(attempt.shop, attempt, rejection)
 
 
 @each_operation
 def test_prefer_code_yields_every_declared_status(world: World, version: str, operation: Operation) -> None:
     attempt = prepared(world, version, operation)
 
-    with unchanged(attempt.shop):
-        for status, declared in operation.responses.items():
-            attempt.headers["Prefer"] = f"code={status}"
-            response = attempt.send()
-            assert response.status_code == status
-            media = next(iter(declared.content), "")
-            assert response.headers.get("content-type", "") == media
-            assert attempt.shop.last()["defect"] is None
+    assert_prefers_every_status(attempt.shop, attempt, operation)
 
 
 @each_operation
@@ -284,13 +264,7 @@ def test_every_operation_answers_its_success(world: World, version: str, operati
 
     response = attempt.send()
 
-    assert response.status_code == operation.success.status, response.text
-    exchange = attempt.shop.last()
-    assert (exchange["operation"], exchange["rejection"], exchange["defect"]) == (operation.id, None, None)
-    if operation.success_media is None:
-        assert (response.content, "content-type" in response.headers) == (b"", False)
-    else:
-        assert response.headers["content-type"] == operation.success_media
+    assert_succeeded(attempt.shop, response, operation)
 
 
 def test_the_versions_differ_in_these_successes_and_in_no_others() -> None:
@@ -306,13 +280,11 @@ def test_the_versions_differ_in_these_successes_and_in_no_others() -> None:
 # Answers outside the lists of the operations
 
 
-def assert_transport(shop: World, response: httpx2.Response, status: int) -> None:
-    rejection = DOCUMENTS[VERSIONS[0]].transport_rejections[status]
-    assert response.status_code == status, response.text
+def assert_outside(shop: World, response: httpx2.Response, status: int) -> None:
+    document = DOCUMENTS[VERSIONS[0]]
+    body = assert_transport(shop, response, document, status)
     assert response.headers["content-type"] == "application/json"
-    assert response.json().keys() == rejection.value.keys()
-    exchange = shop.last()
-    assert (exchange["rejection"], exchange["defect"], exchange["changes"]) == (rejection.name, None, [])
+    assert body.keys() == document.transport_rejections[status].value.keys()
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -321,7 +293,7 @@ def test_a_path_that_no_operation_has_is_unknown(world: World, version: str) -> 
 
     response = shop.request("GET", f"{BASE}/nothing", headers={"Sandbox-Org": shop.org})
 
-    assert_transport(shop, response, 404)
+    assert_outside(shop, response, 404)
     assert response.json()["fault"]["detail"]["errorcode"] == "messaging.adaptors.http.flow.ApplicationNotFound"
 
 
@@ -343,7 +315,7 @@ def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(
     response = shop.request("PATCH", BASE + path, headers={"Sandbox-Org": shop.org})
 
     assert set(response.headers["allow"].split(", ")) >= set(allow.split(", "))
-    assert_transport(shop, response, 405)
+    assert_outside(shop, response, 405)
 
 
 each_body = pytest.mark.parametrize(
@@ -361,7 +333,7 @@ def test_a_body_of_another_media_type_is_not_read(world: World, version: str, op
     with unchanged(attempt.shop):
         response = attempt.send()
 
-    assert_transport(attempt.shop, response, 415)
+    assert_outside(attempt.shop, response, 415)
 
 
 @each_body
@@ -372,7 +344,7 @@ def test_a_body_beyond_the_limit_is_refused(world: World, version: str, operatio
     with unchanged(attempt.shop):
         response = attempt.send()
 
-    assert_transport(attempt.shop, response, 413)
+    assert_outside(attempt.shop, response, 413)
 
 
 @each_body

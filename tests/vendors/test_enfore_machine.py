@@ -9,7 +9,6 @@ from decimal import ROUND_DOWN, Decimal
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -17,7 +16,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from sandbox.messages import decode, encode
@@ -26,15 +24,6 @@ from tests.serving import Json, World
 from tests.vendors.enfore_support import EVER, NOW, PROBLEMS, cards, path
 
 START = datetime.fromisoformat(NOW)
-SETTINGS = settings(
-    max_examples=fuzzing.EXAMPLES // 2,
-    stateful_step_count=25,
-    derandomize=not fuzzing.AT_RANDOM,
-    deadline=None,
-    database=None,
-    print_blob=False,
-    suppress_health_check=list(HealthCheck),
-)
 _numbers = itertools.count()
 
 MOST = Decimal(9_000_000_000_000)
@@ -426,10 +415,4 @@ class Programs(Machine):
 @pytest.mark.fuzz
 @pytest.mark.parametrize("machine", [GiftCards, Programs])
 def test_no_order_of_requests_leads_astray(machine: type[GiftCards | Programs], url: str, http: httpx2.Client) -> None:
-    fuzzing.tell_seed()
-
-    @fuzzing.seeded
-    def make() -> Machine:
-        return machine(url, http)
-
-    run_state_machine_as_test(make, settings=SETTINGS)  # type: ignore[arg-type]  # a factory will do
+    fuzzing.in_any_order(lambda: machine(url, http))

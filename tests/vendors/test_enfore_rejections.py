@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
-from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -32,6 +31,18 @@ from tests.vendors.enfore_support import (
     neighbour,
     new_card,
     unchanged,
+)
+from tests.vendors.rejections import (
+    assert_prefers_every_status,
+    assert_prefers_the_example,
+    assert_refused,
+    assert_succeeded,
+    assert_transport,
+    filled,
+    prefer,
+    shows,
+    shows_nothing,
+    stage,
 )
 
 OPERATIONS = [operation for document in contract().documents for operation in document.operations]
@@ -71,9 +82,7 @@ class Attempt(NamedTuple):
     body: dict[str, Json]  # `json` is sent as JSON, `raw` as it is
 
     def send(self) -> httpx2.Response:
-        url = self.operation.template
-        for name, value in self.path.items():
-            url = url.replace(f"{{{name}}}", quote(value, safe=""))
+        url = filled(self.operation.template, self.path)
         sent = {"content": self.body["raw"]} if "raw" in self.body else {"json": self.body.get("json")}
         return self.world.http.request(
             self.operation.method,
@@ -126,15 +135,8 @@ def _body(operation: Operation) -> dict[str, Json]:
 Staging = Callable[[Attempt], None]
 
 
-def shows(token: Callable[[Attempt], str]) -> Staging:
-    def stage(attempt: Attempt) -> None:
-        attempt.headers["Authorization"] = token(attempt)
-
-    return stage
-
-
-def shows_nothing(attempt: Attempt) -> None:
-    del attempt.headers["Authorization"]
+def presents(credentials: Callable[[Attempt], str]) -> Staging:
+    return shows(credentials, scheme="")
 
 
 def outlived(attempt: Attempt) -> str:
@@ -207,9 +209,9 @@ def asks_the_list_backwards(attempt: Attempt) -> None:
 
 STAGED: dict[str, Staging] = {
     "missing-credentials": shows_nothing,
-    "invalid-credentials": shows(lambda _: basic("shop", "invalid")),
-    "expired-credentials": shows(outlived),
-    "foreign-credentials": shows(of_a_neighbour),
+    "invalid-credentials": presents(lambda _: basic("shop", "invalid")),
+    "expired-credentials": presents(outlived),
+    "foreign-credentials": presents(of_a_neighbour),
     "invalid-request": breaks_the_contract,
     "interval-reversed": asks_the_list_backwards,
     "callback-not-https": says(callback_url="http://hooks.example/enfore"),
@@ -257,24 +259,19 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
 ) -> None:
     attempt = prepared(world, operation)
     if only_on_request(operation, rejection.name):
-        attempt.headers["Prefer"] = f"example={rejection.name}"
+        prefer(attempt, rejection.name)
     else:
-        assert rejection.name in STAGED, f"nothing here brings about {rejection.name}"
-        STAGED[rejection.name](attempt)
+        stage(attempt, rejection.name, STAGED)
 
     with unchanged(world):
         response = attempt.send()
 
-    assert response.status_code == rejection.status, response.text
-    assert response.headers["content-type"] == rejection.media == "application/problem+json"
-    problem = response.json()
+    problem = assert_refused(world, response, operation, rejection)
+    assert rejection.media == "application/problem+json"
     assert (problem["type"], problem["title"]) == (rejection.value["type"], rejection.value["title"])
     assert problem["type"] == PROBLEMS + rejection.name
     assert problem["detail"]
     assert "on_resource" in problem or "on_resource" not in rejection.value  # the example promises it
-    exchange = world.last()
-    assert (exchange["operation"], exchange["rejection"]) == (operation.id, rejection.name)
-    assert (exchange["source"], exchange["defect"], exchange["changes"]) == (rejection.source, None, [])
 
 
 def test_nothing_is_staged_that_no_spec_declares() -> None:
@@ -288,16 +285,9 @@ def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
     world: World, operation: Operation, rejection: Rejection
 ) -> None:
     attempt = prepared(world, operation)
-    attempt.headers["Prefer"] = f"example={rejection.name}"
 
     with unchanged(world):
-        response = attempt.send()
-
-    assert (response.status_code, response.json()) == (rejection.status, rejection.value)
-    assert response.headers["content-type"] == rejection.media
-    assert response.headers["preference-applied"] == f"example={rejection.name}"
-    exchange = world.last()
-    assert (exchange["rejection"], exchange["preference"]) == (rejection.name, f"example={rejection.name}")
+        assert_prefers_the_example(world, attempt, rejection)
 
 
 @each_operation
@@ -305,27 +295,14 @@ def test_prefer_code_yields_every_declared_status(world: World, operation: Opera
     attempt = prepared(world, operation)
 
     with unchanged(world):
-        for status, declared in operation.responses.items():
-            attempt.headers["Prefer"] = f"code={status}"
-            response = attempt.send()
-            assert response.status_code == status
-            media = next(iter(declared.content), None)
-            assert response.headers.get("content-type", "").partition(";")[0] == (media or "")
-            assert response.headers["preference-applied"] == f"code={status}"
-            assert world.last()["defect"] is None
+        assert_prefers_every_status(world, attempt, operation)
 
 
 @each_operation
 def test_every_operation_answers_its_success(world: World, operation: Operation) -> None:
     response = prepared(world, operation).send()
 
-    assert response.status_code == operation.success.status, response.text
-    exchange = world.last()
-    assert (exchange["operation"], exchange["rejection"], exchange["defect"]) == (operation.id, None, None)
-    if operation.success_media is None:
-        assert (response.content, "content-type" in response.headers) == (b"", False)
-    else:
-        assert response.headers["content-type"].partition(";")[0] == operation.success_media
+    assert_succeeded(world, response, operation)
 
 
 # Answers outside the lists of the operations
@@ -335,20 +312,17 @@ def in_org(world: World, document: Document) -> str:
     return f"{document.base}/org/{world.org}" if document.base == "/promotions" else document.base
 
 
-def assert_transport(world: World, response: httpx2.Response, document: Document, status: int) -> None:
-    rejection = document.transport_rejections[status]
-    assert response.status_code == status, response.text
+def assert_outside(world: World, response: httpx2.Response, document: Document, status: int) -> None:
+    body, rejection = assert_transport(world, response, document, status), document.transport_rejections[status]
     assert response.headers["content-type"] == "application/problem+json"
-    assert (response.json()["type"], response.json()["title"]) == (rejection.value["type"], rejection.value["title"])
-    exchange = world.last()
-    assert (exchange["rejection"], exchange["defect"], exchange["changes"]) == (rejection.name, None, [])
+    assert (body["type"], body["title"]) == (rejection.value["type"], rejection.value["title"])
 
 
 @each_document
 def test_a_path_that_no_operation_has_is_unknown(world: World, document: Document) -> None:
     response = world.request("GET", f"{in_org(world, document)}/nothing", headers={"Sandbox-Org": world.org})
 
-    assert_transport(world, response, document, 404)
+    assert_outside(world, response, document, 404)
     assert world.last()["operation"] is None
 
 
@@ -361,7 +335,7 @@ def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(
     response = world.request(method, in_org(world, document) + path, headers={"Sandbox-Org": world.org})
 
     assert response.headers["allow"] == allow
-    assert_transport(world, response, document, 405)
+    assert_outside(world, response, document, 405)
 
 
 def bodies() -> list[tuple[Document, Operation]]:
@@ -386,7 +360,7 @@ def test_a_body_of_another_media_type_is_not_read(world: World, document: Docume
     with unchanged(world):
         response = attempt.send()
 
-    assert_transport(world, response, document, 415)
+    assert_outside(world, response, document, 415)
     assert world.last()["operation"] == operation.id
 
 
@@ -399,7 +373,7 @@ def test_a_body_beyond_the_limit_is_refused(world: World, document: Document, op
     with unchanged(world):
         response = attempt.send()
 
-    assert_transport(world, response, document, 413)
+    assert_outside(world, response, document, 413)
     assert world.last()["operation"] == operation.id
 
 

@@ -7,23 +7,13 @@ from dataclasses import dataclass, field
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.contract import fuzzing
 from tests.serving import Json, World
 from tests.vendors.norce_support import NOW, ask, codes_path, standing_still
 
-SETTINGS = settings(
-    max_examples=fuzzing.EXAMPLES // 2,
-    stateful_step_count=25,
-    derandomize=not fuzzing.AT_RANDOM,
-    deadline=None,
-    database=None,
-    print_blob=False,
-    suppress_health_check=list(HealthCheck),
-)
 _numbers = itertools.count()
 
 pick = st.integers(0, 1000)  # which of those there are
@@ -195,10 +185,4 @@ class Promotions(RuleBasedStateMachine):
 
 @pytest.mark.fuzz
 def test_no_order_of_requests_leads_astray(url: str, http: httpx2.Client) -> None:
-    fuzzing.tell_seed()
-
-    @fuzzing.seeded
-    def make() -> Promotions:
-        return Promotions(url, http)
-
-    run_state_machine_as_test(make, settings=SETTINGS)  # type: ignore[arg-type]  # a factory will do
+    fuzzing.in_any_order(lambda: Promotions(url, http))

@@ -30,6 +30,18 @@ from tests.vendors.norce_support import (
     request_token,
     standing_still,
 )
+from tests.vendors.rejections import (
+    assert_prefers_every_status,
+    assert_prefers_the_example,
+    assert_refused,
+    assert_succeeded,
+    assert_transport,
+    filled,
+    shows,
+    shows_nothing,
+    stage,
+    unchanged,
+)
 
 DOCUMENTS = next(contract.documents for contract in load_contracts(config.files("specs")) if contract.vendor == "norce")
 OPERATIONS = [(document, operation) for document in DOCUMENTS for operation in document.operations]
@@ -70,9 +82,7 @@ class Attempt(NamedTuple):
     body: dict[str, Json]  # what is sent is `sent`, a form or JSON
 
     def send(self) -> httpx2.Response:
-        url = self.operation.template
-        for name, value in self.path.items():
-            url = url.replace(f"{{{name}}}", value)
+        url = filled(self.operation.template, self.path)
         headers, content = {"Sandbox-Org": self.slug.org, **self.headers}, None
         if self.operation.body:
             media = next(iter(self.operation.body.content))
@@ -105,17 +115,6 @@ def prepared(slug: World, document: Document, operation: Operation) -> Attempt:
 # How each rejection is brought about: what is changed of a request that would succeed
 
 Staging = Callable[[Attempt], None]
-
-
-def shows(token: Callable[[Attempt], str]) -> Staging:
-    def stage(attempt: Attempt) -> None:
-        attempt.headers["Authorization"] = f"Bearer {token(attempt)}"
-
-    return stage
-
-
-def shows_nothing(attempt: Attempt) -> None:
-    del attempt.headers["Authorization"]
 
 
 def outlived(attempt: Attempt) -> str:
@@ -193,23 +192,17 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
     slug: World, document: Document, operation: Operation, rejection: Rejection
 ) -> None:
     attempt = prepared(slug, document, operation)
-    assert rejection.name in STAGED, f"nothing here brings about {rejection.name}"
-    STAGED[rejection.name](attempt)
-    before = slug.state()
+    stage(attempt, rejection.name, STAGED)
 
-    response = attempt.send()
+    with unchanged(slug):
+        response = attempt.send()
 
-    assert response.status_code == rejection.status, response.text
-    assert response.headers["content-type"] == rejection.media
-    assert response.json().keys() >= rejection.value.keys()
+    body = assert_refused(slug, response, operation, rejection)
+    assert body.keys() >= rejection.value.keys()
     for member in ("error", "type", "title", "status"):
-        assert response.json().get(member) == rejection.value.get(member)
+        assert body.get(member) == rejection.value.get(member)
     challenge = "Bearer" if rejection.status == 401 else None
     assert response.headers.get("www-authenticate") == challenge
-    exchange = slug.last()
-    assert (exchange["operation"], exchange["rejection"]) == (operation.id, rejection.name)
-    assert (exchange["source"], exchange["defect"], exchange["changes"]) == (rejection.source, None, [])
-    assert slug.state() == before
 
 
 def test_nothing_is_staged_that_the_specs_do_not_declare() -> None:
@@ -240,46 +233,23 @@ def test_every_refusal_of_a_form_has_that_form(document: Document) -> None:
 def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
     slug: World, document: Document, operation: Operation, rejection: Rejection
 ) -> None:
-    attempt = prepared(slug, document, operation)
-    attempt.headers["Prefer"] = f"example={rejection.name}"
-
-    response = attempt.send()
-
-    assert (response.status_code, response.json()) == (rejection.status, rejection.value)
-    assert slug.last()["rejection"] == rejection.name
+    assert_prefers_the_example(slug, prepared(slug, document, operation), rejection)
 
 
 @each_operation
 def test_prefer_code_yields_every_declared_status(slug: World, document: Document, operation: Operation) -> None:
-    attempt = prepared(slug, document, operation)
-
-    for status in operation.responses:
-        attempt.headers["Prefer"] = f"code={status}"
-        response = attempt.send()
-        assert response.status_code == status
-        assert slug.last()["defect"] is None
+    assert_prefers_every_status(slug, prepared(slug, document, operation), operation)
 
 
 @each_operation
 def test_every_operation_answers_its_success(slug: World, document: Document, operation: Operation) -> None:
     response = prepared(slug, document, operation).send()
 
-    assert response.status_code == 200, response.text
+    assert_succeeded(slug, response, operation, {200})
     assert response.headers["content-type"] == "application/json"
-    exchange = slug.last()
-    assert (exchange["operation"], exchange["rejection"], exchange["defect"]) == (operation.id, None, None)
 
 
 # Answers outside the lists of the operations
-
-
-def assert_transport(slug: World, response: httpx2.Response, status: int, document: Document) -> None:
-    rejection = document.transport_rejections[status]
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == rejection.media
-    assert response.json().keys() >= rejection.value.keys()
-    exchange = slug.last()
-    assert (exchange["rejection"], exchange["defect"], exchange["changes"]) == (rejection.name, None, [])
 
 
 IDENTITY, MESSAGES, PROBLEMS = DOCUMENTS
@@ -295,7 +265,7 @@ def test_a_path_that_no_operation_has_is_unknown(slug: World, path: str, form: D
 
     response = slug.request("GET", path, headers={"Sandbox-Org": slug.org})
 
-    assert_transport(slug, response, 404, document)
+    assert_transport(slug, response, document, 404)
 
 
 @pytest.mark.parametrize("form", [MESSAGES, PROBLEMS], ids=["message", "problem"])
@@ -315,7 +285,7 @@ def test_nothing_is_deleted_or_patched(slug: World, method: str, path: str, allo
 
     response = slug.request(method, path, headers={"Sandbox-Org": slug.org})
 
-    assert_transport(slug, response, 405, document)
+    assert_transport(slug, response, document, 405)
     assert set(response.headers["allow"].split(", ")) == set(allow.split(", "))
 
 
@@ -327,7 +297,7 @@ def test_a_body_that_is_no_json_is_an_unsupported_media_type(slug: World, docume
         "POST", PROMOTIONS, raw=b"<Name/>", headers={"Sandbox-Org": slug.org, "Content-Type": "application/xml"}
     )
 
-    assert_transport(slug, response, 415, document)
+    assert_transport(slug, response, document, 415)
 
 
 @pytest.mark.parametrize("document", [IDENTITY, MESSAGES, PROBLEMS], ids=["identity", "message", "problem"])
@@ -341,4 +311,4 @@ def test_a_body_may_be_too_long(http: httpx2.Client, document: Document) -> None
 
         response = slug.request("POST", path, raw=b"x" * 101, headers={"Sandbox-Org": "acme", "Content-Type": media})
 
-        assert_transport(slug, response, 413, document)
+        assert_transport(slug, response, document, 413)

@@ -27,6 +27,7 @@ def page(call: Call, collection: Collection, name: str, show: Show = lambda doc:
         found = [show(doc) for _, doc in call.page(name, limit=call.size(name))]
         found = [doc for doc in found if all(test(doc) for test in tests)]
         for path, descending in reversed(keys):
+            # mypy cannot tell the type of a lambda with a default, which binds the path of this round.
             found.sort(key=lambda doc, path=path: _rank(_value(doc, path)), reverse=descending)  # type: ignore[misc]
         total, found = len(found), found[offset : offset + limit]
     else:

@@ -312,13 +312,13 @@ def _forget_entries(call: Call, customer: str) -> None:
 def _summary(call: Call, account: Doc) -> Doc:
     """Documented: all entries, expired and used up ones too; a redemption stands in each entry that it drew upon."""
     customer = account["id"]
-    redeemed = call.page(_redeemed_list(customer), limit=call.size(_redeemed_list(customer)))
+    redeemed = list(call.whole(_redeemed_list(customer)))
     used_with: dict[str, list[str]] = {}
     for _, doc in redeemed:
         for source in doc["sources"]:
             used_with.setdefault(source, []).append(doc["entry"]["id"])
     added: list[Any] = []
-    for _, doc in call.page(_added_list(customer), limit=call.size(_added_list(customer))):
+    for _, doc in call.whole(_added_list(customer)):
         doc["entry"]["usedWith"] += used_with.get(doc["id"], ())
         added.append(doc["entry"])
     return {

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sandbox.rules import Call, Doc, Rejected, Violation
 
 DEFAULT_APPLICATION = 1  # inferred: the page that is followed has no header that names one
+_DIGITS = 9  # that an int32 has room for, whatever they are
 
 
 class Asker(NamedTuple):
@@ -63,5 +64,4 @@ def _claim(call: Call, name: str) -> str | None:
 
 
 def _number(text: str | None) -> int | None:
-    """Nine digits are an int32, whatever they are."""
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None  # noqa: PLR2004
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None

@@ -1,0 +1,326 @@
+"""One connection of the socket server: uvicorn's HTTP protocol, but one that answers at once and knows limits.
+
+A request of the sandbox is one synchronous function, so it needs no task, no queue and no ASGI messages: it is answered
+in the callback that completes it. What httptools leaves unlimited is limited here, and ends the connection it came on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import logging
+import re
+from collections import deque
+from contextlib import aclosing
+from itertools import chain
+from typing import NamedTuple
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from sandbox.app import App, head_text, paced
+from sandbox.messages import Reply, Request, Stream
+
+MAX_LINE = 16_384  # bytes of method and target
+MAX_HEADERS = 65_536  # bytes of all header fields
+_LINGER = 2  # seconds in which the end of a connection's last request is still read
+
+_METHODS = {method.encode(): method for method in ("GET", "POST", "PUT", "PATCH", "DELETE")}  # saves decoding these
+_STATUS_LINES = {int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
+
+
+# An offer to speak another protocol on the connection. httptools would take the body for that protocol's, so the offer
+# is made unreadable to it (and readable again in the journal); RFC 9110 leaves a server free to ignore it.
+_UPGRADE = re.compile(rb"(\r\n)u(?=pgrade[ \t]*:)", re.IGNORECASE)
+_HIDDEN_UPGRADE = b"-pgrade"
+
+
+class Refused(Exception):
+    """The request is not even read to its end."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class _Queued(NamedTuple):
+    """A reply that is not sent at once."""
+
+    reply: Reply
+    head_only: bool
+    keep_alive: bool
+    chunked: bool
+    due: float  # by the loop's clock
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection. Requests are answered in the order in which they come, one at a time."""
+
+    sandbox: App
+    _dated: tuple[object, bytes] = (None, b"")  # uvicorn's headers for every reply, and these as they are sent
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]  # a stream transport, as uvicorn knows
+        self._begun = False  # a request has begun that is not complete yet
+        self._since = self.loop.time()  # when it began, or when the last one ended
+        self._answered = 0
+        self._offered = False  # the head that is read holds an offer of another protocol, hidden
+        self._deaf = False  # nothing more is answered on this connection
+        self._head_complete = True
+        self._keep_alive = True
+        self._method = ""
+        self._queue: deque[_Queued] = deque()  # replies that wait, the first of them being sent
+        self._sending: asyncio.Task[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._watch = self.loop.call_later(self.sandbox.config.request_timeout, self._check_time)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._watch.cancel()
+        if self._sending is not None:
+            self._sending.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        if b"pgrade" in data or b"PGRADE" in data:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            data = _UPGRADE.sub(rb"\1-", head) + end + rest
+            self._offered = True
+        answered = self._answered
+        try:
+            self.parser.feed_data(data)
+            if self._begun and not self._head_complete:
+                # httptools tells of a field when it is whole; until then all that can be counted is what came in.
+                self._unfinished += len(data) if answered == self._answered else 0
+                if self._unfinished > MAX_LINE + MAX_HEADERS:
+                    self._too_long()
+        except httptools.HttpParserUpgrade:
+            self._refuse(Refused(400, "The request is not HTTP."))  # CONNECT is all that still upgrades
+        except Refused as refused:
+            self._refuse(refused)
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, Refused) else Refused(400, "The request is not HTTP."))
+        except httptools.HttpParserError:
+            self._refuse(Refused(400, "The request is not HTTP."))
+
+    def on_message_begin(self) -> None:
+        self._begun = True
+        self._since = self.loop.time()
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self._unfinished = 0
+        self._head_complete = False
+        self._body: list[bytes] = []
+        self._body_size = 0
+        self._oversized = False
+        self._keep_alive = True
+        self._method = ""
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        if len(self.url) > MAX_LINE:
+            self._too_long()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self._head_complete = True
+        if self._offered:
+            self._offered = False
+            self.headers = [(b"upgrade" if name == _HIDDEN_UPGRADE else name, value) for name, value in self.headers]
+        self._head = sum(map(len, chain.from_iterable(self.headers))) + 4 * len(self.headers)
+        if self._head > MAX_HEADERS:
+            self._too_long()
+        parser = self.parser
+        self._keep_alive = parser.should_keep_alive()
+        method = parser.get_method()
+        self._method = _METHODS.get(method) or method.decode("ascii")
+        self._target = target = self.url.decode("latin-1")
+        if target[0] != "/":
+            self._target = _origin_form(self.url)
+        self._fields = fields = dict(self.headers)
+        length = fields.get(b"content-length")
+        if length is not None or b"transfer-encoding" in fields:
+            self._limit = self.sandbox.max_body(self._target)
+            self._oversized = length is not None and int(length) > self._limit
+        if self._oversized:
+            self._answer()  # known before it is read: answer now, and do not keep the rest
+        elif fields.get(b"expect", b"").lower() == b"100-continue":
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        if self._oversized:
+            return
+        self._body_size += len(body)
+        if self._body_size > self._limit:
+            self._oversized = True
+            self._answer()
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if not self._oversized:
+            self._answer()
+
+    def _answer(self) -> None:
+        self._begun, self._since = False, self.loop.time()
+        self._answered += 1
+        if self._deaf or self.transport.is_closing():
+            return
+        head = len(self.url) + self._head
+        if self._oversized:
+            self._keep_alive = False
+            request = Request(self._method, self._target, self.headers, b"", self._fields, head, oversized=True)
+        else:
+            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            request = Request(self._method, self._target, self.headers, body, self._fields, head)
+        self._send(self.sandbox.handle(request))
+
+    def _send(self, reply: Reply) -> None:
+        if reply.delivery is not None or self._queue:
+            self._enqueue(reply)
+        else:
+            self._write(reply, self._method == "HEAD", self._keep_alive)
+
+    def _write(self, reply: Reply, head_only: bool, keep_alive: bool) -> None:
+        head = self._head_of(reply, keep_alive)
+        self.transport.write(head if head_only else head + reply.body)
+        self.server_state.total_requests += 1
+        if not keep_alive:
+            self._end()
+
+    def _head_of(self, reply: Reply, keep_alive: bool) -> bytes:
+        always, lines = Protocol._dated
+        if always is not self.server_state.default_headers:
+            lines = self._date()
+        end = "\r\n" if keep_alive else "connection: close\r\n\r\n"
+        return _STATUS_LINES[reply.status] + lines + f"{head_text(reply)}{end}".encode("latin-1")
+
+    def _enqueue(self, reply: Reply) -> None:
+        """What comes late or in pieces, and what is answered behind it. Nothing more is read until it is sent."""
+        chunked = reply.stream is not None and self.parser.get_http_version() != "1.0"
+        keep_alive = self._keep_alive and (chunked or reply.stream is None)
+        self._queue.append(_Queued(reply, self._method == "HEAD", keep_alive, chunked, self.loop.time() + reply.delay))
+        if len(self._queue) == 1:
+            self.transport.pause_reading()
+            self._sending = self.loop.create_task(self._send_queue())
+
+    async def _send_queue(self) -> None:
+        while self._queue and not self.transport.is_closing():
+            queued = self._queue[0]
+            await asyncio.sleep(queued.due - self.loop.time())
+            await self._deliver(queued)
+            self._queue.popleft()
+        self._since = self.loop.time()
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    async def _deliver(self, queued: _Queued) -> None:
+        reply = queued.reply
+        if reply.cut == "unsent":
+            self._lose()
+        elif reply.cut is not None:
+            head, body = self._head_of(reply, queued.keep_alive), b"" if queued.head_only else reply.body
+            self.transport.write(head + body[: len(body) // 2] if len(body) > 1 else head[: len(head) // 2])
+            self._lose()
+        elif reply.stream is None:
+            self._write(reply, queued.head_only, queued.keep_alive)
+        else:
+            await self._write_stream(queued, reply.stream)
+
+    async def _write_stream(self, queued: _Queued, stream: Stream) -> None:
+        head = self._head_of(queued.reply, queued.keep_alive)
+        if queued.chunked:
+            head = head[:-2] + b"transfer-encoding: chunked\r\n\r\n"
+        self.transport.write(head)
+        try:
+            async with aclosing(paced(stream)) as pieces:
+                if not queued.head_only:
+                    async for piece in pieces:
+                        await self._writable.wait()
+                        self._write_piece(piece, queued.chunked)
+                    self.transport.write(b"0\r\n\r\n" if queued.chunked else b"")
+        except (
+            Exception
+        ):  # whatever it was: the head is sent, so that all that can be told is that this is not the whole
+            logging.getLogger("sandbox").exception("a reply in pieces")
+            self._lose()
+        self.server_state.total_requests += 1
+        if not queued.keep_alive:
+            self._end()
+
+    def _write_piece(self, piece: bytes, chunked: bool) -> None:
+        if piece:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+
+    def _lose(self) -> None:
+        """End the connection without a further word."""
+        self._deaf = True
+        self.transport.close()
+
+    def _end(self) -> None:
+        """Close our side. What the client still sends is read and dropped for a while: a connection that is closed on
+        unread data is reset, and the client may never see the reply."""
+        self._deaf = True
+        self.transport.write_eof()
+        self.loop.call_later(_LINGER, self.transport.close)
+
+    def _date(self) -> bytes:
+        """uvicorn's headers for every reply, of which it makes new ones each second."""
+        always = self.server_state.default_headers
+        Protocol._dated = always, b"".join([b"%b: %b\r\n" % header for header in always])
+        return Protocol._dated[1]
+
+    def _too_long(self) -> None:
+        if len(self.url) > MAX_LINE:
+            raise Refused(414, f"The request line is longer than {MAX_LINE} bytes.")
+        raise Refused(431, f"The header fields are longer than {MAX_HEADERS} bytes together.")
+
+    def _check_time(self) -> None:
+        """One timer a connection, not a request: has a request been incomplete, or the connection idle, too long?"""
+        timeout = self.sandbox.config.request_timeout
+        if self._queue:  # it is the server that is late
+            self._since = self.loop.time()
+        # A connection that never said anything has no more time than a request.
+        idle = self._answered and not self._begun
+        left = (self.timeout_keep_alive if idle else timeout) - (self.loop.time() - self._since)
+        if left > 0:
+            self._watch = self.loop.call_later(min(left, timeout), self._check_time)
+        elif self._begun:
+            self._refuse(Refused(408, f"The request was not complete after {timeout:g} seconds."))
+        else:
+            self.transport.close()
+
+    def _refuse(self, refused: Refused) -> None:
+        """Answer what is no request, and close. Nobody can say which org it was for, so no journal has it."""
+        if self.transport.is_closing() or self._deaf:
+            return
+        self._begun = self._keep_alive = False
+        phrase = http.HTTPStatus(refused.status).phrase
+        content = {"type": "about:blank", "title": phrase, "status": refused.status, "detail": str(refused)}
+        self._send(Reply(refused.status, content, "application/problem+json"))
+
+    def shutdown(self) -> None:
+        self._deaf = True
+        self.transport.close()
+
+    def pause_writing(self) -> None:
+        """A client that does not read its replies sends no further requests."""
+        self._writable.clear()
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+        if not self._queue:
+            self.transport.resume_reading()
+
+
+def _origin_form(url: bytes) -> str:
+    """The target as path and query, where a proxy's client sent the whole URL."""
+    parsed = httptools.parse_url(url)
+    path = (parsed.path or b"/").decode("latin-1")
+    return f"{path}?{parsed.query.decode('latin-1')}" if parsed.query else path

@@ -1,0 +1,14 @@
+"""Fixtures that several modules of one vendor share."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.serving import World
+from tests.vendors.emporix_coupons_support import tenant
+
+
+@pytest.fixture
+def shop(world: World) -> World:
+    """A tenant with coupons; other modules have a shop of their own, with more in it."""
+    return tenant(world)

@@ -1,0 +1,131 @@
+"""What the tests of every vendor's rejections share: how a request is staged, and what a refusal is held to.
+
+What is staged for which rejection, and what its body must say, is the vendor's own and stands in its module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+from urllib.parse import quote
+
+import httpx2
+
+from sandbox.openapi.document import Document
+from sandbox.openapi.operation import Operation, Rejection
+from tests.serving import Json, World
+
+
+class Request(Protocol):
+    """A request in the making, as every vendor's `Attempt` is."""
+
+    @property
+    def headers(self) -> dict[str, str]: ...
+    def send(self) -> httpx2.Response: ...
+
+
+R = TypeVar("R", bound=Request)
+
+
+def shows(token: Callable[[R], str], scheme: str = "Bearer ") -> Callable[[R], None]:
+    """The request comes with this token."""
+
+    def stage(attempt: R) -> None:
+        attempt.headers["Authorization"] = f"{scheme}{token(attempt)}"
+
+    return stage
+
+
+def shows_nothing(attempt: Request) -> None:
+    del attempt.headers["Authorization"]
+
+
+def stage(attempt: R, name: str, staged: Mapping[str, Callable[[R], None]]) -> None:
+    """Have the request refused by this name. A rejection that is declared tomorrow and staged nowhere fails here."""
+    assert name in staged, f"nothing here brings about {name}"
+    staged[name](attempt)
+
+
+def prefer(attempt: Request, name: str) -> None:
+    attempt.headers["Prefer"] = f"example={name}"
+
+
+def filled(template: str, values: Mapping[str, str]) -> str:
+    """A path with its parameters."""
+    for name, value in values.items():
+        template = template.replace(f"{{{name}}}", quote(value, safe=""))
+    return template
+
+
+@contextmanager
+def unchanged(world: World) -> Iterator[None]:
+    """What happens inside leaves everything stored as it was."""
+    before = world.state()
+    yield
+    assert world.state() == before
+
+
+def assert_refused(
+    world: World, response: httpx2.Response, operation: Operation, rejection: Rejection, *, changes: bool = False
+) -> Json:
+    """The newest answer is this rejection, and the journal says so; the body. `changes`: something may have changed."""
+    assert response.status_code == rejection.status, response.text
+    assert response.headers["content-type"] == rejection.media
+    exchange = world.last()
+    assert (exchange["operation"], exchange["rejection"]) == (operation.id, rejection.name)
+    assert (exchange["source"], exchange["defect"]) == (rejection.source, None)
+    assert changes or exchange["changes"] == []
+    return response.json()
+
+
+def assert_prefers_the_example(world: World, attempt: Request, rejection: Rejection) -> None:
+    """`Prefer: example=…` yields the rejection exactly as the spec has it."""
+    prefer(attempt, rejection.name)
+
+    with unchanged(world):
+        response = attempt.send()
+
+    assert (response.status_code, response.json()) == (rejection.status, rejection.value)
+    assert response.headers["content-type"] == rejection.media
+    assert response.headers["preference-applied"] == f"example={rejection.name}"
+    exchange = world.last()
+    assert (exchange["rejection"], exchange["preference"]) == (rejection.name, f"example={rejection.name}")
+
+
+def assert_prefers_every_status(world: World, attempt: Request, operation: Operation) -> None:
+    """`Prefer: code=…` yields every status that the spec declares."""
+    with unchanged(world):
+        for status, declared in operation.responses.items():
+            attempt.headers["Prefer"] = f"code={status}"
+            response = attempt.send()
+            assert response.status_code == status
+            media = next(iter(declared.content), "")
+            assert response.headers.get("content-type", "").partition(";")[0] == media
+            assert response.headers["preference-applied"] == f"code={status}"
+            assert world.last()["defect"] is None
+
+
+def assert_succeeded(
+    world: World, response: httpx2.Response, operation: Operation, statuses: Collection[int] = ()
+) -> None:
+    """The newest answer is the operation's success, or has one of these statuses."""
+    assert response.status_code in (statuses or {operation.success.status}), response.text
+    exchange = world.last()
+    assert (exchange["operation"], exchange["rejection"], exchange["defect"]) == (operation.id, None, None)
+    media = next(iter(operation.responses[response.status_code].content), None)
+    if media is None:
+        assert (response.content, "content-type" in response.headers) == (b"", False)
+    else:
+        assert response.headers["content-type"].partition(";")[0] == media
+
+
+def assert_transport(world: World, response: httpx2.Response, document: Document, status: int) -> Json:
+    """The newest answer is the document's own outside the lists of its operations; the body."""
+    rejection = document.transport_rejections[status]
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == rejection.media
+    exchange = world.last()
+    assert (exchange["rejection"], exchange["defect"], exchange["changes"]) == (rejection.name, None, [])
+    assert response.json().keys() >= rejection.value.keys()
+    return response.json()
