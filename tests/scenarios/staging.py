@@ -20,8 +20,11 @@ _BUSY = (429, 503)
 Test = Callable[..., None]
 
 
-def shows(name: str) -> Callable[[Test], Test]:
-    """A test that is played on this scenario's stage, and in the end has met all of it and nothing else."""
+def shows(name: str, until: str | None = None) -> Callable[[Test], Test]:
+    """A test that is played on this scenario's stage, and in the end has met all of it and nothing else.
+
+    until: what the org's clock then begins with, where the scenario moves it.
+    """
 
     def decorate(test: Test) -> Test:
         @functools.wraps(test)
@@ -29,6 +32,8 @@ def shows(name: str) -> Callable[[Test], Test]:
             begin(world, name)
             test(world=world, **fixtures)
             assert_played_out(world)
+            if until is not None:
+                assert world.admin("GET", "/clock").json()["now"].startswith(until)
 
         played.scenario = name  # type: ignore[attr-defined] # for the test that none was forgotten
         return played
@@ -80,13 +85,20 @@ class Persistent:
             try:
                 response = self._world.request(method, path, body, **more)
             except httpx2.TransportError as error:
-                self.met.append(type(error).__name__)
+                self.met.append(_how_lost(error))
                 continue
             self.met.append(str(response.status_code))
             if response.status_code not in _BUSY:
                 return response
             self.waited.append(int(response.headers["retry-after"]))
         raise AssertionError(f"gave up after {self.met}")
+
+
+def _how_lost(error: httpx2.TransportError) -> str:
+    said = str(error)
+    if said.startswith("peer closed connection without sending complete message body"):
+        return "half a reply"
+    return "no reply" if said.startswith("Server disconnected without") else type(error).__name__
 
 
 # enfore

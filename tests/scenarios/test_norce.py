@@ -49,7 +49,7 @@ def test_codes_that_an_outage_lost_are_inserted_once_it_is_over(world: World) ->
 
     inserted = client.ask("POST", CODES, [{"DiscountCode": "SPRING-9KL2"}], headers=named(world))
 
-    assert client.met == [*["RemoteProtocolError"] * 4, "200"]
+    assert client.met == [*["no reply"] * 4, "200"]
     assert inserted.json() == 1
     assert statuses(world, "PromotionApi_InsertUniqueCodes") == [0, 0, 0, 0, 200]
 
@@ -69,16 +69,15 @@ def test_the_outage_is_over_after_a_minute_by_the_orgs_clock(world: World) -> No
 def test_codes_that_are_sent_again_are_not_inserted_twice(world: World) -> None:
     codes = [{"DiscountCode": "SPRING-7QX4"}, {"DiscountCode": "SPRING-9KL2"}]
 
-    with hasty(world) as client:
-        with pytest.raises(httpx2.ReadTimeout):
-            ask(client, "POST", CODES, codes)
-        again = ask(client, "POST", CODES, codes)
+    with hasty(world) as client, pytest.raises(httpx2.ReadTimeout):
+        ask(client, "POST", CODES, codes)
+    again = ask(world, "POST", CODES, codes)
 
     assert again.json() == 0  # new ones, though both are there
     assert [code["DiscountCode"] for code in ask(world, "GET", CODES).json()] == ["SPRING-7QX4", "SPRING-9KL2"]
 
 
-@shows("norce/token-rate-limit")
+@shows("norce/token-rate-limit", until="2030-01-01T09:00:20.000")
 def test_who_fetches_tokens_too_often_goes_on_with_the_one_it_has(world: World) -> None:
     first, second = fetch_token(world), fetch_token(world)
     promotion = ask(world, "GET", SPRING, bearer=first.json()["access_token"])
@@ -93,27 +92,28 @@ def test_who_fetches_tokens_too_often_goes_on_with_the_one_it_has(world: World) 
 def test_of_two_tills_that_claim_a_code_only_one_reads_its_own_claim(world: World) -> None:
     have_looked, have_claimed = Barrier(2), Barrier(2)
 
-    def till(order: int) -> tuple[bool, int, int]:
+    def till(order: int) -> tuple[bool, httpx2.Response, int]:
         """Whether the code was free, how its claim was answered, and for which order it is claimed then."""
         with httpx2.Client(timeout=10) as http:
             own = World(world.url, world.org, http)
             free = not read_code(own)["IsClaimed"]
             have_looked.wait(10)
-            status = claim(own, order).status_code
+            answer = claim(own, order)
             have_claimed.wait(10)
-            return free, status, read_code(own)["QuotationId"]
+            return free, answer, read_code(own)["QuotationId"]
 
     with ThreadPoolExecutor(2) as both:
-        (free, status, seen), (other_free, other_status, other_seen) = both.map(till, [7, 8])
+        (free, answer, seen), (other_free, other_answer, other_seen) = both.map(till, [7, 8])
 
     assert free
     assert other_free
-    assert (status, other_status) == (200, 200)
+    assert (answer.status_code, other_answer.status_code) == (200, 200)
+    assert min(answer.elapsed, other_answer.elapsed).total_seconds() >= 0.2  # both were under way at once
     assert seen == other_seen
     assert seen in (7, 8)
 
 
-@shows("norce/promotion-stopped")
+@shows("norce/promotion-stopped", until="2030-01-01T09:01:00.000")
 def test_a_promotion_that_was_stopped_meanwhile_is_noticed_and_the_code_given_back(world: World) -> None:
     in_the_cart = ask(world, "GET", SPRING).json()
     claimed = claim(world, 7)
