@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -25,16 +25,16 @@ class Remote:
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url.rstrip("/").removesuffix("/__admin")
-        parts = urlsplit(self.url)
         try:
+            parts = urlsplit(self.url)
             port = parts.port
-        except ValueError:
-            raise SandboxError(f"--url {url!r} has no such port") from None
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        except ValueError as error:
+            raise SandboxError(f"--url {url!r}: {error}") from None
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
             raise SandboxError(f"--url {url!r} is not http://HOST:PORT")
         self._host, self._port = parts.hostname, port
         self._secure, self._base = parts.scheme == "https", parts.path
-        self._token = token
+        self._headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """The body of a success. Raises `SandboxError` with what the server says otherwise."""
@@ -49,24 +49,34 @@ class Remote:
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Iterator[http.client.HTTPResponse]:
         """A success whose body is not read yet; to read it raises what sockets raise."""
-        sent = {"Content-Type": "application/json"} if body is not None else {}
-        if self._token:
-            sent["Authorization"] = f"Bearer {self._token}"
+        sent: dict[str, str | bytes] = {**self._headers, **(headers or {})}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        target = f"{self._base}/__admin{path}"
         made = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        with closing(made(self._host, self._port, timeout=TIMEOUT)) as connection:
+        with ExitStack() as opened:
             try:
-                connection.request(method, f"{self._base}/__admin{path}", body, sent | (headers or {}))
-                response = connection.getresponse()
-            except (OSError, http.client.HTTPException, UnicodeError) as error:
+                connection = opened.enter_context(closing(made(self._host, self._port, timeout=TIMEOUT)))
+                connection.request(method, target, body, sent)
+                response = opened.enter_context(connection.getresponse())
+            except (OSError, http.client.HTTPException, ValueError) as error:
                 raise self._unreachable(error) from None
-            with response:
-                if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-                    raise SandboxError(f"{self.url} refuses: {_said(response)}")
-                yield response
+            if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+                raise SandboxError(self._refusal(response, target.partition("?")[0]))
+            yield response
 
     def _unreachable(self, error: Exception) -> Unreachable:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return Unreachable(f"there is no sandbox at {self.url}: {reason}")
+        return Unreachable(f"{self.url} does not answer: {reason}")
+
+    def _refusal(self, response: http.client.HTTPResponse, path: str) -> str:
+        """What a problem says; anything else was not said by a sandbox."""
+        try:
+            detail = json.loads(response.read())["detail"]
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+            return f"{self.url} is no Promo Sandbox: it answered {response.status} to {path}"
+        hint = " (--admin-token)" if response.status == HTTPStatus.UNAUTHORIZED else ""
+        return f"{self.url} answered {response.status}: {detail}{hint}"
 
 
 def exported(path: Path) -> tuple[bytes, str]:
@@ -90,11 +100,3 @@ def exported(path: Path) -> tuple[bytes, str]:
 def segment(name: str) -> str:
     """A name as a segment of a path."""
     return "".join(f"%{byte:02X}" for byte in name.encode()) if name in (".", "..") else quote(name, safe="")
-
-
-def _said(response: http.client.HTTPResponse) -> str:
-    """What a problem says, or else the phrase of the status."""
-    try:
-        return str(json.loads(response.read())["detail"])
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
-        return f"{response.status} {response.reason}"

@@ -29,6 +29,8 @@ from tests.serving import World, running
 
 SECONDS = 20
 
+SEND_TOKEN = "Send SANDBOX_ADMIN_TOKEN as a bearer token. (--admin-token)"
+
 
 @pytest.fixture(scope="module")
 def specs(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -298,7 +300,7 @@ def test_a_server_that_refuses_after_it_came_back_ends_it() -> None:
     refusal = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 14\r\n\r\n" + b'{"detail":"x"}'
     with scripted(HEAD, refusal) as (url, _):
         warned: list[str] = []
-        with pytest.raises(SandboxError, match=rf"^{url} refuses: x$"):
+        with pytest.raises(SandboxError, match=rf"^{url} answered 401: x \(--admin-token\)$"):
             follow(Remote(url), Filters(), lambda _: None, warned.append)
 
     assert len(warned) == 1
@@ -315,7 +317,7 @@ def test_a_server_that_is_not_there_is_one_line_and_exit_code_2() -> None:
         for command in (("tail",), ("export", "acme")):
             ended = run(*command, "--url", url)
             assert (ended.returncode, ended.stdout) == (2, "")
-            assert ended.stderr == f"promo-sandbox: there is no sandbox at {url}: Connection refused\n"
+            assert ended.stderr == f"promo-sandbox: {url} does not answer: Connection refused\n"
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://localhost", "http://", "http://localhost:port", "nonsense"])
@@ -323,7 +325,7 @@ def test_a_url_that_is_none_is_one_line_and_exit_code_2(url: str) -> None:
     ended = run("tail", "--url", url)
 
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
-    assert ended.stderr.startswith(f"promo-sandbox: --url '{url}' ")
+    assert ended.stderr.startswith(f"promo-sandbox: --url '{url}'")
 
 
 def test_what_is_no_sandbox_is_one_line_and_exit_code_2() -> None:
@@ -331,7 +333,7 @@ def test_what_is_no_sandbox_is_one_line_and_exit_code_2() -> None:
         ended = run("tail", "--url", url)
 
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
-    assert ended.stderr.startswith(f"promo-sandbox: there is no sandbox at {url}: ")
+    assert ended.stderr.startswith(f"promo-sandbox: {url} does not answer: ")
 
 
 @contextmanager
@@ -419,7 +421,7 @@ def test_the_admin_token_is_sent_or_its_lack_told(specs: Path) -> None:
             shown = first_lines(process, url)
 
     assert refused.returncode == 2
-    assert refused.stderr == f"promo-sandbox: {url} refuses: Send SANDBOX_ADMIN_TOKEN as a bearer token.\n"
+    assert refused.stderr == f"promo-sandbox: {url} answered 401: {SEND_TOKEN}\n"
     assert "invalid-request" in shown[0]
 
 
@@ -470,7 +472,7 @@ def test_an_export_is_printed_if_no_file_is_named(world: World) -> None:
         (
             '{"promo_sandbox_export":1,"org":{"name":"x"}}',
             (
-                "{url} refuses: body.org.clock: is required; body.org.sequence: is required; "
+                "{url} answered 400: body.org.clock: is required; body.org.sequence: is required; "
                 "body.org.documents: is required"
             ),
         ),
@@ -497,7 +499,7 @@ def test_what_cannot_be_read_or_written_is_one_line_and_exit_code_2(world: World
 
     assert read.stderr == f"promo-sandbox: cannot read {missing}: No such file or directory\n"
     assert written.stderr == f"promo-sandbox: cannot write {missing}: No such file or directory\n"
-    assert unknown.stderr.startswith(f"promo-sandbox: {world.url} refuses: No request has named an org a b")
+    assert unknown.stderr.startswith(f"promo-sandbox: {world.url} answered 404: No request has named an org a b")
     assert {read.returncode, written.returncode, unknown.returncode} == {2}
 
 
