@@ -126,14 +126,17 @@ class Printer:
         ]
         if exchange["rejection"]:
             parts.append(self._styled(exchange["rejection"], fg=colour, bold=True))
-        if exchange.get("step") is not None:
+        if exchange["step"] is not None:
             parts.append(self._styled(f"step {exchange['step']}", fg="blue"))
+        parts += [self._styled(trouble, fg="magenta") for trouble in _troubles(exchange["fault"] or {})]
         parts.append(self._styled(f"{exchange['microseconds'] / 1000:.1f} ms", dim=True))
         return ["  ".join(parts), *(f"    {line}" for line in self._below(exchange))]
 
     def _below(self, exchange: dict[str, Any]) -> Iterator[str]:
         if exchange["defect"]:
             yield self._styled(f"defect: {_plain(exchange['defect'])}", fg="red", bold=True)
+        if exchange["unexpected"]:
+            yield self._styled(f"unexpected: {_plain(exchange['unexpected'])}", fg="red")
         for violation in exchange["violations"]:
             place = self._styled(_plain(violation["spec"] or ""), dim=True)
             yield f"{_plain(violation['where'])}: {_plain(violation['message'])}  {place}".rstrip()
@@ -146,6 +149,16 @@ class Printer:
     def _print(self, line: str) -> None:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
+
+
+def _troubles(fault: dict[str, Any]) -> Iterator[str]:
+    """What befell the reply on its way."""
+    if fault.get("delay"):
+        yield f"{fault['delay']:g} s late"
+    if fault.get("cut"):
+        yield f"cut {fault['cut']}"
+    if fault.get("corrupt"):
+        yield "corrupt"
 
 
 def _plain(text: str) -> str:

@@ -6,6 +6,7 @@ text calls http://localhost:8080. `python -m tests.documents FILE…` writes dow
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -40,8 +41,14 @@ def steps(text: str) -> Iterator[Step]:
 
 def run(command: str, url: str) -> str:
     """What a command prints, with the documents' address in place of the server's."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # where `promo-sandbox` is
     done = subprocess.run(  # noqa: S603 - the project's own documents
-        ["/bin/bash", "-c", command.replace(ADDRESS, url)], capture_output=True, text=True, timeout=20, check=False
+        ["/bin/bash", "-c", command.replace(ADDRESS, url)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        env={**os.environ, "PATH": path},
     )
     printed = done.stdout + done.stderr
     printed = re.sub(r"^date: .*\r?\n", "", printed, flags=re.MULTILINE).replace("\r", "").replace(url, ADDRESS)

@@ -126,6 +126,9 @@ def exchange(**members: Any) -> dict[str, Any]:
         "rejection": None,
         "violations": [],
         "nearest": [],
+        "step": None,
+        "fault": None,
+        "unexpected": None,
         "defect": None,
         "microseconds": 1234,
         **members,
@@ -172,6 +175,16 @@ def test_a_defect_is_told_and_so_is_the_step_of_a_scenario() -> None:
 
     assert "  step 3  " in first
     assert below == "    defect: RuntimeError: broken"
+
+
+def test_what_befell_the_reply_and_why_no_step_took_the_call_is_told() -> None:
+    [lost] = lines(step=1, fault={"delay": 0.5, "cut": "after", "corrupt": False})
+    [spoilt] = lines(fault={"delay": 0, "cut": None, "corrupt": True})
+    _, why = lines(unexpected="step 2 awaits getThing")
+
+    assert "  step 1  0.5 s late  cut after  1.2 ms" in lost
+    assert "addThing  corrupt  1.2 ms" in spoilt
+    assert why == "    unexpected: step 2 awaits getThing"
 
 
 def test_a_terminal_is_not_commanded_by_what_a_client_sends() -> None:
