@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from sandbox import clock
@@ -20,11 +21,12 @@ from sandbox.journal import Budget, Event, Exchange, Journal, Listener, Occurren
 from sandbox.messages import Violation
 from sandbox.scenarios import Run, Scenario, Step
 from sandbox.snapshots import Snapshot
-from sandbox.state import Doc, State
+from sandbox.state import NEVER, Doc, State
 from sandbox.storing import judge, store, unknown
 
 MAX_NAME = 256
 _MAX_VIOLATIONS = 50
+_TICKED = 500  # orgs that are looked at in one go
 Seed = Mapping[str, Any]  # {vendor: {collection: [object]}}, not judged yet
 
 
@@ -82,6 +84,7 @@ class Orgs:
         self.coverage = Coverage()
         self._orgs: dict[str, Org] = {}
         self._discarded: deque[Iterator[None]] = deque()
+        self._round: Iterator[Org] = iter(())  # those that `tick` has not come to yet
         self._seeds = dict(seeds or {})
         for name in self._seeds:
             try:
@@ -197,6 +200,19 @@ class Orgs:
     def discard(self, state: State) -> None:
         """Free, in slices, what no org has any more."""
         self._discarded.append(state.dismantle())
+
+    def tick(self) -> None:
+        """Let what has fallen due happen where nobody asks: in some of the orgs, the next time in others."""
+        chosen = list(islice(self._round, _TICKED))
+        if len(chosen) < _TICKED:
+            self._round = iter(list(self._orgs.values()))
+        for org in chosen:
+            wakes_at = org.scenario.wakes_at if org.scenario is not None else NEVER
+            first = min(org.state.due_at, wakes_at)
+            if first != NEVER and first <= org.clock.now() and self._orgs.get(org.name) is org:
+                if wakes_at <= org.clock.now():
+                    self.play(org)
+                self.pass_time(org, org.clock.now())
 
     def sweep(self) -> bool:
         """Free a slice of what was forgotten; whether there is more."""

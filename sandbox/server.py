@@ -1,4 +1,4 @@
-"""The socket server: uvicorn's, with our protocol. Starts, stops, listens, and frees what was forgotten."""
+"""The socket server: uvicorn's, with our protocol. Starts and stops it, lets time pass, frees what was forgotten."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sandbox.errors import SandboxError
 from sandbox.protocol import Protocol
 
 _SWEEP = 0.002  # seconds between slices of forgetting
+_TICK = 0.05  # seconds between looks at what has fallen due
 _SHUTDOWN = 1  # seconds that requests in flight may still take
 
 
@@ -56,7 +57,8 @@ class Server(uvicorn.Server):
     async def _sweep(self) -> None:
         while True:
             busy = self._app.orgs.sweep()
-            await asyncio.sleep(_SWEEP if busy else 0.05)
+            self._app.orgs.tick()
+            await asyncio.sleep(_SWEEP if busy else _TICK)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -51,7 +51,7 @@ LEVELS = {
     "sandbox.server": 7.5,
     "sandbox.remote": 7.5,
     "sandbox.tail": 7.8,
-    "sandbox.reports": 7.5,
+    "sandbox.reports": 7.8,
     "sandbox.cli": 8,
     "sandbox.__main__": 9,
 }

@@ -486,3 +486,25 @@ def test_orgs_know_nothing_but_what_they_are_given() -> None:
 
     with pytest.raises(Unacceptable, match="x: is no vendor"):
         orgs.seed(orgs.get("a"), {"x": {}})
+
+
+def test_what_falls_due_happens_by_itself_too_in_every_org() -> None:
+    acme = Acme(limit=2000)
+    for number in range(1200):
+        org = acme.orgs.get(f"org-{number}")
+        org.clock.freeze()
+        org.clock.set(START)
+        seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"))
+        org.clock.set(clock.parse("2030-01-03T00:00:00Z" if number % 2 else "2030-01-01T12:00:00Z"))
+    acme.orgs.forget("org-1")
+
+    for _ in range(6):
+        acme.orgs.tick()
+
+    expired = [name for name in (f"org-{number}" for number in range(2, 1200)) if is_expired(acme, name)]
+    assert expired == [f"org-{number}" for number in range(3, 1200, 2)]
+    assert acme.orgs.known("org-1") is None
+
+
+def is_expired(acme: Acme, name: str) -> bool:
+    return [doc["status"] for doc in acme.stored(name)] == ["EXPIRED"]

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from sandbox import clock
 from sandbox.app import App
 from sandbox.errors import SandboxError
+from sandbox.journal import Occurrence
 from sandbox.messages import Reply, Request
 from sandbox.protocol import MAX_HEADERS, MAX_LINE
 from sandbox.server import listen
@@ -737,6 +739,26 @@ def test_whoever_reads_slowly_gets_pieces_slowly_and_whoever_leaves_gets_none(
     assert not pieces.closed.is_set()
     slow.close()
     assert pieces.closed.wait(5)
+
+
+# Time
+
+
+def test_what_falls_due_happens_although_nobody_asks(tmp_path: Path) -> None:
+    app = new_app(write_specs(tmp_path / "specs"))
+    org = app.orgs.get("on-its-own")
+    org.clock.freeze()
+    org.clock.set(clock.parse("2030-01-01T00:00:00Z"))
+    thing = {"id": "t", "name": "Lamp", "expires": "2030-01-01T00:00:00.050Z"}
+    app.orgs.seed(org, {"acme": {"things": [thing]}})
+    happened = threading.Event()
+    app.orgs.listen(lambda journal, _: happened.set() if journal.org == "on-its-own" else None)
+
+    org.clock.run()
+    with running(app=app):
+        assert happened.wait(5)
+
+    assert [entry.name for entry in org.journal.entries() if isinstance(entry, Occurrence)] == ["seed", "expire-thing"]
 
 
 # Start and stop
