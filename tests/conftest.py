@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 
 import httpx2
@@ -15,6 +16,10 @@ from tests.command import Invoke
 from tests.serving import World, running
 
 _numbers = itertools.count()
+
+# A shell that runs the suite in the background has all that it starts ignore the interrupts that some tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)  # after those that are not to run were taken out

@@ -83,9 +83,8 @@ def _begin_afresh() -> None:
     _used_up.clear()
     _made.clear()
     if _settings.alone:
-        for org in orgs(_admin):
-            if org not in _before:
-                _admin.delete(f"/orgs/{segment(org)}").raise_for_status()
+        for org in orgs(_admin):  # with its scenario, its snapshots, and what is armed
+            _admin.delete(f"/orgs/{segment(org)}").raise_for_status()
     for org, state in _before.items():
         _admin.put(
             f"/orgs/{segment(org)}/state", content=state, headers={"Content-Type": "application/json"}

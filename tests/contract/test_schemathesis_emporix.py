@@ -99,10 +99,12 @@ def _seed() -> dict[str, list[Any]]:
             coupon("MEMBERS", segmentRestricted=True, restrictions={"segments": ["members"]}),
             coupon("FREE", discountType="FREE_SHIPPING", allowAnonymous=True),
             coupon("GONE", deleted=True),
+            coupon("KEPT", allowAnonymous=True),  # whose code `coupon.toml` gives only to what asks for its redemptions
         ],
         "coupon_redemptions": [
             redemption("6429b8fdf8fd8e0001df1617", "TEN-PERCENT", 299.3, 29.93),
             redemption("642aa7f5f8fd8e0001df161b", "PLENTY", 369.07, 5),
+            *(redemption(f"642aa7f5f8fd8e0001df170{number}", "KEPT", 100, 5) for number in range(5)),
         ],
         "segments": [{"id": "members", "customers": ["ada"]}],
         "reward_points": [
