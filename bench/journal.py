@@ -44,7 +44,7 @@ def main(wanted: int) -> int:
         tempfile.TemporaryDirectory() as folder,
         started(Command("ours", OURS, "/__admin/health"), server_cpus, Path(folder)) as server,
     ):
-        print(f"idle: {usage(server.pid).rss / 1e6:.0f} MB")  # noqa: T201
+        print(f"idle: {usage(server.pid).rss / 1e6:.0f} MB")  # noqa: T201 - what it is run for
         requests = [request for number in range(ORGS) for request in kinds(server, f"bench-{number}")]
         with Client(server.port) as client:
             for number in range(ORGS):
@@ -56,7 +56,7 @@ def main(wanted: int) -> int:
             if done >= wanted:
                 break
         left = usage(server.pid).rss
-    print(f"after {done} requests: {left / 1e6:.0f} MB, {most / 1e6:.0f} MB at most, wanted {MOST_RSS / 1e6:.0f} MB")  # noqa: T201
+    print(f"after {done} requests: {left / 1e6:.0f} MB, {most / 1e6:.0f} MB at most, wanted {MOST_RSS / 1e6:.0f} MB")  # noqa: T201 - what it is run for
     return int(most > MOST_RSS)
 
 

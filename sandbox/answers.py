@@ -119,7 +119,7 @@ def _followed(pieces: Iterator[bytes], exchange: Exchange) -> Iterator[bytes]:
             exchange.reply_body += piece[: MAX_BODY - len(exchange.reply_body)]
             exchange.reply_size += len(piece)
             yield piece
-    except Exception as error:
+    except Exception as error:  # a rule makes the pieces, and may break in any way
         exchange.defect = f"{type(error).__name__}: {error}"
         raise
 

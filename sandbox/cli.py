@@ -227,7 +227,7 @@ def tail(
 ) -> None:
     """Follow what a running server is asked, until interrupted. All the filters given hold."""
     from sandbox import tail as following  # noqa: PLC0415 - only this command needs an HTTP client
-    from sandbox.remote import Remote  # noqa: PLC0415
+    from sandbox.remote import Remote  # noqa: PLC0415 - the same
 
     terminal = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     printer = following.Printer(as_json=as_json, coloured=color == "always" or (color == "auto" and terminal))

@@ -165,7 +165,7 @@ class Orgs:
             self._begin(fresh)
             if scenario is not None:
                 self._give(fresh, scenario)
-        except BaseException:
+        except BaseException:  # whatever it was goes on after this
             self.discard(fresh.state)
             self._discarded.append(fresh.journal.clear())
             raise
@@ -267,7 +267,7 @@ class Orgs:
                 call = Call(org.name, org.state, contract.rules, now, self._issuer, contract)
                 stored[vendor] = self._sow(call, contract, collections, violations)
                 events += [] if violations else contract.events(call)
-        except BaseException:
+        except BaseException:  # the same
             org.state.roll_back()
             raise
         if violations:

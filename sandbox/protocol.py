@@ -283,7 +283,7 @@ class Protocol(HttpToolsProtocol):
     def _check_time(self) -> None:
         """One timer a connection, not a request: has a request been incomplete, or the connection idle, too long?"""
         timeout = self.sandbox.config.request_timeout
-        if self._queue:  # it is the server that is late
+        if self._queue and self._writable.is_set():  # it is the server that is late, not a client that does not read
             self._since = self.loop.time()
         # A connection that never said anything has no more time than a request.
         idle = self._answered and not self._begun
@@ -292,8 +292,10 @@ class Protocol(HttpToolsProtocol):
             self._watch = self.loop.call_later(min(left, timeout), self._check_time)
         elif self._begun:
             self._refuse(Refused(408, f"The request was not complete after {timeout:g} seconds."))
-        else:
+        elif self._writable.is_set():
             self.transport.close()
+        else:
+            self.transport.abort()  # what it does not read would keep the connection open
 
     def _refuse(self, refused: Refused) -> None:
         """Answer what is no request, and close. Nobody can say which org it was for, so no journal has it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import socket
 from collections.abc import Callable
 
@@ -56,8 +57,12 @@ class Server(uvicorn.Server):
 
     async def _sweep(self) -> None:
         while True:
-            busy = self._app.orgs.sweep()
-            self._app.orgs.tick()
+            busy = False
+            try:
+                busy = self._app.orgs.sweep()
+                self._app.orgs.tick()
+            except Exception:  # whatever it is, time must not stand still for the other orgs
+                logging.getLogger("sandbox").exception("letting time pass")
             await asyncio.sleep(_SWEEP if busy else _TICK)
 
 

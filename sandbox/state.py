@@ -349,8 +349,8 @@ def _copied(entries: SortedList) -> SortedList:
     """The same entries. They stand in order already, and to have them sorted again would take five times as long."""
     copied = SortedList()
     copied._lists = [part.copy() for part in entries._lists]  # noqa: SLF001 - see above; a test has it checked
-    copied._maxes, copied._index = entries._maxes.copy(), entries._index.copy()  # noqa: SLF001
-    copied._offset, copied._len = entries._offset, entries._len  # noqa: SLF001
+    copied._maxes, copied._index = entries._maxes.copy(), entries._index.copy()  # noqa: SLF001 - the same
+    copied._offset, copied._len = entries._offset, entries._len  # noqa: SLF001 - the same
     return copied
 
 

@@ -17,11 +17,12 @@ Json = Any
 
 
 @contextmanager
-def running(config: Config | None = None, app: App | None = None) -> Iterator[tuple[App, str]]:
-    """A server in a thread of this process: the app and its base URL."""
+def running(config: Config | None = None, app: App | None = None, *, keep_alive: int = 75) -> Iterator[tuple[App, str]]:
+    """A server in a thread of this process: the app and its base URL. keep_alive: seconds of an idle connection."""
     app = app or App(config)
     listener = listen("127.0.0.1", 0)
     server = Server(app)
+    server.config.timeout_keep_alive = keep_alive
     up = threading.Event()
     server.started_hook = up.set
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import select
 import signal
@@ -434,7 +435,34 @@ def test_the_admin_api_takes_longer_bodies(wire: Wire) -> None:
     assert wire.send(request("/__admin/orgs/long/seed", method="POST", body=things)).answer().status == 200
 
 
+def test_whoever_does_not_read_for_long_loses_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces, app = Pieces(endless=True), new_app(write_specs(tmp_path / "specs"), request_timeout=TIMEOUT)
+    reply = text("", stream=pieces())
+    monkeypatch.setattr(app, "_pipeline", SimpleNamespace(handle=lambda _: reply))
+
+    with running(app=app, keep_alive=1) as (_, url), closing(Wire(int(url.rsplit(":", 1)[1]))) as deaf:
+        deaf.send(request())
+
+        assert pieces.closed.wait(10)
+
+
 # Time
+
+
+def test_a_failure_on_the_way_does_not_stop_the_time_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, ticks, again = new_app(write_specs(tmp_path / "specs")), itertools.count(), threading.Event()
+
+    def tick() -> None:
+        if next(ticks) == 0:
+            raise RuntimeError("broken")
+        again.set()
+
+    monkeypatch.setattr(app.orgs, "tick", tick)
+
+    with running(app=app):
+        assert again.wait(5)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class ScenarioOperations(Operations):
                 self._begin_named(call, call.body)
             else:
                 self.library.begin_written(org, call.request.body.decode("utf-8"), "scenario", call.body)
-        except BaseException as error:
+        except BaseException as error:  # whatever it was goes on after this
             if not existed:
                 self.orgs.forget(org.name)  # what is refused makes no org
             if isinstance(error, Flawed):
