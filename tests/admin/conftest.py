@@ -35,12 +35,17 @@ def world(url: str, http: httpx2.Client) -> World:
     return World(url, f"part-{next(_numbers)}", http)
 
 
-@pytest.fixture
-def is_refused(specs: Path) -> Refused:
-    """Asserts that a response is the named rejection, and gives its body."""
+@pytest.fixture(scope="module")
+def examples(specs: Path) -> dict[str, Any]:
+    """The admin API's rejections by name, as its spec words them."""
     document = Document(specs / "sandbox" / "admin.yaml")
     rejections = [rejection for operation in document.operations for rejection in operation.rejections.values()]
-    examples = {rejection.name: rejection.value for rejection in rejections}
+    return {rejection.name: rejection.value for rejection in (*rejections, *document.transport_rejections.values())}
+
+
+@pytest.fixture
+def is_refused(examples: dict[str, Any]) -> Refused:
+    """Asserts that a response is the named rejection, and gives its body."""
 
     def check(response: httpx2.Response, name: str) -> Any:
         assert response.headers["content-type"] == "application/problem+json"

@@ -13,55 +13,11 @@ import pytest
 
 from sandbox import __version__
 from sandbox.openapi.document import Document
-from tests.acme import new_app, write_specs
+from tests.acme import new_app
 from tests.serving import World, running
 
 THING = {"id": "a", "name": "A", "status": "NEW"}
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def specs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_specs(tmp_path_factory.mktemp("admin") / "specs")
-
-
-@pytest.fixture(scope="module")
-def url(specs: Path) -> Iterator[str]:
-    with running(app=new_app(specs)) as (_, base):
-        yield base
-
-
-@pytest.fixture
-def world(url: str, http: httpx2.Client) -> World:
-    """A fresh org of the server above."""
-    return World(url, f"admin-{next(_numbers)}", http)
-
-
-@pytest.fixture(scope="module")
-def examples(specs: Path) -> dict[str, Any]:
-    """The admin API's rejections by name, as its spec words them."""
-    document = Document(specs / "sandbox" / "admin.yaml")
-    rejections = [rejection for operation in document.operations for rejection in operation.rejections.values()]
-    return {rejection.name: rejection.value for rejection in (*rejections, *document.transport_rejections.values())}
-
-
-@pytest.fixture
-def is_refused(examples: dict[str, Any]) -> Any:
-    """Asserts that a response is the named rejection, and gives its body."""
-
-    def check(response: httpx2.Response, name: str) -> Any:
-        assert response.headers["content-type"] == "application/problem+json"
-        body = response.json()
-        expected = examples[name]
-        assert (response.status_code, body["type"], body["title"], body["status"]) == (
-            expected["status"],
-            expected["type"],
-            expected["title"],
-            expected["status"],
-        )
-        return body
-
-    return check
 
 
 def add(world: World, **thing: Any) -> httpx2.Response:
