@@ -10,12 +10,17 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sandbox import __version__
+from sandbox.callbacks import callback_options
 from sandbox.errors import SandboxError
 from sandbox.reports.command import coverage
+
+if TYPE_CHECKING:
+    from sandbox.config import CallbackConfig
 
 
 @click.group(
@@ -103,6 +108,7 @@ def cli(context: click.Context) -> None:
     type=click.IntRange(1),
     help="Exchanges kept for each org.",
 )
+@callback_options
 @click.option(
     "--log-level",
     default="warning",
@@ -123,6 +129,7 @@ def serve(
     max_body: int,
     max_orgs: int,
     journal: int,
+    callbacks: CallbackConfig,
     log_level: str,
 ) -> None:
     """Serve all vendors until SIGINT or SIGTERM."""
@@ -142,6 +149,7 @@ def serve(
             max_body=max_body,
             max_orgs=max_orgs,
             journal_limit=journal,
+            callbacks=callbacks,
         )
     )
     listener = listen(host, port)

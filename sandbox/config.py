@@ -8,9 +8,21 @@ from typing import Any
 
 from sandbox import yamlfile
 from sandbox.errors import DocumentError, SandboxError
+from sandbox.targets import Policy
 
 MEBIBYTE = 1_048_576
 _PACKAGE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackConfig:
+    """Where and how callbacks are delivered; times in seconds."""
+
+    policy: Policy = field(default_factory=Policy)
+    ca: Path | None = None  # PEM certificates that are trusted besides the system's
+    timeout: float = 5.0  # of an attempt
+    attempts: int = 0  # at each delivery; 0: until its subscription is deleted
+    longest_retry: float = 3600.0  # the pause between attempts doubles until it is this long
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,7 @@ class Config:
     request_timeout: float = 30.0  # for a request to be complete
     specs: Path | None = None
     scenarios: Path | None = None  # a folder of scenarios besides the bundled ones
+    callbacks: CallbackConfig = field(default_factory=CallbackConfig)
 
 
 def files(name: str) -> Path:
@@ -45,3 +58,15 @@ def read_seeds(path: Path) -> dict[str, Any]:
     if not isinstance(seeds, dict) or not all(isinstance(seed, dict) for seed in seeds.values()):
         raise DocumentError(str(path), 1, "must be {org: {vendor: {collection: [object]}}}")
     return seeds
+
+
+def judge_ca(path: Path) -> None:
+    """Is this a PEM file with certificates? Raises SandboxError."""
+    import ssl  # noqa: PLC0415 - few servers are given one
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        raise SandboxError(f"--callback-ca {path} is no PEM file with a certificate in it") from None
+    except OSError as error:
+        raise SandboxError(f"cannot read --callback-ca {path}: {error.strerror}") from None

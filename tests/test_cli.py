@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import trustme
 
 from sandbox import __version__, cli
 from sandbox import config as configuration
@@ -89,6 +90,8 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
     (scenarios / "mine.yaml").write_text("steps: [{operation: getGiftCard}]", encoding="utf-8")
     seed = tmp_path / "seed.json"
     seed.write_text(json.dumps({"shop": {"enfore": {"gift_cards": [THING]}}}), encoding="utf-8")
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(trustme.CA().cert_pem.bytes())
     variables = {
         "SANDBOX_HOST": "localhost",
         "SANDBOX_PORT": "0",
@@ -101,6 +104,13 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
         "SANDBOX_MAX_BODY": "1000",
         "SANDBOX_MAX_ORGS": "2",
         "SANDBOX_JOURNAL": "3",
+        "SANDBOX_CALLBACK_REWRITE": "https://a.example/=http://127.0.0.1:1/ https://b.example/=http://127.0.0.1:2/",
+        "SANDBOX_CALLBACK_ALLOW": "shop.example 10.0.0.0/8",
+        "SANDBOX_CALLBACK_CA": str(ca),
+        "SANDBOX_ALLOW_HTTP_CALLBACKS": "true",
+        "SANDBOX_CALLBACK_TIMEOUT": "2.5",
+        "SANDBOX_CALLBACK_ATTEMPTS": "7",
+        "SANDBOX_CALLBACK_LONGEST_RETRY": "60",
         "SANDBOX_LOG_LEVEL": "info",
     }
     options = {

@@ -1,0 +1,124 @@
+"""The command line about callbacks: what `serve` may call and how, and `listen`, which takes them.
+
+What does the work is imported when it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sandbox.errors import SandboxError
+
+_YEAR = 31_536_000.0  # seconds
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    del context
+    if not 0 < value <= _YEAR:  # no number is neither
+        raise click.BadParameter("it must be above 0 and at most a year.", param=parameter)
+    return value
+
+
+_OPTIONS = (
+    click.option(
+        "--callback-rewrite",
+        "rewrites",
+        multiple=True,
+        envvar="SANDBOX_CALLBACK_REWRITE",
+        metavar="FROM=TO",
+        help="Callbacks to URLs that begin with FROM go to TO, such as https://shop.example/=http://127.0.0.1:9000/; "
+        "may be repeated (in SANDBOX_CALLBACK_REWRITE separated by spaces).",
+    ),
+    click.option(
+        "--callback-allow",
+        "allow",
+        multiple=True,
+        envvar="SANDBOX_CALLBACK_ALLOW",
+        metavar="HOST",
+        help="Callbacks may go to this name, *.DOMAIN, address or network, besides loopback; a name or an address may "
+        "have a :PORT; may be repeated (in SANDBOX_CALLBACK_ALLOW separated by spaces).",
+    ),
+    click.option(
+        "--callback-ca",
+        "ca",
+        envvar="SANDBOX_CALLBACK_CA",
+        type=click.Path(path_type=Path),
+        help="A PEM file of certificates to trust in https callbacks, besides the system's.",
+    ),
+    click.option(
+        "--allow-http-callbacks",
+        "allow_http",
+        is_flag=True,
+        envvar="SANDBOX_ALLOW_HTTP_CALLBACKS",
+        help="Admit plain http to loopback where a vendor insists on https.",
+    ),
+    click.option(
+        "--callback-timeout",
+        "timeout",
+        default=5.0,
+        show_default=True,
+        envvar="SANDBOX_CALLBACK_TIMEOUT",
+        callback=_seconds,
+        metavar="SECONDS",
+        help="An attempt is given up after this time.",
+    ),
+    click.option(
+        "--callback-attempts",
+        "attempts",
+        default=0,
+        show_default=True,
+        envvar="SANDBOX_CALLBACK_ATTEMPTS",
+        type=click.IntRange(0),
+        help="Attempts at each delivery; 0: until its subscription is deleted.",
+    ),
+    click.option(
+        "--callback-longest-retry",
+        "longest_retry",
+        default=3600.0,
+        show_default=True,
+        envvar="SANDBOX_CALLBACK_LONGEST_RETRY",
+        callback=_seconds,
+        metavar="SECONDS",
+        help="The pause between attempts doubles from 1 s to this, by the org's clock.",
+    ),
+)
+
+
+def callback_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command these options; it gets them as one argument, `callbacks`, a `CallbackConfig`."""
+
+    @wraps(command)
+    def collected(
+        *,
+        rewrites: Sequence[str],
+        allow: Sequence[str],
+        ca: Path | None,
+        allow_http: bool,
+        timeout: float,
+        attempts: int,
+        longest_retry: float,
+        **others: Any,
+    ) -> None:
+        from sandbox.config import CallbackConfig, judge_ca  # noqa: PLC0415 - `--help` should not wait for it
+        from sandbox.targets import Policy, parse_rewrite  # noqa: PLC0415 - the same
+
+        try:
+            parsed = [parse_rewrite(rewrite) for rewrite in rewrites]
+        except ValueError as error:
+            raise SandboxError(f"--callback-rewrite: {error}") from None
+        try:
+            policy = Policy(allow, parsed, allow_http=allow_http)
+        except ValueError as error:
+            raise SandboxError(f"--callback-allow: {error}") from None
+        if ca is not None:
+            judge_ca(ca)
+        command(callbacks=CallbackConfig(policy, ca, timeout, attempts, longest_retry), **others)
+
+    for option in reversed(_OPTIONS):
+        collected = option(collected)
+    return collected

@@ -1,0 +1,68 @@
+"""Asks for the addresses of a callback's host and gives those that may be called, for aiohttp's connector.
+
+What may be called is `sandbox.targets`' business. aiohttp itself is loaded by whoever makes the calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sandbox.targets import NotAllowed, Policy, Target
+from sandbox.urls import is_local
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractResolver, ResolveResult
+else:
+    AbstractResolver = object
+
+_LOCAL = ("127.0.0.1", "::1")  # what `localhost` is without being asked for (RFC 6761)
+
+
+class Resolver(AbstractResolver):
+    """Resolves under a policy. To be given to `aiohttp.TCPConnector` with `use_dns_cache=False`."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses that may be called, at least one. Raises `NotAllowed`, or OSError if there are none at all."""
+        target = self._policy.at(host, port)  # a name that is not allowed is not even asked for
+        allowed: list[ResolveResult] = []
+        refusal: NotAllowed | None = None
+        for address in await self._addresses(target, family):
+            try:
+                self._policy.judge_address(target, address)
+            except NotAllowed as refused:
+                refusal = refusal or refused
+            else:
+                allowed.append(_result(host, address, port))
+        if refusal is not None and not allowed:
+            raise refusal
+        if not allowed:
+            raise OSError(f"{target.host} has no address")
+        return allowed
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+    async def _addresses(self, target: Target, family: socket.AddressFamily) -> Iterable[str]:
+        if is_local(target.host):
+            return [address for address in _LOCAL if family in (socket.AF_UNSPEC, _family(address))]
+        found = await asyncio.get_running_loop().getaddrinfo(
+            target.host, target.port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+        return dict.fromkeys(str(to[0]) for _, _, _, _, to in found)  # in their order, each once
+
+
+def _result(host: str, address: str, port: int) -> ResolveResult:
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return {"hostname": host, "host": address, "port": port, "family": _family(address), "proto": 0, "flags": flags}
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
