@@ -177,6 +177,7 @@ def _meet(then: Then, exchange: Exchange) -> None:
     """What is to happen instead of the rule, or to its reply."""
     if then.fault is not None:
         exchange.fault = then.fault if exchange.fault is None else exchange.fault + then.fault
+    exchange.trouble = then.webhook
     if then.reject is not None:
         raise Rejected(then.reject)
     if then.written is not None:

@@ -16,8 +16,11 @@ from sandbox import config as configuration
 from sandbox.admin.api import BASE, Admin
 from sandbox.answers import problem
 from sandbox.auth import Gate
+from sandbox.clock import SECOND
 from sandbox.config import Config
 from sandbox.contract import Contract
+from sandbox.courier import Courier
+from sandbox.deliveries import Limits
 from sandbox.errors import SandboxError
 from sandbox.library import Library
 from sandbox.messages import Reply, Request, Stream
@@ -26,6 +29,7 @@ from sandbox.orgs import Orgs
 from sandbox.pipeline import Pipeline
 from sandbox.rules import Rules
 from sandbox.scenario_document import Reader
+from sandbox.webhooks import Webhooks
 
 MAX_ADMIN_BODY = 64 * configuration.MEBIBYTE
 _OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
@@ -62,12 +66,17 @@ class App:
                 raise SandboxError(f"there is no setting {name}")
             contract.default(place, text)
         gate = Gate(strict=self.config.strict, clients=self.config.clients)
+        callbacks = self.config.callbacks
+        limits = Limits(callbacks.attempts, int(callbacks.longest_retry * SECOND))
+        webhooks = Webhooks(self.contracts, limits=limits, policy=callbacks.policy, kept=self.config.journal_limit)
+        self.courier = Courier(webhooks, callbacks)
         self.orgs = Orgs(
             self.contracts,
             gate,
             limit=self.config.max_orgs,
             journal_limit=self.config.journal_limit,
             journal_bytes=self.config.journal_bytes,
+            webhooks=webhooks,
             seeds=self.config.seeds,
         )
         self._pipeline = Pipeline(self.contracts, self.orgs, gate)
@@ -99,7 +108,9 @@ class App:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":
-            await _send(self.handle(await self._request(scope, receive)), send)
+            request = await self._request(scope, receive)
+            async with self.courier.working():
+                await _send(self.handle(request), send)
         while self.orgs.sweep():
             pass  # in the socket server this happens between requests
 
@@ -121,7 +132,7 @@ class App:
 def head_text(reply: Reply) -> str:
     """All header lines of a reply but those of the connection."""
     text = f"content-type: {reply.media}\r\n" if reply.media else ""
-    if reply.status != 204 and (reply.delivery is None or reply.delivery.stream is None):  # noqa: PLR2004 - RFC 9110: no Content-Length with No Content
+    if reply.status != 204 and (reply.transmission is None or reply.transmission.stream is None):  # noqa: PLR2004 - RFC 9110: no Content-Length with No Content
         text += f"content-length: {len(reply.body)}\r\n"
     for name, value in reply.headers:
         text += f"{name}: {value}\r\n"

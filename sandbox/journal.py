@@ -13,7 +13,7 @@ import msgspec
 
 from sandbox.messages import Reply, Request, Violation
 from sandbox.state import Change
-from sandbox.then import Fault
+from sandbox.then import Fault, Trouble
 
 MAX_BODY = 65_536  # bytes kept of each body
 _SLICE = 4  # entries freed at a time; one of a seed may hold the events of thousands of objects
@@ -68,6 +68,7 @@ class Exchange(Entry):
     step: int | None = None  # of the org's scenario, from 1
     unexpected: str | None = None  # why no step took it, where the scenario wants one to
     fault: Fault | None = None  # what befell the reply
+    trouble: Trouble | None = None  # what befalls the deliveries of what it tells
     nanoseconds: int = 0
     status: int = 0
     reply_media: str | None = None

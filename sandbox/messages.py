@@ -75,7 +75,7 @@ def _fields_size(headers: list[tuple[bytes, bytes]]) -> int:
 Stream = Iterator[bytes] | AsyncIterator[bytes]
 
 
-class Delivery:
+class Transmission:
     """How a reply reaches the client, where that is not at once and whole. What the members mean, `Reply` says."""
 
     __slots__ = ("cut", "delay", "stream")
@@ -89,7 +89,7 @@ class Delivery:
 class Reply:
     """A reply before it is sent. `content` is the decoded body that the contract is checked against."""
 
-    __slots__ = ("body", "close", "content", "delivery", "headers", "media", "status")
+    __slots__ = ("body", "close", "content", "headers", "media", "status", "transmission")
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Reply:
         self.media = media
         self.headers = headers
         self.close = close  # end the connection after this reply
-        self.delivery: Delivery | None = None  # None: at once and whole, as nearly all are
+        self.transmission: Transmission | None = None  # None: at once and whole, as nearly all are
         if media is None:
             self.body = b""
         elif media.startswith("text/") and not media.endswith("json"):
@@ -116,34 +116,34 @@ class Reply:
     @property
     def delay(self) -> float:
         """Seconds until it is sent."""
-        return self.delivery.delay if self.delivery else 0.0
+        return self.transmission.delay if self.transmission else 0.0
 
     @delay.setter
     def delay(self, seconds: float) -> None:
-        self._delivered().delay = seconds
+        self._transmitted().delay = seconds
 
     @property
     def cut(self) -> str | None:
         """The connection is lost: `unsent`, or `midway` through the reply."""
-        return self.delivery.cut if self.delivery else None
+        return self.transmission.cut if self.transmission else None
 
     @cut.setter
     def cut(self, where: str | None) -> None:
-        self._delivered().cut = where
+        self._transmitted().cut = where
 
     @property
     def stream(self) -> Stream | None:
         """The pieces of a body that is not made whole; `body` is empty then."""
-        return self.delivery.stream if self.delivery else None
+        return self.transmission.stream if self.transmission else None
 
     @stream.setter
     def stream(self, pieces: Stream | None) -> None:
-        self._delivered().stream = pieces
+        self._transmitted().stream = pieces
 
-    def _delivered(self) -> Delivery:
-        if self.delivery is None:
-            self.delivery = Delivery()
-        return self.delivery
+    def _transmitted(self) -> Transmission:
+        if self.transmission is None:
+            self.transmission = Transmission()
+        return self.transmission
 
 
 def decode(body: bytes) -> Any:

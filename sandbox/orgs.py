@@ -17,12 +17,16 @@ from sandbox.clock import Clock
 from sandbox.contract import Contract
 from sandbox.coverage import Counts, Coverage
 from sandbox.errors import SandboxError
-from sandbox.journal import Budget, Event, Exchange, Journal, Listener, Occurrence
+from sandbox.journal import Budget, Entry, Event, Exchange, Journal, Listener, Occurrence
 from sandbox.messages import Violation
+from sandbox.outbox import Outbox
 from sandbox.scenarios import Run, Scenario, Step
 from sandbox.snapshots import Snapshot
 from sandbox.state import NEVER, Doc, State
-from sandbox.storing import judge, store, unknown
+from sandbox.storing import put_back, sow, unknown
+from sandbox.targets import Rewrite
+from sandbox.then import Trouble
+from sandbox.webhooks import Webhooks
 
 MAX_NAME = 256
 _MAX_VIOLATIONS = 50
@@ -45,7 +49,9 @@ class Unacceptable(Exception):
 class Org:
     """One world. Shares nothing with any other."""
 
-    __slots__ = ("clock", "journal", "met", "name", "passed", "scenario", "snapshots", "state")
+    __slots__ = (
+        "clock", "journal", "met", "name", "outbox", "passed", "rewrites", "scenario", "snapshots", "state",
+    )  # fmt: skip
 
     def __init__(self, name: str, journal: Journal) -> None:
         self.name = name
@@ -56,6 +62,8 @@ class Org:
         self.passed = 0  # the moment up to which everything that falls due has happened
         self.scenario: Run | None = None
         self.snapshots: dict[str, Snapshot] = {}
+        self.outbox: Outbox | None = None  # an org that tells nobody has none
+        self.rewrites: tuple[Rewrite, ...] = ()  # where its callbacks really go
 
 
 class Orgs:
@@ -69,6 +77,7 @@ class Orgs:
         limit: int,
         journal_limit: int,
         journal_bytes: int,
+        webhooks: Webhooks | None = None,
         seeds: Mapping[str, Seed] | None = None,
     ) -> None:
         self._contracts = {contract.vendor: contract for contract in contracts}
@@ -82,6 +91,7 @@ class Orgs:
         self._journal_limit = journal_limit
         self._journal_budget = Budget(journal_bytes)
         self.coverage = Coverage()
+        self.webhooks = webhooks or Webhooks(self._contracts.values(), kept=journal_limit)
         self._orgs: dict[str, Org] = {}
         self._discarded: deque[Iterator[None]] = deque()
         self._round: Iterator[Org] = iter(())  # those that `tick` has not come to yet
@@ -109,6 +119,7 @@ class Orgs:
             org = Org(name, self._new_journal(name))
             self._begin(org)
             self._orgs[name] = org
+            self.webhooks.run(org)
         return org
 
     def listen(self, listener: Listener | None) -> None:
@@ -149,6 +160,7 @@ class Orgs:
         self._discarded.append(org.journal.clear())
         self.discard(org.state)
         self._drop_snapshots(org)
+        self.webhooks.close(org.outbox)
         return True
 
     def reset(self, org: Org) -> None:
@@ -168,13 +180,17 @@ class Orgs:
         except BaseException:  # whatever it was goes on after this
             self.discard(fresh.state)
             self._discarded.append(fresh.journal.clear())
+            self.webhooks.close(fresh.outbox)
             raise
         self.discard(org.state)
         self._drop_snapshots(org)
         self._discarded.append(org.journal.clear())
         self.forget_coverage(org)
-        for name in ("clock", "journal", "passed", "scenario", "state"):
+        self.webhooks.close(org.outbox)
+        for name in ("clock", "journal", "outbox", "passed", "scenario", "state"):
             setattr(org, name, getattr(fresh, name))
+        if self._orgs.get(org.name) is org:
+            self.webhooks.run(org)
 
     def rehearse(self, scenario: Scenario) -> None:
         """Begin a scenario in an org that nobody sees. Raises `Unacceptable`."""
@@ -182,6 +198,26 @@ class Orgs:
         self.begin(org, scenario)
         self.discard(org.state)
         self._discarded.append(org.journal.clear())
+        self.webhooks.close(org.outbox)
+
+    def advance(self, org: Org, until: int) -> list[Occurrence]:
+        """Have the clock go forward to a moment, and what falls due on the way happen, each at its own instant."""
+        happened = self.pass_time(org, until)
+        org.clock.set(until)
+        self.set_clock(org)
+        return happened
+
+    def set_clock(self, org: Org) -> None:
+        """An org's clock was set: what was due before that moment is attempted as at its own."""
+        if org.outbox is not None:
+            org.outbox.jumped = org.clock.now()
+            if self._orgs.get(org.name) is org:  # nobody only rehearses
+                self.webhooks.run(org)
+
+    def tell(self, org: Org, entry: Entry, trouble: Trouble | None = None, after: float = 0.0) -> None:
+        """Have subscribers told of an entry that is in the journal. after: seconds until its reply is sent."""
+        if org.outbox is not None or self.webhooks.has_subscribers(org):
+            self.webhooks.told(org, entry, live=self._orgs.get(org.name) is org, trouble=trouble, after=after)
 
     def play(self, org: Org) -> None:
         """Do the steps of an org's scenario that wait for no call and whose turn it is."""
@@ -213,6 +249,7 @@ class Orgs:
                 if wakes_at <= org.clock.now():
                     self.play(org)
                 self.pass_time(org, org.clock.now())
+        self.webhooks.tick()
 
     def sweep(self) -> bool:
         """Free a slice of what was forgotten; whether there is more."""
@@ -265,7 +302,7 @@ class Orgs:
                     violations.append(unknown(vendor, "vendor", self._contracts))
                     continue
                 call = Call(org.name, org.state, contract.rules, now, self._issuer, contract)
-                stored[vendor] = self._sow(call, contract, collections, violations)
+                stored[vendor] = sow(call, contract, collections, violations, _MAX_VIOLATIONS)
                 events += [] if violations else contract.events(call)
         except BaseException:  # the same
             org.state.roll_back()
@@ -303,22 +340,13 @@ class Orgs:
                 violations.append(unknown(vendor, "vendor", self._contracts))
                 continue
             call = Call(org.name, state, contract.rules, now, self._issuer, contract)
-            for name, entries in collections.items():
-                collection = contract.rules.collections.get(name)
-                if collection is None:
-                    violations.append(unknown(f"{vendor}.{name}", "collection", contract.rules.collections, name))
-                    continue
-                for at, (doc, created, place) in enumerate(entries):
-                    where = f"{vendor}.{name}[{at}]"
-                    found = judge(call, contract, collection, name, doc, where)
-                    violations += found
-                    if not found:
-                        store(state, collection, doc, now if created is None else created, place, where, violations)
+            put_back(call, contract, collections, violations)
         if violations:
             raise Unacceptable(violations[:_MAX_VIOLATIONS])
         self.discard(org.state)
         state.armed = org.state.armed
         org.state = state
+        self.webhooks.restored(org)
 
     def _drop_snapshots(self, org: Org) -> None:
         for snapshot in org.snapshots.values():
@@ -348,10 +376,9 @@ class Orgs:
                 until = clock.later(until, step.then.advance)
             except ValueError as error:
                 occurrence.defect = str(error)
-        self._record(org, occurrence)
+        self._record(org, occurrence, step.then.webhook)
         if until != occurrence.at:
-            self.pass_time(org, until)
-            org.clock.set(until)
+            self.advance(org, until)
 
     def _new_journal(self, name: str) -> Journal:
         return Journal(self._journal_limit, self._journal_budget, name)
@@ -360,31 +387,9 @@ class Orgs:
         if org.name in self._seeds:
             self.seed(org, self._seeds[org.name])
 
-    def _record(self, org: Org, occurrence: Occurrence) -> None:
+    def _record(self, org: Org, occurrence: Occurrence, trouble: Trouble | None = None) -> None:
         occurrence.id = org.journal.next_id()
         occurrence.changes = org.state.changes
         org.journal.add(occurrence)
-
-    @staticmethod
-    def _sow(
-        call: Call, contract: Contract, collections: Mapping[str, Any], violations: list[Violation]
-    ) -> dict[str, list[Doc]]:
-        stored: dict[str, list[Doc]] = {}
-        for name, docs in collections.items():
-            collection = contract.rules.collections.get(name)
-            if collection is None or not isinstance(docs, list):
-                violations.append(unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
-                continue
-            stored[name] = []
-            for at, doc in enumerate(docs):
-                where = f"{contract.vendor}.{name}[{at}]"
-                doc = dict(doc) if isinstance(doc, dict) else doc  # noqa: PLW2901 - the caller's own stays as it is
-                found = judge(call, contract, collection, name, doc, where)
-                violations += found
-                if not found and store(call.state, collection, doc, call.now, None, where, violations):
-                    stored[name].append(doc)
-                    if collection.seeded is not None:
-                        collection.seeded(call, doc)
-                if len(violations) >= _MAX_VIOLATIONS:
-                    return stored
-        return stored
+        if occurrence.events or occurrence.changes:
+            self.tell(org, occurrence, trouble)

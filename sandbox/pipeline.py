@@ -79,7 +79,7 @@ class Pipeline:
             org.met = self._orgs.coverage.count(org.met, exchange, reply)
         if document is not None and document.cors and b"origin" in request.fields:
             reply.headers += _CORS
-        _journalled(org, exchange, reply, started)
+        self._journalled(org, exchange, reply, started)
         if script is not None and (exchange.step is not None or exchange.unexpected is not None):
             self._orgs.follow(org, exchange)
         return reply
@@ -111,6 +111,15 @@ class Pipeline:
                     self._found.clear()
                 self._found[key] = found
         return found[0], found[1].copy(), found[2]
+
+    def _journalled(self, org: Org, exchange: Exchange, reply: Reply, started: int) -> None:
+        exchange.id = org.journal.next_id()
+        reply.headers += (("sandbox-exchange", str(exchange.id)),)
+        exchange.answered(reply)
+        exchange.nanoseconds = perf_counter_ns() - started
+        org.journal.add(exchange)
+        if exchange.changes:
+            self._orgs.tell(org, exchange, exchange.trouble, reply.delay)
 
     def _admit(self, route: Route, request: Request, call: Call) -> Grant | str:
         return self._gate.admit(
@@ -201,11 +210,3 @@ def _decoded(segment: str) -> str:
         return unquote(segment)
     except ValueError:
         return segment
-
-
-def _journalled(org: Org, exchange: Exchange, reply: Reply, started: int) -> None:
-    exchange.id = org.journal.next_id()
-    reply.headers += (("sandbox-exchange", str(exchange.id)),)
-    exchange.answered(reply)
-    exchange.nanoseconds = perf_counter_ns() - started
-    org.journal.add(exchange)

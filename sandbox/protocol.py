@@ -181,7 +181,7 @@ class Protocol(HttpToolsProtocol):
         self._send(self.sandbox.handle(request))
 
     def _send(self, reply: Reply) -> None:
-        if reply.delivery is not None or self._queue:
+        if reply.transmission is not None or self._queue:
             self._enqueue(reply)
         else:
             self._write(reply, self._method == "HEAD", self._keep_alive)

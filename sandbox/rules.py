@@ -32,6 +32,14 @@ Wording = Callable[["Refusal"], Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class Subscriptions(NamedTuple):
+    """Where a vendor's subscriptions are, so that what is told finds its subscribers."""
+
+    collection: Collection
+    listed: Callable[[str], str]  # a callback's name -> the list in which its subscriptions stand
+    url: str  # the member that says where the event is sent
+
+
 SETTINGS = "settings"  # the collection's name, and its only document's id
 
 
@@ -59,6 +67,7 @@ class Rules:
         self.due: dict[str, DueRule] = {}
         self.collections: dict[str, Collection] = {}
         self.wording: Wording = _example_with_detail
+        self.subscriptions: list[Subscriptions] = []
         self.internal: dict[str, tuple[str, ...]] = {}  # by collection key; the spec says which
         self.admission: Callable[[Call], None] | None = None
 
@@ -118,6 +127,13 @@ class Rules:
         collection = Collection(f"{self.vendor}.{name}", unique, places, dues, prepare, seeded)
         self.collections[name] = collection
         return collection
+
+    def subscribers(self, collection: Collection, *, listed: Callable[[str], str], url: str) -> None:
+        """Declare that the documents of a collection are subscriptions.
+
+        listed: callback's name -> the list in which its subscriptions stand. url: the member with the callback's URL.
+        """
+        self.subscriptions.append(Subscriptions(collection, listed, url))
 
 
 def _settings_places(_: Doc, created: int) -> list[tuple[str, int]]:

@@ -66,6 +66,10 @@ class Reader:
             flaws.add(("then", "throttle"), "counts calls, so it is for a step of a scenario")
         return Thens(self._contracts.values(), flaws).compiled(raw, [route], ("then",))
 
+    def then_of_events(self, raw: dict[str, Any], flaws: Flaws) -> Then:
+        """What a trigger does to the deliveries of a callback's events."""
+        return Thens(self._contracts.values(), flaws).of_events(raw, ("then",))
+
     def _misshapen(self, raw: Any) -> Iterator[tuple[Place, str]]:
         """What the JSON Schema says."""
         if self._judge is None:

@@ -16,6 +16,7 @@ from sandbox.protocol import Protocol
 
 _SWEEP = 0.002  # seconds between slices of forgetting
 _TICK = 0.05  # seconds between looks at what has fallen due
+_LAST_ATTEMPTS = 0.5  # seconds that deliveries in flight may still take
 _SHUTDOWN = 1  # seconds that requests in flight may still take
 
 
@@ -47,6 +48,7 @@ class Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)
+        self._app.courier.start()
         self._sweeping = asyncio.create_task(self._sweep())
         if self.started_hook is not None:
             self.started_hook()
@@ -54,6 +56,9 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._sweeping.cancel()
         await super().shutdown(sockets)
+        await self._app.courier.stop(_LAST_ATTEMPTS)
+        for org, url, count in self._app.orgs.webhooks.left():
+            logging.getLogger("sandbox").warning("%s: %d deliveries to %s were left", org, count, url)
 
     async def _sweep(self) -> None:
         while True:
@@ -61,6 +66,7 @@ class Server(uvicorn.Server):
             try:
                 busy = self._app.orgs.sweep()
                 self._app.orgs.tick()
+                self._app.courier.tick()
             except Exception:  # whatever it is, time must not stand still for the other orgs
                 logging.getLogger("sandbox").exception("letting time pass")
             await asyncio.sleep(_SWEEP if busy else _TICK)

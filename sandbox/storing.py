@@ -56,3 +56,48 @@ def unknown(where: str, what: str, known: Mapping[str, Any], name: str | None = 
     near = difflib.get_close_matches(name or where, list(known), n=1)
     hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
     return Violation(where, f"is no {what}{hint}")
+
+
+def sow(
+    call: Call, contract: Contract, collections: Mapping[str, Any], violations: list[Violation], most: int
+) -> dict[str, list[Doc]]:
+    """Store what a seed has of one vendor, and tell of it; what was stored. Stops after so many violations."""
+    stored: dict[str, list[Doc]] = {}
+    for name, docs in collections.items():
+        collection = contract.rules.collections.get(name)
+        if collection is None or not isinstance(docs, list):
+            violations.append(unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
+            continue
+        stored[name] = []
+        for at, doc in enumerate(docs):
+            where = f"{contract.vendor}.{name}[{at}]"
+            doc = dict(doc) if isinstance(doc, dict) else doc  # noqa: PLW2901 - the caller's own stays as it is
+            found = judge(call, contract, collection, name, doc, where)
+            violations += found
+            if not found and store(call.state, collection, doc, call.now, None, where, violations):
+                stored[name].append(doc)
+                if collection.seeded is not None:
+                    collection.seeded(call, doc)
+            if len(violations) >= most:
+                return stored
+    return stored
+
+
+def put_back(
+    call: Call,
+    contract: Contract,
+    collections: Mapping[str, list[tuple[Doc, int | None, int | None]]],
+    violations: list[Violation],
+) -> None:
+    """Store what one vendor had: each document with the moment of its creation and its place, if it says them."""
+    for name, entries in collections.items():
+        collection = contract.rules.collections.get(name)
+        if collection is None:
+            violations.append(unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
+            continue
+        for at, (doc, created, place) in enumerate(entries):
+            where = f"{contract.vendor}.{name}[{at}]"
+            found = judge(call, contract, collection, name, doc, where)
+            violations += found
+            if not found:
+                store(call.state, collection, doc, call.now if created is None else created, place, where, violations)

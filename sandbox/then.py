@@ -81,8 +81,21 @@ class Emission(NamedTuple):
     payload: bytes
 
 
+class Trouble(NamedTuple):
+    """What befalls the deliveries of the events that a call tells."""
+
+    shown: Any  # as it was written
+    kind: str
+    late: int = 0  # nanoseconds by the org's clock
+    status: int = 0  # what the first attempts count as answered with
+    times: int = 0  # how many do
+
+
 class Then(NamedTuple):
-    """What happens when a step is taken: at most one answer, and a delay; all absent: the rule answers."""
+    """What happens when a step is taken: at most one answer, a delay, and trouble for what is told besides.
+
+    All absent: the rule answers.
+    """
 
     shown: dict[str, Any]  # as it was written
     fault: Fault | None = None
@@ -92,6 +105,7 @@ class Then(NamedTuple):
     pause: int | None = None  # nanoseconds by the org's clock, of a step that waits for no call
     advance: str | None = None  # ISO 8601
     emission: Emission | None = None
+    webhook: Trouble | None = None
 
     @property
     def lost_before(self) -> bool:

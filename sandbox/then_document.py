@@ -13,10 +13,11 @@ from sandbox.contract import Contract, Route
 from sandbox.flaws import Flaws, Place, quoted, unknown
 from sandbox.messages import encode
 from sandbox.openapi.operation import Operation
-from sandbox.then import Emission, Fault, Then, Throttle, Written
+from sandbox.then import Emission, Fault, Then, Throttle, Trouble, Written
 
 MAX_DELAY = 300  # seconds
 _SHORT = re.compile(r"(\d{1,9})(?:\.(\d{1,3}))?(ms|s)", re.ASCII)
+_BESIDES = ("delay", "webhook")  # what goes together with an answer
 _ALONE = ("advance", "emit")  # what no call is answered with
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _TEXT = re.compile(r"[\x20-\x7e\t\xa0-\xff]*")
@@ -34,8 +35,11 @@ class Thens:
 
     def compiled(self, raw: Mapping[str, Any], routes: list[Route], place: Place) -> Then:
         """For a call of any of these operations."""
-        if len(raw) - ("delay" in raw) > 1:
-            self._flaws.add(place, f"is one answer, with a delay if need be, not {' and '.join(raw)}")
+        answers = [name for name in raw if name not in _BESIDES]
+        if len(answers) > 1:
+            self._flaws.add(place, f"is one answer, with a delay if need be, not {' and '.join(answers)}")
+        if "webhook" in raw and ("reject" in raw or "reply" in raw or raw.get("cut") == "before"):
+            self._flaws.add((*place, "webhook"), "needs a rule that answers: without it nothing is told")
         for name in _ALONE:
             if name in raw:
                 self._flaws.add((*place, name), "is for a step without operation")
@@ -47,13 +51,22 @@ class Thens:
         delay, cut, corrupt = self._delay(raw, place), raw.get("cut"), raw.get("corrupt", False)
         fault = Fault(delay, cut, corrupt) if delay or cut or corrupt else None
         throttle = self._throttle(raw["throttle"], (*place, "throttle")) if "throttle" in raw else None
-        return Then(dict(raw), fault, raw.get("reject"), written, throttle)
+        trouble = self._trouble(raw["webhook"], (*place, "webhook")) if "webhook" in raw else None
+        return Then(dict(raw), fault, raw.get("reject"), written, throttle, webhook=trouble)
+
+    def of_events(self, raw: Mapping[str, Any], place: Place) -> Then:
+        """For events, whoever causes them."""
+        for name in raw.keys() - {"webhook"}:
+            self._flaws.add((*place, name), "is for a call; events have `webhook`")
+        return Then(dict(raw), webhook=self._trouble(raw["webhook"], (*place, "webhook")) if "webhook" in raw else None)
 
     def by_itself(self, raw: Mapping[str, Any], place: Place) -> Then:
         """For a step that waits for no call."""
-        for name in raw.keys() - {"advance", "emit", "delay"}:
+        for name in raw.keys() - {"advance", "emit", "delay", "webhook"}:
             self._flaws.add((*place, name), "needs an operation that it answers")
-        if len(raw) != 1:
+        if "webhook" in raw and "emit" not in raw:
+            self._flaws.add((*place, "webhook"), "needs an operation, or something to emit")
+        elif len(raw) - ("webhook" in raw) != 1:
             self._flaws.add(place, "is one of advance, emit and delay in a step without operation")
         advance = raw.get("advance")
         if advance is not None and self._duration(advance, (*place, "advance")) and not advance.startswith("P"):
@@ -61,7 +74,8 @@ class Thens:
             advance = f"PT{seconds}.{rest:09}S"
         pause = self._duration(raw["delay"], (*place, "delay")) if "delay" in raw else None
         emission = self._emission(raw["emit"], (*place, "emit")) if "emit" in raw else None
-        return Then(dict(raw), pause=pause, advance=advance, emission=emission)
+        trouble = self._trouble(raw["webhook"], (*place, "webhook")) if "webhook" in raw else None
+        return Then(dict(raw), pause=pause, advance=advance, emission=emission, webhook=trouble)
 
     def _delay(self, raw: Mapping[str, Any], place: Place) -> float:
         if "delay" not in raw:
@@ -77,6 +91,16 @@ class Thens:
         except ValueError as error:
             self._flaws.add(place, str(error))
             return 0
+
+    def _trouble(self, raw: Any, place: Place) -> Trouble:
+        if isinstance(raw, str):
+            return Trouble(raw, raw)
+        if "late" in raw:
+            late = self._duration(raw["late"], (*place, "late"))
+            if late == 0:
+                self._flaws.add((*place, "late"), "is longer than nothing")
+            return Trouble(raw, "late", late=late)
+        return Trouble(raw, "status", status=int(raw["status"]), times=int(raw.get("times", 1)))
 
     def _throttle(self, raw: Mapping[str, Any], place: Place) -> Throttle:
         per = self._duration(raw["per"], (*place, "per"))

@@ -42,12 +42,16 @@ LEVELS = {
     "sandbox.snapshots": 3.8,
     "sandbox.coverage": 3.8,
     "sandbox.storing": 3.8,
+    "sandbox.deliveries": 3.6,
+    "sandbox.outbox": 3.7,
+    "sandbox.webhooks": 3.9,
     "sandbox.orgs": 4,
     "sandbox.library": 4.5,
     "sandbox.answers": 4.5,
     "sandbox.pipeline": 5,
     "sandbox.admin": 6,
     "sandbox.config": 6,
+    "sandbox.courier": 6.5,
     "sandbox.app": 7,
     "sandbox.check": 7.5,
     "sandbox.protocol": 7.3,
@@ -62,7 +66,10 @@ LEVELS = {
 FOR_VENDORS = {"sandbox.rules", "sandbox.money"}
 SERVERS = {"starlette", "uvicorn"}
 MAY_SERVE = {"sandbox.app", "sandbox.admin", "sandbox.protocol", "sandbox.server"}
-MAY_WAIT = MAY_SERVE | {"sandbox.resolving"}  # while it has state to read or write, none of these does
+MAY_WAIT = MAY_SERVE | {
+    "sandbox.courier",
+    "sandbox.resolving",
+}  # while it has state to read or write, none of these does
 CLOCKS = {
     ("time", "time"),
     ("time", "time_ns"),

@@ -19,6 +19,7 @@ from sandbox.admin.scenarios import ScenarioOperations
 from sandbox.admin.snapshots import SnapshotOperations
 from sandbox.admin.stream import StreamOperations
 from sandbox.admin.triggers import TriggerOperations
+from sandbox.admin.webhooks import WebhookOperations
 from sandbox.answers import answer, unmatched
 from sandbox.auth import Gate, Grant
 from sandbox.call import Call
@@ -42,6 +43,7 @@ _PARTS: tuple[type[Operations], ...] = (
     StreamOperations,
     TriggerOperations,
     CoverageOperations,
+    WebhookOperations,
 )
 
 

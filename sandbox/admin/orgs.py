@@ -54,6 +54,7 @@ class OrgOperations(Operations):
         else:
             org.clock.run()
         self.orgs.pass_time(org, org.clock.now())
+        self.orgs.set_clock(org)
         self.orgs.play(org)
         return call.reply(clock_json(org))
 
@@ -71,8 +72,7 @@ class OrgOperations(Operations):
                 moment = clock.later(now, call.body["by"])
             except ValueError as error:
                 call.reject("no-such-time", str(error))
-        happened = self.orgs.pass_time(org, moment)
-        org.clock.set(moment)
+        happened = self.orgs.advance(org, moment)
         self.orgs.play(org)
         return call.reply({**clock_json(org), "happened": [occurrence_json(occurrence) for occurrence in happened]})
 

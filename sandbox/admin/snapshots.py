@@ -39,6 +39,8 @@ class SnapshotOperations(Operations):
     def _restore(self, call: Call) -> Reply:
         org = self.known(call)
         self.orgs.discard(self._snapshot(call, org).restore(org))
+        if org.outbox is not None:
+            org.outbox.cancel()
         return call.reply(org_json(org))
 
     def _drop(self, call: Call) -> Reply:

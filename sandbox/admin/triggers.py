@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import groupby
 
 from sandbox.admin.operations import Operations, near
@@ -10,6 +11,7 @@ from sandbox.flaws import Flawed, Flaws
 from sandbox.messages import Reply
 from sandbox.rules import Doc, Rules
 from sandbox.state import State
+from sandbox.then import Then
 
 _MAX_ARMED = 1000  # in one org
 
@@ -21,43 +23,57 @@ class TriggerOperations(Operations):
         rules.operation("disarmNext")(self._disarm_next)
 
     def _arm_next(self, call: Call) -> Reply:
-        wanted, raw, times = call.body["operation"], call.body["then"], int(call.body.get("times", 1))
-        routes = {route.operation.id: route for contract in self.contracts for route in contract.routes()}
-        if wanted not in routes:
-            call.reject("unknown-operation", f"There is no operation {wanted[:100]}{near(wanted, routes)}")
         org = self.orgs.known(self.name(call))  # what is refused makes no org
-        state = org.state if org else State()
-        route = routes[wanted].contract.in_force(routes[wanted], state)
-        known, name = route.operation.rejections, raw.get("reject")
-        if name is not None and name not in known:
-            call.reject("unknown-rejection", f"{wanted} is never refused as {name[:100]}{near(name, known)}")
-        flaws = Flaws()
-        then = self.library.reader.then(raw, route, flaws)
+        state, flaws = org.state if org else State(), Flaws()
+        if "callback" in call.body:
+            wanted, then = self._for_events(call, flaws)
+        else:
+            wanted, then = self._for_calls(call, state, flaws)
         try:
             flaws.raise_any("trigger", "")
         except Flawed as flawed:
             errors = [{"detail": flaw.detail, "pointer": flaw.pointer} for flaw in flawed.flaws]
             call.reject("unacceptable-answer", "; ".join(flawed.sentences())[:2000], errors=errors)
+        times = int(call.body.get("times", 1))
         waiting = sum(map(len, (state.armed or {}).values()))
         if waiting + times > _MAX_ARMED:
             call.reject("too-many-armed", f"{waiting} calls are armed already; there may be {_MAX_ARMED} in an org.")
         state = self.made(call).state
         state.arm(wanted, [then] * times)
-        return call.reply(_armed_json(state))
+        return call.reply(self._armed_json(state))
+
+    def _for_calls(self, call: Call, state: State, flaws: Flaws) -> tuple[str, Then]:
+        wanted, raw = call.body["operation"], call.body["then"]
+        routes = {route.operation.id: route for contract in self.contracts for route in contract.routes()}
+        if wanted not in routes:
+            call.reject("unknown-operation", f"There is no operation {wanted[:100]}{near(wanted, routes)}")
+        route = routes[wanted].contract.in_force(routes[wanted], state)
+        known, name = route.operation.rejections, raw.get("reject")
+        if name is not None and name not in known:
+            call.reject("unknown-rejection", f"{wanted} is never refused as {name[:100]}{near(name, known)}")
+        return wanted, self.library.reader.then(raw, route, flaws)
+
+    def _for_events(self, call: Call, flaws: Flaws) -> tuple[str, Then]:
+        wanted = call.body["callback"]
+        if wanted not in self._callbacks:
+            call.reject("unknown-callback", f"There is no callback {wanted[:100]}{near(wanted, self._callbacks)}")
+        return wanted, self.library.reader.then_of_events(call.body["then"], flaws)
+
+    @cached_property
+    def _callbacks(self) -> list[str]:
+        return [name for contract in self.contracts for name in contract.callbacks]
 
     def _list_next(self, call: Call) -> Reply:
-        return call.reply(_armed_json(self.known(call).state))
+        return call.reply(self._armed_json(self.known(call).state))
 
     def _disarm_next(self, call: Call) -> Reply:
         self.known(call).state.armed = None
         return call.reply()
 
-
-def _armed_json(state: State) -> Doc:
-    """In the order in which each operation meets it; what was armed at once for several calls stands there once."""
-    groups = [
-        (operation, list(same))
-        for operation, thens in (state.armed or {}).items()
-        for _, same in groupby(thens, key=id)
-    ]
-    return {"armed": [{"operation": it, "then": same[0].shown, "times": len(same)} for it, same in groups]}
+    def _armed_json(self, state: State) -> Doc:
+        """In the order in which each operation meets it; what was armed at once for several calls stands there once."""
+        groups = [
+            (name, list(same)) for name, thens in (state.armed or {}).items() for _, same in groupby(thens, key=id)
+        ]
+        kinds = {name: "callback" if name in self._callbacks else "operation" for name, _ in groups}
+        return {"armed": [{kinds[it]: it, "then": same[0].shown, "times": len(same)} for it, same in groups]}

@@ -159,6 +159,11 @@ UNKNOWN: list[tuple[str, str, Any]] = [
     ("DELETE", "/next", None),
     ("GET", "/scenario", None),
     ("DELETE", "/scenario", None),
+    ("GET", "/webhooks", None),
+    ("GET", "/webhooks/1", None),
+    ("POST", "/webhooks/flush", None),
+    ("POST", "/webhooks/1/redeliver", None),
+    ("GET", "/webhooks/rewrites", None),
 ]
 
 
@@ -197,6 +202,7 @@ MADE: list[tuple[str, str, Any]] = [
     ("POST", "/tokens", {"vendor": "acme"}),
     ("POST", "/next", {"operation": "addThing", "then": {"reject": "code-taken"}}),
     ("PUT", "/scenario", {"steps": []}),
+    ("PUT", "/webhooks/rewrites", {"rewrites": []}),
 ]
 
 

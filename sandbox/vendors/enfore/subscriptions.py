@@ -42,6 +42,9 @@ def _list(event: str) -> str:
     return f"subscriptions/{event}"
 
 
+rules.subscribers(SUBSCRIPTIONS, listed=_list, url="callback_url")
+
+
 def _registration(event: object, callback_url: object) -> str:
     """What makes a subscription the same one: its kind and its URL, within the org."""
     return f"{event} {callback_url}"

@@ -1,0 +1,328 @@
+"""An org's deliveries: in which order each subscription gets its events, when the next attempt is due, what came of it.
+
+Sends nothing and resolves nothing; which events make deliveries is the business of `webhooks`, sending them that of
+`courier`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from heapq import heappop, heappush
+from time import perf_counter
+
+from sandbox import clock
+from sandbox.deliveries import (
+    CANCELED,
+    DEAD,
+    DELIVERED,
+    DROPPED,
+    NOT_ALLOWED,
+    Attempt,
+    Delivery,
+    Limits,
+    answered,
+    is_sink,
+)
+from sandbox.state import NEVER
+
+FIRST_RETRY = clock.SECOND
+MAX_ATTEMPTS_KEPT = 20  # of one delivery, the newest
+MAX_REPLY_KEPT = 4096  # bytes of an attempt's answer
+MAX_CAUGHT_UP = 100  # attempts of one delivery at moments that a clock jumped over
+_ACCEPTED = 202
+
+
+class Tally:
+    """What the outboxes of all orgs hold together."""
+
+    __slots__ = ("outboxes", "settled_bytes", "waiting_bytes")
+
+    def __init__(self) -> None:
+        self.outboxes: set[Outbox] = set()  # those that hold something
+        self.waiting_bytes = 0
+        self.settled_bytes = 0
+
+
+class Lane:
+    """The deliveries of one subscription that wait, each for the one before it."""
+
+    __slots__ = ("busy", "entry", "key", "last", "lost", "ready", "subscription", "waiting")
+
+    def __init__(self, key: str, subscription: str) -> None:
+        self.key = key
+        self.subscription = subscription
+        self.waiting: deque[Delivery] = deque()
+        self.ready = False  # its first is to be attempted
+        self.busy = False  # it is being attempted
+        self.last = 0  # the moment of the newest attempt
+        self.entry = 0  # the number of its valid entry in the agenda
+        self.lost = False  # its subscription is gone, or its org
+
+    def add(self, delivery: Delivery) -> None:
+        """At the end; one that is to come out of order lets it pass."""
+        held = self.waiting[-1] if self.waiting else None
+        if held is None or held.due != NEVER:
+            self.waiting.append(delivery)
+            return
+        held.due = held.event.at
+        if delivery.due == NEVER:
+            delivery.due = delivery.event.at  # it has come out of order by passing the other
+        self.waiting.insert(len(self.waiting) - 1, delivery)
+
+
+class Outbox:
+    """All deliveries of one org: those that wait, and the newest of the others."""
+
+    def __init__(self, limits: Limits, kept: int, tally: Tally) -> None:
+        self._limits = limits
+        self._kept = kept
+        self._tally = tally
+        tally.outboxes.add(self)
+        self._all: dict[int, Delivery] = {}
+        self._settled: deque[int] = deque()
+        self._lanes: dict[str, Lane] = {}
+        self._agenda: list[tuple[int, int, Lane]] = []
+        self._ready: deque[Lane] = deque()
+        self._held: list[Lane] = []  # until the reply that told it was sent
+        self._number = 0
+        self._entries = 0
+        self.jumped = 0  # up to this moment the clock was set; what is due before is attempted at its own moment
+        self.dropped = 0
+        self.waiting = 0
+        self.in_flight = 0
+        self.waiting_bytes = 0
+        self.settled_bytes = 0
+        self.closed = False  # its org is gone: nothing is sent any more
+        self.watchers: set[Callable[[], None]] = set()  # told of every change
+
+    def __iter__(self) -> Iterator[Delivery]:
+        """Oldest first."""
+        return iter(self._all.values())
+
+    def find(self, id: int) -> Delivery | None:
+        return self._all.get(id)
+
+    @property
+    def first_due(self) -> int:
+        """When the next delivery is due that does not wait for anything else."""
+        return self._agenda[0][0] if self._agenda else NEVER
+
+    @property
+    def ready(self) -> bool:
+        """Whether `take` would give something."""
+        return bool(self._ready) and not self.closed
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was due has been attempted."""
+        return not self._ready and not self._held and not self.in_flight
+
+    def add(self, delivery: Delivery, *, alone: bool = False) -> Delivery:
+        """Number a delivery and take it in, after the others of its subscription unless it is `alone`.
+
+        One that a script has be dropped is at once.
+        """
+        self._number += 1
+        delivery.id = self._number
+        delivery.answers = delivery.trouble.times if delivery.trouble is not None else 0
+        self._all[delivery.id] = delivery
+        self.waiting += 1
+        self.waiting_bytes += delivery.size
+        self._tally.waiting_bytes += delivery.size
+        if delivery.trouble is not None and delivery.trouble.kind == "drop":
+            self.end(delivery, DROPPED, "A script has it be lost.")
+            return delivery
+        key = f"{delivery.subscription} {delivery.id}" if alone else delivery.subscription
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(key, delivery.subscription)
+        lane.add(delivery)
+        self._schedule(lane)
+        return delivery
+
+    def end(self, delivery: Delivery, status: str, detail: str | None = None) -> None:
+        """Nothing more is attempted. Which lane it stood in must have let go of it."""
+        delivery.status, delivery.detail, delivery.due = status, detail, NEVER
+        self.waiting -= 1
+        self.waiting_bytes -= delivery.size
+        self.settled_bytes += delivery.size
+        self._tally.waiting_bytes -= delivery.size
+        self._tally.settled_bytes += delivery.size
+        self._settled.append(delivery.id)
+        while len(self._settled) > self._kept:
+            self.forget_oldest()
+
+    def forget_oldest(self) -> bool:
+        """Forget the delivery that ended first; whether there was one."""
+        if not self._settled:
+            return False
+        size = self._all.pop(self._settled.popleft()).size
+        self.settled_bytes -= size
+        self._tally.settled_bytes -= size
+        self.dropped += 1
+        return True
+
+    def close(self) -> None:
+        """Its org is gone, or begins anew."""
+        self.closed = True
+        self._tally.outboxes.discard(self)
+        self._tally.waiting_bytes -= self.waiting_bytes
+        self._tally.settled_bytes -= self.settled_bytes
+        self._tally = Tally()  # what is in flight still ends, and counts for nobody
+        self.changed()
+
+    def give_up_oldest(self, detail: str) -> bool:
+        """End the oldest delivery that waits and is not being attempted; whether there was one."""
+        chosen = None
+        for lane in self._lanes.values():
+            at = 1 if lane.busy else 0
+            if len(lane.waiting) > at and (chosen is None or lane.waiting[at].id < chosen[0].waiting[chosen[1]].id):
+                chosen = lane, at
+        if chosen is None:
+            return False
+        lane, at = chosen
+        delivery = lane.waiting[at]
+        del lane.waiting[at]
+        self.end(delivery, DEAD, detail)
+        self._schedule(lane)
+        return True
+
+    def cancel(self, subscriptions: Iterable[str] | None = None) -> None:
+        """End what waits for these subscriptions, or for all."""
+        chosen = set(subscriptions) if subscriptions is not None else None
+        for lane in list(self._lanes.values()):
+            if chosen is None or lane.subscription in chosen:
+                self._cancel(lane)
+        self.changed()
+
+    def subscribed(self) -> set[str]:
+        """The subscriptions for which something waits."""
+        return {lane.subscription for lane in self._lanes.values() if lane.waiting}
+
+    def run(self, now: int) -> None:
+        """Find what is due at this moment, and settle at once what the sink takes."""
+        if self._held:
+            held, self._held = self._held, []
+            for lane in held:
+                self._schedule(lane)
+        agenda = self._agenda
+        while agenda and agenda[0][0] <= now:
+            _, entry, lane = heappop(agenda)
+            if entry != lane.entry or lane.busy or not lane.waiting:
+                continue
+            lane.entry = 0
+            if lane.waiting[0].not_before > perf_counter():
+                self._held.append(lane)
+            elif is_sink(lane.waiting[0].url):
+                self._sink(lane, now)
+            else:
+                lane.ready = True
+                self._ready.append(lane)
+
+    def hasten(self, now: int) -> list[Delivery]:
+        """Make every first in its lane due; which they are."""
+        hastened = []
+        for lane in self._lanes.values():
+            if lane.waiting and not lane.busy:
+                lane.waiting[0].due = min(lane.waiting[0].due, now)
+                lane.waiting[0].not_before = 0.0
+                hastened.append(lane.waiting[0])
+                self._schedule(lane)
+        return hastened
+
+    def take(self, now: int) -> tuple[Lane, Delivery, int] | None:
+        """A delivery to attempt now, and the moment that counts as that of the attempt; `settle` ends it."""
+        while self._ready:
+            lane = self._ready.popleft()
+            lane.ready = False
+            if lane.waiting and not lane.lost:
+                lane.busy = True
+                self.in_flight += 1
+                return lane, lane.waiting[0], self._moment(lane, lane.waiting[0], now)
+            self._schedule(lane)  # it was given up, or canceled
+        return None
+
+    def settle(self, lane: Lane, delivery: Delivery, attempt: Attempt, now: int) -> None:
+        """An attempt is over."""
+        self.in_flight -= 1
+        lane.busy = False
+        self._attempted(lane, delivery, attempt)
+        if attempt.succeeded:
+            self._leave(lane, delivery, DELIVERED)
+        elif lane.lost:
+            self._leave(lane, delivery, CANCELED, "Its subscription is gone.")
+        else:
+            self._retry(lane, delivery, attempt, now)
+        self._schedule(lane)
+        self.changed()
+
+    def refuse(self, lane: Lane, delivery: Delivery, reason: str) -> None:
+        """The attempt was not made, and none ever is."""
+        self.in_flight -= 1
+        lane.busy = False
+        self._leave(lane, delivery, NOT_ALLOWED, reason)
+        self._schedule(lane)
+        self.changed()
+
+    def changed(self) -> None:
+        for watcher in list(self.watchers):
+            watcher()
+
+    def _moment(self, lane: Lane, delivery: Delivery, now: int) -> int:
+        return max(delivery.due, lane.last) if delivery.due <= self.jumped else now
+
+    def _schedule(self, lane: Lane) -> None:
+        """Enter the lane's first in the agenda; a lane that is empty goes."""
+        if lane.busy or lane.ready or lane.lost:
+            return
+        if not lane.waiting:
+            del self._lanes[lane.key]
+            return
+        due = lane.waiting[0].due
+        self._entries += 1
+        lane.entry = self._entries
+        if due != NEVER:
+            heappush(self._agenda, (due, lane.entry, lane))
+
+    def _sink(self, lane: Lane, now: int) -> None:
+        """Answer for the host that is nowhere, as long as something is due."""
+        while lane.waiting and lane.waiting[0].due <= now and lane.waiting[0].not_before <= perf_counter():
+            delivery = lane.waiting[0]
+            at = self._moment(lane, delivery, now)
+            attempt = answered(delivery, Attempt(at, _ACCEPTED, 0, b"", None))
+            self._attempted(lane, delivery, attempt)
+            if attempt.succeeded:
+                self._leave(lane, delivery, DELIVERED)
+            else:
+                self._retry(lane, delivery, attempt, now)
+        self._schedule(lane)
+        self.changed()
+
+    def _attempted(self, lane: Lane, delivery: Delivery, attempt: Attempt) -> None:
+        lane.last = max(lane.last, attempt.at)
+        delivery.attempted += 1
+        delivery.attempts = (*delivery.attempts, attempt)[-MAX_ATTEMPTS_KEPT:]
+
+    def _retry(self, lane: Lane, delivery: Delivery, attempt: Attempt, now: int) -> None:
+        """Documented of a sibling API: exponential back-off, until the subscription is deleted."""
+        delivery.failures += 1
+        if delivery.failures == self._limits.attempts:
+            self._leave(lane, delivery, DEAD, f"{delivery.failures} attempts have failed.")
+            return
+        wait = min(FIRST_RETRY << min(delivery.failures - 1, 40), self._limits.longest_retry)
+        catching_up = attempt.at <= self.jumped and delivery.failures <= MAX_CAUGHT_UP
+        delivery.due = (attempt.at if catching_up else now) + wait
+
+    def _leave(self, lane: Lane, delivery: Delivery, status: str, detail: str | None = None) -> None:
+        lane.waiting.popleft()
+        self.end(delivery, status, detail)
+
+    def _cancel(self, lane: Lane) -> None:
+        lane.lost = True
+        del self._lanes[lane.key]
+        first = lane.waiting.popleft() if lane.busy else None
+        while lane.waiting:
+            self.end(lane.waiting.popleft(), CANCELED, "Its subscription is gone.")
+        if first is not None:
+            lane.waiting.append(first)  # what is in flight ends by itself
