@@ -257,8 +257,19 @@ def ca_pem() -> bytes:
     return pem
 
 
+def own_pem() -> bytes:
+    """The receivers' own certificate."""
+    pem: bytes = _certificate().cert_chain_pems[0].bytes()
+    return pem
+
+
+@cache
+def _certificate() -> Any:
+    return _authority().issue_cert("localhost", "127.0.0.1")
+
+
 @cache
 def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _authority().issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    _certificate().configure_cert(context)
     return context
