@@ -68,6 +68,8 @@ class App:
         gate = Gate(strict=self.config.strict, clients=self.config.clients)
         callbacks = self.config.callbacks
         limits = Limits(callbacks.attempts, int(callbacks.longest_retry * SECOND))
+        for contract in self.contracts:
+            contract.admits_http = callbacks.policy.http_admitted
         webhooks = Webhooks(self.contracts, limits=limits, policy=callbacks.policy, kept=self.config.journal_limit)
         self.courier = Courier(webhooks, callbacks)
         self.orgs = Orgs(

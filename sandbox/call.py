@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
@@ -87,6 +87,8 @@ class Binding(Protocol):
 class Vendor(Protocol):
     """A vendor's contract, as far as a call needs it."""
 
+    @property
+    def admits_http(self) -> Callable[[str], bool]: ...
     def settings(self, state: State) -> Doc: ...
     def ask(self, call: Call, operation_id: str, path: dict[str, str], body: Any) -> Reply | Rejected: ...
 
@@ -279,6 +281,10 @@ class Call:
     def emit(self, callback: str, payload: dict[str, Any]) -> None:
         """Tell the subscribers; the payload is judged by the spec's callback of that name."""
         self.events.append((callback, payload))
+
+    def admits_http(self, url: str) -> bool:
+        """Whether the operator lets this callback, which is no https URL, be registered all the same."""
+        return self.vendor is not None and self.vendor.admits_http(url)
 
     def issue_token(
         self,

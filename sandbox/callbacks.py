@@ -5,6 +5,9 @@ What does the work is imported when it runs.
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -122,3 +125,57 @@ def callback_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_OPTIONS):
         collected = option(collected)
     return collected
+
+
+@click.command("listen")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=9000, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@click.option(
+    "--status",
+    default=202,
+    show_default=True,
+    type=click.IntRange(200, 599),
+    help="What callbacks are answered with.",
+)
+@click.option("--times", type=click.IntRange(1), help="Only so often; then 202.")
+@click.option("--delay", type=click.FloatRange(0, 3600), default=0.0, metavar="SECONDS", help="Answer so late.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Listen for https, with this PEM certificate.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its key; not needed if it is in the same file.")
+@click.option("--json", "as_json", is_flag=True, help="Each callback whole, as JSON in one line.")
+@click.option(
+    "--color",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "always", "never"]),
+    help="auto: on a terminal, unless NO_COLOR is set.",
+)
+def listen_command(
+    *,
+    host: str,
+    port: int,
+    status: int,
+    times: int | None,
+    delay: float,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    as_json: bool,
+    color: str,
+) -> None:
+    """Receive callbacks and print them, until interrupted."""
+    from sandbox import listening  # noqa: PLC0415 - only this command needs a web server
+
+    if tls_key is not None and tls_cert is None:
+        raise SandboxError("--tls-key needs --tls-cert")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever comes can be printed
+    terminal = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    printer = listening.Printer(as_json=as_json, coloured=color == "always" or (color == "auto" and terminal))
+    certificate = listening.Certificate(tls_cert, tls_key) if tls_cert else None
+    answers = listening.Answers(status, times, delay)
+    try:
+        listening.listen(host, port, certificate, answers, printer, lambda line: click.echo(line, err=as_json))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        sys.exit(0)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sandbox import __version__
-from sandbox.callbacks import callback_options
+from sandbox.callbacks import callback_options, listen_command
 from sandbox.errors import SandboxError
 from sandbox.reports.command import coverage
 
@@ -284,6 +284,7 @@ def import_org(*, url: str, admin_token: str | None, file: Path, org: str | None
 
 
 cli.add_command(coverage)
+cli.add_command(listen_command)
 
 
 def _clients(given: Sequence[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from sandbox.openapi.paths import Router
 from sandbox.openapi.validation import Validator
 from sandbox.rules import SETTINGS, Rule, Rules
 from sandbox.state import Doc, State
+from sandbox.targets import Policy
 
 INVALID_REQUEST = "invalid-request"
 MISSING_BODY = "missing-body"
@@ -47,6 +48,7 @@ class Contract:
         self.documents = documents
         self.rules = rules
         self.vendor = rules.vendor
+        self.admits_http: Callable[[str], bool] = Policy().http_admitted  # a callback's URL
         self.callbacks: dict[str, Validator] = {}
         self.schemas: dict[str, Validator] = {}
         self._defaults: Doc = {}  # of the settings

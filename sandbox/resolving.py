@@ -1,4 +1,4 @@
-"""Asks for the addresses of a callback's host and gives those that may be called, for aiohttp's connector.
+"""For aiohttp's connector: the addresses of a callback's host that may be called, and whom to trust there.
 
 What may be called is `sandbox.targets`' business. aiohttp itself is loaded by whoever makes the calls.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.targets import NotAllowed, Policy, Target
@@ -57,6 +59,15 @@ class Resolver(AbstractResolver):
             target.host, target.port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
         )
         return dict.fromkeys(str(to[0]) for _, _, _, _, to in found)  # in their order, each once
+
+
+def trusting(ca: Path | None) -> ssl.SSLContext:
+    """A client's TLS: trusts the system's authorities and what is in this PEM file, authorities or a receiver's own."""
+    context = ssl.create_default_context()
+    if ca is not None:
+        context.load_verify_locations(ca)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def _result(host: str, address: str, port: int) -> ResolveResult:

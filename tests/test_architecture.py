@@ -59,17 +59,16 @@ LEVELS = {
     "sandbox.remote": 7.5,
     "sandbox.tail": 7.8,
     "sandbox.reports": 7.8,
+    "sandbox.listening": 7.7,
     "sandbox.callbacks": 7.8,
     "sandbox.cli": 8,
     "sandbox.__main__": 9,
 }
 FOR_VENDORS = {"sandbox.rules", "sandbox.money"}
 SERVERS = {"starlette", "uvicorn"}
-MAY_SERVE = {"sandbox.app", "sandbox.admin", "sandbox.protocol", "sandbox.server"}
-MAY_WAIT = MAY_SERVE | {
-    "sandbox.courier",
-    "sandbox.resolving",
-}  # while it has state to read or write, none of these does
+MAY_SERVE = {"sandbox.app", "sandbox.admin", "sandbox.protocol", "sandbox.server", "sandbox.listening"}
+# While they have state to read or write, these do not wait.
+MAY_WAIT = MAY_SERVE | {"sandbox.courier", "sandbox.resolving"}
 CLOCKS = {
     ("time", "time"),
     ("time", "time_ns"),

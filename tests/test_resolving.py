@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+import trustme
+from yarl import URL
 
-from sandbox.resolving import Resolver
+from sandbox.resolving import Resolver, trusting
 from sandbox.targets import NotAllowed, Policy, Rewrite
+from tests.receiving import Receiver, ca_pem, own_pem
 
 PUBLIC, PRIVATE = "93.184.216.34", "169.254.169.254"
 
@@ -99,3 +104,67 @@ def test_a_spelling_that_a_connector_might_be_given_is_judged_too() -> None:
     for host in ("0x7f.1", "2130706433", "local host", "a@localhost"):
         with pytest.raises(NotAllowed):
             resolve(Names(), Policy(["0.0.0.0/0"]), host)
+
+
+# With the client that makes the calls
+
+
+def call(policy: Policy, url: str, names: Names | None = None, ca: Path | None = None) -> int:
+    """The status that the receiver answers with."""
+
+    async def called() -> int:
+        if names is not None:
+            setattr(asyncio.get_running_loop(), "getaddrinfo", names.getaddrinfo)  # noqa: B010 - no network is asked
+        connector = aiohttp.TCPConnector(resolver=Resolver(policy), use_dns_cache=False, ssl=trusting(ca))
+        async with aiohttp.ClientSession(connector=connector) as session:
+            target = policy.target(url)
+            async with session.post(URL(target.url, encoded=True), data=b"{}", allow_redirects=False) as response:
+                return response.status
+
+    return asyncio.run(called())
+
+
+def test_a_call_goes_to_the_address_that_was_judged() -> None:
+    with Receiver() as receiver:
+        policy = Policy(["shop.example", "127.0.0.1"])
+        names = Names(shop_example=["169.254.169.254", "127.0.0.1"])
+
+        statuses = [
+            call(policy, f"http://shop.example:{receiver.port}/a%2Fb?c=d", names),
+            call(Policy(), f"http://a.localhost:{receiver.port}/"),
+            call(Policy(), receiver.url),
+            call(Policy([], [Rewrite("https://shop.example/", receiver.url)]), "https://shop.example/x"),
+        ]
+        received = receiver.wait(4)
+
+    assert statuses == [202] * 4
+    assert names.asked == ["shop.example"]
+    assert [(one.path, one.headers["host"].split(":")[0]) for one in received] == [
+        ("/a%2Fb?c=d", "shop.example"),
+        ("/", "a.localhost"),
+        ("/", "127.0.0.1"),
+        ("/x", "127.0.0.1"),
+    ]
+
+
+def test_a_call_to_a_name_that_points_inside_is_not_made() -> None:
+    with Receiver() as receiver:
+        names = Names(shop_example=["127.0.0.1"])
+
+        with pytest.raises(NotAllowed, match=r"--callback-allow 127\.0\.0\.1$"):
+            call(Policy(["shop.example"]), f"http://shop.example:{receiver.port}/", names)
+        assert receiver.connections == 0
+
+
+def test_a_certificate_is_trusted_if_it_or_its_authority_is_given(tmp_path: Path) -> None:
+    files = {"authority": ca_pem(), "own": own_pem(), "stranger": trustme.CA().cert_pem.bytes()}
+    for name, pem in files.items():
+        (tmp_path / name).write_bytes(pem)
+
+    with Receiver(tls=True) as receiver:
+        for name in ("authority", "own"):
+            assert call(Policy(), receiver.url, ca=tmp_path / name) == 202
+        assert call(Policy(), f"https://localhost:{receiver.port}/", ca=tmp_path / "authority") == 202
+        for ca in (None, tmp_path / "stranger"):
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                call(Policy(), receiver.url, ca=ca)

@@ -1,0 +1,258 @@
+"""A receiver of callbacks for demos and debugging: prints each one, answers what it was told to, keeps nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+import msgspec
+import uvicorn
+
+from sandbox import clock
+from sandbox.errors import SandboxError
+from sandbox.messages import decode
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+MAX_BODY = 10 * 1_048_576  # bytes
+_SHOWN = 4096  # characters of a body that is not JSON
+_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|(true|false|null)')
+_COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
+_NO_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+
+class Certificate(NamedTuple):
+    """PEM files of the receiver's certificate and of its key; both may be one file."""
+
+    cert: Path
+    key: Path | None
+
+
+class Callback(NamedTuple):
+    """What came, when, and the status that it is answered with; `body` is None if it was too large to be taken."""
+
+    at: str
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes | None
+    status: int
+
+
+class Answers:
+    """The status of each answer: `status` the first `times` times, then 202; always if it is not said how often."""
+
+    def __init__(self, status: int = HTTPStatus.ACCEPTED, times: int | None = None, delay: float = 0) -> None:
+        self.delay = delay  # seconds
+        self._status, self._left = int(status), times
+
+    def next(self) -> int:
+        if self._left is None:
+            return self._status
+        self._left -= 1
+        return self._status if self._left >= 0 else int(HTTPStatus.ACCEPTED)
+
+
+class Listening:
+    """The receiver as an ASGI app. It stops, by `ended`, when nobody reads what it prints any more."""
+
+    def __init__(self, answers: Answers, write: Callable[[Callback], None], ended: Callable[[], None]) -> None:
+        self._answers, self._write, self._ended = answers, write, ended
+        self._clock = clock.Clock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one callback. Nothing else of ASGI is asked of it."""
+        headers = _headers(scope)
+        try:
+            body = await _body(receive, headers)
+        except ConnectionError:
+            return  # nobody waits for an answer
+        status = self._answers.next() if body is not None else int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        target = scope["raw_path"].decode("latin-1")
+        if scope["query_string"]:
+            target += f"?{scope['query_string'].decode('latin-1')}"
+        at = clock.text(self._clock.now())
+        try:
+            self._write(Callback(at, scope["method"], target, headers, body, status))
+        except BrokenPipeError:
+            self._ended()
+        if body is not None and self._answers.delay:
+            await asyncio.sleep(self._answers.delay)
+        sent = [] if status in _NO_BODY else [(b"content-length", b"0")]
+        if body is None:
+            sent.append((b"connection", b"close"))  # the rest of it is not read
+        await send({"type": "http.response.start", "status": status, "headers": sent})
+        await send({"type": "http.response.body", "body": b""})
+
+
+class Printer:
+    """Writes callbacks to standard output, as lines to read or as JSON."""
+
+    def __init__(self, *, as_json: bool, coloured: bool) -> None:
+        self._as_json = as_json
+        self._coloured = coloured
+
+    def write(self, callback: Callback) -> None:
+        lines = [_as_json(callback)] if self._as_json else self.lines(callback)
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+
+    def lines(self, callback: Callback) -> Iterator[str]:
+        """What came, and below it the payload."""
+        body, status = callback.body, callback.status
+        colour = _COLOURS.get(status // 100)
+        parts = [
+            self._styled(f"{callback.at[:10]} {callback.at[11:23]}", dim=True),
+            self._styled(_plain(callback.method), bold=True),
+            _plain(callback.target),
+            f"{len(body):,} bytes" if body is not None else f"more than {MAX_BODY:,} bytes",
+            self._styled(str(status), fg=colour),
+        ]
+        yield "  ".join(parts)
+        if body:
+            yield from (f"    {line}" for line in self._payload(body))
+
+    def _payload(self, body: bytes) -> Iterator[str]:
+        try:
+            decode(body)
+        except ValueError as error:
+            text = body.decode("utf-8", "replace")
+            yield self._styled(f"not shown as JSON: {error}", fg="yellow")
+            yield from map(_plain, text[:_SHOWN].splitlines())
+            if len(text) > _SHOWN:
+                yield self._styled(f"and {len(text) - _SHOWN:,} more characters", dim=True)
+            return
+        for line in msgspec.json.format(body, indent=2).decode().split("\n"):
+            yield _TOKEN.sub(self._token, _plain(line)) if self._coloured else _plain(line)
+
+    def _token(self, found: re.Match[str]) -> str:
+        text, colon, number, _ = found.groups()
+        if text is not None:
+            return click.style(text, fg="cyan" if colon else "green") + (colon or "")
+        return click.style(found[0], fg="yellow" if number else "magenta")
+
+    def _styled(self, text: str, **style: Any) -> str:
+        return click.style(text, **style) if self._coloured else text
+
+
+def listen(
+    host: str,
+    port: int,
+    certificate: Certificate | None,
+    answers: Answers,
+    printer: Printer,
+    say: Callable[[str], None],
+) -> None:
+    """Receive until interrupted (KeyboardInterrupt) or nobody reads (BrokenPipeError).
+
+    Port 0 picks a free one; `say` is told which. Raises `SandboxError` if it cannot begin.
+    """
+    if certificate is not None:
+        _judge(certificate)
+    listener = _listener(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    url = f"{'https' if certificate else 'http'}://{shown}:{listener.getsockname()[1]}/"
+    trusted = f" --callback-ca {certificate.cert}" if certificate else ""
+    say(f"listening on {url}; start the server with --callback-rewrite https://shop.example/={url}{trusted}")
+    unread: list[bool] = []
+
+    def ended() -> None:
+        unread.append(True)
+        server.should_exit = True
+
+    settings = uvicorn.Config(
+        Listening(answers, printer.write, ended),
+        http="h11",  # which bounds headers
+        ws="none",
+        lifespan="off",
+        log_level="critical",
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        ssl_certfile=certificate.cert if certificate else None,
+        ssl_keyfile=certificate.key if certificate else None,
+    )
+    server = uvicorn.Server(settings)
+    server.run(sockets=[listener])
+    if unread:
+        raise BrokenPipeError
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise SandboxError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return listener
+
+
+def _judge(certificate: Certificate) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*certificate, password=lambda: "")
+    except ssl.SSLError:
+        given = " and ".join(str(path) for path in certificate if path)
+        raise SandboxError(f"{given} are no certificate and its key in PEM, without a pass phrase") from None
+    except OSError as error:
+        given = " or ".join(str(path) for path in certificate if path)
+        raise SandboxError(f"cannot read {given}: {error.strerror}") from None
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """By lower-case name; the values of one that is repeated are joined."""
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
+
+
+async def _body(receive: Receive, headers: dict[str, str]) -> bytes | None:
+    """None if it is too large. Raises ConnectionError if the client goes before it is whole."""
+    if int(headers.get("content-length", 0)) > MAX_BODY:
+        return None
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MAX_BODY:
+            return None
+    return bytes(body)
+
+
+def _as_json(callback: Callback) -> str:
+    """`{at, method, target, status, headers, body}`, with `text` instead of `body` if that is not JSON."""
+    said: dict[str, Any] = {
+        "at": callback.at,
+        "method": callback.method,
+        "target": callback.target,
+        "status": callback.status,
+        "headers": callback.headers,
+    }
+    if callback.body:
+        try:
+            decode(callback.body)
+            said["body"] = msgspec.Raw(msgspec.json.format(callback.body, indent=-1))
+        except ValueError:
+            said["text"] = callback.body.decode("utf-8", "replace")
+    return msgspec.json.encode(said).decode()
+
+
+def _plain(text: str) -> str:
+    """Without what a terminal would obey; within JSON, the same text to a parser."""
+    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)

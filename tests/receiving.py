@@ -1,0 +1,275 @@
+"""A real receiver of callbacks on loopback, over http or https, that can behave as badly as one is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from types import TracebackType
+from typing import Any, NamedTuple, Self, cast
+
+import httptools
+import msgspec
+import uvloop
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: what is closed is reset
+_SMALL = 4096  # bytes that the kernel takes for a receiver that does not read, before it doubles them
+
+
+class Received(NamedTuple):
+    """A callback that came whole; `at_order` counts those of its receiver from 0."""
+
+    path: str  # and query
+    headers: dict[str, str]  # by lower-case name
+    body: bytes
+    at_order: int
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+
+class Connection(asyncio.Protocol):
+    """One connection; a mode answers on it."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._parser = httptools.HttpRequestParser(self)
+        self._url, self._headers, self._body = b"", dict[str, str](), bytearray()
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop has types of its own
+        self._receiver.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._receiver.lost(self)
+
+    def on_message_begin(self) -> None:
+        self._url, self._headers, self._body = b"", {}, bytearray()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        self._receiver.take(self._url.decode("latin-1"), self._headers, bytes(self._body))
+        self._receiver.mode.answer(self)
+
+    def send(self, status: int, body: bytes = b"", headers: bytes = b"") -> None:
+        """Answer; headers as they go over the wire, each with its line's end."""
+        if not self.transport.is_closing():
+            head = b"HTTP/1.1 %d X\r\n%scontent-length: %d\r\n\r\n" % (status, headers, len(body))
+            self.transport.write(head + body)
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(seconds, call)
+
+
+class Mode(NamedTuple):
+    """What a receiver does when a callback has come, and whether it reads any."""
+
+    answer: Callable[[Connection], None]
+    reads: bool = True
+
+
+def answers(*statuses: int) -> Mode:
+    """These statuses in turn, the last one for all that follow."""
+    left = itertools.chain(statuses, itertools.repeat(statuses[-1]))
+    return Mode(lambda connection: connection.send(next(left)))
+
+
+def hangs() -> Mode:
+    """Never answers."""
+    return Mode(lambda _: None)
+
+
+def resets() -> Mode:
+    """Resets the connection instead of answering."""
+
+    def reset(connection: Connection) -> None:
+        connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        connection.transport.abort()
+
+    return Mode(reset)
+
+
+def redirects(url: str, status: int = 307) -> Mode:
+    """Sends callers elsewhere."""
+    return Mode(lambda connection: connection.send(status, headers=b"location: %s\r\n" % url.encode()))
+
+
+def floods(size: int = 10_000_000, status: int = 202) -> Mode:
+    """Answers with a body of so many bytes."""
+    body = bytes(size)
+    return Mode(lambda connection: connection.send(status, body))
+
+
+def never_reads() -> Mode:
+    """Takes connections and reads nothing from them, no greeting of TLS either; what the kernel buffers is little."""
+    return Mode(lambda _: None, reads=False)
+
+
+def is_slow(seconds: float, status: int = 202) -> Mode:
+    """Answers so much later."""
+    return Mode(lambda connection: connection.later(seconds, lambda: connection.send(status)))
+
+
+class Receiver:
+    """In a thread of its own from `with` to its end. Read `received` whenever; `mode` may be changed at any time."""
+
+    def __init__(self, mode: Mode | None = None, *, tls: bool = False, port: int = 0) -> None:
+        self.mode = mode or answers(202)
+        self.received: list[Received] = []
+        self.connections = 0  # ever opened
+        self._open: set[Connection] = set()
+        self._unread: list[socket.socket] = []
+        self._came = threading.Condition()
+        self._up = threading.Event()
+        self._tls = tls
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+        self._listener.setblocking(False)
+        if not self.mode.reads:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}/"
+        self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        self._closing = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._up.wait(10), "the receiver did not start"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End all connections and be gone; the end of the context does it anyway."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._closing.set)
+            self._thread.join(10)
+            assert not self._thread.is_alive(), "the receiver did not stop"
+
+    def wait(self, count: int, timeout: float = 10) -> list[Received]:
+        """What has come, as soon as that is so many. Fails if it is fewer after the timeout (seconds)."""
+        with self._came:
+            came = self._came.wait_for(lambda: len(self.received) >= count, timeout)
+            assert came, f"{len(self.received)} callbacks came in {timeout} s instead of {count}"
+            return list(self.received)
+
+    def wait_for_connections(self, count: int, timeout: float = 10) -> None:
+        """Return as soon as so many connections were opened. Fails if it is fewer after the timeout (seconds)."""
+        with self._came:
+            came = self._came.wait_for(lambda: self.connections >= count, timeout)
+            assert came, f"{self.connections} connections were opened in {timeout} s instead of {count}"
+
+    def opened(self, connection: Connection) -> None:
+        self._open.add(connection)
+        self._count()
+
+    def lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+
+    def take(self, path: str, headers: dict[str, str], body: bytes) -> None:
+        with self._came:
+            self.received.append(Received(path, headers, body, len(self.received)))
+            self._came.notify_all()
+
+    def _count(self) -> None:
+        with self._came:
+            self.connections += 1
+            self._came.notify_all()
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        accepting = asyncio.create_task(self._accept())
+        self._up.set()
+        await self._closing.wait()
+        accepting.cancel()
+        await asyncio.gather(accepting, return_exceptions=True)
+        while self._open:
+            for connection in list(self._open):
+                connection.transport.abort()
+            await asyncio.sleep(0)
+
+    async def _accept(self) -> None:
+        loop, greeting = asyncio.get_running_loop(), set[asyncio.Task[None]]()
+        try:
+            while True:
+                accepted, _ = await loop.sock_accept(self._listener)
+                task = asyncio.create_task(self._greet(accepted))
+                greeting.add(task)
+                task.add_done_callback(greeting.discard)
+        finally:
+            for unread in (self._listener, *self._unread):
+                unread.close()
+            for task in greeting:
+                task.cancel()
+            await asyncio.gather(*greeting, return_exceptions=True)
+
+    async def _greet(self, accepted: socket.socket) -> None:
+        """A connection is one as soon as both sides have agreed upon TLS, if they are to."""
+        if not self.mode.reads:
+            self._count()
+            self._unread.append(accepted)
+            return
+        with suppress(OSError):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Connection(self), accepted, ssl=_context() if self._tls else None
+            )
+
+
+@cache
+def _authority() -> Any:
+    import trustme  # noqa: PLC0415 - few tests need it, and it takes a while
+
+    return trustme.CA()
+
+
+def ca_pem() -> bytes:
+    """The certificate to trust the receivers of this process by."""
+    pem: bytes = _authority().cert_pem.bytes()
+    return pem
+
+
+def own_pem() -> bytes:
+    """The receivers' own certificate."""
+    pem: bytes = _certificate().cert_chain_pems[0].bytes()
+    return pem
+
+
+@cache
+def _certificate() -> Any:
+    return _authority().issue_cert("localhost", "127.0.0.1")
+
+
+@cache
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _certificate().configure_cert(context)
+    return context
