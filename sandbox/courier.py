@@ -31,7 +31,11 @@ _MAX_READ = 65_536  # bytes of an answer
 _TIME_TO_READ = 1.0  # seconds for the body of an answer
 _KEPT_ALIVE = 2.0  # seconds; less than what servers usually grant an idle connection
 _AT_ONCE = 1_048_576  # bytes that are sent in one piece
-_HEADERS = {"Content-Type": "application/json", "User-Agent": f"promo-sandbox/{__version__}"}
+_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": f"promo-sandbox/{__version__}",
+}
 
 
 class Courier:
@@ -122,8 +126,10 @@ class Courier:
         try:
             target = self._config.policy.target(delivery.url, sending.org.rewrites)
             payload = delivery.event.payload if delivery.sent is None else delivery.sent
+            session = await self._opened()
+            started = perf_counter_ns()
             async with asyncio.timeout(self._config.timeout):
-                status, body = await self._posted(target, payload, delivery.id)
+                status, body = await self._posted(session, target, payload, delivery.id)
         except NotAllowed as refused:
             self._webhooks.refuse(sending, str(refused))
             return
@@ -133,11 +139,12 @@ class Courier:
             error = _said(failed)
         self._webhooks.settle(sending, Attempt(sending.at, status, perf_counter_ns() - started, body, error))
 
-    async def _posted(self, target: Target, payload: bytes, number: int) -> tuple[int, bytes]:
+    async def _posted(
+        self, session: aiohttp.ClientSession, target: Target, payload: bytes, number: int
+    ) -> tuple[int, bytes]:
         """Status and the beginning of the body; once more where an idle connection was closed under our feet."""
         import aiohttp  # noqa: PLC0415 - the session has imported it, in another thread
 
-        session = await self._opened()
         met: dict[str, bool] = {}
         try:
             return await self._post(session, target, payload, number, met)

@@ -1,0 +1,400 @@
+"""Deliveries to real receivers on loopback, over http and https, which behave as badly as they like."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from sandbox.config import CallbackConfig, Config
+from sandbox.targets import Policy
+from tests.receiving import (
+    Mode,
+    Receiver,
+    answers,
+    ca_pem,
+    floods,
+    hangs,
+    is_slow,
+    never_reads,
+    redirects,
+    resets,
+)
+from tests.serving import Json, World, running
+from tests.vendors.enfore_support import (
+    NOW,
+    SOON,
+    cards,
+    category_voucher,
+    contract,
+    internal_card,
+    path,
+    product_voucher,
+)
+from tests.webhooks.support import arm, frozen, redeem, sell, statuses, subscribe, told, webhooks
+
+SHOP = "https://shop.example/"
+TIMEOUT = 2.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that trusts the receivers' certificate and does not wait long for an answer."""
+    ca = tmp_path_factory.mktemp("callbacks") / "ca.pem"
+    ca.write_bytes(ca_pem())
+    with running(Config(callbacks=CallbackConfig(policy=Policy(allow_http=True), ca=ca, timeout=TIMEOUT))) as (_, base):
+        yield base
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+def settled(world: World, count: int = 1) -> list[Json]:
+    """The deliveries, once so many were attempted."""
+    found = webhooks(world, f"?wait=10s&count={count}")
+    assert len(found) >= count
+    return found
+
+
+def test_a_receiver_gets_what_the_callback_of_the_spec_says(world: World, receiver: Receiver) -> None:
+    subscribe(world, receiver.url + "hooks?shop=1")
+
+    card = sell(world)
+
+    (received,) = receiver.wait(1)
+    assert received.path == "/hooks?shop=1"
+    assert received.headers["content-type"] == "application/json"
+    assert received.headers["sandbox-delivery"] == "1"
+    assert received.json["items"][0]["id"] == card
+    assert not list(contract().callbacks["gift-card-changed"].violations(received.json, "payload"))
+    (delivery,) = settled(world)
+    assert (delivery["status"], delivery["attempts"][0]["status"]) == ("delivered", 202)
+
+
+def test_a_receiver_over_https_gets_it_too(world: World) -> None:
+    with Receiver(tls=True) as receiver:
+        subscribe(world, receiver.url.replace("127.0.0.1", "localhost"))
+
+        sell(world)
+
+        assert len(receiver.wait(1)) == 1
+
+
+def test_a_certificate_that_nobody_trusts_is_told_with_the_option_that_helps(http: httpx2.Client) -> None:
+    with running() as (_, base), Receiver(tls=True) as receiver:
+        world = World(base, "doubting", http)
+        subscribe(world, receiver.url)
+
+        sell(world)
+
+        (delivery,) = settled(world)
+        assert delivery["attempts"][0]["status"] is None
+        assert "certificate verify failed" in delivery["attempts"][0]["error"]
+        assert "--callback-ca" in delivery["attempts"][0]["error"]
+        assert receiver.received == []
+
+
+def test_every_change_of_every_kind_arrives_in_its_order(world: World, receiver: Receiver) -> None:
+    frozen(world)
+    for kind in ("gift-cards/subscriptions", "product-voucher-subscriptions", "category-vouchers/subscriptions"):
+        subscribe(world, f"{receiver.url}{kind}", f"{kind}")
+    card = sell(world, expiration_date_and_time=SOON)
+    redeem(world, card)
+    world.request("PUT", cards(world, card, "activation-status"), raw=b'"DEACTIVATED"')
+    world.request("PUT", cards(world, card, "activation-status"), raw=b'"ACTIVE"')
+    world.advance("P60D")
+    world.seed("enfore", gift_cards=[internal_card()], product_vouchers=[product_voucher()])
+    world.seed("enfore", category_vouchers=[category_voucher()])
+
+    received = receiver.wait(8)
+
+    of_cards = [it.json["items"][0]["status"] for it in received if it.path.startswith("/gift")]
+    assert of_cards == ["ISSUED", "PARTIALLY_REDEEMED", "DEACTIVATED", "PARTIALLY_REDEEMED", "EXPIRED", "ISSUED"]
+    assert sorted(it.path for it in received)[-2:] == [
+        "/gift-cards/subscriptions", "/product-voucher-subscriptions",
+    ]  # fmt: skip
+    assert sum(it.path == "/category-vouchers/subscriptions" for it in received) == 1
+
+
+def test_the_reply_is_sent_before_the_event(world: World, receiver: Receiver) -> None:
+    subscribe(world, receiver.url)
+    world.admin("POST", "/next", {"operation": "createExternalGiftCard", "then": {"delay": "300ms"}})
+    began = time.perf_counter()
+    sell(world)
+    replied = time.perf_counter() - began
+
+    (received,) = receiver.wait(1)
+
+    assert replied >= 0.3
+    assert received.at_order == 0
+    assert settled(world)[0]["status"] == "delivered"
+
+
+def test_an_event_whose_reply_is_held_back_waits_for_it(world: World, receiver: Receiver) -> None:
+    subscribe(world, receiver.url)
+    world.admin("POST", "/next", {"operation": "createExternalGiftCard", "then": {"delay": "20s"}})
+    with pytest.raises(httpx2.ReadTimeout):
+        world.http.post(
+            world.url + cards(world),
+            json={
+                "name": "X",
+                "external_number": "1",
+                "status": "ISSUED",
+                "current_balance": {"unit": "EUR", "value": 1},
+            },
+            headers={"Authorization": "Bearer any"},
+            timeout=0.2,
+        )
+
+    assert statuses(world) == ["waiting"]
+    assert receiver.received == []
+
+
+def test_retries_reach_a_receiver_that_has_recovered(world: World, receiver: Receiver) -> None:
+    receiver.mode = answers(500, 503, 204)
+    subscribe(frozen(world), receiver.url)
+    sell(world)
+    settled(world)
+
+    world.advance("PT3S")
+
+    receiver.wait(3)
+    (delivery,) = webhooks(world, "?wait=10s&status=delivered")
+    assert [it["status"] for it in delivery["attempts"]] == [500, 503, 204]
+    assert [it["at"][17:19] for it in delivery["attempts"]] == ["00", "01", "03"]
+
+
+BAD: dict[str, tuple[Mode, int | None, str]] = {
+    "hangs": (hangs(), None, "No answer came within 2 s."),
+    "never reads": (never_reads(), None, "No answer came within 2 s."),
+    "resets": (resets(), None, "disconnect|reset"),
+    "answers 500": (answers(500), 500, ""),
+    "redirects": (redirects("http://169.254.169.254/latest/meta-data"), 307, ""),
+    "is slow": (is_slow(30), None, "No answer came"),
+}
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_a_bad_receiver_fails_and_keeps_no_other_waiting(world: World, receiver: Receiver, how: str) -> None:
+    mode, status, error = BAD[how]
+    frozen(world)
+    with Receiver(mode) as bad:
+        subscribe(world, bad.url)
+        subscribe(world, receiver.url)
+
+        sell(world, "X-1")
+        sell(world, "X-2")
+
+        received = receiver.wait(2, timeout=TIMEOUT - 0.1)
+        assert [it.json["items"][0]["external_number"] for it in received] == ["X-1", "X-2"]
+        first, _, second, _ = webhooks(world, "?wait=10s&count=3")
+        assert (first["status"], first["attempted"]) == ("waiting", 1)
+        assert first["attempts"][0]["status"] == status
+        assert any(part in (first["attempts"][0]["error"] or "").lower() for part in error.lower().split("|"))
+        assert second["attempted"] == 0
+
+
+def test_an_answer_of_ten_megabytes_is_an_answer_whose_end_nobody_reads(world: World) -> None:
+    with Receiver(floods()) as receiver:
+        subscribe(world, receiver.url)
+
+        sell(world)
+
+        (delivery,) = settled(world)
+        assert delivery["status"] == "delivered"
+        assert len(delivery["attempts"][0]["body"]) == 4096
+
+
+def test_a_receiver_that_is_not_there_is_tried_again(world: World) -> None:
+    with Receiver() as receiver:
+        pass
+    subscribe(frozen(world), receiver.url)
+    sell(world)
+    (delivery,) = settled(world)
+    assert "Cannot connect" in delivery["attempts"][0]["error"]
+
+    with Receiver(port=receiver.port) as again:
+        world.advance("PT1S")
+        assert len(again.wait(1)) == 1
+
+
+def test_an_idle_connection_that_the_receiver_has_closed_costs_no_attempt(world: World, receiver: Receiver) -> None:
+    subscribe(frozen(world), receiver.url)
+    sell(world, "X-1")
+    receiver.wait(1)
+    settled(world)
+    receiver.stop()
+    with Receiver(port=receiver.port) as again:
+        sell(world, "X-2")
+
+        assert len(again.wait(1)) == 1
+        assert [it["attempted"] for it in settled(world, 2)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://shop.example/hooks",
+        "https://169.254.169.254/latest/meta-data",
+        "https://10.0.0.1/",
+    ],
+)
+def test_what_is_not_allowed_is_never_called_and_the_option_is_told(world: World, target: str) -> None:
+    subscribe(world, target)
+
+    sell(world)
+
+    (delivery,) = settled(world)
+    assert (delivery["status"], delivery["attempts"]) == ("not_allowed", [])
+    assert "--callback-allow" in delivery["detail"]
+
+
+@pytest.mark.parametrize("target", ["https://[::ffff:169.254.169.254]/", "https://2130706433/", "https://0x7f.1/"])
+def test_an_address_in_an_odd_spelling_is_never_called(world: World, target: str) -> None:
+    subscribe(world, target)
+
+    sell(world)
+
+    (delivery,) = settled(world)
+    assert (delivery["status"], delivery["attempts"]) == ("not_allowed", [])
+
+
+def test_an_org_has_its_own_rewrites_also_after_a_reset(world: World, receiver: Receiver) -> None:
+    rewrites = {"rewrites": [{"from": SHOP, "to": receiver.url}]}
+    assert world.admin("PUT", "/webhooks/rewrites", rewrites).json() == rewrites
+    world.admin("POST", "/reset")
+    assert world.admin("GET", "/webhooks/rewrites").json() == rewrites
+    subscribe(world, f"{SHOP}hooks/enfore?x=1")
+
+    sell(world)
+
+    (received,) = receiver.wait(1)
+    assert received.path == "/hooks/enfore?x=1"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "why"),
+    [
+        (SHOP, "http://10.0.0.1/", "start with --callback-allow 10.0.0.1"),
+        (SHOP, "http://169.254.169.254/", "--callback-allow"),
+        (SHOP, "ftp://127.0.0.1/", "ftp"),
+        ("shop.example", "http://127.0.0.1/", "shop.example"),
+    ],
+)
+def test_an_org_may_not_have_itself_sent_anywhere(world: World, source: str, target: str, why: str) -> None:
+    response = world.admin("PUT", "/webhooks/rewrites", {"rewrites": [{"from": source, "to": target}]})
+
+    assert response.status_code == 400
+    assert why in response.json()["detail"]
+    assert response.json()["errors"][0]["pointer"] == "body.rewrites[0]"
+    assert world.admin("GET").status_code == 404
+
+
+def test_plain_http_is_refused_without_the_option_in_the_words_of_the_vendor(http: httpx2.Client) -> None:
+    with running() as (_, base):
+        world = World(base, "strict", http)
+
+        response = world.request(
+            "POST", path(world, "sales-vouchers/gift-card-subscriptions"), {"callback_url": "http://127.0.0.1:1/"}
+        )
+
+        assert response.status_code == 400
+        assert "is not an https URL" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("address", ["http://shop.example/", "http://10.0.0.1/", "ftp://127.0.0.1/"])
+def test_the_option_admits_plain_http_on_this_machine_only(world: World, address: str) -> None:
+    response = world.request("POST", path(world, "sales-vouchers/gift-card-subscriptions"), {"callback_url": address})
+
+    assert response.status_code == 400
+
+
+def test_deliveries_end_after_so_many_attempts_where_the_operator_says_so(http: httpx2.Client) -> None:
+    callbacks = CallbackConfig(policy=Policy(allow_http=True), attempts=3)
+    with running(Config(callbacks=callbacks)) as (_, base), Receiver(answers(500)) as receiver:
+        world = frozen(World(base, "limited", http))
+        subscribe(world, receiver.url)
+        sell(world, "X-1")
+        settled(world)
+
+        world.advance("PT1H")
+
+        (dead,) = webhooks(world, "?status=dead&wait=10s")
+        assert (dead["attempted"], dead["detail"]) == (3, "3 attempts have failed.")
+        receiver.mode = answers(202)
+        world.admin("POST", f"/webhooks/{dead['id']}/redeliver")
+        assert webhooks(world, "?status=delivered&wait=10s")[0]["redelivery_of"] == dead["id"]
+
+
+@pytest.mark.parametrize("webhook", ["truncated", "invalid"])
+def test_broken_payloads_really_arrive(world: World, receiver: Receiver, webhook: str) -> None:
+    subscribe(world, receiver.url)
+    arm(world, webhook)
+
+    sell(world)
+
+    (received,) = receiver.wait(1)
+    (delivery,) = settled(world)
+    assert received.body.decode() == delivery["sent"]
+
+
+def test_a_receiver_really_gets_what_it_is_said_to_have_answered_with_500(world: World, receiver: Receiver) -> None:
+    subscribe(frozen(world), receiver.url)
+    arm(world, {"status": 500, "times": 1})
+    sell(world)
+    settled(world)
+
+    world.admin("POST", "/webhooks/flush")
+
+    first, second = receiver.wait(2)
+    assert first.body == second.body
+    assert [it["status"] for it in webhooks(world)[0]["attempts"]] == [500, 202]
+
+
+def test_a_server_stops_with_deliveries_in_flight_and_says_what_is_left(
+    http: httpx2.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Receiver(hangs()) as receiver:
+        with running(Config(callbacks=CallbackConfig(policy=Policy(allow_http=True)))) as (_, base):
+            world = World(base, "ending", http)
+            subscribe(world, receiver.url)
+            sell(world, "X-1")
+            sell(world, "X-2")
+            receiver.wait(1)
+            began = time.perf_counter()
+
+        assert time.perf_counter() - began < 2
+    assert f"ending: 2 deliveries to {receiver.url} were left" in caplog.text
+
+
+def test_deleting_the_subscription_ends_what_is_in_flight(world: World) -> None:
+    with Receiver(hangs()) as receiver:
+        id = subscribe(frozen(world), receiver.url)
+        sell(world, "X-1")
+        receiver.wait(1)
+        world.request("DELETE", path(world, "sales-vouchers/gift-card-subscriptions", id))
+        (delivery,) = webhooks(world, "?status=canceled&wait=10s")
+
+        world.advance("P1D")
+
+        assert told(delivery)["external_number"] == "X-1"
+        assert delivery["at"] == NOW
+        assert len(receiver.received) == 1
+
+
+def test_certificates_are_read_from_the_file_that_is_named(tmp_path: Path, http: httpx2.Client) -> None:
+    (tmp_path / "ca.pem").write_bytes(ca_pem())
+    callbacks = CallbackConfig(ca=tmp_path / "ca.pem")
+    with running(Config(callbacks=callbacks)) as (_, base), Receiver(tls=True) as receiver:
+        world = World(base, "trusting", http)
+        subscribe(world, receiver.url)
+
+        sell(world)
+
+        assert len(receiver.wait(1)) == 1
