@@ -150,7 +150,7 @@ def is_loopback(address: Address) -> bool:
 
 def is_public(address: Address) -> bool:
     """Is this one host of the open Internet, and surely no other address in disguise?"""
-    if address.is_multicast or address.is_reserved or not address.is_global:
+    if address.is_multicast or not address.is_global:
         return False
     return isinstance(address, IPv4Address) or (
         address in _UNICAST and not any(address in network for network in _CARRIERS)

@@ -144,6 +144,7 @@ def _one_spelling(host: str) -> str:
         "https://-a.localhost/",
         f"https://{'a' * 64}.localhost/",
         f"https://{'a.' * 130}localhost/",
+        f"https://aa.{'a.' * 121}localhost/",
         "https://a\u2100.localhost/",
         "https:/localhost/",
         "https:localhost",
@@ -165,7 +166,9 @@ def test_a_spelling_that_can_be_read_in_two_ways_is_refused_with_one_sentence(ur
         reason = refusal(policy, url)
         assert reason
         assert "\n" not in reason
+        assert "--callback-" not in reason  # it is not taken for a host that could be allowed
         assert "codec" not in reason
+        assert "password" not in reason
 
 
 @pytest.mark.parametrize(
@@ -228,13 +231,13 @@ def test_the_option_that_the_refusal_names_allows_the_call(url: str) -> None:
 @pytest.mark.parametrize(
     "allow",
     ["", "*", "*.", "https://shop.example", "shop.example/x", "10.0.0.1/8", "10.0.0.0/33", "2130706433", "0x7f.1",
-     "*.10.0.0.1", "a..b", "shop.example:0", "shop.example:x", "user@shop.example", "fe80::1%eth0", "a b"],
+     "*.0x1", "*.10.0.0.1", "a..b", "shop.example:0", "shop.example:x", "user@shop.example", "fe80::1%eth0", "a b"],
 )  # fmt: skip
 def test_an_entry_that_is_no_host_is_told_in_one_sentence(allow: str) -> None:
     with pytest.raises(ValueError, match=r"^.+$") as refused:
         Policy([allow])
 
-    assert repr(allow) in str(refused.value) or allow == "*."
+    assert repr(allow.removeprefix("*."))[1:] in str(refused.value)
 
 
 # After resolution
@@ -328,6 +331,7 @@ def test_a_rewrite_leads_on_and_is_trusted(text: str, url: str, called: str) -> 
     "url",
     [
         "http://shop.example/hooks",
+        "http://shop.example:443/hooks",
         "https://shop.example:8443/hooks",
         "https://shop.example/",
         "https://shop.example/hooksandmore",
