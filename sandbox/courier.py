@@ -17,6 +17,7 @@ from sandbox import __version__
 from sandbox.config import CallbackConfig
 from sandbox.deliveries import Attempt
 from sandbox.outbox import MAX_REPLY_KEPT
+from sandbox.resolving import Resolver, trusting
 from sandbox.targets import NotAllowed, Target
 from sandbox.webhooks import Sending, Webhooks
 
@@ -187,8 +188,6 @@ class Courier:
         context = await asyncio.to_thread(self._prepared)
         import aiohttp  # noqa: PLC0415 - imported by now
 
-        from sandbox.resolving import Resolver  # noqa: PLC0415 - the same
-
         tracing = aiohttp.TraceConfig()
         tracing.on_connection_reuseconn.append(_reused)
         connector = aiohttp.TCPConnector(
@@ -209,10 +208,7 @@ class Courier:
     def _prepared(self) -> ssl.SSLContext:
         import aiohttp  # noqa: F401, PLC0415 - a fifth of a second, which nobody should wait for who sends nothing
 
-        context = ssl.create_default_context()
-        if self._config.ca is not None:
-            context.load_verify_locations(self._config.ca)
-        return context
+        return trusting(self._config.ca)
 
 
 async def _reused(_: Any, request: Any, __: Any) -> None:
