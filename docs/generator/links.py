@@ -1,0 +1,72 @@
+"""Links between the repository's documents, as the site has them: what lies outside `docs/` comes along."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+# Documents that are pages of the site, though they lie elsewhere.
+PAGES = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "bench/README.md": "benchmarks.md",
+}
+SOURCES = {page: source for source, page in PAGES.items()}
+_LINK = re.compile(r"(\]\()([^)\s]+)(\))")
+_FENCE = re.compile(r"\s*(```+|~~~+)")
+
+
+def source_of(page: str) -> str:
+    """Where a page of the site stands in the repository."""
+    return SOURCES.get(page, f"docs/{page}")
+
+
+def on_site(path: str) -> str:
+    """The same the other way, for any file of the repository."""
+    return PAGES.get(path, path.removeprefix("docs/"))
+
+
+def targets(text: str, source: str) -> set[str]:
+    """The files of the repository that a document links to."""
+    return {path for link in _links(text) if (path := _resolved(link, source)[0]) is not None}
+
+
+def relinked(text: str, source: str) -> str:
+    """The document with its links as they must be on the site."""
+    here = posixpath.dirname(on_site(source))
+
+    def replaced(match: re.Match[str]) -> str:
+        path, anchor = _resolved(match[2], source)
+        if path is None:
+            return match[0]
+        return f"{match[1]}{posixpath.relpath(on_site(path), here or '.')}{anchor}{match[3]}"
+
+    return "\n".join(line if code else _LINK.sub(replaced, line) for line, code in _lines(text))
+
+
+def _links(text: str) -> Iterator[str]:
+    for line, code in _lines(text):
+        if not code:
+            yield from (match[2] for match in _LINK.finditer(line))
+
+
+def _resolved(link: str, source: str) -> tuple[str | None, str]:
+    """The path in the repository, if it is a path, and what follows it."""
+    path, hash_, anchor = link.partition("#")
+    if not path or "://" in path or path.startswith("mailto:"):
+        return None, ""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(source), path)), hash_ + anchor
+
+
+def _lines(text: str) -> Iterator[tuple[str, bool]]:
+    """Each line, and whether it is in a block of code."""
+    fence: str | None = None
+    for line in text.split("\n"):
+        match = _FENCE.match(line)
+        if match and (fence is None or match[1] == fence):
+            fence = match[1] if fence is None else None
+            yield line, True
+        else:
+            yield line, fence is not None
