@@ -53,7 +53,7 @@ def _operation(operation: Operation) -> Iterator[str]:
     yield raw.get("description", "")
     yield _parameters(operation, raw)
     yield from _body(raw)
-    for status, response in operation.responses.items():
+    for status in operation.responses:
         if status < 400:  # noqa: PLR2004 - the class of refusals
             yield from _reply(status, document().follow(raw["responses"][str(status)], ()), operation)
     named = [f"{rejection.status} [{code(rejection.name)}](#{_id(rejection)})" for rejection in _of(operation)]

@@ -20,13 +20,14 @@ from sandbox.rules import Rules
 _LISTED = 4  # operations in a cell; more are folded
 
 # What a client does to be refused so by the engine itself. `tests/test_site.py` does it.
-BEARER_HINTS = {
-    auth.INVALID: "Authorization: Bearer invalid",
-    auth.EXPIRED: "Authorization: Bearer expired",
-    auth.FOREIGN: "Authorization: Bearer sandbox;tenant=another",
-    auth.SCOPE: "Authorization: Bearer sandbox;scope=none",
+BEARERS = {
+    auth.INVALID: "Bearer invalid",
+    auth.EXPIRED: "Bearer expired",
+    auth.FOREIGN: "Bearer sandbox;tenant=another",
+    auth.SCOPE: "Bearer sandbox;scope=none",
 }
-_BASIC_HINTS = {auth.INVALID: "a secret that begins with `invalid`"}
+_BASIC_HINT = "a secret that begins with `invalid`"
+_FOREIGN_HINT = "a [token](admin-api.md#issueToken) of another org, and the header `Sandbox-Org`"
 _ENGINE_HINTS = {
     auth.MISSING: "send no `Authorization`",
     contract.INVALID_REQUEST: "leave out what is required, or send another type",
@@ -83,7 +84,7 @@ def refusals(name: str) -> str:
     documents = versions(name)
     made = made_by_rules(documents[0].vendor)
     rows = [_refusal(row, documents, made) for row in _rows(documents)]
-    rows += [_outside(rejection) for rejection in outside(documents)]
+    rows += [_outside(rejection, documents[0]) for rejection in outside(documents)]
     return table(("Refusal", "Status", "When", "Operations", "Source", "How to trigger"), rows)
 
 
@@ -115,16 +116,16 @@ def _refusal(row: _Row, documents: list[Document], made: set[str]) -> tuple[str,
     if len(row.operations) < len(documents):
         kept = ", ".join(str(document.version) for document in documents if document.label in row.operations)
         where += f" (only in version {kept})"
-    return _cells(rejection, where, _how(rejection, operations[0], made))
+    return _cells(rejection, documents[0], where, _how(rejection, operations, documents[0], made))
 
 
-def _outside(rejection: Rejection) -> tuple[str, ...]:
-    return _cells(rejection, "outside any operation", _TRANSPORT_HINTS.get(rejection.status, ""))
+def _outside(rejection: Rejection, document: Document) -> tuple[str, ...]:
+    return _cells(rejection, document, "outside any operation", _TRANSPORT_HINTS.get(rejection.status, ""))
 
 
-def _cells(rejection: Rejection, where: str, how: str) -> tuple[str, ...]:
+def _cells(rejection: Rejection, document: Document, where: str, how: str) -> tuple[str, ...]:
     kind, _, source = rejection.source.partition(": ")
-    name = anchor(f"refusal-{rejection.name}-{rejection.status}", code(rejection.name))
+    name = anchor(f"{document.path.stem}-{rejection.status}-{rejection.name}", code(rejection.name))
     return name, str(rejection.status), prose(rejection.summary), where, f"**{kind}**: {prose(source)}", prose(how)
 
 
@@ -135,18 +136,29 @@ def _where(operations: list[Operation], there_are: int) -> str:
     return listed if len(operations) <= _LISTED else folded(f"{len(operations)} of {there_are}", listed)
 
 
-def _how(rejection: Rejection, operation: Operation, made: set[str]) -> str:
+def _how(rejection: Rejection, operations: list[Operation], document: Document, made: set[str]) -> str:
     """A way to it by what the client sends, or by asking for it."""
     forced = f"`Prefer: example={rejection.name}`"
-    schemes = {security.scheme for security in operation.security}
-    hint = _ENGINE_HINTS.get(rejection.name)
-    if hint is None and "bearer" in schemes and rejection.name in BEARER_HINTS:
-        hint = f"`{BEARER_HINTS[rejection.name]}`"
-    if hint is None and "basic" in schemes:
-        hint = _BASIC_HINTS.get(rejection.name)
+    hint = _ENGINE_HINTS.get(rejection.name) or _with_credentials(rejection.name, operations, document)
     if hint is not None:
         return f"{hint}; or {forced}"
     return f"as *When* says; or {forced}" if rejection.name in made else f"only {forced} or `/next`"
+
+
+def _with_credentials(name: str, operations: list[Operation], document: Document) -> str | None:
+    schemes = {security.scheme for operation in operations for security in operation.security}
+    if name == auth.INVALID and "basic" in schemes:
+        return _BASIC_HINT
+    if name not in BEARERS or "bearer" not in schemes:
+        return None
+    if name == auth.FOREIGN and not all(names_org(operation, document) for operation in operations):
+        return _FOREIGN_HINT
+    return f"`Authorization: {BEARERS[name]}`"
+
+
+def names_org(operation: Operation, document: Document) -> bool:
+    """Whether the org stands in the path, so that a token that names another cannot choose it."""
+    return document.org_parameter in operation.path_names
 
 
 @cache
