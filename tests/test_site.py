@@ -48,6 +48,8 @@ def test_the_site_is_built_without_a_warning_and_fetches_nothing_from_elsewhere(
             r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//[^"]*|<link[^>]+href="(?:https?:)?//', page
         ), name
         assert "<!-- generated" not in page, name
+        ids = re.findall(r'\bid="([^"]+)"', page)
+        assert len(ids) == len(set(ids)), name
     assert not (tmp_path / "generator").exists()
     assert (tmp_path / "specs" / "enfore" / "promotions.yaml").is_file()
     assert (tmp_path / "search" / "search_index.json").stat().st_size > 100_000
@@ -173,7 +175,7 @@ def test_credentials_are_refused_as_the_tables_say(vendor: str) -> None:
     for document in vendors.contracts()[vendor].documents:
         for operation in document.operations:
             schemes = {security.scheme for security in operation.security}
-            hints = {auth.MISSING: [None]} if schemes else {}
+            hints: dict[str, list[str | None]] = {auth.MISSING: [None]} if schemes else {}
             if "basic" in schemes:
                 hints[auth.INVALID] = [basic]
             if "bearer" in schemes:

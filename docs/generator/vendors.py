@@ -83,9 +83,17 @@ def refusals(name: str) -> str:
     """Every way to be refused: by an operation, and outside all of them."""
     documents = versions(name)
     made = made_by_rules(documents[0].vendor)
-    rows = [_refusal(row, documents, made) for row in _rows(documents)]
-    rows += [_outside(rejection, documents[0]) for rejection in outside(documents)]
-    return table(("Refusal", "Status", "When", "Operations", "Source", "How to trigger"), rows)
+    rows = [(row.rejection, _refusal(row, documents, made)) for row in _rows(documents)]
+    rows += [(rejection, _outside(rejection)) for rejection in outside(documents)]
+    named: set[str] = set()
+    lines = []
+    for rejection, cells in rows:
+        id = f"{documents[0].path.stem}-{rejection.status}-{rejection.name}"
+        # One name may stand in several rows, for versions that word it in their own way; links lead to the first.
+        name = code(rejection.name) if id in named else anchor(id, code(rejection.name))
+        named.add(id)
+        lines.append((name, *cells))
+    return table(("Refusal", "Status", "When", "Operations", "Source", "How to trigger"), lines)
 
 
 def _rows(documents: list[Document]) -> list[_Row]:
@@ -116,17 +124,16 @@ def _refusal(row: _Row, documents: list[Document], made: set[str]) -> tuple[str,
     if len(row.operations) < len(documents):
         kept = ", ".join(str(document.version) for document in documents if document.label in row.operations)
         where += f" (only in version {kept})"
-    return _cells(rejection, documents[0], where, _how(rejection, operations, documents[0], made))
+    return _cells(rejection, where, _how(rejection, operations, documents[0], made))
 
 
-def _outside(rejection: Rejection, document: Document) -> tuple[str, ...]:
-    return _cells(rejection, document, "outside any operation", _TRANSPORT_HINTS.get(rejection.status, ""))
+def _outside(rejection: Rejection) -> tuple[str, ...]:
+    return _cells(rejection, "outside any operation", _TRANSPORT_HINTS.get(rejection.status, ""))
 
 
-def _cells(rejection: Rejection, document: Document, where: str, how: str) -> tuple[str, ...]:
+def _cells(rejection: Rejection, where: str, how: str) -> tuple[str, ...]:
     kind, _, source = rejection.source.partition(": ")
-    name = anchor(f"{document.path.stem}-{rejection.status}-{rejection.name}", code(rejection.name))
-    return name, str(rejection.status), prose(rejection.summary), where, f"**{kind}**: {prose(source)}", prose(how)
+    return str(rejection.status), prose(rejection.summary), where, f"**{kind}**: {prose(source)}", prose(how)
 
 
 def _where(operations: list[Operation], there_are: int) -> str:
