@@ -34,7 +34,7 @@ bench: .venv/developing  ## speed, start and memory beside a bare Starlette; ARG
 	$(IN_VENV) bench/run.py $(ARGS)
 
 docs: .venv/developing  ## build the documentation into site/; `make test` runs its examples
-	NO_MKDOCS_2_WARNING=1 $(IN_VENV) -m mkdocs build --strict -q $(ARGS)
+	NO_MKDOCS_2_WARNING=1 $(IN_VENV) -m mkdocs build --strict $(ARGS)
 	@echo "The documentation is in site/index.html; to search it: python3 -m http.server -d site 8000"
 
 lock: .venv/made  ## write requirements.lock anew with the newest versions

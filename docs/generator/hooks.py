@@ -11,6 +11,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from docs.generator import admin, commands, links, vendors
+from sandbox.errors import SandboxError
 
 ROOT = Path(__file__).parent.parent.parent
 _MARKER = re.compile(r"^<!-- generated: (\S+)(?: (\S+))? -->$", re.MULTILINE)
@@ -36,8 +37,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     source = links.source_of(page.file.src_uri)
     try:
         return filled(links.relinked(markdown, source))
-    except vendors.UnknownMarker as unknown:
-        raise PluginError(f"{source}: {unknown}") from None
+    except SandboxError as error:  # a marker that nothing stands for, a spec that cannot be read
+        raise PluginError(f"{source}: {error}") from None
 
 
 def filled(text: str) -> str:

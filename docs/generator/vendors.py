@@ -13,6 +13,7 @@ from sandbox import auth, contract
 from sandbox.app import load_contracts
 from sandbox.config import files
 from sandbox.contract import Contract
+from sandbox.errors import SandboxError
 from sandbox.openapi.document import Document
 from sandbox.openapi.operation import Operation, Rejection
 from sandbox.rules import Rules
@@ -41,7 +42,7 @@ _TRANSPORT_HINTS = {
 }
 
 
-class UnknownMarker(Exception):
+class UnknownMarker(SandboxError):
     """A page asks for something that there is not."""
 
 
