@@ -7,14 +7,12 @@ import re
 import subprocess
 import sys
 from base64 import b64encode
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from mkdocs.commands import build as building
-from mkdocs.config import load_config
-from mkdocs.exceptions import Abort, PluginError
 
-from docs.generator import admin, commands, hooks, links, markdown, vendors
+from docs.generator import admin, commands, links, markdown, markers, vendors
 from sandbox import auth
 from sandbox.app import App
 from sandbox.messages import Request, decode, encode
@@ -22,7 +20,7 @@ from sandbox.openapi.operation import Operation
 
 ROOT = Path(__file__).parent.parent
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/*.md"))}
-VENDORS = sorted(vendors.contracts())
+VENDORS = sorted(path.name for path in ROOT.glob("specs/*") if path.name != "sandbox")
 
 
 def build(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -58,6 +56,10 @@ def test_the_site_is_built_without_a_warning_and_fetches_nothing_from_elsewhere(
 
 def complaints(said: str, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> str:
     """What the build of a site says that has one page, and another that is not among its contents."""
+    from mkdocs.commands import build as building  # noqa: PLC0415 - half a second to import
+    from mkdocs.config import load_config  # noqa: PLC0415 - the same
+    from mkdocs.exceptions import Abort, PluginError  # noqa: PLC0415 - the same
+
     pages = folder / "docs"
     pages.mkdir()
     (pages / "wrong.md").write_text(f"# A page\n\n{said}\n", encoding="utf-8")
@@ -94,12 +96,12 @@ def test_a_marker_that_nothing_stands_for_breaks_the_build(
 @pytest.mark.parametrize("marker", ["refusals acme/things.yaml", "operations acme", "dues acme", "admin-api acme"])
 def test_a_marker_names_a_vendor_and_a_spec_that_there_are(marker: str) -> None:
     with pytest.raises(vendors.UnknownMarker, match="acme"):
-        hooks.filled(f"<!-- generated: {marker} -->")
+        markers.filled(f"<!-- generated: {marker} -->")
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_vendor_s_page_has_every_operation_and_every_refusal_of_its_specs(vendor: str) -> None:
-    page = hooks.filled(PAGES[vendor])
+    page = markers.filled(PAGES[vendor])
     contract = vendors.contracts()[vendor]
 
     ids = {operation.id for document in contract.documents for operation in document.operations}
@@ -121,14 +123,14 @@ def test_a_vendor_s_page_has_every_operation_and_every_refusal_of_its_specs(vend
 def test_a_vendor_s_page_says_what_falls_due(vendor: str) -> None:
     due = vendors.contracts()[vendor].rules.due
 
-    page = hooks.filled(PAGES[vendor])
+    page = markers.filled(PAGES[vendor])
 
     assert [event for event in due if f"<code>{event}</code>" not in page] == []
     assert [event for event, rule in due.items() if not rule.__doc__] == []
 
 
 def test_the_page_on_the_admin_api_has_every_operation_and_every_refusal() -> None:
-    page = hooks.filled(PAGES["admin-api"])
+    page = markers.filled(PAGES["admin-api"])
 
     for operation in admin.document().operations:
         assert f"{{ #{operation.id} }}" in page
@@ -137,7 +139,7 @@ def test_the_page_on_the_admin_api_has_every_operation_and_every_refusal() -> No
 
 
 def test_the_page_on_the_command_line_has_every_command_and_every_option() -> None:
-    page = hooks.filled(PAGES["command-line"])
+    page = markers.filled(PAGES["command-line"])
 
     found = list(commands.commands())
 
@@ -148,6 +150,21 @@ def test_the_page_on_the_command_line_has_every_command_and_every_option() -> No
         for option in commands.options(command):
             assert all(name in part for name in (*option.opts, *option.secondary_opts)), (path, option.name)
             assert not option.envvar or markdown.code(str(option.envvar)) in part, (path, option.name)
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in PAGES)]
+)
+def test_a_list_begins_after_an_empty_line_because_the_site_shows_none_otherwise(name: str) -> None:
+    lines = links.lines((ROOT / name).read_text(encoding="utf-8"))
+
+    found = [
+        line
+        for (before, _), (line, in_code) in pairwise(lines)
+        if not in_code and re.match(r"- |\d+\. ", line) and before and not re.match(r"- |\d+\. |  ", before)
+    ]
+
+    assert found == []
 
 
 # The hints of the tables

@@ -43,11 +43,11 @@ def relinked(text: str, source: str) -> str:
             return match[0]
         return f"{match[1]}{posixpath.relpath(on_site(path), here or '.')}{anchor}{match[3]}"
 
-    return "\n".join(line if code else _LINK.sub(replaced, line) for line, code in _lines(text))
+    return "\n".join(line if code else _LINK.sub(replaced, line) for line, code in lines(text))
 
 
 def _links(text: str) -> Iterator[str]:
-    for line, code in _lines(text):
+    for line, code in lines(text):
         if not code:
             yield from (match[2] for match in _LINK.finditer(line))
 
@@ -60,7 +60,7 @@ def _resolved(link: str, source: str) -> tuple[str | None, str]:
     return posixpath.normpath(posixpath.join(posixpath.dirname(source), path)), hash_ + anchor
 
 
-def _lines(text: str) -> Iterator[tuple[str, bool]]:
+def lines(text: str) -> Iterator[tuple[str, bool]]:
     """Each line, and whether it is in a block of code."""
     fence: str | None = None
     for line in text.split("\n"):
