@@ -220,6 +220,10 @@ def test_links_out_of_the_folder_lead_to_pages_or_files_of_the_site() -> None:
     assert links.targets(said, "docs/scenarios.md") == {"README.md", "specs/x/y.yaml", "docs/time.md"}
 
 
+def test_a_link_to_a_folder_is_text_on_the_site() -> None:
+    assert links.relinked("[specs](../specs), [a](a.md)", "docs/b.md", {"specs"}.__contains__) == "specs, [a](a.md)"
+
+
 def test_what_looks_like_a_link_in_code_is_none() -> None:
     said = "```sh\necho '[a](../README.md)'\n```\n[b](../README.md)"
 

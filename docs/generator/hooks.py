@@ -35,6 +35,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs' own shape
     source = links.source_of(page.file.src_uri)
     try:
-        return markers.filled(links.relinked(markdown, source))
+        return markers.filled(links.relinked(markdown, source, lambda path: (ROOT / path).is_dir()))
     except SandboxError as error:  # a marker that nothing stands for, a spec that cannot be read
         raise PluginError(f"{source}: {error}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 # Documents that are pages of the site, though they lie elsewhere.
 PAGES = {
@@ -14,7 +14,7 @@ PAGES = {
     "bench/README.md": "benchmarks.md",
 }
 SOURCES = {page: source for source, page in PAGES.items()}
-_LINK = re.compile(r"(\]\()([^)\s]+)(\))")
+_LINK = re.compile(r"\[(?P<label>[^\[\]]*)\]\((?P<target>[^)\s]+)\)")
 _FENCE = re.compile(r"\s*(```+|~~~+)")
 
 
@@ -33,15 +33,17 @@ def targets(text: str, source: str) -> set[str]:
     return {path for link in _links(text) if (path := _resolved(link, source)[0]) is not None}
 
 
-def relinked(text: str, source: str) -> str:
-    """The document with its links as they must be on the site."""
+def relinked(text: str, source: str, folders: Callable[[str], bool] = lambda _: False) -> str:
+    """The document with its links as they must be on the site. A folder is no page there: what links to it is text."""
     here = posixpath.dirname(on_site(source))
 
     def replaced(match: re.Match[str]) -> str:
-        path, anchor = _resolved(match[2], source)
+        path, anchor = _resolved(match["target"], source)
         if path is None:
             return match[0]
-        return f"{match[1]}{posixpath.relpath(on_site(path), here or '.')}{anchor}{match[3]}"
+        if folders(path):
+            return match["label"]
+        return f"[{match['label']}]({posixpath.relpath(on_site(path), here or '.')}{anchor})"
 
     return "\n".join(line if code else _LINK.sub(replaced, line) for line, code in lines(text))
 
@@ -49,7 +51,7 @@ def relinked(text: str, source: str) -> str:
 def _links(text: str) -> Iterator[str]:
     for line, code in lines(text):
         if not code:
-            yield from (match[2] for match in _LINK.finditer(line))
+            yield from (match["target"] for match in _LINK.finditer(line))
 
 
 def _resolved(link: str, source: str) -> tuple[str | None, str]:
