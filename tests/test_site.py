@@ -217,6 +217,7 @@ def test_links_out_of_the_folder_lead_to_pages_or_files_of_the_site() -> None:
         "[a](index.md#five-minutes) [b](specs/x/y.yaml), [c](time.md), [d](https://e.example/f), [g](#h)"
     )
     assert links.relinked("[a](docs/time.md#it) [b](CHANGELOG.md)", "README.md") == "[a](time.md#it) [b](changelog.md)"
+    assert links.relinked("[a\nb](../README.md)", "docs/time.md") == "[a\nb](index.md)"
     assert links.targets(said, "docs/scenarios.md") == {"README.md", "specs/x/y.yaml", "docs/time.md"}
 
 

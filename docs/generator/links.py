@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterator
+from itertools import groupby
 
 # Documents that are pages of the site, though they lie elsewhere.
 PAGES = {
@@ -45,13 +46,13 @@ def relinked(text: str, source: str, folders: Callable[[str], bool] = lambda _: 
             return match["label"]
         return f"[{match['label']}]({posixpath.relpath(on_site(path), here or '.')}{anchor})"
 
-    return "\n".join(line if code else _LINK.sub(replaced, line) for line, code in lines(text))
+    return "\n".join(part if code else _LINK.sub(replaced, part) for part, code in _parts(text))
 
 
 def _links(text: str) -> Iterator[str]:
-    for line, code in lines(text):
+    for part, code in _parts(text):
         if not code:
-            yield from (match["target"] for match in _LINK.finditer(line))
+            yield from (match["target"] for match in _LINK.finditer(part))
 
 
 def _resolved(link: str, source: str) -> tuple[str | None, str]:
@@ -60,6 +61,12 @@ def _resolved(link: str, source: str) -> tuple[str | None, str]:
     if not path or "://" in path or path.startswith("mailto:"):
         return None, ""
     return posixpath.normpath(posixpath.join(posixpath.dirname(source), path)), hash_ + anchor
+
+
+def _parts(text: str) -> Iterator[tuple[str, bool]]:
+    """What stands between blocks of code, since a link may go over a line's end, and those blocks."""
+    for code, found in groupby(lines(text), key=lambda line: line[1]):
+        yield "\n".join(line for line, _ in found), code
 
 
 def lines(text: str) -> Iterator[tuple[str, bool]]:
