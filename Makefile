@@ -33,8 +33,9 @@ fuzz: .venv/developing  ## Schemathesis and the state machines for longer; EXAMP
 bench: .venv/developing  ## speed, start and memory beside a bare Starlette; ARGS='--quick' for a look
 	$(IN_VENV) bench/run.py $(ARGS)
 
-docs: .venv/developing  ## run every example of README and docs
-	$(IN_VENV) -m pytest tests/test_docs.py $(ARGS)
+docs: .venv/developing  ## build the documentation into site/; `make test` runs its examples
+	NO_MKDOCS_2_WARNING=1 $(IN_VENV) -m mkdocs build --strict $(ARGS)
+	@echo "The documentation is in site/index.html; to search it: python3 -m http.server -d site 8000"
 
 lock: .venv/made  ## write requirements.lock anew with the newest versions
 	rm -rf .venv/locking && $(PYTHON) -m venv .venv/locking
@@ -56,4 +57,4 @@ lock: .venv/made  ## write requirements.lock anew with the newest versions
 	@touch $@ .venv/serving
 
 clean:  ## remove what the verbs made
-	rm -rf .venv dist build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv dist build site .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

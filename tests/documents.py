@@ -17,7 +17,6 @@ from typing import NamedTuple
 from tests.serving import running
 
 ADDRESS = "http://localhost:8080"
-_BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CONTINUED = re.compile(r"\\\n")
 
 
@@ -30,8 +29,8 @@ class Step(NamedTuple):
     end: int
 
 
-def steps(text: str) -> Iterator[Step]:
-    for block in _BLOCK.finditer(text):
+def steps(text: str, language: str = "console") -> Iterator[Step]:
+    for block in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         commands = list(re.finditer(r"^\$ ((?:.*\\\n)*.*)\n", block[1], re.MULTILINE))
         for at, command in enumerate(commands):
             end = commands[at + 1].start() if at + 1 < len(commands) else len(block[1])
@@ -39,7 +38,7 @@ def steps(text: str) -> Iterator[Step]:
             yield Step(command[1], block[1][command.end() : end], offset + command.end(), offset + end)
 
 
-def run(command: str, url: str) -> str:
+def run(command: str, url: str, *, cwd: Path | None = None, variables: dict[str, str] | None = None) -> str:
     """What a command prints, with the documents' address in place of the server's."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # where `promo-sandbox` is
     done = subprocess.run(  # noqa: S603 - the project's own documents
@@ -48,7 +47,8 @@ def run(command: str, url: str) -> str:
         text=True,
         timeout=20,
         check=False,
-        env={**os.environ, "PATH": path},
+        cwd=cwd,
+        env={**os.environ, "PATH": path, **(variables or {})},
     )
     printed = done.stdout + done.stderr
     printed = re.sub(r"^date: .*\r?\n", "", printed, flags=re.MULTILINE).replace("\r", "").replace(url, ADDRESS)

@@ -67,7 +67,7 @@ LOGOUTS = rules.collection("logouts", places=lambda _, created: [("logouts", cre
 
 @rules.on_due("forget-logout")
 def forget_logout(call: Call, id: str) -> None:
-    """From then on the token has expired anyway."""
+    """A token that was logged out expires, so that the logout need not be remembered any longer."""
     call.delete(LOGOUTS, id)
 
 

@@ -55,12 +55,14 @@ def _promotions(name: str, start_event: str, end_event: str) -> Collection:
 
     @rules.on_due(start_event)
     def start(call: Call, id: str) -> None:
+        """At `start_date_and_time`, what is `SCHEDULED` becomes `ACTIVE`."""
         promotion = call.get(collection, id)
         if promotion is not None:
             call.update(collection, promotion, status="ACTIVE")
 
     @rules.on_due(end_event)
     def end(call: Call, id: str) -> None:
+        """At `end_date_and_time`, what is not yet archived becomes `ARCHIVED`."""
         promotion = call.get(collection, id)
         if promotion is not None:
             call.update(collection, promotion, status="ARCHIVED")

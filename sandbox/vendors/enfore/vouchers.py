@@ -47,6 +47,7 @@ def _declare(name: str, event: str, expiry: str, unknown: str) -> Kind:
 
     @rules.on_due(expiry)
     def expire(call: Call, id: str) -> None:
+        """At `expiration_date_and_time`, what still has something left becomes `EXPIRED`; subscribers hear of it."""
         voucher = call.get(collection, id)
         if voucher is not None:
             tell(call, kind, call.update(collection, voucher, status="EXPIRED"))

@@ -1,0 +1,1 @@
+"""What the pages of `docs/` do not say themselves: made from specs, rules and options while the site is built."""

@@ -1,0 +1,148 @@
+"""The admin API, from its spec: every operation with its parameters, an example, its replies and its refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from docs.generator.markdown import anchor, block, code, prose, table
+from sandbox.config import files
+from sandbox.messages import encode
+from sandbox.openapi.document import Document
+from sandbox.openapi.operation import Operation, Rejection
+
+_LIMITS = {
+    "minimum": "from {}",
+    "maximum": "to {}",
+    "minLength": "at least {} long",
+    "maxLength": "at most {} long",
+}
+
+
+@cache
+def document() -> Document:
+    return Document(files("specs") / "sandbox" / "admin.yaml")
+
+
+def page() -> str:
+    """The operations by tag, in the spec's order, and all refusals at the end."""
+    parts: list[str] = []
+    for tag in document().raw["tags"]:
+        parts += [f"## {tag['name'].capitalize()}", tag.get("description", "")]
+        for operation in document().operations:
+            if tag["name"] in _raw(operation)["tags"]:
+                parts += _operation(operation)
+    parts += ["## Refusals", "All are RFC 9457 problems, `application/problem+json`.", _refusals()]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _raw(operation: Operation) -> dict[str, Any]:
+    path = operation.template.removeprefix(document().base)
+    raw: dict[str, Any] = document().raw["paths"][path][operation.method.lower()]
+    return raw
+
+
+def _operation(operation: Operation) -> Iterator[str]:
+    raw = _raw(operation)
+    shown = operation.template.removeprefix(document().base)
+    yield f"### {operation.method} `{shown}` {{ #{operation.id} }}"
+    yield f"`{operation.id}`: {operation.summary}"
+    yield raw.get("description", "")
+    yield _parameters(operation, raw)
+    yield from _body(raw)
+    for status in operation.responses:
+        if status < 400:  # noqa: PLR2004 - the class of refusals
+            yield from _reply(status, document().follow(raw["responses"][str(status)], ()), operation)
+    named = [f"{rejection.status} [{code(rejection.name)}](#{_id(rejection)})" for rejection in _of(operation)]
+    yield f"**Refuses**: {', '.join(named)}" if named else ""
+
+
+def _of(operation: Operation) -> list[Rejection]:
+    return sorted(operation.rejections.values(), key=lambda rejection: rejection.status)
+
+
+def _id(rejection: Rejection) -> str:
+    return f"refusal-{rejection.name}-{rejection.status}"
+
+
+def _parameters(operation: Operation, raw: dict[str, Any]) -> str:
+    path = operation.template.removeprefix(document().base)
+    nodes = [*document().raw["paths"][path].get("parameters", ()), *raw.get("parameters", ())]
+    rows = [
+        (code(parameter["name"]), parameter["in"], _type(parameter["schema"]), prose(parameter.get("description", "")))
+        for parameter in (document().follow(node, ()) for node in nodes)
+    ]
+    return table(("Parameter", "In", "Type", ""), rows) if rows else ""
+
+
+def _type(node: dict[str, Any]) -> str:
+    """What a value may be, in words."""
+    schema = document().follow(node, ())
+    kind = schema.get("type", "one of several" if "oneOf" in schema else "any")
+    said = [" or ".join([kind] if isinstance(kind, str) else kind)]
+    if "enum" in schema:
+        said = [" or ".join(map(code, map(str, schema["enum"])))]
+    said += [words.format(schema[limit]) for limit, words in _LIMITS.items() if schema.get(limit, 1) != 1]
+    if "default" in schema:
+        said.append(f"else {code(encode(schema['default']).decode())}")
+    return ", ".join(said)
+
+
+def _body(raw: dict[str, Any]) -> Iterator[str]:
+    body = document().follow(raw.get("requestBody"), ())
+    if body is None:
+        return
+    yield f"**Takes** {' or '.join(code(media) for media in body['content'])}:"
+    entry = next(iter(body["content"].values()))  # the other media types say the same in other notations
+    schema = document().follow(entry["schema"], ())
+    rows = [
+        (
+            code(name) + (" *required*" if name in schema.get("required", ()) else ""),
+            _type(member),
+            prose(document().follow(member, ()).get("description", "")),
+        )
+        for name, member in _members(schema).items()
+    ]
+    if rows:
+        yield table(("Member", "Type", ""), rows)
+    for example in entry.get("examples", {}).values():
+        yield _example(document().follow(example, ())["value"])
+
+
+def _members(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The members of an object, in whichever of several forms."""
+    found: dict[str, dict[str, Any]] = dict(schema.get("properties", {}))
+    for part in (*schema.get("oneOf", ()), *schema.get("anyOf", ()), *schema.get("allOf", ())):
+        found |= _members(document().follow(part, ()))
+    return found
+
+
+def _reply(status: int, response: dict[str, Any], operation: Operation) -> Iterator[str]:
+    yield f"**Answers {status}**: {' '.join(response['description'].split())}"
+    for media, value in operation.responses[status].examples.values():
+        yield _example(value["value"]) if media.endswith("json") else block("text", str(value["value"]))
+        return
+
+
+def _example(value: Any) -> str:
+    return block("json", msgspec.json.format(encode(value), indent=2).decode())
+
+
+def _refusals() -> str:
+    found = {
+        (rejection.name, rejection.status): rejection
+        for operation in document().operations
+        for rejection in operation.rejections.values()
+    }
+    rows = [
+        (anchor(_id(rejection), code(rejection.name)), str(rejection.status), prose(rejection.summary))
+        for rejection in sorted(found.values(), key=lambda rejection: (rejection.status, rejection.name))
+    ]
+    rows += [
+        (code(rejection.name), str(rejection.status), prose(rejection.summary))
+        for rejection in document().transport_rejections.values()
+    ]
+    return table(("Refusal", "Status", "When"), rows)
