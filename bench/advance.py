@@ -59,11 +59,26 @@ def points(customers: int) -> Callable[[int], Documents]:
     return made
 
 
+def coupons(objects: int) -> Documents:
+    made = [
+        {
+            "code": f"C{number}",
+            "name": "Spring",
+            "discountType": "ABSOLUTE",
+            "discountAbsolute": {"amount": 5, "currency": "EUR"},
+            "restrictions": {"validFrom": moment(number, objects), "validUntil": moment(number + 1, objects)},
+        }
+        for number in range(objects)
+    ]
+    return {"emporix": {"coupons": made}}
+
+
 def promotions(objects: int) -> Documents:
     made = [
         {
             "Id": 1000 + number,
             "Name": "Spring",
+            "Status": "Active",
             "StartDate": moment(number, objects),
             "EndDate": moment(number + 1, objects),
         }
@@ -106,6 +121,7 @@ def main(objects: int) -> None:
         "enfore gift cards": gift_cards,
         "emporix points, 1 customer": points(1),
         "emporix points, a customer each": points(objects),
+        "emporix coupons": coupons,
         "norce promotions": promotions,
     }
     for name, made in cases.items():

@@ -17,6 +17,7 @@ from tests.contract import fuzzing
 pytestmark = pytest.mark.fuzz
 
 NOW = "2026-01-20T12:00:00Z"  # a time that fits the examples of enfore's spec
+ADMIN_EXAMPLES = fuzzing.in_ci(60)
 PROMOTIONS = Document(fuzzing.ROOT / "specs/enfore/promotions.yaml")
 ORG: str = PROMOTIONS.raw["components"]["parameters"]["OrgId"]["example"]
 
@@ -94,9 +95,10 @@ def test_the_admin_api_keeps_its_contract(tmp_path: Path) -> None:
                 "putScenario": [SCENARIO, {"name": "enfore/lost-reply"}],
                 "issueToken": [{"vendor": "enfore"}],
             },
+            examples=ADMIN_EXAMPLES,
         )
         assert fuzzing.defects(url, "geheim") == []
-    fuzzing.judge(counts)
+    fuzzing.judge(counts, examples=ADMIN_EXAMPLES)
 
 
 def _furnish(url: str, org: str, admin_token: str = fuzzing.ANY) -> str:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.fuzz
 NOW = "2030-01-20T12:00:00Z"
 ORG = "acme"  # the client is called so too, and without a host it is the client who names the org
 SPECS = fuzzing.ROOT / "specs/norce"
-EXAMPLES = fuzzing.EXAMPLES if fuzzing.AT_RANDOM else 30  # for each operation; `make fuzz` tries more
+EXAMPLES = fuzzing.in_ci(30)
 VERSIONS = {str(document.version): document for document in Document.load(SPECS / "promotions.yaml")}
 
 

@@ -127,13 +127,3 @@ def coupon(shop: World, code: str) -> Json:
     response = shop.request("GET", f"/coupon/{shop.org}/coupons/{code}")
     assert response.status_code == 200, response.text
     return response.json()
-
-
-def assert_refused(shop: World, response: httpx2.Response, status: int, name: str) -> Json:
-    """The newest answer is this rejection, and nothing was booked; its body is answered."""
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/json"
-    exchange = shop.last()
-    assert exchange["rejection"] == name
-    assert (exchange["defect"], exchange["changes"]) == (None, [])
-    return response.json()

@@ -5,16 +5,39 @@ What is staged for which rejection, and what its body must say, is the vendor's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 import httpx2
+import pytest
 
 from sandbox.openapi.document import Document
 from sandbox.openapi.operation import Operation, Rejection
 from tests.serving import Json, World
+
+Case = tuple[Any, ...]  # an operation, and before it the version or document that it is of, where there are several
+Label = Callable[[Any], str]
+
+
+def declared(operations: Iterable[Case]) -> list[Case]:
+    """Each operation with each rejection that it declares."""
+    return [(*case, rejection) for case in operations for rejection in case[-1].rejections.values()]
+
+
+def each_operation(operations: Iterable[Case], *names: str, label: Label = str) -> pytest.MarkDecorator:
+    """A test for each operation. names: the arguments before `operation`; label: what they are called."""
+    cases = list(operations)
+    ids = ["-".join([*map(label, before), operation.id]) for *before, operation in cases]
+    return pytest.mark.parametrize((*names, "operation"), cases, ids=ids)
+
+
+def each_rejection(operations: Iterable[Case], *names: str, label: Label = str) -> pytest.MarkDecorator:
+    """A test for each rejection that each operation declares."""
+    cases = declared(operations)
+    ids = ["-".join([*map(label, before), operation.id, rejection.name]) for *before, operation, rejection in cases]
+    return pytest.mark.parametrize((*names, "operation", "rejection"), cases, ids=ids)
 
 
 class Request(Protocol):

@@ -14,6 +14,7 @@ import pytest
 from sandbox.config import Config
 from sandbox.openapi.operation import Operation, Rejection
 from tests.serving import Json, World
+from tests.vendors import rejections
 from tests.vendors.emporix_coupons_support import (
     LATER,
     MANAGE,
@@ -30,29 +31,14 @@ from tests.vendors.emporix_coupons_support import (
     tenant,
     token,
 )
-from tests.vendors.rejections import (
-    assert_prefers_every_status,
-    assert_prefers_the_example,
-    assert_refused,
-    assert_succeeded,
-    assert_transport,
-    filled,
-    prefer,
-    shows,
-    shows_nothing,
-    stage,
-    unchanged,
-)
 
 DOCUMENT = document()
-PAIRS = [(operation, rejection) for operation in DOCUMENT.operations for rejection in operation.rejections.values()]
+OPERATIONS = [(operation,) for operation in DOCUMENT.operations]
 # The pages list them without a condition, so no rule answers them.
 ONLY_ON_REQUEST = {"internal-error", "redemption-conflict", "unknown-customer"}
 
-each_operation = pytest.mark.parametrize("operation", DOCUMENT.operations, ids=[it.id for it in DOCUMENT.operations])
-each_rejection = pytest.mark.parametrize(
-    ("operation", "rejection"), PAIRS, ids=[f"{operation.id}-{rejection.name}" for operation, rejection in PAIRS]
-)
+each_operation = rejections.each_operation(OPERATIONS)
+each_rejection = rejections.each_rejection(OPERATIONS)
 
 _BODY: dict[str, Json] = {
     "createCoupon": new_coupon(code="NEW"),
@@ -96,7 +82,7 @@ class Attempt(NamedTuple):
     body: dict[str, Json]  # `json` is sent as JSON, `raw` as it is
 
     def send(self) -> httpx2.Response:
-        url = filled(self.operation.template, self.path)
+        url = rejections.filled(self.operation.template, self.path)
         sent = {"content": self.body["raw"]} if "raw" in self.body else {"json": self.body.get("json")}
         headers = {"Content-Type": "application/json", **self.headers} if "raw" in self.body else self.headers
         return self.shop.http.request(
@@ -121,7 +107,7 @@ Staging = Callable[[Attempt], None]
 
 
 def bears(bearer: Callable[[World], str]) -> Staging:
-    return shows(lambda attempt: bearer(attempt.shop))
+    return rejections.shows(lambda attempt: bearer(attempt.shop))
 
 
 def issued(shop: World, **terms: Json) -> str:
@@ -205,7 +191,7 @@ def orders_too_little(attempt: Attempt) -> None:
 
 
 STAGED: dict[str, Staging] = {
-    "missing-credentials": shows_nothing,
+    "missing-credentials": rejections.shows_nothing,
     "invalid-credentials": bears(lambda _: "invalid"),
     "expired-credentials": bears(outlived),
     "foreign-credentials": bears(lambda shop: issued(neighbour(shop))),
@@ -259,14 +245,14 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
 ) -> None:
     attempt = prepared(shop, operation)
     if rejection.name in ONLY_ON_REQUEST:
-        prefer(attempt, rejection.name)
+        rejections.prefer(attempt, rejection.name)
     else:
-        stage(attempt, rejection.name, STAGED)
+        rejections.stage(attempt, rejection.name, STAGED)
 
-    with unchanged(shop):
+    with rejections.unchanged(shop):
         response = attempt.send()
 
-    body = assert_refused(shop, response, operation, rejection)
+    body = rejections.assert_refused(shop, response, operation, rejection)
     assert rejection.media == "application/json"
     assert body.keys() == rejection.value.keys()
     if "fault" not in body:
@@ -275,7 +261,7 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
 
 
 def test_nothing_is_staged_that_the_spec_does_not_declare() -> None:
-    declared = {rejection.name for _, rejection in PAIRS}
+    declared = {rejection.name for _, rejection in rejections.declared(OPERATIONS)}
 
     assert STAGED.keys() == declared - ONLY_ON_REQUEST
 
@@ -284,19 +270,19 @@ def test_nothing_is_staged_that_the_spec_does_not_declare() -> None:
 def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
     shop: World, operation: Operation, rejection: Rejection
 ) -> None:
-    assert_prefers_the_example(shop, prepared(shop, operation), rejection)
+    rejections.assert_prefers_the_example(shop, prepared(shop, operation), rejection)
 
 
 @each_operation
 def test_prefer_code_yields_every_declared_status(shop: World, operation: Operation) -> None:
-    assert_prefers_every_status(shop, prepared(shop, operation), operation)
+    rejections.assert_prefers_every_status(shop, prepared(shop, operation), operation)
 
 
 @each_operation
 def test_every_operation_answers_its_success(shop: World, operation: Operation) -> None:
     response = prepared(shop, operation).send()
 
-    assert_succeeded(shop, response, operation, {status for status in operation.responses if status < 300})
+    rejections.assert_succeeded(shop, response, operation, {status for status in operation.responses if status < 300})
 
 
 @each_operation
@@ -319,7 +305,7 @@ def test_an_issued_token_with_the_scopes_of_the_operation_will_do(shop: World, o
 
 
 def assert_outside(shop: World, response: httpx2.Response, status: int) -> None:
-    body = assert_transport(shop, response, DOCUMENT, status)
+    body = rejections.assert_transport(shop, response, DOCUMENT, status)
     assert response.headers["content-type"] == "application/json"
     assert body.keys() == DOCUMENT.transport_rejections[status].value.keys()
 
@@ -341,7 +327,7 @@ def test_a_body_of_another_media_type_is_not_read(shop: World, operation: Operat
     attempt = prepared(shop, operation)
     attempt.headers["Content-Type"] = "application/xml"
 
-    with unchanged(shop):
+    with rejections.unchanged(shop):
         response = attempt.send()
 
     assert_outside(shop, response, 415)

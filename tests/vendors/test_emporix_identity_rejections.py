@@ -18,6 +18,7 @@ from sandbox.app import load_contracts
 from sandbox.config import Config
 from sandbox.openapi.operation import Operation, Rejection
 from tests.serving import Json, World
+from tests.vendors import rejections
 from tests.vendors.emporix_identity_support import (
     PASSWORD,
     SECRET,
@@ -28,18 +29,6 @@ from tests.vendors.emporix_identity_support import (
     request_token,
     visitor,
 )
-from tests.vendors.rejections import (
-    assert_prefers_every_status,
-    assert_prefers_the_example,
-    assert_refused,
-    assert_succeeded,
-    assert_transport,
-    filled,
-    shows,
-    shows_nothing,
-    stage,
-    unchanged,
-)
 
 DOCUMENT = next(
     document
@@ -48,12 +37,10 @@ DOCUMENT = next(
     for document in contract.documents
     if document.name.endswith("identity.yaml")
 )
-PAIRS = [(operation, rejection) for operation in DOCUMENT.operations for rejection in operation.rejections.values()]
+OPERATIONS = [(operation,) for operation in DOCUMENT.operations]
 
-each_operation = pytest.mark.parametrize("operation", DOCUMENT.operations, ids=[it.id for it in DOCUMENT.operations])
-each_rejection = pytest.mark.parametrize(
-    ("operation", "rejection"), PAIRS, ids=[f"{operation.id}-{rejection.name}" for operation, rejection in PAIRS]
-)
+each_operation = rejections.each_operation(OPERATIONS)
+each_rejection = rejections.each_rejection(OPERATIONS)
 
 
 @pytest.fixture
@@ -72,7 +59,7 @@ class Attempt(NamedTuple):
     body: dict[str, Json]  # `members` are sent in the operation's first media type, `raw` as it is
 
     def send(self) -> httpx2.Response:
-        url = filled(self.operation.template, self.path)
+        url = rejections.filled(self.operation.template, self.path)
         declared = self.operation.body
         media = next(iter(declared.content)) if declared else ""
         if "raw" in self.body:
@@ -175,10 +162,10 @@ def refreshes_with_nonsense(attempt: Attempt) -> None:
 
 
 STAGED: dict[str, Staging] = {
-    "missing-credentials": shows_nothing,
-    "invalid-credentials": shows(lambda attempt: str(visitor(attempt.tenant)["refresh_token"])),
-    "expired-credentials": shows(outlived),
-    "foreign-credentials": shows(of_a_neighbour),
+    "missing-credentials": rejections.shows_nothing,
+    "invalid-credentials": rejections.shows(lambda attempt: str(visitor(attempt.tenant)["refresh_token"])),
+    "expired-credentials": rejections.shows(outlived),
+    "foreign-credentials": rejections.shows(of_a_neighbour),
     "invalid-request": breaks_the_contract,
     "missing-body": sends_nothing,
     "invalid-tenant": names_no_tenant,
@@ -190,8 +177,8 @@ STAGED: dict[str, Staging] = {
     "invalid-refresh-token": refreshes_with_nonsense,
     "duplicate-account": says(email="ada@example.com"),
     "wrong-password": says(password="another"),
-    "not-logged-in": shows(of_a_service),
-    "unknown-customer": shows(of_nobody),
+    "not-logged-in": rejections.shows(of_a_service),
+    "unknown-customer": rejections.shows(of_nobody),
 }
 
 
@@ -200,45 +187,45 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
     tenant: World, operation: Operation, rejection: Rejection
 ) -> None:
     attempt = prepared(tenant, operation)
-    stage(attempt, rejection.name, STAGED)
+    rejections.stage(attempt, rejection.name, STAGED)
 
-    with unchanged(tenant):
+    with rejections.unchanged(tenant):
         response = attempt.send()
 
-    body = assert_refused(tenant, response, operation, rejection)
+    body = rejections.assert_refused(tenant, response, operation, rejection)
     assert body.keys() == rejection.value.keys()
     for member in ("type", "status", "fault", "ErrorCode"):
         assert body.get(member) == rejection.value.get(member)
 
 
 def test_nothing_is_staged_that_the_spec_does_not_declare() -> None:
-    assert STAGED.keys() == {rejection.name for _, rejection in PAIRS}
+    assert STAGED.keys() == {rejection.name for _, rejection in rejections.declared(OPERATIONS)}
 
 
 @each_rejection
 def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
     tenant: World, operation: Operation, rejection: Rejection
 ) -> None:
-    assert_prefers_the_example(tenant, prepared(tenant, operation), rejection)
+    rejections.assert_prefers_the_example(tenant, prepared(tenant, operation), rejection)
 
 
 @each_operation
 def test_prefer_code_yields_every_declared_status(tenant: World, operation: Operation) -> None:
-    assert_prefers_every_status(tenant, prepared(tenant, operation), operation)
+    rejections.assert_prefers_every_status(tenant, prepared(tenant, operation), operation)
 
 
 @each_operation
 def test_every_operation_answers_its_success(tenant: World, operation: Operation) -> None:
     response = prepared(tenant, operation).send()
 
-    assert_succeeded(tenant, response, operation)
+    rejections.assert_succeeded(tenant, response, operation)
 
 
 # Answers outside the lists of the operations
 
 
 def assert_outside(tenant: World, response: httpx2.Response, status: int) -> None:
-    body = assert_transport(tenant, response, DOCUMENT, status)
+    body = rejections.assert_transport(tenant, response, DOCUMENT, status)
     assert response.headers["content-type"] == "application/json"
     assert body.keys() == DOCUMENT.transport_rejections[status].value.keys()
 
@@ -266,9 +253,7 @@ def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(tenant
     assert_outside(tenant, response, 405)
 
 
-each_body = pytest.mark.parametrize(
-    "operation", [it for it in DOCUMENT.operations if it.body], ids=[it.id for it in DOCUMENT.operations if it.body]
-)
+each_body = rejections.each_operation(case for case in OPERATIONS if case[-1].body)
 
 
 @each_body

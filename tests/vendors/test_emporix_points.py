@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from tests.serving import Json, World
+from tests.vendors.emporix_coupons_support import assert_refused
 from tests.vendors.emporix_points_support import (
     BASE,
     DELETED,
@@ -18,7 +19,6 @@ from tests.vendors.emporix_points_support import (
     NOW_TEXT,
     OPENED,
     added,
-    assert_refused,
     balance,
     choose,
     customer_token,

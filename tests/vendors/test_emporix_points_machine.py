@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.contract import fuzzing
 from tests.serving import Json, World
 from tests.vendors import emporix_points_support as support
+from tests.vendors.emporix_coupons_support import assert_refused
 from tests.vendors.emporix_points_support import CHARGEBACK, DELETED, EXCHANGED, IMPOSSIBLE, NOW, OPENED, staff
 
 START = datetime.fromisoformat(NOW)
@@ -132,7 +133,7 @@ class Points(RuleBasedStateMachine):
 
     def is_refused(self, response: httpx2.Response, status: int, name: str) -> None:
         """By that name, and nothing was changed."""
-        support.assert_refused(self.shop, response, status, name)
+        assert_refused(self.shop, response, status, name)
 
     def end(self, hours: int | None) -> tuple[Json, datetime]:
         if hours is None:

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from tests.serving import Json, World
+from tests.vendors.emporix_coupons_support import assert_refused
 from tests.vendors.emporix_points_support import (
     BASE,
     CHARGEBACK,
@@ -18,7 +19,6 @@ from tests.vendors.emporix_points_support import (
     NOW,
     NOW_TEXT,
     added,
-    assert_refused,
     balance,
     choose,
     coupon,

@@ -18,6 +18,7 @@ from sandbox.config import Config
 from sandbox.openapi.document import Document
 from sandbox.openapi.operation import Operation, Rejection
 from tests.serving import Json, World
+from tests.vendors import rejections
 from tests.vendors.emporix_points_support import (
     BASE,
     IMPOSSIBLE,
@@ -29,19 +30,6 @@ from tests.vendors.emporix_points_support import (
     template,
     tenant,
 )
-from tests.vendors.rejections import (
-    assert_prefers_every_status,
-    assert_prefers_the_example,
-    assert_refused,
-    assert_succeeded,
-    assert_transport,
-    filled,
-    prefer,
-    shows,
-    shows_nothing,
-    stage,
-    unchanged,
-)
 
 
 def _documents() -> dict[str | None, Document]:
@@ -52,18 +40,9 @@ def _documents() -> dict[str | None, Document]:
 
 DOCUMENTS = _documents()
 OPERATIONS = [(version, operation) for version in VERSIONS for operation in DOCUMENTS[version].operations]
-PAIRS = [
-    (version, operation, rejection) for version, operation in OPERATIONS for rejection in operation.rejections.values()
-]
 
-each_operation = pytest.mark.parametrize(
-    ("version", "operation"), OPERATIONS, ids=[f"{version}-{operation.id}" for version, operation in OPERATIONS]
-)
-each_rejection = pytest.mark.parametrize(
-    ("version", "operation", "rejection"),
-    PAIRS,
-    ids=[f"{version}-{operation.id}-{rejection.name}" for version, operation, rejection in PAIRS],
-)
+each_operation = rejections.each_operation(OPERATIONS, "version")
+each_rejection = rejections.each_rejection(OPERATIONS, "version")
 
 _CUSTOMERS_OWN = ("getMyPoints", "getMySummary", "redeemMyPoints")
 _BODY: dict[str, Json] = {
@@ -85,7 +64,7 @@ class Attempt(NamedTuple):
     body: dict[str, Json]  # `json` is sent as JSON, `raw` as it is
 
     def send(self) -> httpx2.Response:
-        url = filled(self.operation.template, self.path)
+        url = rejections.filled(self.operation.template, self.path)
         sent = {"content": self.body["raw"]} if "raw" in self.body else {"json": self.body.get("json")}
         return self.shop.http.request(
             self.operation.method, self.shop.url + url, headers=self.headers, **(sent if self.body else {})
@@ -193,12 +172,12 @@ def is_disabled(attempt: Attempt) -> None:
 
 
 STAGED: dict[str, Staging] = {
-    "missing-credentials": shows_nothing,
-    "invalid-credentials": shows(lambda _: "invalid"),
-    "expired-credentials": shows(outlived),
-    "foreign-credentials": shows(of_a_neighbour),
-    "insufficient-scope": shows(lambda attempt: customer_token(attempt.shop)),
-    "not-a-customer": shows(lambda _: "any"),
+    "missing-credentials": rejections.shows_nothing,
+    "invalid-credentials": rejections.shows(lambda _: "invalid"),
+    "expired-credentials": rejections.shows(outlived),
+    "foreign-credentials": rejections.shows(of_a_neighbour),
+    "insufficient-scope": rejections.shows(lambda attempt: customer_token(attempt.shop)),
+    "not-a-customer": rejections.shows(lambda _: "any"),
     "invalid-request": breaks_the_contract,
     "missing-body": sends_nothing,
     "unknown-customer": is_unknown,
@@ -220,15 +199,15 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
 ) -> None:
     attempt = prepared(world, version, operation)
     if rejection.name in ONLY_ON_REQUEST:
-        prefer(attempt, rejection.name)
+        rejections.prefer(attempt, rejection.name)
     else:
-        stage(attempt, rejection.name, STAGED)
+        rejections.stage(attempt, rejection.name, STAGED)
     keeps = rejection.name == "coupon-not-created"  # which books a redemption and gives the points back
 
-    with nullcontext() if keeps else unchanged(attempt.shop):
+    with nullcontext() if keeps else rejections.unchanged(attempt.shop):
         response = attempt.send()
 
-    body = assert_refused(attempt.shop, response, operation, rejection, changes=keeps)
+    body = rejections.assert_refused(attempt.shop, response, operation, rejection, changes=keeps)
     assert rejection.media == "application/json"
     assert body.keys() == rejection.value.keys()
     assert body.get("type") == rejection.value.get("type")
@@ -239,7 +218,9 @@ def test_the_tests_know_every_version() -> None:
 
 
 def test_nothing_is_staged_that_no_spec_declares() -> None:
-    assert STAGED.keys() | set(ONLY_ON_REQUEST) == {rejection.name for _, _, rejection in PAIRS}
+    assert STAGED.keys() | set(ONLY_ON_REQUEST) == {
+        rejection.name for _, _, rejection in rejections.declared(OPERATIONS)
+    }
 
 
 @each_rejection
@@ -248,14 +229,14 @@ def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
 ) -> None:
     attempt = prepared(world, version, operation)
 
-    assert_prefers_the_example(attempt.shop, attempt, rejection)
+    rejections.assert_prefers_the_example(attempt.shop, attempt, rejection)
 
 
 @each_operation
 def test_prefer_code_yields_every_declared_status(world: World, version: str, operation: Operation) -> None:
     attempt = prepared(world, version, operation)
 
-    assert_prefers_every_status(attempt.shop, attempt, operation)
+    rejections.assert_prefers_every_status(attempt.shop, attempt, operation)
 
 
 @each_operation
@@ -264,7 +245,7 @@ def test_every_operation_answers_its_success(world: World, version: str, operati
 
     response = attempt.send()
 
-    assert_succeeded(attempt.shop, response, operation)
+    rejections.assert_succeeded(attempt.shop, response, operation)
 
 
 def test_the_versions_differ_in_these_successes_and_in_no_others() -> None:
@@ -282,7 +263,7 @@ def test_the_versions_differ_in_these_successes_and_in_no_others() -> None:
 
 def assert_outside(shop: World, response: httpx2.Response, status: int) -> None:
     document = DOCUMENTS[VERSIONS[0]]
-    body = assert_transport(shop, response, document, status)
+    body = rejections.assert_transport(shop, response, document, status)
     assert response.headers["content-type"] == "application/json"
     assert body.keys() == document.transport_rejections[status].value.keys()
 
@@ -318,11 +299,7 @@ def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(
     assert_outside(shop, response, 405)
 
 
-each_body = pytest.mark.parametrize(
-    ("version", "operation"),
-    [(version, operation) for version, operation in OPERATIONS if operation.body is not None],
-    ids=[f"{version}-{operation.id}" for version, operation in OPERATIONS if operation.body is not None],
-)
+each_body = rejections.each_operation((case for case in OPERATIONS if case[-1].body), "version")
 
 
 @each_body
@@ -330,7 +307,7 @@ def test_a_body_of_another_media_type_is_not_read(world: World, version: str, op
     attempt = prepared(world, version, operation)
     attempt.headers["Content-Type"] = "application/xml"
 
-    with unchanged(attempt.shop):
+    with rejections.unchanged(attempt.shop):
         response = attempt.send()
 
     assert_outside(attempt.shop, response, 415)
@@ -341,7 +318,7 @@ def test_a_body_beyond_the_limit_is_refused(world: World, version: str, operatio
     attempt = prepared(world, version, operation)
     attempt.body["raw"] = b" " * (Config().max_body + 1)
 
-    with unchanged(attempt.shop):
+    with rejections.unchanged(attempt.shop):
         response = attempt.send()
 
     assert_outside(attempt.shop, response, 413)
@@ -353,7 +330,7 @@ def test_a_body_that_is_not_json_is_invalid(world: World, version: str, operatio
     attempt = prepared(world, version, operation)
     attempt.body["raw"] = raw
 
-    with unchanged(attempt.shop):
+    with rejections.unchanged(attempt.shop):
         response = attempt.send()
 
     assert response.status_code == 400

@@ -15,6 +15,7 @@ from sandbox.config import Config
 from sandbox.openapi.document import Document
 from sandbox.openapi.operation import Operation, Rejection
 from tests.serving import Json, World
+from tests.vendors import rejections
 from tests.vendors.enfore_support import (
     LATER,
     NOW,
@@ -32,26 +33,11 @@ from tests.vendors.enfore_support import (
     new_card,
     unchanged,
 )
-from tests.vendors.rejections import (
-    assert_prefers_every_status,
-    assert_prefers_the_example,
-    assert_refused,
-    assert_succeeded,
-    assert_transport,
-    filled,
-    prefer,
-    shows,
-    shows_nothing,
-    stage,
-)
 
-OPERATIONS = [operation for document in contract().documents for operation in document.operations]
-PAIRS = list(contract().rejections())
+OPERATIONS = [(operation,) for document in contract().documents for operation in document.operations]
 
-each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=[operation.id for operation in OPERATIONS])
-each_rejection = pytest.mark.parametrize(
-    ("operation", "rejection"), PAIRS, ids=[f"{operation.id}-{rejection.name}" for operation, rejection in PAIRS]
-)
+each_operation = rejections.each_operation(OPERATIONS)
+each_rejection = rejections.each_rejection(OPERATIONS)
 each_document = pytest.mark.parametrize("document", contract().documents, ids=lambda document: document.name)
 
 _PATH = {
@@ -82,7 +68,7 @@ class Attempt(NamedTuple):
     body: dict[str, Json]  # `json` is sent as JSON, `raw` as it is
 
     def send(self) -> httpx2.Response:
-        url = filled(self.operation.template, self.path)
+        url = rejections.filled(self.operation.template, self.path)
         sent = {"content": self.body["raw"]} if "raw" in self.body else {"json": self.body.get("json")}
         return self.world.http.request(
             self.operation.method,
@@ -136,7 +122,7 @@ Staging = Callable[[Attempt], None]
 
 
 def presents(credentials: Callable[[Attempt], str]) -> Staging:
-    return shows(credentials, scheme="")
+    return rejections.shows(credentials, scheme="")
 
 
 def outlived(attempt: Attempt) -> str:
@@ -208,7 +194,7 @@ def asks_the_list_backwards(attempt: Attempt) -> None:
 
 
 STAGED: dict[str, Staging] = {
-    "missing-credentials": shows_nothing,
+    "missing-credentials": rejections.shows_nothing,
     "invalid-credentials": presents(lambda _: basic("shop", "invalid")),
     "expired-credentials": presents(outlived),
     "foreign-credentials": presents(of_a_neighbour),
@@ -259,14 +245,14 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
 ) -> None:
     attempt = prepared(world, operation)
     if only_on_request(operation, rejection.name):
-        prefer(attempt, rejection.name)
+        rejections.prefer(attempt, rejection.name)
     else:
-        stage(attempt, rejection.name, STAGED)
+        rejections.stage(attempt, rejection.name, STAGED)
 
     with unchanged(world):
         response = attempt.send()
 
-    problem = assert_refused(world, response, operation, rejection)
+    problem = rejections.assert_refused(world, response, operation, rejection)
     assert rejection.media == "application/problem+json"
     assert (problem["type"], problem["title"]) == (rejection.value["type"], rejection.value["title"])
     assert problem["type"] == PROBLEMS + rejection.name
@@ -275,7 +261,8 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
 
 
 def test_nothing_is_staged_that_no_spec_declares() -> None:
-    reached = {rejection.name for operation, rejection in PAIRS if not only_on_request(operation, rejection.name)}
+    pairs = rejections.declared(OPERATIONS)
+    reached = {rejection.name for operation, rejection in pairs if not only_on_request(operation, rejection.name)}
 
     assert STAGED.keys() == reached
 
@@ -287,7 +274,7 @@ def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
     attempt = prepared(world, operation)
 
     with unchanged(world):
-        assert_prefers_the_example(world, attempt, rejection)
+        rejections.assert_prefers_the_example(world, attempt, rejection)
 
 
 @each_operation
@@ -295,14 +282,14 @@ def test_prefer_code_yields_every_declared_status(world: World, operation: Opera
     attempt = prepared(world, operation)
 
     with unchanged(world):
-        assert_prefers_every_status(world, attempt, operation)
+        rejections.assert_prefers_every_status(world, attempt, operation)
 
 
 @each_operation
 def test_every_operation_answers_its_success(world: World, operation: Operation) -> None:
     response = prepared(world, operation).send()
 
-    assert_succeeded(world, response, operation)
+    rejections.assert_succeeded(world, response, operation)
 
 
 # Answers outside the lists of the operations
@@ -313,7 +300,10 @@ def in_org(world: World, document: Document) -> str:
 
 
 def assert_outside(world: World, response: httpx2.Response, document: Document, status: int) -> None:
-    body, rejection = assert_transport(world, response, document, status), document.transport_rejections[status]
+    body, rejection = (
+        rejections.assert_transport(world, response, document, status),
+        document.transport_rejections[status],
+    )
     assert response.headers["content-type"] == "application/problem+json"
     assert (body["type"], body["title"]) == (rejection.value["type"], rejection.value["title"])
 

@@ -19,6 +19,7 @@ from sandbox.config import Config
 from sandbox.openapi.document import Document
 from sandbox.openapi.operation import Operation, Rejection
 from tests.serving import Json, World, running
+from tests.vendors import rejections
 from tests.vendors.norce_support import (
     PROMOTIONS,
     SECRET,
@@ -30,41 +31,19 @@ from tests.vendors.norce_support import (
     request_token,
     standing_still,
 )
-from tests.vendors.rejections import (
-    assert_prefers_every_status,
-    assert_prefers_the_example,
-    assert_refused,
-    assert_succeeded,
-    assert_transport,
-    filled,
-    shows,
-    shows_nothing,
-    stage,
-    unchanged,
-)
 
 DOCUMENTS = next(contract.documents for contract in load_contracts(config.files("specs")) if contract.vendor == "norce")
 OPERATIONS = [(document, operation) for document in DOCUMENTS for operation in document.operations]
-REJECTIONS = [
-    (document, operation, rejection)
-    for document, operation in OPERATIONS
-    for rejection in operation.rejections.values()
-]
+REJECTIONS = rejections.declared(OPERATIONS)
 FORMS = {"application/json": "Message", "application/problem+json": "title"}  # what every refusal has
 
-each_operation = pytest.mark.parametrize(
-    ("document", "operation"),
-    OPERATIONS,
-    ids=[f"{document.version or 'identity'}-{operation.id}" for document, operation in OPERATIONS],
-)
-each_rejection = pytest.mark.parametrize(
-    ("document", "operation", "rejection"),
-    REJECTIONS,
-    ids=[
-        f"{document.version or 'identity'}-{operation.id}-{rejection.name}"
-        for document, operation, rejection in REJECTIONS
-    ],
-)
+
+def label(document: Document) -> str:
+    return document.version or "identity"
+
+
+each_operation = rejections.each_operation(OPERATIONS, "document", label=label)
+each_rejection = rejections.each_rejection(OPERATIONS, "document", label=label)
 
 
 @pytest.fixture
@@ -82,7 +61,7 @@ class Attempt(NamedTuple):
     body: dict[str, Json]  # what is sent is `sent`, a form or JSON
 
     def send(self) -> httpx2.Response:
-        url = filled(self.operation.template, self.path)
+        url = rejections.filled(self.operation.template, self.path)
         headers, content = {"Sandbox-Org": self.slug.org, **self.headers}, None
         if self.operation.body:
             media = next(iter(self.operation.body.content))
@@ -169,11 +148,11 @@ def asks_too_often(attempt: Attempt) -> None:
 
 
 STAGED: dict[str, Staging] = {
-    "missing-credentials": shows_nothing,
-    "invalid-credentials": shows(lambda _: "invalid"),
-    "expired-credentials": shows(outlived),
-    "foreign-credentials": shows(of_a_neighbour),
-    "application-not-granted": shows(for_application_5),
+    "missing-credentials": rejections.shows_nothing,
+    "invalid-credentials": rejections.shows(lambda _: "invalid"),
+    "expired-credentials": rejections.shows(outlived),
+    "foreign-credentials": rejections.shows(of_a_neighbour),
+    "application-not-granted": rejections.shows(for_application_5),
     "invalid-request": breaks_the_contract,
     "missing-header": names_nobody,
     "id-mismatch": says(Id=4711),
@@ -192,12 +171,12 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
     slug: World, document: Document, operation: Operation, rejection: Rejection
 ) -> None:
     attempt = prepared(slug, document, operation)
-    stage(attempt, rejection.name, STAGED)
+    rejections.stage(attempt, rejection.name, STAGED)
 
-    with unchanged(slug):
+    with rejections.unchanged(slug):
         response = attempt.send()
 
-    body = assert_refused(slug, response, operation, rejection)
+    body = rejections.assert_refused(slug, response, operation, rejection)
     assert body.keys() >= rejection.value.keys()
     for member in ("error", "type", "title", "status"):
         assert body.get(member) == rejection.value.get(member)
@@ -233,19 +212,19 @@ def test_every_refusal_of_a_form_has_that_form(document: Document) -> None:
 def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
     slug: World, document: Document, operation: Operation, rejection: Rejection
 ) -> None:
-    assert_prefers_the_example(slug, prepared(slug, document, operation), rejection)
+    rejections.assert_prefers_the_example(slug, prepared(slug, document, operation), rejection)
 
 
 @each_operation
 def test_prefer_code_yields_every_declared_status(slug: World, document: Document, operation: Operation) -> None:
-    assert_prefers_every_status(slug, prepared(slug, document, operation), operation)
+    rejections.assert_prefers_every_status(slug, prepared(slug, document, operation), operation)
 
 
 @each_operation
 def test_every_operation_answers_its_success(slug: World, document: Document, operation: Operation) -> None:
     response = prepared(slug, document, operation).send()
 
-    assert_succeeded(slug, response, operation, {200})
+    rejections.assert_succeeded(slug, response, operation, {200})
     assert response.headers["content-type"] == "application/json"
 
 
@@ -265,7 +244,7 @@ def test_a_path_that_no_operation_has_is_unknown(slug: World, path: str, form: D
 
     response = slug.request("GET", path, headers={"Sandbox-Org": slug.org})
 
-    assert_transport(slug, response, document, 404)
+    rejections.assert_transport(slug, response, document, 404)
 
 
 @pytest.mark.parametrize("form", [MESSAGES, PROBLEMS], ids=["message", "problem"])
@@ -285,7 +264,7 @@ def test_nothing_is_deleted_or_patched(slug: World, method: str, path: str, allo
 
     response = slug.request(method, path, headers={"Sandbox-Org": slug.org})
 
-    assert_transport(slug, response, document, 405)
+    rejections.assert_transport(slug, response, document, 405)
     assert set(response.headers["allow"].split(", ")) == set(allow.split(", "))
 
 
@@ -297,7 +276,7 @@ def test_a_body_that_is_no_json_is_an_unsupported_media_type(slug: World, docume
         "POST", PROMOTIONS, raw=b"<Name/>", headers={"Sandbox-Org": slug.org, "Content-Type": "application/xml"}
     )
 
-    assert_transport(slug, response, document, 415)
+    rejections.assert_transport(slug, response, document, 415)
 
 
 @pytest.mark.parametrize("document", [IDENTITY, MESSAGES, PROBLEMS], ids=["identity", "message", "problem"])
@@ -311,4 +290,4 @@ def test_a_body_may_be_too_long(http: httpx2.Client, document: Document) -> None
 
         response = slug.request("POST", path, raw=b"x" * 101, headers={"Sandbox-Org": "acme", "Content-Type": media})
 
-        assert_transport(slug, response, document, 413)
+        rejections.assert_transport(slug, response, document, 413)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.rules import Call, Doc, Reply
 from sandbox.vendors.emporix import lists
+from sandbox.vendors.emporix.coupons_dates import dated
 from sandbox.vendors.emporix.coupons_stored import (
     ALL,
     COUPONS,
@@ -43,7 +44,7 @@ def create_coupon(call: Call) -> Reply:
     refuse(call, list(flaws(coupon)))
     if call.get(COUPONS, code) is not None:
         call.reject("coupon-exists", f"Duplicate Coupon '{code}' on tenant '{call.path['tenant']}'")
-    call.add(COUPONS, coupon)
+    call.add(COUPONS, dated(call, coupon))
     return call.reply({"id": code})
 
 
@@ -99,7 +100,7 @@ def _update(call: Call, coupon: Doc, given: Doc) -> Reply:
     refuse(call, list(flaws(changed)))
     if sent is not None and sent != version:
         call.reject("stale-version", f"The coupon '{coupon['code']}' has version {version} now.")
-    call.replace(COUPONS, changed)
+    call.replace(COUPONS, dated(call, changed))
     return call.reply()
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from sandbox.rules import Call, Doc, Money, moment, moment_text, money
+from sandbox.vendors.emporix.coupons_dates import EXPIRY, START, dated, dues
 from sandbox.vendors.emporix.rules import rules
 
 MANAGE = "coupon.coupon_manage"
@@ -42,6 +45,9 @@ def _prepare(doc: Doc, call: Call) -> None:
         doc["metadata"].setdefault("version", 0)
     doc.setdefault("referralCoupon", False)
     doc.setdefault("deleted", False)
+    if "coming" not in doc:
+        with suppress(AttributeError, TypeError, ValueError):  # the spec says what is wrong
+            doc.update(dated(call, doc))
 
 
 def _redemption_places(doc: Doc, _: int) -> list[tuple[str, int]]:
@@ -74,10 +80,26 @@ def _nowhere(_doc: Doc, _created: int) -> tuple[()]:
     return ()
 
 
-COUPONS = rules.collection("coupons", places=_places, prepare=_prepare)
+COUPONS = rules.collection("coupons", places=_places, dues=dues, prepare=_prepare)
 REDEMPTIONS = rules.collection("coupon_redemptions", places=_redemption_places, prepare=_prepare_redemption)
 REFERRALS = rules.collection("referral_coupons", places=_nowhere, prepare=_prepare_link)
 SEGMENTS = rules.collection("segments", places=_nowhere)
+
+
+@rules.on_due(START)
+def start(call: Call, id: str) -> None:
+    _pass(call, id, "validFrom")
+
+
+@rules.on_due(EXPIRY)
+def expire(call: Call, id: str) -> None:
+    _pass(call, id, "validUntil")
+
+
+def _pass(call: Call, id: str, date: str) -> None:
+    coupon = call.get(COUPONS, id)
+    if coupon is not None:
+        call.update(COUPONS, coupon, coming=[member for member in coupon["coming"] if member != date])
 
 
 def redemptions_of(code: str) -> str:
@@ -156,6 +178,7 @@ def as_of_now(call: Call, coupon: Doc) -> Doc:
     """A stored coupon with the members that depend on the time and on its redemptions."""
     code = coupon["code"]
     now = {**coupon, "status": _status(call, coupon), "redemptionCount": call.size(redemptions_of(code))}
+    now.pop("coming", None)  # or a list could be searched for it
     entities = _entity_counts(call, code)
     if entities:
         now["legalEntityRedemptions"] = entities

@@ -11,6 +11,7 @@ from sandbox.vendors.norce.stored import (
     NOT_STOPPED,
     PROMOTIONS,
     UNUSED,
+    dated,
     find,
     find_encoded,
     listed,
@@ -55,7 +56,7 @@ def insert_promotion(call: Call) -> Reply:
     limited = within_limit(promotion)
     if limited is not promotion:
         limited |= stopped(call, SYSTEM)
-    call.add(PROMOTIONS, limited)
+    call.add(PROMOTIONS, dated(call, limited))
     _meet_application(call, by)
     return _result(call, limited)
 
@@ -72,7 +73,7 @@ def update_promotion(call: Call) -> Reply:
         promotion |= NOT_STOPPED
     elif stored["Status"] != "Inactive":
         promotion |= stopped(call, by if asked["Status"] == "Inactive" else SYSTEM)
-    call.replace(PROMOTIONS, promotion)
+    call.replace(PROMOTIONS, dated(call, promotion))
     return _result(call, promotion)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any, NoReturn
 
-from sandbox.rules import Call, Doc, Partly, decoded
+from sandbox.rules import Call, Doc, Partly, decoded, moment
 from sandbox.vendors.norce.asking import DEFAULT_APPLICATION, SYSTEM, stopped
 from sandbox.vendors.norce.rows import EFFECT, REQUIREMENT, seeded
 from sandbox.vendors.norce.rules import rules
@@ -37,12 +38,27 @@ _LISTED = (
 )
 _WHOLE = ("Requirements", "Effects", *_LISTED)
 _members = itemgetter(*_WHOLE)
+_EVENTS = {"StartDate": "start-promotion", "EndDate": "end-promotion"}
 _COUNTING = ("application", "Id", "AllowedUsageCount", "UsageCount")
 _COUNTED = ("CountLeft", "UniqueDiscountCodeCount", "UniqueDiscountCodeUsedCount")
 
 
 def _promotion_places(doc: Doc, created: int) -> list[tuple[str, int]]:
     return [(promotions_of(doc["application"]), created)]
+
+
+def _dues(doc: Doc) -> list[tuple[int, str]]:
+    """Documented: only an active promotion has an effect, and its status stays. So it is only told, once, that a date
+    which was still to come has come."""
+    if doc["Status"] != "Active":
+        return []
+    return [(moment(doc[date]), _EVENTS[date]) for date in doc["coming"] if doc[date] is not None]
+
+
+def dated(call: Call, promotion: Doc) -> Doc:
+    """With those of its dates that are still to come: what was over when it was stored does not fall due."""
+    dates = [date for date in _EVENTS if promotion[date] is not None and moment(promotion[date]) > call.now]
+    return {**promotion, "coming": dates}
 
 
 def _code_places(doc: Doc, created: int) -> list[tuple[str, int]]:
@@ -73,6 +89,9 @@ def _prepare_promotion(doc: Doc, call: Call) -> None:
         doc["Cultures"] = [culture(row, doc) if isinstance(row, dict) else row for row in cultures]
     if _is_used_up(doc):
         doc.update(stopped(call, SYSTEM), Status="Inactive")
+    if "coming" not in doc:
+        with suppress(TypeError, ValueError):  # the spec says what is wrong
+            doc.update(dated(call, doc))
 
 
 def _prepare_code(doc: Doc, call: Call) -> None:
@@ -81,9 +100,25 @@ def _prepare_code(doc: Doc, call: Call) -> None:
     doc.update({**unique_code(doc, call.now_text), **doc})
 
 
-PROMOTIONS = rules.collection("promotions", places=_promotion_places, prepare=_prepare_promotion)
+PROMOTIONS = rules.collection("promotions", places=_promotion_places, dues=_dues, prepare=_prepare_promotion)
 CODES = rules.collection("unique_codes", places=_code_places, prepare=_prepare_code)
 APPLICATIONS = rules.collection("applications", places=lambda _, created: [("applications", created)])
+
+
+@rules.on_due(_EVENTS["StartDate"])
+def start(call: Call, id: str) -> None:
+    _pass(call, id, "StartDate")
+
+
+@rules.on_due(_EVENTS["EndDate"])
+def end(call: Call, id: str) -> None:
+    _pass(call, id, "EndDate")
+
+
+def _pass(call: Call, id: str, date: str) -> None:
+    promotion = call.get(PROMOTIONS, id)
+    if promotion is not None:
+        call.update(PROMOTIONS, promotion, coming=[other for other in promotion["coming"] if other != date])
 
 
 def promotion_id(application: Any, id: Any) -> str:

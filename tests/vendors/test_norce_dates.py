@@ -1,0 +1,138 @@
+"""What Norce's promotions do when their dates come: the clock tells of it, once, and their status stays."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.serving import Json, World
+from tests.vendors.norce_support import NOW, ask, inserted, read, standing_still, updated
+
+PAST = "2029-12-01T00:00:00.000Z"
+SOON = "2030-02-01T00:00:00.000Z"
+LATER = "2030-03-01T00:00:00.000Z"
+DATED: Json = {"Status": "Active", "StartDate": SOON, "EndDate": LATER}
+
+
+@pytest.fixture
+def slug(world: World) -> World:
+    return standing_still(world)
+
+
+def told(happened: list[Json]) -> list[tuple[str, str, str]]:
+    assert [each["defect"] for each in happened] == [None] * len(happened)
+    return [(each["at"], each["event"], each["id"]) for each in happened]
+
+
+def test_advancing_tells_that_a_promotion_has_begun_and_has_ended(slug: World) -> None:
+    promotion = inserted(slug, **DATED)
+    id = f"1/{promotion['Id']}"
+
+    assert told(slug.advance("P1Y")) == [(SOON, "start-promotion", id), (LATER, "end-promotion", id)]
+    assert read(slug, promotion) == promotion  # documented: an active one that has ended stays active
+
+
+def test_a_promotion_of_one_instant_begins_and_ends(slug: World) -> None:
+    inserted(slug, **{**DATED, "EndDate": SOON})
+
+    assert sorted(event for _, event, _ in told(slug.advance("P1Y"))) == ["end-promotion", "start-promotion"]
+
+
+@pytest.mark.parametrize("status", ["Inactive", "Draft"])
+def test_only_an_active_promotion_begins_and_ends(slug: World, status: str) -> None:
+    promotion = inserted(slug, **{**DATED, "Status": status})
+    assert slug.advance("P45D") == []
+
+    updated(slug, promotion, **DATED)  # by hand, after it would have begun
+
+    assert [event for _, event, _ in told(slug.advance("P1Y"))] == ["end-promotion"]
+
+
+def test_a_promotion_that_was_stopped_does_not_end(slug: World) -> None:
+    promotion = inserted(slug, **DATED)
+    slug.advance("P45D")
+    updated(slug, promotion, **{**DATED, "Status": "Inactive"})
+
+    assert slug.advance("P1Y") == []
+
+
+@pytest.mark.parametrize("dates", [{"StartDate": PAST}, {"StartDate": NOW}, {"EndDate": PAST}, {"EndDate": NOW}, {}])
+def test_a_date_that_is_over_when_the_promotion_is_made_does_not_happen(slug: World, dates: Json) -> None:
+    inserted(slug, Status="Active", **dates)
+    slug.seed("norce", promotions=[{"Id": 100, "Status": "Active", **dates}])
+
+    assert slug.advance("P1Y") == []
+
+
+def test_a_seeded_promotion_begins_and_ends_too(slug: World) -> None:
+    slug.seed("norce", promotions=[{"Id": 100, "application": 2, **DATED}])
+
+    assert [(event, id) for _, event, id in told(slug.advance("P1Y"))] == [
+        ("start-promotion", "2/100"),
+        ("end-promotion", "2/100"),
+    ]
+
+
+def test_other_dates_take_the_place_of_those_before(slug: World) -> None:
+    promotion = inserted(slug, **DATED)
+    updated(slug, promotion, Status="Active", EndDate="2030-01-10T00:00:00Z")
+    assert [(at, event) for at, event, _ in told(slug.advance("P1Y"))] == [
+        ("2030-01-10T00:00:00.000Z", "end-promotion")
+    ]
+
+    updated(slug, promotion, Status="Active", EndDate="2033-01-01T00:00:00Z")
+    assert [event for _, event, _ in told(slug.advance("P5Y"))] == ["end-promotion"]
+
+
+def test_the_same_dates_sent_again_do_not_happen_again(slug: World) -> None:
+    promotion = inserted(slug, **DATED)
+    slug.advance("P45D")
+    updated(slug, promotion, **DATED)
+
+    assert [event for _, event, _ in told(slug.advance("P1Y"))] == ["end-promotion"]
+
+
+def test_what_a_refused_update_said_does_not_happen(slug: World) -> None:
+    promotion = inserted(slug, Status="Active", EndDate=LATER)
+    refused = ask(slug, "PUT", f"/{promotion['Id']}", {**DATED, "StartDate": LATER, "EndDate": SOON})
+    assert refused.status_code == 400
+
+    assert [(at, event) for at, event, _ in told(slug.advance("P1Y"))] == [(LATER, "end-promotion")]
+
+
+def test_an_org_put_back_tells_only_what_is_still_to_come(slug: World) -> None:
+    inserted(slug, **DATED)
+    slug.advance("P45D")
+    state = slug.admin("GET", "/state").json()
+    assert slug.admin("PUT", "/state", state).status_code == 200
+
+    assert [event for _, event, _ in told(slug.advance("P1Y"))] == ["end-promotion"]
+    state = slug.admin("GET", "/state").json()
+    assert slug.admin("PUT", "/state", state).status_code == 200
+    assert slug.advance("P1Y") == []
+
+
+def test_a_restored_snapshot_lets_the_same_happen_again(slug: World) -> None:
+    inserted(slug, **DATED)
+    slug.admin("PUT", "/snapshots/before")
+    first = told(slug.advance("P1Y"))
+    slug.admin("POST", "/snapshots/before/restore")
+
+    assert told(slug.advance("P1Y")) == first
+
+
+def test_what_is_still_to_come_is_not_told_to_clients(slug: World) -> None:
+    promotion = inserted(slug, **DATED)
+
+    assert "coming" not in promotion
+    assert "coming" not in read(slug, promotion)
+    assert "coming" not in ask(slug, "GET").json()[0]
+
+
+@pytest.mark.parametrize(
+    "members", [{"StartDate": 5}, {"StartDate": ["x"]}, {"EndDate": "soon"}, {"coming": "EndDate"}, {"coming": [1]}]
+)
+def test_a_seed_whose_dates_are_none_is_refused(slug: World, members: Json) -> None:
+    response = slug.admin("POST", "/seed", {"norce": {"promotions": [{"Id": 100, "Status": "Active", **members}]}})
+
+    assert response.status_code == 400
+    assert slug.advance("P1Y") == []
