@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.app import load_contracts
-from sandbox.config import files
 from tests.documents import matches, run, steps
 from tests.serving import running
 
@@ -39,10 +37,3 @@ def test_the_readme_has_a_tour() -> None:
 def test_every_link_between_documents_leads_to_a_file(path: Path) -> None:
     for target in _LINK.findall(path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
-
-
-def test_the_page_on_steering_lists_everything_that_falls_due() -> None:
-    page = (ROOT / "docs/steering.md").read_text(encoding="utf-8")
-    falling_due = {event for contract in load_contracts(files("specs")) for event in contract.rules.due}
-
-    assert {event for event in falling_due if f"`{event}`" not in page} == set()

@@ -88,11 +88,13 @@ SEGMENTS = rules.collection("segments", places=_nowhere)
 
 @rules.on_due(START)
 def start(call: Call, id: str) -> None:
+    """At `validFrom` it is told; the status of a coupon is worked out when it is read."""
     _pass(call, id, "validFrom")
 
 
 @rules.on_due(EXPIRY)
 def expire(call: Call, id: str) -> None:
+    """Right after `validUntil`, the last moment that counts, it is told; the status is worked out when it is read."""
     _pass(call, id, "validUntil")
 
 

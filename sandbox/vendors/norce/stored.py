@@ -107,11 +107,13 @@ APPLICATIONS = rules.collection("applications", places=lambda _, created: [("app
 
 @rules.on_due(_EVENTS["StartDate"])
 def start(call: Call, id: str) -> None:
+    """At the `StartDate` of an active promotion it is told; the status stays as it was set."""
     _pass(call, id, "StartDate")
 
 
 @rules.on_due(_EVENTS["EndDate"])
 def end(call: Call, id: str) -> None:
+    """At the `EndDate` of an active promotion it is told; the status stays as it was set."""
     _pass(call, id, "EndDate")
 
 
