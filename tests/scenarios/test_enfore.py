@@ -139,20 +139,6 @@ def test_a_card_that_was_good_a_moment_ago_is_refused_as_expired(world: World) -
     assert stored_balance(world) == 50
 
 
-@shows("enfore/webhook-twice-and-out-of-order")
-def test_a_subscriber_who_keeps_the_newest_ends_with_the_card_as_it_is(world: World) -> None:
-    before = len(world.events())
-    spend(world, 20, "order 1")
-
-    heard = [event["payload"]["items"][0] for event in world.events()[before:]]
-    kept = max(heard, key=lambda card: card.get("last_used_date_and_time", ""))
-    card = world.request("GET", cards(world, "gc-1")).json()
-
-    assert [card["current_balance"]["value"] for card in heard] == [30, 50, 30]
-    assert heard[0] == heard[2]
-    assert heard[-1] == kept == card
-
-
 @shows("enfore/contract-drift")
 def test_a_card_without_its_balance_is_noticed_by_who_looks(world: World) -> None:
     drifted = world.request("GET", cards(world, "gc-1"))
