@@ -95,6 +95,7 @@ class Orgs:
         self._orgs: dict[str, Org] = {}
         self._discarded: deque[Iterator[None]] = deque()
         self._round: Iterator[Org] = iter(())  # those that `tick` has not come to yet
+        self._beginning = False  # an org is, so nobody is told of anything
         self._seeds = dict(seeds or {})
         for name in self._seeds:
             try:
@@ -117,7 +118,7 @@ class Orgs:
             if len(self._orgs) >= self._limit:
                 raise TooManyOrgs
             org = Org(name, self._new_journal(name))
-            self._begin(org)
+            self._plant(org, self._seeds.get(name))
             self._orgs[name] = org
             self.webhooks.run(org)
         return org
@@ -174,7 +175,7 @@ class Orgs:
         """Reset an org and have it begin a scenario. Raises `Unacceptable`, and then nothing has changed."""
         fresh = Org(org.name, self._new_journal(org.name))
         try:
-            self._begin(fresh)
+            self._plant(fresh, self._seeds.get(org.name))
             if scenario is not None:
                 self._give(fresh, scenario)
         except BaseException:  # whatever it was goes on after this
@@ -216,7 +217,7 @@ class Orgs:
 
     def tell(self, org: Org, entry: Entry, trouble: Trouble | None = None, after: float = 0.0) -> None:
         """Have subscribers told of an entry that is in the journal. after: seconds until its reply is sent."""
-        if org.outbox is not None or self.webhooks.has_subscribers(org):
+        if not self._beginning and (org.outbox is not None or self.webhooks.has_subscribers(org)):
             self.webhooks.told(org, entry, live=self._orgs.get(org.name) is org, trouble=trouble, after=after)
 
     def play(self, org: Org) -> None:
@@ -358,8 +359,7 @@ class Orgs:
         if given.clock is not None:
             org.clock.freeze()
             org.clock.set(given.clock)
-        if given.seed:
-            self.seed(org, given.seed)
+        self._plant(org, given.seed)
         org.scenario = Run(scenario, org.clock.now())
         self.play(org)
 
@@ -383,9 +383,14 @@ class Orgs:
     def _new_journal(self, name: str) -> Journal:
         return Journal(self._journal_limit, self._journal_budget, name)
 
-    def _begin(self, org: Org) -> None:
-        if org.name in self._seeds:
-            self.seed(org, self._seeds[org.name])
+    def _plant(self, org: Org, seed: Seed | None) -> None:
+        """Seed what an org begins with: it was always there, so it is news to nobody."""
+        self._beginning = True
+        try:
+            if seed:
+                self.seed(org, seed)
+        finally:
+            self._beginning = False
 
     def _record(self, org: Org, occurrence: Occurrence, trouble: Trouble | None = None) -> None:
         occurrence.id = org.journal.next_id()

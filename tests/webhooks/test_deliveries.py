@@ -357,6 +357,16 @@ def test_an_unknown_org_has_no_deliveries(world: World) -> None:
         assert world.admin(method, f"/webhooks{what}").status_code == 404
 
 
+def test_what_a_scenario_begins_with_is_news_to_nobody(world: World) -> None:
+    seed = {"gift_cards": [internal_card()], "subscriptions": [{"event": EVENT, "callback_url": SINK}]}
+    world.admin("PUT", "/scenario", {"given": {"seed": {"enfore": seed}}, "steps": []})
+
+    assert webhooks(world) == []
+    assert len(world.events()) == 1
+    sell(world)
+    assert statuses(world) == ["delivered"]
+
+
 def test_programmes_tell_nobody(world: World) -> None:
     subscribe(world)
 

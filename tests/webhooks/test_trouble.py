@@ -40,14 +40,9 @@ SEED = {
 
 
 def begin(world: World, *steps: Json) -> None:
-    """A scenario whose org has one card and one subscriber, who has heard nothing yet but of the seed."""
+    """A scenario whose org has one card and one subscriber, who has heard nothing yet."""
     response = world.admin("PUT", "/scenario", {"given": {"clock": NOW, "seed": SEED}, "steps": list(steps)})
     assert response.status_code == 200, response.text
-
-
-def heard(world: World) -> list[Json]:
-    """What was delivered of what happened after the seed."""
-    return [it for it in webhooks(world) if it["cause"] != "seed"]
 
 
 def test_an_event_arrives_twice(world: World) -> None:
@@ -225,15 +220,15 @@ def test_a_scenario_has_the_events_of_its_calls_meet_trouble(world: World) -> No
 
     redeem(world, "gc-1")
 
-    assert [told(it)["current_balance"]["value"] for it in heard(world)] == [40, 40]
+    assert [told(it)["current_balance"]["value"] for it in webhooks(world)] == [40, 40]
 
 
 def test_a_scenario_emits_an_event_that_meets_trouble(world: World) -> None:
     payload = {"org_id": "t", "items": [], "problems": []}
     begin(world, {"then": {"emit": {"callback": EVENT, "payload": payload}, "webhook": "twice"}})
 
-    assert [it["payload"] for it in heard(world)] == [payload, payload]
-    assert {it["cause"] for it in heard(world)} == {"scenario step 1"}
+    assert [it["payload"] for it in webhooks(world)] == [payload, payload]
+    assert {it["cause"] for it in webhooks(world)} == {"scenario step 1"}
 
 
 @pytest.mark.parametrize(
