@@ -23,9 +23,10 @@ check: .venv/developing  ## what CI runs: format, lint, types, specs, suite with
 	$(IN_VENV) -m mypy
 	$(IN_VENV) -m sandbox check
 	rm -f .coverage .coverage.*
-	$(IN_VENV) -m coverage run -m pytest -n auto --dist worksteal $(ARGS)
+	$(IN_VENV) -m coverage run -m pytest -n auto --dist worksteal -m 'not fuzz' $(ARGS)
 	$(IN_VENV) -m coverage combine -q
 	$(IN_VENV) -m coverage report --fail-under=95
+	$(IN_VENV) -m pytest -n auto --dist worksteal -m fuzz $(ARGS)  # tracing would double what these take
 
 fuzz: .venv/developing  ## Schemathesis and the state machines for longer; EXAMPLES=2000 by default
 	SANDBOX_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(IN_VENV) -m pytest -n auto --dist worksteal -m fuzz $(ARGS)

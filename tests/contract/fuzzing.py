@@ -33,10 +33,6 @@ ANY = "any"  # a token for a server that asks for none
 USERS = "SANDBOX_FUZZ_USERS"  # the variable for the file of users, which the configuration names
 SETTINGS = "SANDBOX_FUZZ_SETTINGS"  # the variable that hands `Settings` to `hooks.py`, as JSON
 
-# In CI every Python process is traced for coverage, which makes Schemathesis take twice as long; what of the sandbox it
-# has run, the other tests have run too.
-_UNTRACED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-
 _URL = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
@@ -111,9 +107,7 @@ class Counts(NamedTuple):
 def serving(*options: str) -> Iterator[str]:
     """`promo-sandbox serve` in a process of its own: its base URL."""
     command = [sys.executable, "-m", "sandbox", "serve", "--port", "0", "--journal", "100000", *options]
-    with subprocess.Popen(  # noqa: S603 - our own
-        command, cwd=ROOT, env=_UNTRACED, stdout=subprocess.PIPE, text=True
-    ) as server:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own
         assert server.stdout is not None
         try:
             found = next(filter(None, map(_URL.search, server.stdout)), None)
@@ -165,7 +159,7 @@ def run(
     ]
     (folder / "users.json").write_text(json.dumps({"auth": known}), encoding="utf-8")
     environment = {
-        **_UNTRACED,
+        **os.environ,
         "PYTHONPATH": str(ROOT),
         # Tables of Unicode, which take seconds to make and would be made for every folder anew.
         "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".hypothesis"),

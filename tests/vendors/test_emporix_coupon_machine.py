@@ -276,8 +276,14 @@ class Coupons(RuleBasedStateMachine):
 
     @rule(by=hours)
     def time_passes(self, by: int) -> None:
-        self.now += timedelta(hours=by)
-        self.world.advance(f"PT{by}H")
+        before, self.now = self.now, self.now + timedelta(hours=by)
+        happened = [(each["event"], each["id"]) for each in self.world.advance(f"PT{by}H")]
+        live = [coupon for coupon in self.coupons if not coupon.deleted]
+        begun = [coupon.code for coupon in live if coupon.begins and before < coupon.begins <= self.now]
+        ended = [coupon.code for coupon in live if coupon.ends and before <= coupon.ends < self.now]
+        assert Counter(happened) == Counter(
+            [*(("start-coupon", code) for code in begun), *(("expire-coupon", code) for code in ended)]
+        )
 
     @invariant()
     def each_coupon_counts_its_redemptions_and_no_limit_is_exceeded(self) -> None:
