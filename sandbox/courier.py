@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import os
 import ssl
 from collections.abc import AsyncIterator
 from time import perf_counter_ns
@@ -224,5 +225,14 @@ def _broken() -> tuple[type[Exception], ...]:
 def _said(failed: Exception) -> str:
     """One sentence of what a library raised."""
     text = " ".join(str(failed).split()) or type(failed).__name__
-    hint = "; --callback-ca FILE trusts a certificate of your own" if "certificate verify failed" in text else ""
-    return f"{text[:300]}{hint}"
+    if "certificate verify failed" in text:
+        return f"{text[:300]}; --callback-ca FILE trusts a certificate of your own"
+    cause = getattr(failed, "os_error", None)
+    if isinstance(cause, OSError):
+        text = f"Cannot connect to {getattr(failed, 'host', '')}:{getattr(failed, 'port', '')}: {_reason(cause)}"
+    return text[:300]
+
+
+def _reason(error: OSError) -> str:
+    """As the system words it; the event loop adds the address."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
