@@ -15,7 +15,9 @@ import click
 
 from sandbox import __version__
 from sandbox.errors import SandboxError
+from sandbox.parity.command import parity
 from sandbox.reports.command import coverage
+from sandbox.verify.command import verify
 
 
 @click.group(
@@ -276,6 +278,8 @@ def import_org(*, url: str, admin_token: str | None, file: Path, org: str | None
 
 
 cli.add_command(coverage)
+cli.add_command(verify)
+cli.add_command(parity)
 
 
 def _clients(given: Sequence[str]) -> dict[str, str]:
