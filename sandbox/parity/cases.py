@@ -23,7 +23,7 @@ _SOURCES = ("documented: ", "inferred: ")
 _FILE = {"vendor": str, "page": str, "variables": dict, "cases": list}
 _CASE = {"name": str, "source": str, "operation": str, "given": list, "request": dict, "expect": dict}
 _STEP = {"request": dict, "expect": dict, "take": dict}
-_REQUEST = {"method": str, "path": str, "headers": dict, "body": object, "form": dict, "text": str}
+_REQUEST = {"method": str, "path": str, "headers": dict, "basic": str, "body": object, "form": dict, "text": str}
 _EXPECT = {"status": (int, list), "headers": dict, "body": object}
 
 

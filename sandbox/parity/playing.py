@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -17,6 +19,7 @@ from sandbox.target import Answer, NoAnswer, Target
 
 Json = Any
 _SUCCESS = range(200, 300)
+_INDEX = re.compile(r"-?[0-9]{1,6}\Z")
 _MAX_SHOWN = 400  # characters of an answer
 
 
@@ -66,7 +69,9 @@ def play(case: Case, target: Target, org: str, headers: Mapping[str, str], varia
 def _sent(request: Json, headers: Mapping[str, str]) -> Sent:
     """A header of the case takes the place of one that is sent with every request; null leaves it out."""
     fields = {name.lower(): (name, value) for name, value in headers.items()}
-    body = None
+    if "basic" in request:
+        fields["authorization"] = ("Authorization", f"Basic {b64encode(request['basic'].encode()).decode()}")
+    body: bytes | None = None
     if "body" in request:
         body = encode(request["body"])
         fields["content-type"] = ("Content-Type", "application/json")
@@ -77,7 +82,10 @@ def _sent(request: Json, headers: Mapping[str, str]) -> Sent:
         body = request["text"].encode()
         fields["content-type"] = ("Content-Type", "text/plain")
     fields |= {name.lower(): (name, value) for name, value in request.get("headers", {}).items()}
-    sent = {name: str(value) for name, value in fields.values() if value is not None}
+    sent: dict[str, str] = {}
+    for name, value in fields.values():
+        if value is not None:
+            sent[name] = str(value)
     return Sent(request["method"], request["path"], sent, body)
 
 
@@ -125,7 +133,7 @@ def _take(step: Step, found: Mapping[str, Json], values: dict[str, Json]) -> Ite
         for part in source.split("."):
             if isinstance(value, dict):
                 value = value.get(part, ABSENT)
-            elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            elif isinstance(value, list) and _INDEX.match(part) and -len(value) <= int(part) < len(value):
                 value = value[int(part)]
             else:
                 value = ABSENT
