@@ -46,7 +46,7 @@ def run(command: str, url: str) -> str:
         ["/bin/bash", "-c", command.replace(ADDRESS, url)],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
         env={**os.environ, "PATH": path},
     )

@@ -52,6 +52,10 @@ LEVELS = {
     "sandbox.remote": 7.5,
     "sandbox.tail": 7.8,
     "sandbox.reports": 7.8,
+    "sandbox.target": 7.5,
+    "sandbox.judging": 7.9,
+    "sandbox.verify": 7.95,
+    "sandbox.parity": 7.95,
     "sandbox.cli": 8,
     "sandbox.__main__": 9,
 }

@@ -54,6 +54,12 @@ class Case(NamedTuple):
         return any(step.request["method"] not in READING for step in self.steps)
 
 
+def operations(folder: Path) -> list[str]:
+    """The operationIds of a vendor's specs, which need not be compiled for that."""
+    items = [item for path in sorted(folder.glob("*.yaml")) for item in yamlfile.read(path)["paths"].values()]
+    return [raw["operationId"] for item in items for raw in item.values() if "operationId" in raw]
+
+
 def load(folder: Path, operations: Mapping[str, Collection[str]]) -> list[Case]:
     """The cases of all files, what the vendors document before what is inferred; a file's order otherwise.
 

@@ -67,13 +67,9 @@ def parity(
 
 
 def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> list[Case]:
-    from sandbox.openapi.document import Document  # noqa: PLC0415 - `--help` should not wait for the engine
-    from sandbox.parity import cases  # noqa: PLC0415 - the same
+    from sandbox.parity import cases  # noqa: PLC0415 - `--help` should not wait for the engine
 
-    known = {
-        vendor: [it.id for path in (files("specs") / vendor).glob("*.yaml") for it in Document(path).operations]
-        for vendor in judging.chosen(())
-    }
+    known = {vendor: cases.operations(files("specs") / vendor) for vendor in judging.chosen(())}
     judging.judge(operations, [id for ids in known.values() for id in ids], "operation")
     found = [case for case in cases.load(folder, known) if case.vendor in vendors]
     return [case for case in found if not operations or case.operation in operations]

@@ -40,7 +40,11 @@ class Effort(NamedTuple):
 
 def require() -> None:
     """Raises `SandboxError` if Schemathesis is not installed."""
-    if importlib.util.find_spec("schemathesis") is None:
+    try:
+        found = importlib.util.find_spec("schemathesis")
+    except ValueError:  # it was made impossible to import
+        found = None
+    if found is None:
         raise SandboxError("verify needs Schemathesis; install it with: pip install 'promo-sandbox[verify]'")
 
 
