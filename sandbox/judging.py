@@ -20,7 +20,7 @@ from sandbox.reports.verdicts import Verdicts
 _OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
 _TOKEN = set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110
 _EXIT_INTERRUPTED = 130
-INTERRUPTED = "interrupted"  # why a run ended early
+INTERRUPTED, TIME_IS_UP = "interrupted", "the time was up"  # why a run ended early
 Command = Callable[..., None]
 
 
@@ -128,7 +128,7 @@ def prepare(out: Path | None) -> None:
 
 
 def conclude(report: Verdicts, form: str, out: Path | None) -> None:
-    """Write the report, and end with 1 if anything failed."""
+    """Write the report, and end with 1 if anything failed, with 130 or 2 if that was not found out."""
     written = verdicts.write(form, report)
     if out is None:
         click.echo(written, nl=False)
@@ -140,5 +140,5 @@ def conclude(report: Verdicts, form: str, out: Path | None) -> None:
         click.echo(f"{report.summary()}; see {out}")
     if report.failed:
         sys.exit(1)
-    if report.ended == INTERRUPTED:
-        sys.exit(_EXIT_INTERRUPTED)
+    if report.ended not in ("", TIME_IS_UP):
+        sys.exit(_EXIT_INTERRUPTED if report.ended == INTERRUPTED else 2)

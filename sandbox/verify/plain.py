@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from sandbox.openapi.document import METHODS, Document
@@ -13,7 +13,7 @@ Json = Any
 
 
 def plain(document: Document, org: str | None = None) -> dict[str, Json]:
-    """One version of a spec as a document of its own. With an org, nothing can be asked of any other.
+    """One version of a spec as a document of its own. With an org, no path or header can name any other.
 
     A body is described once: as a second media type it has the same schema, and would only be sent a second time.
     """
@@ -21,9 +21,16 @@ def plain(document: Document, org: str | None = None) -> dict[str, Json]:
     for body in _bodies(spec):
         first, *others = body["content"].items()
         body["content"] = dict([first, *(other for other in others if other[1].get("schema") != first[1]["schema"])])
-    if org is not None and document.org_parameter is not None:
-        _fix(spec, document.org_parameter, org)
+    if org is not None:
+        if document.org_parameter is not None:
+            _fix(spec, document.org_parameter, org)
+        _drop(spec, "header", org_headers(document))
     return spec
+
+
+def org_headers(document: Document) -> list[str]:
+    """The headers in which a request may name its org."""
+    return [source.removeprefix("header.") for source in document.org_sources if source.startswith("header.")]
 
 
 def _bodies(spec: Json) -> Iterator[Json]:
@@ -46,9 +53,7 @@ def _fix(spec: Json, parameter: str, org: str) -> None:
     spec["paths"] = {
         template.replace(f"{{{parameter}}}", segment(org)): item for template, item in spec["paths"].items()
     }
-    for owner in (*spec["paths"].values(), *_operations(spec)):
-        if "parameters" in owner:
-            owner["parameters"] = [it for it in owner["parameters"] if not _is(spec, it, parameter)]
+    _drop(spec, "path", [parameter])
     for link in (link for links in _links(spec) for link in links.values() if "parameters" in link):
         passed = {
             name: org if value == f"$request.path.{parameter}" else value for name, value in link["parameters"].items()
@@ -58,11 +63,19 @@ def _fix(spec: Json, parameter: str, org: str) -> None:
         link["parameters"] = passed
 
 
-def _is(spec: Json, node: Json, parameter: str) -> bool:
+def _drop(spec: Json, where: str, names: Collection[str]) -> None:
+    """Take parameters out of all operations."""
+    for owner in (*spec["paths"].values(), *_operations(spec)):
+        if "parameters" in owner:
+            described = [(it, _followed(spec, it)) for it in owner["parameters"]]
+            owner["parameters"] = [it for it, node in described if node["in"] != where or node["name"] not in names]
+
+
+def _followed(spec: Json, node: Json) -> Json:
     if "$ref" in node:
         *_, kind, name = node["$ref"].split("/")
-        node = spec["components"][kind][name]
-    return bool(node["in"] == "path" and node["name"] == parameter)
+        return spec["components"][kind][name]
+    return node
 
 
 def _links(spec: Json) -> Iterator[Json]:

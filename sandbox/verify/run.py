@@ -20,10 +20,9 @@ from sandbox import judging
 from sandbox.errors import SandboxError
 from sandbox.messages import encode
 from sandbox.openapi.document import METHODS, Document
-from sandbox.verify.plain import plain
+from sandbox.verify.plain import org_headers, plain
 from sandbox.verify.tally import Tally
 
-TIME_IS_UP = "the time was up"
 BOUNDARIES = "coverage"
 PHASES = ("examples", BOUNDARIES, "fuzzing", "stateful")
 # Not asked, because a spec alone cannot know the answer, and a server is no worse for a different one:
@@ -80,6 +79,8 @@ def run(document: Document, plan: Plan, tally: Tally, folder: Path, told: Callab
         if ended:
             _stop(child)
         child.wait()
+    if not ended and tally.fatal and tally.scenarios:
+        return tally.fatal  # what was found until then is worth a report
     if not ended and not tally.finished:
         said = (folder / "log").read_text(encoding="utf-8", errors="replace").split("\n")
         last = tally.fatal or next((line for line in reversed(said) if line.strip()), f"exit code {child.returncode}")
@@ -102,6 +103,7 @@ def _command(document: Document, plan: Plan, wanted: list[str]) -> list[str]:
 def _configuration(document: Document, plan: Plan) -> str:
     """What the command line has no option for; and the headers: secrets, which a list of processes would show."""
     queries = [source[6:] for source in document.org_sources if source.startswith("query.")]
+    headers = {**dict.fromkeys(org_headers(document), plan.org), **plan.headers}
     lines = [
         "[generation]",
         'database = "none"',
@@ -111,7 +113,7 @@ def _configuration(document: Document, plan: Plan) -> str:
         "[phases.coverage]",
         "unexpected-methods = []",  # or a read-only run would send DELETE
         "[headers]",
-        *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in plan.headers.items()),
+        *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in headers.items()),
         "[parameters]",
         *(f'"query.{name}" = {{dictionary = "org", probability = 1.0}}' for name in queries),
         "[dictionaries]",
@@ -125,13 +127,14 @@ def _child(command: list[str], folder: Path) -> Iterator[tuple[subprocess.Popen[
     """The process, and the pipe on which its events come; it has ended afterwards."""
     reading, writing = os.pipe()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SCHEMATHESIS_")}
+    environment["SCHEMATHESIS_HOOKS"] = "sandbox.verify.leash"
     try:
         with (folder / "log").open("wb") as log:
             child = subprocess.Popen(  # noqa: S603 - a command of our own
                 [*command, f"/dev/fd/{writing}"],
                 cwd=folder,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # held until we end, however that may be
                 stdout=log,
                 stderr=log,
                 pass_fds=(writing,),
@@ -165,7 +168,7 @@ def _follow(events: int, tally: Tally, until: float, told: Callable[[], None]) -
                         told()
     except KeyboardInterrupt:
         return judging.INTERRUPTED
-    return TIME_IS_UP
+    return judging.TIME_IS_UP
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
@@ -176,3 +179,5 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+    if child.stdin is not None:
+        child.stdin.close()

@@ -48,7 +48,7 @@ class Tally:
                 case "NonFatalError":
                     self._error(event)
                 case "FatalError":
-                    self.fatal = _said(event.get("exception"))
+                    self.fatal = _first(_said(event.get("exception")))
                 case "EngineFinished":
                     self.finished = event.get("stop_reason") == "completed"
 
@@ -85,7 +85,7 @@ class Tally:
         if (method, template) in self._operations:
             self._errors.setdefault((method, template), text)
         elif not self.fatal:
-            self.fatal = text
+            self.fatal = _first(text)
 
     @property
     def refusal(self) -> int | None:
@@ -117,8 +117,8 @@ class Tally:
 
 
 def _note(statuses: Counter[int]) -> str:
-    """`37 requests: 200 20 times, 400 17 times`."""
-    parts = ", ".join(f"{status} {count} times" for status, count in sorted(statuses.items()))
+    """`37 requests: 200 (20), 400 (17)`."""
+    parts = ", ".join(f"{status} ({count})" for status, count in sorted(statuses.items()))
     requests = "1 request" if statuses.total() == 1 else f"{statuses.total()} requests"
     lacking = "" if any(status in _SUCCESS for status in statuses) else "; never a success"
     return f"{requests}{': ' if parts else ''}{parts}{lacking}"
@@ -137,6 +137,11 @@ def _said(error: Json) -> str:
     if isinstance(error, dict):
         return next((str(error[name]) for name in ("message", "title", "value") if error.get(name)), json.dumps(error))
     return str(error or "")
+
+
+def _first(text: str) -> str:
+    """The sentence that says what is the matter, without the requests that Schemathesis lists after it."""
+    return text.split("\n")[0].split(" Last requests")[0].rstrip(".")
 
 
 def _command(request: Json) -> str:
