@@ -81,7 +81,7 @@ def run(document: Document, plan: Plan, tally: Tally, folder: Path, told: Callab
         child.wait()
     if not ended and tally.fatal and tally.scenarios:
         return tally.fatal  # what was found until then is worth a report
-    if not ended and not tally.finished:
+    if not ended and (tally.fatal or not tally.finished):
         said = (folder / "log").read_text(encoding="utf-8", errors="replace").split("\n")
         last = tally.fatal or next((line for line in reversed(said) if line.strip()), f"exit code {child.returncode}")
         raise SandboxError(f"Schemathesis could not test {document.label}: {last}")

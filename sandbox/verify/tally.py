@@ -17,6 +17,7 @@ _REFUSED = (401, 403)
 _MISSING = 404
 # An HTTP server passes over headers that it does not know, whatever a schema of all headers would say.
 _UNKNOWN_HEADER = "in header - object with unexpected properties"
+_NOTHING_TO_FOLLOW = "NoLinksFound"  # the operations that are tried have no links to each other
 _FEW = 3  # requests and operations that say nothing of a whole server
 
 
@@ -80,6 +81,8 @@ class Tally:
             kinds[kind] = Failure(f"{check['name']}: {said['title']}", message, _command(request))
 
     def _error(self, event: Json) -> None:
+        if event.get("value", {}).get("type") == _NOTHING_TO_FOLLOW:
+            return
         method, _, template = event.get("label", "").partition(" ")
         text = _said(event.get("value")) or "Schemathesis could not go on"
         if (method, template) in self._operations:
@@ -141,7 +144,7 @@ def _said(error: Json) -> str:
 
 def _first(text: str) -> str:
     """The sentence that says what is the matter, without the requests that Schemathesis lists after it."""
-    return text.split("\n")[0].split(" Last requests")[0].rstrip(".")
+    return text.split("\n", maxsplit=1)[0].split(" Last requests", maxsplit=1)[0].rstrip(".")
 
 
 def _command(request: Json) -> str:
