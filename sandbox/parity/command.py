@@ -13,10 +13,10 @@ from sandbox import judging
 from sandbox.config import files
 from sandbox.errors import SandboxError
 from sandbox.reports.verdicts import SKIPPED, Verdict, Verdicts
-from sandbox.target import Target
 
 if TYPE_CHECKING:
     from sandbox.parity.cases import Case
+    from sandbox.target import Target
 
 _REFUSED = {401, 403}
 _FEW = 3  # answers that say nothing of a whole server
@@ -53,6 +53,8 @@ def parity(
 
     Exits with 1 if an answer differs, and with 2 if that could not be found out.
     """
+    from sandbox.target import Target  # noqa: PLC0415 - no other command waits for an HTTP client
+
     target = Target(url, timeout)
     wanted = judging.chosen(vendors)
     found = _load(cases or files("fidelity"), wanted, operations)

@@ -59,7 +59,7 @@ class Verdicts(NamedTuple):
         return found
 
     def summary(self) -> str:
-        """`49 checked: 40 passed, 2 failed, 7 skipped, in 12.3 s`."""
+        """`40 passed, 2 failed, 7 skipped, in 12.3 s`."""
         counts = Counter(verdict.outcome for verdict in self.verdicts)
         parts = ", ".join(f"{counts[outcome]} {outcome}" for outcome in (PASSED, FAILED, SKIPPED))
         early = f"; ended early: {self.ended}" if self.ended else ""

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from typing import Any
 
+from sandbox.errors import SandboxError
 from sandbox.reports.verdicts import FAILED, PASSED, SKIPPED, Failure, Verdict, curl, shortened
 
 Json = Any
@@ -41,17 +42,24 @@ class Tally:
         return [name for key, name in self._operations.items() if key not in self._skipped]
 
     def read(self, line: str) -> None:
-        """One event; what is not known here is passed over."""
-        for kind, event in json.loads(line).items():
-            match kind:
-                case "ScenarioFinished":
-                    self._scenario(event)
-                case "NonFatalError":
-                    self._error(event)
-                case "FatalError":
-                    self.fatal = _first(_said(event.get("exception")))
-                case "EngineFinished":
-                    self.finished = event.get("stop_reason") == "completed"
+        """One event; a kind that is not known here is passed over. Raises `SandboxError` for one of another form."""
+        try:
+            for kind, event in json.loads(line).items():
+                self._event(kind, event)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"{type(error).__name__} {error}"
+            raise SandboxError(f"this Schemathesis writes reports that cannot be read here: {reason}") from None
+
+    def _event(self, kind: str, event: Json) -> None:
+        match kind:
+            case "ScenarioFinished":
+                self._scenario(event)
+            case "NonFatalError":
+                self._error(event)
+            case "FatalError":
+                self.fatal = _first(_said(event.get("exception")))
+            case "EngineFinished":
+                self.finished = event.get("stop_reason") == "completed"
 
     def _scenario(self, event: Json) -> None:
         self.scenarios += 1
@@ -74,7 +82,7 @@ class Tally:
         if _UNKNOWN_HEADER in message:
             return
         kinds = self._failures[key]
-        kind = (check["name"], message.split("\n")[0])
+        kind = (check["name"], _kind(message))
         if kind in kinds:
             kinds[kind] = kinds[kind]._replace(times=kinds[kind].times + 1)
         elif len(kinds) < _MAX_FAILURES:
@@ -140,6 +148,12 @@ def _said(error: Json) -> str:
     if isinstance(error, dict):
         return next((str(error[name]) for name in ("message", "title", "value") if error.get(name)), json.dumps(error))
     return str(error or "")
+
+
+def _kind(message: str) -> str:
+    """What tells one way of failing a check from another: what of the request is invalid, or else the reason."""
+    lines = message.split("\n")
+    return next((line for line in lines if line.startswith("Invalid component")), lines[0])
 
 
 def _first(text: str) -> str:
