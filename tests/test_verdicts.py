@@ -133,6 +133,26 @@ def test_an_event_of_another_form_is_one_sentence(line: str) -> None:
         tally().read(line)
 
 
+@pytest.mark.parametrize(
+    ("statuses", "refusal"),
+    [
+        ([403, 403, 403], 403),
+        ([401, 401, 401], 401),
+        ([403, 403, 200], None),
+        ([403, 403], None),  # too few to say
+        ([404, 404, 404], None),  # of one operation, which may have nothing to show
+        ([500, 500, 500], None),  # that is a failure
+        ([], None),
+    ],
+)
+def test_a_server_that_refuses_everything_is_known_by_it(statuses: list[int], refusal: int | None) -> None:
+    found = tally()
+    for status in statuses:
+        found.read(json.dumps({"ScenarioFinished": {"recorder": scenario(status)}}))
+
+    assert found.refusal == refusal
+
+
 def test_an_event_that_is_not_known_is_passed_over() -> None:
     found = tally()
 
