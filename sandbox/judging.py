@@ -77,10 +77,21 @@ def fields(given: Sequence[str]) -> dict[str, str]:
     found = {}
     for header in given:
         name, colon, value = header.partition(":")
-        if not colon or not name or not set(name) <= _TOKEN or not value.strip().isprintable():
+        if not colon or not name or not set(name) <= _TOKEN or not _plain(value.strip()):
             raise SandboxError(f"--header {quoted(name)!r} is not 'NAME: VALUE'")
         found[name] = value.strip()
     return found
+
+
+def named(org: str) -> str:
+    """The org's name, which must be fit for a header."""
+    if not org.strip() or not _plain(org):
+        raise SandboxError(f"--org {quoted(org)!r} is no name of an org: it takes printable ASCII")
+    return org
+
+
+def _plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 def rate(given: str | None) -> str | None:

@@ -99,6 +99,12 @@ def test_our_own_server_is_as_the_pages_say(url: str, invoke: Invoke) -> None:
         assert len(rows(said)) == len({case.name for case in CASES})
 
 
+def test_an_org_with_a_slash_in_its_name_is_one_segment(url: str, invoke: Invoke) -> None:
+    code, said, _ = invoke("parity", url, "--org", "a/b c", "--vendor", "enfore", "--allow-writes", *TOKEN)
+
+    assert code == 0, said
+
+
 def test_the_present_version_is_as_the_pages_say_too(invoke: Invoke) -> None:
     config = Config(settings=(("emporix.reward_points_version", "current"), ("norce.error_body", "problem")))
     with running(config) as (_, url):

@@ -221,6 +221,8 @@ def closed_port() -> int:
         (("{url}", "--operation", "getGiftCrad"), r"there is no operation getGiftCrad; did you mean getGiftCard\?"),
         (("{url}", "--header", "Authorization"), r"--header 'Authorization' is not 'NAME: VALUE'"),
         (("{url}", "--header", "A B: c"), r"--header 'A B' is not 'NAME: VALUE'"),
+        (("{url}", "--header", "A: \u00fc"), r"--header 'A' is not 'NAME: VALUE'"),
+        (("{url}", "--org", ""), r"--org '' is no name of an org: it takes printable ASCII"),
         (("{url}", "--out", "/nowhere/report"), r"cannot write /nowhere/report: No such file or directory"),
         ((), r"Missing argument 'URL'\."),
     ],

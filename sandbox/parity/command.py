@@ -63,7 +63,7 @@ def parity(
     judging.prepare(out)
     target.probe()
     begun = time.perf_counter()
-    verdicts, ended = _play(found, target, org, sent, values, allow_writes=allow_writes)
+    verdicts, ended = _play(found, target, judging.named(org), sent, values, allow_writes=allow_writes)
     title = f"{target.url} asked what the pages of {', '.join(wanted)} say: org {org}"
     judging.conclude(Verdicts(title, verdicts, time.perf_counter() - begun, ended), form, out)
 

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from sandbox.matching import ABSENT, is_operator, why_not
 from sandbox.messages import decode, encode
 from sandbox.parity.cases import Case, Step, filled
+from sandbox.remote import segment
 from sandbox.reports.verdicts import FAILED, PASSED, Failure, Verdict, curl, shortened
 from sandbox.target import Answer, NoAnswer, Target
 
@@ -46,7 +47,7 @@ def play(case: Case, target: Target, org: str, headers: Mapping[str, str], varia
     begun = time.perf_counter()
     failure = None
     for number, step in enumerate(case.steps, 1):
-        sent = _sent(filled(step.request, values), headers)
+        sent = _sent(_request(step, values), headers)
         where = "" if number == len(case.steps) else f"given, request {number}: "
         try:
             answer = target.send(*sent)
@@ -64,6 +65,12 @@ def play(case: Case, target: Target, org: str, headers: Mapping[str, str], varia
     outcome, failures = (PASSED, ()) if failure is None else (FAILED, (failure,))
     verdict = Verdict(case.vendor, case.name, case.operation, outcome, f"{case.operation}, {kind}", failures, seconds)
     return Played(verdict, tuple(statuses))
+
+
+def _request(step: Step, values: Mapping[str, Json]) -> dict[str, Json]:
+    """A step's request with its values, which are one segment each where they stand in the path."""
+    path = filled(step.request["path"], {name: segment(str(value)) for name, value in values.items()})
+    return {**filled(step.request, values), "path": path}
 
 
 def _sent(request: Json, headers: Mapping[str, str]) -> Sent:

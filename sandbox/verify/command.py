@@ -61,6 +61,8 @@ def verify(
         settings=settings,
         operations=operations,
         allow_writes=allow_writes,
-        effort=examining.Effort(org, headers_sent, examples, max_time, boundaries, judging.rate(rate_limit), seed),
+        effort=examining.Effort(
+            judging.named(org), headers_sent, examples, max_time, boundaries, judging.rate(rate_limit), seed
+        ),
     )
     judging.conclude(report, form, out)
