@@ -17,7 +17,9 @@ import click
 from sandbox import __version__
 from sandbox.callbacks import callback_options, listen_command
 from sandbox.errors import SandboxError
+from sandbox.parity.command import parity
 from sandbox.reports.command import coverage
+from sandbox.verify.command import verify
 
 if TYPE_CHECKING:
     from sandbox.config import CallbackConfig
@@ -285,6 +287,8 @@ def import_org(*, url: str, admin_token: str | None, file: Path, org: str | None
 
 cli.add_command(coverage)
 cli.add_command(listen_command)
+cli.add_command(verify)
+cli.add_command(parity)
 
 
 def _clients(given: Sequence[str]) -> dict[str, str]:

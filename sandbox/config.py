@@ -45,8 +45,8 @@ class Config:
 
 
 def files(name: str) -> Path:
-    """The folder `specs` or `scenarios`: inside an installed package, or beside it in a checkout."""
-    for folder in (_PACKAGE / "_files" / name, _PACKAGE.parent / name):
+    """The folder `specs`, `scenarios` or `fidelity`: inside an installed package, or beside it in a checkout."""
+    for folder in (_PACKAGE / "_files" / name, _PACKAGE.parent / name, _PACKAGE.parent / "tests" / name):
         if folder.is_dir():
             return folder
     raise SandboxError(f"the folder {name} is missing from this installation")

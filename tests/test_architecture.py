@@ -61,6 +61,10 @@ LEVELS = {
     "sandbox.reports": 7.8,
     "sandbox.listening": 7.7,
     "sandbox.callbacks": 7.8,
+    "sandbox.target": 7.5,
+    "sandbox.judging": 7.9,
+    "sandbox.verify": 7.95,
+    "sandbox.parity": 7.95,
     "sandbox.cli": 8,
     "sandbox.__main__": 9,
 }

@@ -36,15 +36,16 @@ def names(folder: str, pattern: str) -> set[str]:
     return {str(path.relative_to(ROOT / folder)) for path in (ROOT / folder).glob(pattern)}
 
 
-def test_the_wheel_holds_code_specs_and_scenarios_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_code_specs_scenarios_and_cases_and_nothing_else(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
 
     modules = {f"sandbox/{name}" for name in names("sandbox", "**/*.py")}
     specs = {f"sandbox/_files/specs/{name}" for name in names("specs", "*/*.yaml")}
     scenarios = {f"sandbox/_files/scenarios/{name}" for name in names("scenarios", "**/*.yaml")}
+    cases = {f"sandbox/_files/fidelity/{name}" for name in names("tests/fidelity", "*.yaml")}
     rest = {name for name in held if ".dist-info/" not in name and not name.endswith("/.gitkeep")}
-    assert modules | specs | scenarios <= held
-    assert rest - modules - specs - scenarios == {
+    assert modules | specs | scenarios | cases <= held
+    assert rest - modules - specs - scenarios - cases == {
         "sandbox/openapi/dialect.json",
         "sandbox/_files/specs/sandbox/scenario.schema.json",
     }
@@ -106,3 +107,10 @@ def test_the_installed_command_serves(command: str, tmp_path: Path) -> None:
     assert {spec["name"] for spec in specs} == names("specs", "*/*.yaml") - {"sandbox/admin.yaml"}
     assert said == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_installed_command_has_its_cases(command: str, tmp_path: Path) -> None:
+    with serving(cwd=tmp_path, command=(command,)) as served:
+        done = run("parity", served.url, "--header", "Authorization: Bearer any", cwd=tmp_path, command=(command,))
+
+    assert (done.returncode, done.stderr) == (0, "")

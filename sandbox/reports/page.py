@@ -36,10 +36,7 @@ details > summary { padding: .5rem .75rem; }
 def write(report: Json) -> str:
     title = "Contract coverage" if report["org"] is None else f"Contract coverage of {report['org']}"
     parts = [
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
+        *head(title),
         f"<h1>{escape(title)}: {escape(figures.summary(report['totals']))}</h1>",
         *_totals(report),
     ]
@@ -48,6 +45,14 @@ def write(report: Json) -> str:
         parts += [part for operation in vendor["operations"] for part in _operation(operation)]
         parts += _callbacks(vendor)
     return "\n".join([*parts, "</body>\n</html>\n"])
+
+
+def head(title: str) -> Iterator[str]:
+    """How a page of ours begins."""
+    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+    yield f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>"
 
 
 def _totals(report: Json) -> Iterator[str]:

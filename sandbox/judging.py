@@ -1,0 +1,155 @@
+"""What `verify` and `parity` have in common on the command line: options, the bar, the report, the exit code."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from sandbox.config import files
+from sandbox.errors import SandboxError
+from sandbox.flaws import quoted, unknown
+from sandbox.reports import verdicts
+from sandbox.reports.verdicts import Verdicts
+
+_OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
+_TOKEN = set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110
+_EXIT_INTERRUPTED = 130
+INTERRUPTED, TIME_IS_UP = "interrupted", "the time was up"  # why a run ended early
+Command = Callable[..., None]
+
+
+def options(command: Command) -> Command:
+    """The argument and the options that both commands have."""
+    for option in reversed(
+        [
+            click.argument("url"),
+            click.option("--vendor", "vendors", multiple=True, help="Only this vendor's contract; may be repeated."),
+            click.option("--org", default="acme", show_default=True, help="The org that everything is asked of."),
+            click.option(
+                "--header",
+                "headers",
+                multiple=True,
+                metavar="'NAME: VALUE'",
+                help="Sent with every request, such as credentials; may be repeated.",
+            ),
+            click.option("--allow-writes", is_flag=True, help="Send more than GET: it creates, changes and deletes."),
+            click.option("--operation", "operations", multiple=True, help="Only this operationId; may be repeated."),
+            click.option("--report", "form", default="text", show_default=True, type=click.Choice(verdicts.FORMS)),
+            click.option(
+                "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file."
+            ),
+            click.option(
+                "--timeout",
+                default=10.0,
+                show_default=True,
+                type=click.FloatRange(0, min_open=True),
+                help="Seconds to wait for a reply.",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def chosen(asked: Sequence[str]) -> list[str]:
+    """The vendors asked for, or all there are. Raises `SandboxError` for one that there is not."""
+    known = sorted(path.name for path in files("specs").iterdir() if path.is_dir() and path.name != _OWN)
+    judge(asked, known, "vendor")
+    return [name for name in known if name in asked or not asked]
+
+
+def judge(asked: Iterable[str], known: Iterable[str], kind: str) -> None:
+    """Raises `SandboxError` for a name that is not known."""
+    names = list(known)
+    for name in asked:
+        if name not in names:
+            raise SandboxError(f"there is no {kind} {quoted(name)}{unknown(name, names)}")
+
+
+def fields(given: Sequence[str]) -> dict[str, str]:
+    """The headers that were given."""
+    found = {}
+    for header in given:
+        name, colon, value = header.partition(":")
+        if not colon or not name or not set(name) <= _TOKEN or not _plain(value.strip()):
+            raise SandboxError(f"--header {quoted(name)!r} is not 'NAME: VALUE'")
+        found[name] = value.strip()
+    return found
+
+
+def named(org: str) -> str:
+    """The org's name, which must be fit for a header."""
+    if not org.strip() or not _plain(org):
+        raise SandboxError(f"--org {quoted(org)!r} is no name of an org: it takes printable ASCII")
+    return org
+
+
+def _plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def rate(given: str | None) -> str | None:
+    """A limit on requests as Schemathesis takes it."""
+    if given is not None and not re.fullmatch(r"[1-9][0-9]{0,5}/[smhd]", given):
+        raise SandboxError(f"--rate-limit {quoted(given)!r} is not N/s, N/m, N/h or N/d")
+    return given
+
+
+@contextmanager
+def bar(length: int, label: str) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal; it is told by how much to go on."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=max(length, 1), label=label, file=sys.stderr) as shown:
+        yield shown.update
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM, as CI services cancel a job, is an interrupt."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # in a thread that is not the main one
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def prepare(out: Path | None) -> None:
+    """Raises `SandboxError` now, not after minutes of work, if the report cannot be written."""
+    if out is not None:
+        try:
+            out.open("a", encoding="utf-8").close()
+        except OSError as error:
+            raise SandboxError(f"cannot write {out}: {error.strerror or error}") from None
+
+
+def conclude(report: Verdicts, form: str, out: Path | None) -> None:
+    """Write the report, and end with 1 if anything failed, with 130 or 2 if that was not found out."""
+    written = verdicts.write(form, report)
+    if out is None:
+        click.echo(written, nl=False)
+    else:
+        try:
+            out.write_text(written, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise SandboxError(f"cannot write {out}: {error.strerror or error}") from None
+        click.echo(f"{report.summary()}; see {out}")
+    if report.failed:
+        sys.exit(1)
+    if report.ended not in ("", TIME_IS_UP):
+        sys.exit(_EXIT_INTERRUPTED if report.ended == INTERRUPTED else 2)

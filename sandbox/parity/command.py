@@ -1,0 +1,136 @@
+"""`promo-sandbox parity`: its options, and one case after the other. What does the work is imported when it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sandbox import judging
+from sandbox.config import files
+from sandbox.errors import SandboxError
+from sandbox.reports.verdicts import SKIPPED, Verdict, Verdicts
+
+if TYPE_CHECKING:
+    from sandbox.parity.cases import Case
+    from sandbox.target import Target
+
+_REFUSED = {401, 403}
+_FEW = 3  # answers that say nothing of a whole server
+_PATIENCE = 3  # cases in a row that nobody answers
+
+
+@click.command()
+@judging.options
+@click.option(
+    "--set",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What the cases call ${NAME}, such as a client's id.",
+)
+@click.option(
+    "--cases", type=click.Path(path_type=Path, file_okay=False), help="A folder of cases in place of the bundled ones."
+)
+def parity(
+    *,
+    url: str,
+    vendors: Sequence[str],
+    org: str,
+    headers: Sequence[str],
+    allow_writes: bool,
+    operations: Sequence[str],
+    form: str,
+    out: Path | None,
+    timeout: float,
+    variables: Sequence[str],
+    cases: Path | None,
+) -> None:
+    """Ask the server at URL what the vendors' pages say, case by case.
+
+    Exits with 1 if an answer differs, and with 2 if that could not be found out.
+    """
+    from sandbox.target import Target  # noqa: PLC0415 - no other command waits for an HTTP client
+
+    target = Target(url, timeout)
+    wanted = judging.chosen(vendors)
+    found = _load(cases or files("fidelity"), wanted, operations)
+    values = _variables(variables, found)
+    sent = judging.fields(headers)
+    judging.prepare(out)
+    target.probe()
+    begun = time.perf_counter()
+    verdicts, ended = _play(found, target, judging.named(org), sent, values, allow_writes=allow_writes)
+    title = f"{target.url} asked what the pages of {', '.join(wanted)} say: org {org}"
+    judging.conclude(Verdicts(title, verdicts, time.perf_counter() - begun, ended), form, out)
+
+
+def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> list[Case]:
+    from sandbox.parity import cases  # noqa: PLC0415 - `--help` should not wait for the engine
+
+    known = {vendor: cases.operations(files("specs") / vendor) for vendor in judging.chosen(())}
+    judging.judge(operations, [id for ids in known.values() for id in ids], "operation")
+    found = [case for case in cases.load(folder, known) if case.vendor in vendors]
+    return [case for case in found if not operations or case.operation in operations]
+
+
+def _variables(given: Sequence[str], cases: Sequence[Case]) -> dict[str, str]:
+    values = dict(text.partition("=")[::2] for text in given)
+    judging.judge(values, {name for case in cases for name in case.variables}, "variable of a case")
+    return values
+
+
+def _play(
+    cases: Sequence[Case],
+    target: Target,
+    org: str,
+    headers: Mapping[str, str],
+    variables: Mapping[str, str],
+    *,
+    allow_writes: bool,
+) -> tuple[list[Verdict], str]:
+    """A verdict on each case, and why that ended early if it did."""
+    from sandbox.parity.playing import play  # noqa: PLC0415 - as above
+
+    verdicts: list[Verdict] = []
+    met: dict[str, list[int]] = {}
+    silent = 0
+    ended = ""
+    try:
+        with judging.terminable(), judging.bar(len(cases), "parity") as go_on:
+            for case in cases:
+                go_on(1)
+                if case.writes and not allow_writes:
+                    verdicts.append(_skipped(case, "it writes; --allow-writes would try it"))
+                    continue
+                played = play(case, target, org, headers, variables)
+                verdicts.append(played.verdict)
+                met.setdefault(case.vendor, []).extend(played.statuses)
+                silent = 0 if played.statuses else silent + 1
+                if silent == _PATIENCE:
+                    ended = "the server no longer answers"
+                    break
+    except KeyboardInterrupt:
+        ended = judging.INTERRUPTED
+    verdicts += [_skipped(case, f"not tried: {ended}") for case in cases[len(verdicts) :]]
+    if not ended:
+        _judge_access(verdicts, met, target, org)
+    return verdicts, ended
+
+
+def _skipped(case: Case, note: str) -> Verdict:
+    return Verdict(case.vendor, case.name, case.operation, SKIPPED, note)
+
+
+def _judge_access(verdicts: Sequence[Verdict], met: Mapping[str, list[int]], target: Target, org: str) -> None:
+    """Raises `SandboxError` for a vendor whose every request was refused: that says nothing of its rules."""
+    failing = {verdict.group for verdict in verdicts if verdict.failures}
+    for vendor, statuses in met.items():
+        if vendor in failing and len(statuses) >= _FEW and set(statuses) <= _REFUSED:
+            raise SandboxError(
+                f"{vendor} could not be tested: {target.url} refused every request; "
+                f"does --header give credentials for the org {org}?"
+            )

@@ -1,0 +1,159 @@
+"""A case played against a server: its requests sent one after the other, and how the answers differ."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from sandbox.matching import ABSENT, is_operator, why_not
+from sandbox.messages import decode, encode
+from sandbox.parity.cases import Case, Step, filled
+from sandbox.remote import segment
+from sandbox.reports.verdicts import FAILED, PASSED, Failure, Verdict, curl, shortened
+from sandbox.target import Answer, NoAnswer, Target
+
+Json = Any
+_SUCCESS = range(200, 300)
+_INDEX = re.compile(r"-?[0-9]{1,6}\Z")
+_MAX_SHOWN = 400  # characters of an answer
+
+
+class Sent(NamedTuple):
+    """A request as it goes out."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+class Played(NamedTuple):
+    """What became of a case, and the statuses that it met; none where nobody answered."""
+
+    verdict: Verdict
+    statuses: tuple[int, ...]
+
+
+def play(case: Case, target: Target, org: str, headers: Mapping[str, str], variables: Mapping[str, str]) -> Played:
+    """Send a case's requests. variables: in place of those that its file declares."""
+    values: dict[str, Json] = {**case.variables, **variables, "org": org, "fresh": secrets.token_hex(5)}
+    statuses: list[int] = []
+    begun = time.perf_counter()
+    failure = None
+    for number, step in enumerate(case.steps, 1):
+        sent = _sent(_request(step, values), headers)
+        where = "" if number == len(case.steps) else f"given, request {number}: "
+        try:
+            answer = target.send(*sent)
+        except NoAnswer as error:
+            failure = _failure(f"{where}no answer", [str(error)], sent, target, case)
+            break
+        statuses.append(answer.status)
+        found = _found(answer)
+        wrong = list(_wrong(filled(step.expect, values), found)) or list(_take(step, found, values))
+        if wrong:
+            failure = _failure(f"{where}{wrong[0]}", [*wrong[1:], _shown(answer)], sent, target, case)
+            break
+    seconds = time.perf_counter() - begun
+    kind = "documented" if case.documented else "inferred"
+    outcome, failures = (PASSED, ()) if failure is None else (FAILED, (failure,))
+    verdict = Verdict(case.vendor, case.name, case.operation, outcome, f"{case.operation}, {kind}", failures, seconds)
+    return Played(verdict, tuple(statuses))
+
+
+def _request(step: Step, values: Mapping[str, Json]) -> dict[str, Json]:
+    """A step's request with its values, which are one segment each where they stand in the path."""
+    path = filled(step.request["path"], {name: segment(str(value)) for name, value in values.items()})
+    return {**filled(step.request, values), "path": path}
+
+
+def _sent(request: Json, headers: Mapping[str, str]) -> Sent:
+    """A header of the case takes the place of one that is sent with every request; null leaves it out."""
+    fields = {name.lower(): (name, value) for name, value in headers.items()}
+    if "basic" in request:
+        fields["authorization"] = ("Authorization", f"Basic {b64encode(request['basic'].encode()).decode()}")
+    body: bytes | None = None
+    if "body" in request:
+        body = encode(request["body"])
+        fields["content-type"] = ("Content-Type", "application/json")
+    elif "form" in request:
+        body = urlencode(request["form"]).encode()
+        fields["content-type"] = ("Content-Type", "application/x-www-form-urlencoded")
+    elif "text" in request:
+        body = request["text"].encode()
+        fields["content-type"] = ("Content-Type", "text/plain")
+    fields |= {name.lower(): (name, value) for name, value in request.get("headers", {}).items()}
+    sent: dict[str, str] = {}
+    for name, value in fields.values():
+        if value is not None:
+            sent[name] = str(value)
+    return Sent(request["method"], request["path"], sent, body)
+
+
+def _found(answer: Answer) -> dict[str, Json]:
+    """An answer as patterns see it: a body that is no JSON is a text, an empty one is absent."""
+    body: Json = answer.body.decode("utf-8", "replace") if answer.body else ABSENT
+    if "json" in answer.headers.get("content-type", ""):
+        with contextlib.suppress(ValueError):
+            body = decode(answer.body)
+    return {"status": answer.status, "headers": dict(answer.headers), "body": body}
+
+
+def _wrong(expect: Json, found: Mapping[str, Json]) -> Iterator[str]:
+    """Each way in which an answer is not what was expected; any success will do where no status is said."""
+    wanted: Json = expect.get("status", _SUCCESS)
+    if isinstance(wanted, int):
+        wanted = [wanted]
+    if found["status"] not in wanted:
+        said = "a success" if wanted is _SUCCESS else " or ".join(map(str, wanted))
+        yield f"status is {found['status']}, not {said}"
+    headers = {str(name).lower(): pattern for name, pattern in expect.get("headers", {}).items()}
+    yield from _differences(headers, found["headers"], "headers")
+    if "body" in expect:
+        yield from _differences(expect["body"], found["body"], "body")
+
+
+def _differences(pattern: Json, value: Json, where: str) -> Iterator[str]:
+    """Where `why_not` tells the first difference, all of them."""
+    if isinstance(pattern, dict) and isinstance(value, dict) and not is_operator(pattern):
+        for name, part in pattern.items():
+            yield from _differences(part, value.get(name, ABSENT), f"{where}.{name}")
+    elif isinstance(pattern, list) and isinstance(value, list) and len(pattern) == len(value):
+        for at, part in enumerate(pattern):
+            yield from _differences(part, value[at], f"{where}[{at}]")
+    else:
+        reason = why_not(pattern, value, where)
+        if reason is not None:
+            yield reason
+
+
+def _take(step: Step, found: Mapping[str, Json], values: dict[str, Json]) -> Iterator[str]:
+    """Put what later steps use with the values; what is not there is a difference too."""
+    for name, source in step.take.items():
+        value: Json = found
+        for part in source.split("."):
+            if isinstance(value, dict):
+                value = value.get(part, ABSENT)
+            elif isinstance(value, list) and _INDEX.match(part) and -len(value) <= int(part) < len(value):
+                value = value[int(part)]
+            else:
+                value = ABSENT
+        if value is ABSENT:
+            yield f"{source} is not there"
+        values[name] = value
+
+
+def _shown(answer: Answer) -> str:
+    text = answer.body.decode("utf-8", "replace")
+    return f"the answer: {answer.status} {text[:_MAX_SHOWN]}{'…' if len(text) > _MAX_SHOWN else ''}".rstrip()
+
+
+def _failure(title: str, lines: list[str], sent: Sent, target: Target, case: Case) -> Failure:
+    command = curl(sent.method, f"{target.url}{sent.path}", sent.headers, sent.body)
+    return Failure(title, shortened("\n".join([*lines, case.source])), command)

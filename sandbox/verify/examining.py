@@ -1,0 +1,132 @@
+"""A server held to the specs: which documents and operations, one after the other, and the report of them together."""
+
+from __future__ import annotations
+
+import importlib.util
+import secrets
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from sandbox import judging
+from sandbox.config import files
+from sandbox.errors import SandboxError
+from sandbox.openapi.document import Document
+from sandbox.reports.verdicts import Verdicts
+from sandbox.target import Target
+from sandbox.verify import run as running
+from sandbox.verify.run import BOUNDARIES, PHASES, Plan
+from sandbox.verify.tally import Tally
+
+_READING = ("GET", "HEAD")
+_MAX_SEED = 2**32
+_ONCE_EACH = 3  # phases that take every operation by itself
+
+
+class Effort(NamedTuple):
+    """What is sent, and how much of it."""
+
+    org: str
+    headers: Mapping[str, str]
+    examples: int  # for each operation and phase
+    max_time: float  # seconds
+    boundaries: bool
+    rate_limit: str | None
+    seed: int | None  # None: a new one
+
+
+def require() -> None:
+    """Raises `SandboxError` if Schemathesis is not installed."""
+    try:
+        found = importlib.util.find_spec("schemathesis")
+    except ValueError:  # it was made impossible to import
+        found = None
+    if found is None:
+        raise SandboxError("verify needs Schemathesis; install it with: pip install 'promo-sandbox[verify]'")
+
+
+def examine(
+    target: Target,
+    vendors: Sequence[str],
+    *,
+    settings: Sequence[str],
+    operations: Sequence[str],
+    allow_writes: bool,
+    effort: Effort,
+) -> Verdicts:
+    """The report. Raises `SandboxError` if it cannot be made."""
+    documents = _documents(vendors, settings)
+    judging.judge(operations, [it.id for document in documents for it in document.operations], "operation")
+    seed = secrets.randbelow(_MAX_SEED) if effort.seed is None else effort.seed
+    target.probe()
+    begun = time.perf_counter()
+    plan = Plan(
+        target.url,
+        effort.org,
+        effort.headers,
+        effort.examples,
+        PHASES if effort.boundaries else tuple(phase for phase in PHASES if phase != BOUNDARIES),
+        effort.rate_limit,
+        seed,
+        begun + effort.max_time,
+        target.timeout,
+    )
+    tallies = [
+        (document, running.begin(document, plan, _skipped(document, operations, allow_writes=allow_writes)))
+        for document in documents
+    ]
+    ended = _run(tallies, plan)
+    found = [verdict for _, tally in tallies for verdict in tally.verdicts(ended)]
+    title = f"{target.url} held to the specs of {', '.join(vendors)}: org {effort.org}, seed {seed}"
+    return Verdicts(title, found, time.perf_counter() - begun, ended)
+
+
+def _documents(vendors: Sequence[str], settings: Sequence[str]) -> list[Document]:
+    """The specs of the vendors, of each the version that the settings choose."""
+    wanted = dict(setting.partition("=")[::2] for setting in settings)
+    found, known = [], {}
+    for path in sorted(path for vendor in vendors for path in (files("specs") / vendor).glob("*.yaml")):
+        versions = Document.load(path)
+        name = f"{versions[0].vendor}.{versions[0].setting}"
+        known[name] = [str(document.version) for document in versions]
+        version = wanted.get(name, versions[0].version) if versions[0].setting else versions[0].version
+        found += [document for document in versions if document.version == version]
+    known = {name: versions for name, versions in known.items() if not name.endswith(".None")}
+    judging.judge(wanted, known, "setting that chooses a version,")
+    for name, version in wanted.items():
+        judging.judge([version], known[name], f"version of {name}")
+    return found
+
+
+def _skipped(document: Document, operations: Sequence[str], *, allow_writes: bool) -> dict[str, str]:
+    """The operations that are not tried, and why."""
+    found = {}
+    for operation in document.operations:
+        if operations and operation.id not in operations:
+            found[operation.id] = "not asked for"
+        elif operation.method not in _READING and not allow_writes:
+            found[operation.id] = "it writes; --allow-writes would try it"
+    return found
+
+
+def _run(tallies: list[tuple[Document, Tally]], plan: Plan) -> str:
+    """Try all documents; why that ended early, if it did."""
+    tried = [(document, tally) for document, tally in tallies if tally.wanted]
+    steps = [len(tally.wanted) * _ONCE_EACH + plan.examples for _, tally in tried]  # about
+    ended = ""
+    with judging.bar(sum(steps), "verify") as go_on:
+        for (document, tally), count in zip(tried, steps, strict=True):
+            if ended:
+                break
+            with tempfile.TemporaryDirectory(prefix="promo-sandbox-") as folder:
+                ended = running.run(document, plan, tally, Path(folder), partial(go_on, 1))
+            go_on(count - tally.scenarios)
+            if tally.refusal and not ended:
+                raise SandboxError(
+                    f"{document.label} could not be tested: {plan.url}{document.base} answered every request with "
+                    f"{tally.refusal}; is that the URL, and does --header give credentials for the org {plan.org}?"
+                )
+    return ended

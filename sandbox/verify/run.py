@@ -1,0 +1,183 @@
+"""Schemathesis in a process of its own: what it is told, its events read as they come, and its end in any case.
+
+It is asked through its command line, which is documented, and not through its engine, which is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from sandbox import judging
+from sandbox.errors import SandboxError
+from sandbox.messages import encode
+from sandbox.openapi.document import METHODS, Document
+from sandbox.verify.plain import org_headers, plain
+from sandbox.verify.tally import Tally
+
+BOUNDARIES = "coverage"
+PHASES = ("examples", BOUNDARIES, "fuzzing", "stateful")
+# Not asked, because a spec alone cannot know the answer, and a server is no worse for a different one:
+# positive_data_acceptance (which valid requests break a rule), use_after_free and ensure_resource_availability (what a
+# rule uses up), unsupported_method and allow_header_conformance (the vendors do not say), missing_required_header and
+# ignored_auth (which status; the cases of `parity` know it), object_level_authorization (there is one user).
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+)
+_PATIENCE = 5.0  # seconds that Schemathesis has to end when asked to
+_CHUNK = 1 << 16
+
+
+class Plan(NamedTuple):
+    """How every document is tried."""
+
+    url: str
+    org: str
+    headers: Mapping[str, str]
+    examples: int  # for each operation and phase
+    phases: tuple[str, ...]
+    rate_limit: str | None
+    seed: int
+    until: float  # the moment to end at, on the clock of `time.perf_counter`
+    timeout: float  # seconds for a reply
+
+
+def begin(document: Document, plan: Plan, skipped: Mapping[str, str]) -> Tally:
+    """A document of which nothing is known yet. skipped: operationIds that are not tried, and why."""
+    operations = {
+        (method.upper(), template): raw["operationId"]
+        for template, item in plain(document, plan.org)["paths"].items()
+        for method, raw in item.items()
+        if method in METHODS
+    }
+    return Tally(document.label, operations, {key: skipped[id] for key, id in operations.items() if id in skipped})
+
+
+def run(document: Document, plan: Plan, tally: Tally, folder: Path, told: Callable[[], None]) -> str:
+    """Try a document's operations; why it ended early if it did.
+
+    folder: for files that only this run needs. told: called after each scenario. Raises `SandboxError` if Schemathesis
+    could not work at all.
+    """
+    (folder / "spec.json").write_bytes(encode(plain(document, plan.org)))
+    (folder / "schemathesis.toml").write_text(_configuration(document, plan), encoding="utf-8")
+    with _child(_command(document, plan, tally.wanted), folder) as (child, events):
+        ended = _follow(events, tally, plan.until, told)
+        if ended:
+            _stop(child)
+        child.wait()
+    if not ended and tally.fatal and tally.scenarios:
+        return tally.fatal  # what was found until then is worth a report
+    if not ended and (tally.fatal or not tally.finished):
+        said = (folder / "log").read_text(encoding="utf-8", errors="replace").split("\n")
+        last = tally.fatal or next((line for line in reversed(said) if line.strip()), f"exit code {child.returncode}")
+        raise SandboxError(f"Schemathesis could not test {document.label}: {last}")
+    return ended
+
+
+def _command(document: Document, plan: Plan, wanted: list[str]) -> list[str]:
+    return [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run", "spec.json"),
+        *("--url", f"{plan.url}{document.base}", "--no-color", "--continue-on-failure", "--no-shrink"),
+        *("--phases", ",".join(plan.phases), "--checks", ",".join(CHECKS), "--warnings", "off"),
+        *("--max-examples", str(plan.examples), "--seed", str(plan.seed), "--request-timeout", str(plan.timeout)),
+        *(part for id in wanted for part in ("--include-operation-id", id)),
+        *(("--rate-limit", plan.rate_limit) if plan.rate_limit else ()),
+        *("--report", "ndjson", "--report-ndjson-path"),
+    ]
+
+
+def _configuration(document: Document, plan: Plan) -> str:
+    """What the command line has no option for; and the headers: secrets, which a list of processes would show."""
+    queries = [source[6:] for source in document.org_sources if source.startswith("query.")]
+    headers = {**dict.fromkeys(org_headers(document), plan.org), **plan.headers}
+    lines = [
+        "[generation]",
+        'database = "none"',
+        "with-security-parameters = false",  # credentials are left out by the cases of `parity`
+        "[cache]",
+        "enabled = false",
+        "[phases.coverage]",
+        "unexpected-methods = []",  # or a read-only run would send DELETE
+        "[headers]",
+        *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in headers.items()),
+        "[parameters]",
+        *(f'"query.{name}" = {{dictionary = "org", probability = 1.0}}' for name in queries),
+        "[dictionaries]",
+        f"org = {{values = [{json.dumps(plan.org)}]}}",
+    ]
+    return "\n".join(lines)
+
+
+@contextmanager
+def _child(command: list[str], folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The process, and the pipe on which its events come; it has ended afterwards."""
+    reading, writing = os.pipe()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SCHEMATHESIS_")}
+    environment["SCHEMATHESIS_HOOKS"] = "sandbox.verify.leash"
+    try:
+        with (folder / "log").open("wb") as log:
+            child = subprocess.Popen(  # noqa: S603 - a command of our own
+                [*command, f"/dev/fd/{writing}"],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.PIPE,  # held until we end, however that may be
+                stdout=log,
+                stderr=log,
+                pass_fds=(writing,),
+                start_new_session=True,  # an interrupt is for us, who then end it
+            )
+        os.close(writing)
+        try:
+            yield child, reading
+        finally:
+            _stop(child)
+    finally:
+        os.close(reading)
+
+
+def _follow(events: int, tally: Tally, until: float, told: Callable[[], None]) -> str:
+    """Read events until there are no more: why not, if that was too long or too much for somebody."""
+    rest = b""
+    try:
+        with judging.terminable():
+            while (left := until - time.perf_counter()) > 0:
+                if not select.select([events], [], [], left)[0]:
+                    continue
+                chunk = os.read(events, _CHUNK)
+                if not chunk:
+                    return ""
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    before = tally.scenarios
+                    tally.read(line.decode())
+                    if tally.scenarios > before:
+                        told()
+    except KeyboardInterrupt:
+        return judging.INTERRUPTED
+    return judging.TIME_IS_UP
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    if child.stdin is not None:
+        child.stdin.close()

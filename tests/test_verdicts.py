@@ -1,0 +1,161 @@
+"""The report of a contract test in each form, whatever a server said; and what Schemathesis tells of its run."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from sandbox.errors import SandboxError
+from sandbox.reports import verdicts
+from sandbox.reports.verdicts import FAILED, PASSED, SKIPPED, Failure, Verdict, Verdicts, curl
+from sandbox.verify.tally import Tally
+
+NASTY = "<script>alert(1)</script> & \"quotes\" '|' `\x00\x1b\ufffe*_ $HOME"
+REPORT = Verdicts(
+    f"{NASTY} held to the specs",
+    [
+        Verdict("one", "ok", "GET /ok", PASSED, "3 requests"),
+        Verdict("one", NASTY, "GET /bad", FAILED, "1 request", (Failure(NASTY, f"{NASTY}\n{NASTY}", "curl", 3),), 0.25),
+        Verdict("two", "left", "POST /left", SKIPPED, NASTY),
+    ],
+    1.5,
+    "the time was up",
+)
+
+
+class Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del attrs
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_shows_what_a_server_said_as_text() -> None:
+    page = Page()
+    page.feed(verdicts.write("html", REPORT))
+
+    assert "script" not in page.tags
+    assert page.tags.count("details") == 3
+    assert "<script>alert(1)</script>" in page.text
+    assert "ended early: the time was up" in page.text
+
+
+def test_junit_counts_each_group_by_itself() -> None:
+    suites = {suite.get("name"): suite for suite in ET.fromstring(verdicts.write("junit", REPORT))}  # noqa: S314 - ours
+
+    assert {name: (it.get("tests"), it.get("failures"), it.get("skipped")) for name, it in suites.items()} == {
+        "one": ("2", "1", "0"),
+        "two": ("1", "0", "1"),
+    }
+    failure = suites["one"].find("testcase/failure")
+    assert failure is not None
+    assert "alert(1)" in str(failure.text)
+
+
+def test_the_text_says_what_failed_below_its_line() -> None:
+    text = verdicts.write("text", REPORT)
+
+    assert "passed  ok" in text
+    assert " (3 times)\n" in text
+    assert text.endswith("1 passed, 1 failed, 1 skipped, in 1.5 s; ended early: the time was up\n")
+
+
+def test_a_request_as_a_command_is_safe_for_a_shell_and_hides_credentials() -> None:
+    headers = {"Authorization": "Bearer secret", "X-Name": NASTY.replace("\x00", "")}
+
+    command = curl("POST", "http://localhost/a?b='c'", headers, b"it's {}")
+
+    assert "secret" not in command
+    assert shlex.split(command)[:5] == ["curl", "-i", "-X", "POST", "http://localhost/a?b='c'"]
+    assert shlex.split(command)[-1] == "it's {}"
+
+
+def tally() -> Tally:
+    return Tally("acme/things.yaml", {("GET", "/things"): "listThings", ("POST", "/things"): "addThing"}, {})
+
+
+def scenario(status: int, *messages: str) -> dict[str, Any]:
+    request = {"method": "GET", "uri": "http://localhost/things", "headers": {"Accept": ["*/*"]}}
+    failures = [
+        {
+            "name": "response_schema_conformance",
+            "status": "failure",
+            "failure_info": {"failure": {"title": "Response violates schema", "message": message}},
+        }
+        for message in messages
+    ]
+    return {
+        "cases": {"a": {"value": {"method": "GET", "path": "/things"}}},
+        "checks": {"a": failures},
+        "interactions": {"a": {"request": request, "response": {"status_code": status, "elapsed": 0.5}}},
+    }
+
+
+def test_failures_of_a_kind_are_told_once_and_counted() -> None:
+    found = tally()
+    for messages in (["'id' is missing\nin 1"], ["'id' is missing\nin 2", "7 is no text"]):
+        found.read(json.dumps({"ScenarioFinished": {"recorder": scenario(200, *messages)}}))
+
+    listed, added = found.verdicts("")
+
+    assert [(failure.message, failure.times) for failure in listed.failures] == [
+        ("'id' is missing\nin 1", 2),
+        ("7 is no text", 1),
+    ]
+    assert (listed.note, listed.seconds) == ("2 requests: 200 (2)", 1.0)
+    assert (added.outcome, added.note) == (SKIPPED, "not tried: Schemathesis sent nothing")
+
+
+def test_an_operation_fails_in_no_more_than_twenty_ways() -> None:
+    found = tally()
+    found.read(json.dumps({"ScenarioFinished": {"recorder": scenario(200, *map(str, range(100)))}}))
+
+    assert len(found.verdicts("")[0].failures) == 20
+
+
+@pytest.mark.parametrize(
+    "line", ["{", '{"ScenarioFinished": {}}', '{"ScenarioFinished": {"recorder": {"interactions": [1]}}}']
+)
+def test_an_event_of_another_form_is_one_sentence(line: str) -> None:
+    with pytest.raises(SandboxError, match=r"^this Schemathesis writes reports that cannot be read here: "):
+        tally().read(line)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "refusal"),
+    [
+        ([403, 403, 403], 403),
+        ([401, 401, 401], 401),
+        ([403, 403, 200], None),
+        ([403, 403], None),  # too few to say
+        ([404, 404, 404], None),  # of one operation, which may have nothing to show
+        ([500, 500, 500], None),  # that is a failure
+        ([], None),
+    ],
+)
+def test_a_server_that_refuses_everything_is_known_by_it(statuses: list[int], refusal: int | None) -> None:
+    found = tally()
+    for status in statuses:
+        found.read(json.dumps({"ScenarioFinished": {"recorder": scenario(status)}}))
+
+    assert found.refusal == refusal
+
+
+def test_an_event_that_is_not_known_is_passed_over() -> None:
+    found = tally()
+
+    found.read('{"SomethingNew": {"a": 1}}')
+
+    assert found.scenarios == 0
