@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 
 from sandbox.app import App
 from sandbox.errors import SandboxError
@@ -20,15 +21,19 @@ _SHUTDOWN = 1  # seconds that requests in flight may still take
 
 
 class Server(uvicorn.Server):
-    """Serves an `App` until it is told to stop."""
+    """Serves an `App` until it is told to stop.
 
-    def __init__(self, app: App, *, log_level: str = "warning") -> None:
+    `guest`: in a process of somebody else, whose logging and garbage collector it leaves as they are.
+    """
+
+    def __init__(self, app: App, *, log_level: str = "warning", guest: bool = False) -> None:
         protocol = type("SandboxProtocol", (Protocol,), {"sandbox": app})
         settings = uvicorn.Config(
             app,
             http=protocol,
             ws="none",
             lifespan="off",
+            log_config=None if guest else LOGGING_CONFIG,
             loop="auto",
             log_level=log_level,
             access_log=False,
@@ -39,14 +44,16 @@ class Server(uvicorn.Server):
         )
         super().__init__(settings)
         self._app = app
+        self._guest = guest
         self.started_hook: Callable[[], None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What was made until now stays; the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 50, 100)
+        if not self._guest:
+            # What was made until now stays; the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(50_000, 50, 100)
         self._sweeping = asyncio.create_task(self._sweep())
         if self.started_hook is not None:
             self.started_hook()
