@@ -50,9 +50,15 @@ LEVELS = {
     "sandbox.protocol": 7.3,
     "sandbox.server": 7.5,
     "sandbox.remote": 7.5,
+    "sandbox.asking": 7.6,
+    "sandbox.client": 7.7,
     "sandbox.tail": 7.8,
     "sandbox.reports": 7.8,
+    "sandbox.testing": 7.8,
+    "sandbox.verdict": 7.8,
+    "sandbox.pytest_coverage": 7.9,
     "sandbox.cli": 8,
+    "sandbox.pytest_plugin": 8,
     "sandbox.__main__": 9,
 }
 FOR_VENDORS = {"sandbox.rules", "sandbox.money"}
