@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, TypedDict, TypeVar, overload
 from urllib.parse import urlencode
@@ -79,12 +80,22 @@ class Wire:
     def ask(self, ask: Ask[T]) -> T:
         """What the answer means. The first time, also whether the server is of this version."""
         if self._version is None:
-            self._version = self._said("GET", "/version", None)
-            if self._version.get("version") != __version__:
-                raise self._other(self._version.get("version"))
+            self._version = self._checked(self._said("GET", "/version", None))
         if ask.path == "/version":
             return ask.read(self._version)
         return ask.read(self._said(ask.method, ask.path, ask.body))
+
+    def _checked(self, version: Any) -> Json:
+        """What a server says of itself, if this client can talk to it."""
+        if not isinstance(version, dict) or not {"version", "specs"} <= version.keys():
+            raise self._remote.stranger(HTTPStatus.OK, "/__admin/version")
+        theirs = version["version"]
+        if theirs != __version__:
+            raise OtherVersion(
+                f"{self.url} is Promo Sandbox {theirs} and this client {__version__}: "
+                f"install promo-sandbox=={theirs}, or start a server of {__version__}"
+            )
+        return version
 
     def _said(self, method: str, path: str, body: Any) -> Any:
         headers = {"Content-Type": "application/yaml"} if isinstance(body, bytes) else None
@@ -93,14 +104,7 @@ class Wire:
         try:
             return decode(said) if said else None
         except ValueError:
-            raise self._remote.stranger(200, f"/__admin{path.partition('?')[0]}") from None
-
-    def _other(self, version: object) -> SandboxError:
-        self._version = None
-        return OtherVersion(
-            f"{self.url} is Promo Sandbox {version} and this client {__version__}: "
-            f"install promo-sandbox=={version}, or start a server of {__version__}"
-        )
+            raise self._remote.stranger(HTTPStatus.OK, f"/__admin{path.partition('?')[0]}") from None
 
 
 class Part:
@@ -115,6 +119,7 @@ class Now(Part):
     """Verbs wait for their answer."""
 
     def do(self, ask: Ask[T]) -> T:
+        """Ask, and wait for what the answer means."""
         __tracebackhide__ = True
         try:
             return self._wire.ask(ask)
@@ -126,6 +131,7 @@ class Later(Part):
     """Verbs are awaited; meanwhile a thread of `asyncio.to_thread` waits for the answer."""
 
     def do(self, ask: Ask[T]) -> Coroutine[Any, Any, T]:
+        """Ask, and let what the answer means be awaited."""
         return asyncio.to_thread(self._wire.ask, ask)
 
 

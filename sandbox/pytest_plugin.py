@@ -144,7 +144,7 @@ def pytest_runtest_makereport(
     return report
 
 
-def _failed(error: SandboxError) -> pytest.fail.Exception:
+def _failed(error: SandboxError) -> BaseException:
     """One sentence in the test's own failure, and no traceback of ours; to be raised `from None`."""
     return pytest.fail.Exception(f"sandbox: {error}", pytrace=False)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from sandbox.client import Org, Refused
 from sandbox.errors import SandboxError
@@ -18,6 +18,7 @@ _EACH = 5  # requests that are told of one kind
 _WIDTH = 100  # characters of a path
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 def begin(org: Org, given: Mapping[str, Any]) -> None:
@@ -54,14 +55,7 @@ def allowed(given: Mapping[str, Any]) -> Collection[str]:
 def complaint(org: Org, given: Mapping[str, Any]) -> str:
     """What is wrong with what a test has left, and all that the org was asked; empty if nothing is wrong."""
     kinds = [kind for kind in KINDS if kind not in allowed(given)]
-    if not kinds:
-        return ""
-    try:
-        found = {kind: lines for kind, lines in _found(org, kinds) if lines}
-    except Refused as refused:
-        if refused.status == HTTPStatus.NOT_FOUND:
-            return ""  # nobody has named the org, or it was forgotten
-        raise
+    found = {kind: lines for kind, lines in _found(org, kinds) if lines}
     if not found:
         return ""
     names = ", ".join(repr(kind) for kind in found)
@@ -73,10 +67,7 @@ def complaint(org: Org, given: Mapping[str, Any]) -> str:
 
 def exchanges(org: Org) -> str:
     """What the org was asked, as a table: time, method, path, status, operation, and what there is to say of it."""
-    try:
-        newest = org.requests(limit=_SHOWN + 1)
-    except Refused as refused:
-        return f"The org {org.org} was asked nothing.\n" if refused.status == HTTPStatus.NOT_FOUND else f"{refused}\n"
+    newest = _if_there(lambda: org.requests(limit=_SHOWN + 1))
     if not newest:
         return f"The org {org.org} was asked nothing.\n"
     rows = [("time", "method", "path", "status", "operation", ""), *(_row(it, org) for it in reversed(newest[:_SHOWN]))]
@@ -88,16 +79,26 @@ def exchanges(org: Org) -> str:
 
 
 def _found(org: Org, kinds: Collection[str]) -> Iterator[tuple[str, list[str]]]:
-    if "unmatched" in kinds:
-        yield "unmatched", _unmatched(org) if org.count(unmatched=True) else []
-    if "defects" in kinds:
-        yield "defects", _defects(org) if org.count(defect=True) else []
-    if "unspent" in kinds or "unexpected" in kinds:
-        progress = org.scenario_progress()  # the last, because it is refused where there is none
-        if "unspent" in kinds:
-            yield "unspent", _unspent(progress)
-        if "unexpected" in kinds:
-            yield "unexpected", _unexpected(progress)
+    unmatched = _if_there(lambda: org.count(unmatched=True)) if "unmatched" in kinds else 0
+    if unmatched:
+        yield "unmatched", _unmatched(org)
+    defects = _if_there(lambda: org.count(defect=True)) if "defects" in kinds else 0
+    if defects:
+        yield "defects", _defects(org)
+    wanted = [kind for kind in ("unspent", "unexpected") if kind in kinds]
+    progress = _if_there(org.scenario_progress) if wanted else None
+    if progress is not None:
+        yield from ((kind, {"unspent": _unspent, "unexpected": _unexpected}[kind](progress)) for kind in wanted)
+
+
+def _if_there(ask: Callable[[], T]) -> T | None:
+    """An answer, or None where nobody has named the org yet, it was forgotten, or it follows no scenario."""
+    try:
+        return ask()
+    except Refused as refused:
+        if refused.status != HTTPStatus.NOT_FOUND:
+            raise
+        return None
 
 
 def _unmatched(org: Org) -> list[str]:
@@ -105,14 +106,14 @@ def _unmatched(org: Org) -> list[str]:
     lines = []
     for it in reversed(found):
         near = "".join(f"; the nearest is {one['path']} ({one['why']})" for one in it["nearest"][:1])
-        lines.append(f"- {it['request']['method']} {it['request']['target']} matched no operation{near}.")
+        lines.append(f"- {it['request']['method']} {_target(it, org)} matched no operation{near}.")
     return lines
 
 
 def _defects(org: Org) -> list[str]:
     found = org.requests(defect=True, limit=_EACH)
     return [
-        f"- {it['request']['method']} {it['request']['target']} met a defect of the sandbox: {it['defect']}."
+        f"- {it['request']['method']} {_target(it, org)} met a defect of the sandbox: {it['defect']}."
         for it in reversed(found)
     ]
 
@@ -147,7 +148,7 @@ def _called(progress: Json) -> str:
 
 def _row(exchange: Json, org: Org) -> tuple[str, ...]:
     request, reply = exchange["request"], exchange["reply"]
-    target = request["target"].removeprefix(f"/~{segment(org.org)}")
+    target = _target(exchange, org)
     notes = [f"step {exchange['step']}" if exchange["step"] is not None else "", exchange["rejection"] or ""]
     notes += [name for name in ("unexpected", "defect") if exchange[name] is not None]
     if exchange["operation"] is None:
@@ -163,6 +164,12 @@ def _row(exchange: Json, org: Org) -> tuple[str, ...]:
         exchange["operation"] or "-",
         ", ".join(note for note in notes if note),
     )
+
+
+def _target(exchange: Json, org: Org) -> str:
+    """What the client asked for, without the prefix that only says which org it is."""
+    target: str = exchange["request"]["target"]
+    return target.removeprefix(f"/~{segment(org.org)}")
 
 
 def _near(name: str, known: Collection[str]) -> str:

@@ -15,6 +15,8 @@ from sandbox.app import App
 from tests.command import Invoke
 from tests.serving import World, running
 
+pytest_plugins = ["pytester"]
+collect_ignore = ["downstream"]  # a project of its own, which tests/test_downstream.py runs
 _numbers = itertools.count()
 
 # A shell that runs the suite in the background has all that it starts ignore the interrupts that some tests send.
