@@ -149,10 +149,10 @@ def _called(progress: Json) -> str:
 def _row(exchange: Json, org: Org) -> tuple[str, ...]:
     request, reply = exchange["request"], exchange["reply"]
     target = _target(exchange, org)
-    notes = [f"step {exchange['step']}" if exchange["step"] is not None else "", exchange["rejection"] or ""]
+    matched = exchange["operation"] is not None
+    notes = [f"step {exchange['step']}" if exchange["step"] is not None else ""]
+    notes.append(exchange["rejection"] or "" if matched else "unmatched")
     notes += [name for name in ("unexpected", "defect") if exchange[name] is not None]
-    if exchange["operation"] is None:
-        notes.append("unmatched")
     fault = exchange["fault"]
     if fault is not None:
         notes += [f"cut {fault['cut']}" if fault["cut"] else "", "corrupt" if fault["corrupt"] else ""]
