@@ -6,10 +6,10 @@ A verb is written once, as a method that says what to ask; its object waits for 
 from __future__ import annotations
 
 import asyncio
+import datetime
 import functools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, TypedDict, TypeVar, overload
@@ -216,16 +216,16 @@ def given_of(criteria: Json) -> Json:
     return {name: value for name, value in criteria.items() if value is not None}
 
 
-def moment(at: str | datetime) -> str:
+def moment(at: str | datetime.datetime) -> str:
     """A moment as RFC 3339. Raises `SandboxError` for a time of no zone, which could be anybody's."""
     if isinstance(at, str):
         return at
     if at.tzinfo is None:
         raise SandboxError(f"{at!r} has no time zone; give it tzinfo=UTC")
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return at.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
 
 
-def duration(by: str | timedelta) -> str:
+def duration(by: str | datetime.timedelta) -> str:
     """A duration as ISO 8601."""
     if isinstance(by, str):
         return by

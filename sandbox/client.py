@@ -6,9 +6,9 @@ the standard library. Every failure is a `SandboxError` of one sentence.
 
 from __future__ import annotations
 
+import datetime
 import functools
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Unpack
 
@@ -87,12 +87,12 @@ class _Clock(Part):
         return Ask("GET", self._path, member("now"))
 
     @Verb
-    def set(self, now: str | datetime) -> Ask[Json]:
+    def set(self, now: str | datetime.datetime) -> Ask[Json]:
         """Set the time; what falls due until then happens. `{"now", "frozen"}`."""
         return Ask("PUT", self._path, whole, {"now": moment(now)})
 
     @Verb
-    def freeze(self, now: str | datetime | None = None) -> Ask[Json]:
+    def freeze(self, now: str | datetime.datetime | None = None) -> Ask[Json]:
         """Have time stand still, at this moment or at the present one. `{"now", "frozen"}`."""
         given = {} if now is None else {"now": moment(now)}
         return Ask("PUT", self._path, whole, {**given, "frozen": True})
@@ -103,7 +103,9 @@ class _Clock(Part):
         return Ask("PUT", self._path, whole, {"frozen": False})
 
     @Verb
-    def advance(self, by: str | timedelta | None = None, *, to: str | datetime | None = None) -> Ask[Jsons]:
+    def advance(
+        self, by: str | datetime.timedelta | None = None, *, to: str | datetime.datetime | None = None
+    ) -> Ask[Jsons]:
         """Let time pass, `by` so much (ISO 8601 as `P30D`, or a `timedelta`) or `to` a moment.
 
         What happened on the way, in its order: `[{"at", "event", "id", "told", "defect"}]`.

@@ -6,12 +6,20 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import httpx2
 import pytest
 
+from sandbox import verdict
+from sandbox.client import Sandbox
+from tests import acme
+from tests.documents import matches
+from tests.serving import running
 from tests.test_client import canned
 
 HEAD = """
+import httpx2
 import httpx2
 import pytest
 
@@ -25,8 +33,9 @@ Suite = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester, url: str, monkeypatch: pytest.MonkeyPatch) -> Suite:
+def suite(pytester: pytest.Pytester, url: str, http: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> Suite:
     """Runs a suite in this process, with the server that there is."""
+    http.get(url)  # so that all of httpx2 is there, or each suite would load a part of its own
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_TESTRUNUID"):
         monkeypatch.delenv(name, raising=False)
 
@@ -237,6 +246,18 @@ def test_a_percentage_that_is_none_is_refused(suite: Suite, value: str) -> None:
     assert "is no percentage; write --sandbox-coverage=80" in result.stderr.str()
 
 
+def test_the_examples_of_the_page_run_and_fail_as_it_says(suite: Suite, pytester: pytest.Pytester) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "pytest.md").read_text(encoding="utf-8")
+    for name, text in re.findall(r"^```python\n# (\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        pytester.path.joinpath(name).write_text(text, encoding="utf-8")
+    [said] = re.findall(r"^```text\n(The test passed.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+    result = suite("")
+
+    result.assert_outcomes(passed=6, failed=1)
+    assert matches(f"…{said}…", result.stdout.str())
+
+
 def test_the_plugin_brings_nothing_along_before_a_test_asks_for_it() -> None:
     asked = (
         "import sys; known = set(sys.modules); import sandbox.pytest_plugin; "
@@ -248,3 +269,19 @@ def test_the_plugin_brings_nothing_along_before_a_test_asks_for_it() -> None:
     )
 
     assert done.stdout.split() == ["sandbox", "sandbox.errors", "sandbox.pytest_plugin"]
+
+
+def test_a_defect_of_the_sandbox_fails_the_test_that_met_it(tmp_path: Path) -> None:
+    with running(app=acme.new_app(acme.write_specs(tmp_path / "specs"))) as (_, url):
+        org = Sandbox(url).org("t1")
+        met = httpx2.post(
+            f"{org.url('acme', 'things')}/t1/trouble/raise", headers={"Authorization": "Bearer any"}
+        ).status_code
+
+        said = verdict.complaint(org, {})
+        allowed = verdict.complaint(org, {"allow": ("defects",)})
+
+    assert met == 500
+    assert "- POST /acme/t1/trouble/raise met a defect of the sandbox: RuntimeError: the rule broke" in said
+    assert "allow='defects'" in said
+    assert allowed == ""
