@@ -7,6 +7,7 @@ import gc
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
@@ -58,8 +59,27 @@ class Server(uvicorn.Server):
         if self.started_hook is not None:
             self.started_hook()
 
+    async def main_loop(self) -> None:
+        self._told = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        looking = asyncio.create_task(super().main_loop())  # now and then, whether a signal said to stop
+        told = asyncio.create_task(self._told.wait())
+        await asyncio.wait((looking, told), return_when=asyncio.FIRST_COMPLETED)
+        looking.cancel()
+        told.cancel()
+
+    def stop(self) -> None:
+        """Stop as soon as can be; for another thread to say."""
+        self.should_exit = True
+        with suppress(AttributeError, RuntimeError):  # it has not begun, or it has ended
+            self._loop.call_soon_threadsafe(self._told.set)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._sweeping.cancel()
+        if self._guest and not self.server_state.connections:
+            for server in self.servers:
+                server.close()  # there is nobody to wait a tenth of a second for
+            return
         await super().shutdown(sockets)
 
     async def _sweep(self) -> None:

@@ -55,7 +55,7 @@ def running(**settings: Any) -> Iterator[Sandbox]:
             raise SandboxError("the server of the sandbox did not start; its thread has said why")
         yield Sandbox(f"http://127.0.0.1:{listener.getsockname()[1]}", configuration.admin_token)
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join(_PATIENCE)
         listener.close()
 

@@ -20,6 +20,7 @@ LEVELS = {
     "sandbox.errors": 0,
     "sandbox.yamlfile": 0.5,
     "sandbox.messages": 0,
+    "sandbox.parsed": 0.8,
     "sandbox.clock": 0,
     "sandbox.ids": 0,
     "sandbox.money": 0,
