@@ -188,14 +188,15 @@ def base_url(root: str, vendor: str, api: str | None, said: Any) -> str:
     return f"{root}{bases[name]}"
 
 
-def enough(count: int, timeout: float, said: Any) -> Jsons:
-    """The webhooks, if there are so many. Raises `TooFew`."""
-    came: Jsons = said["webhooks"]
+def enough(count: int, timeout: float, status: str | None, said: Any) -> Jsons:
+    """The webhooks that were awaited: of a status, or attempted or ended. Raises `TooFew`."""
+    there: Jsons = said["webhooks"]
+    came = [it for it in there if status is not None or it["attempted"] or it["status"] != "waiting"]
     if len(came) >= count:
         return came
-    shown = ", ".join(f"{it['event']} to {it['url']} ({it['status']})" for it in came[:10])
-    there = f"there are {len(came)}: {shown}" if came else "there is none"
-    raise TooFew(f"{count} webhooks did not come within {timeout:g} s; {there}", came)
+    shown = ", ".join(f"{it['event']} to {it['url']} ({it['status']})" for it in there[:10])
+    known = f"there are {len(there)}: {shown}" if there else "there is none"
+    raise TooFew(f"{count} webhooks did not come within {timeout:g} s; {known}", there)
 
 
 def rewrites_of(said: Any) -> dict[str, str]:

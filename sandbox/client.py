@@ -122,19 +122,19 @@ class _Webhooks(Part):
         """What subscribers were sent or are to be sent, oldest first, by criteria that must all hold.
 
         `[{"id", "at", "event", "cause", "subscription", "url", "payload", "status", "trouble", "redelivery_of",
-        "attempts": [{"at", "status", "milliseconds", "body", "error"}], "attempted", "next_attempt"}]`; a status is
+        "attempts": [{"at", "status", "milliseconds", "body", "error"}], "attempted", "next_attempt", …}]`; a status is
         `waiting`, `delivered`, `dead`, `canceled`, `dropped` or `not_allowed`.
         """
         return Ask("GET", f"{self._path}{query(**criteria, limit=limit)}", member("webhooks"))
 
     @Verb
     def wait(self, count: int = 1, timeout: float = 5, **criteria: Unpack[WebhookCriteria]) -> Ask[Jsons]:
-        """The webhooks as soon as so many meet the criteria, at most `timeout` real seconds later; as in `list`.
+        """Those that were attempted or have ended (or have the `status`) as soon as there are so many; as in `list`.
 
-        Raises `TooFew` with what there is, if that is less.
+        At most `timeout` real seconds later, up to 60. Raises `TooFew` with what there is, if that is less.
         """
-        asked = query(**criteria, limit=max(count, 100), wait=f"{timeout:g}s", count=count)
-        return Ask("GET", f"{self._path}{asked}", functools.partial(enough, count, timeout))
+        asked = query(**criteria, limit=max(count, 100), wait=f"{round(timeout, 3):g}s", count=count)
+        return Ask("GET", f"{self._path}{asked}", functools.partial(enough, count, timeout, criteria.get("status")))
 
     @Verb
     def flush(self) -> Ask[Json]:

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from sandbox.errors import SandboxError
 
 FORM = 1  # of an exported document
-TIMEOUT = 60.0  # seconds without a word
+TIMEOUT = 75.0  # seconds without a word; what waits for webhooks is silent for 60
 
 
 class Unreachable(SandboxError):

@@ -76,11 +76,14 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._sweeping.cancel()
-        if self._guest and not self.server_state.connections:
-            for server in self.servers:
-                server.close()  # there is nobody to wait a tenth of a second for
+        await self._close(sockets)
+
+    async def _close(self, sockets: list[socket.socket] | None) -> None:
+        if not self._guest or self.server_state.connections:
+            await super().shutdown(sockets)
             return
-        await super().shutdown(sockets)
+        for server in self.servers:
+            server.close()  # there is nobody to wait a tenth of a second for
 
     async def _sweep(self) -> None:
         while True:

@@ -32,6 +32,8 @@ def begin(org: Org, given: Mapping[str, Any]) -> None:
     allowed(given)
     if given.get("scenario") is not None:
         org.scenario(given["scenario"])
+    else:
+        org.reset()  # from now on there is such an org, also for who only asks whether nothing came
     if given.get("clock") is not None:
         org.clock.freeze(given["clock"])
     if given.get("settings"):

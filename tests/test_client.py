@@ -362,7 +362,8 @@ def test_what_is_no_sandbox_is_told_so(answer: bytes) -> None:
     assert str(refused.value) == f"{server.url} is no Promo Sandbox: it answered 200 to /__admin/version"
 
 
-HOOK = {"id": 7, "event": "gift-card-changed", "url": "https://shop.example/", "status": "delivered", "attempts": []}
+HOOK = {"id": 7, "event": "gift-card-changed", "url": "https://shop.example/", "status": "delivered", "attempted": 1}
+WAITING = {**HOOK, "id": 8, "status": "waiting", "attempted": 0}
 HOOKS = "/__admin/orgs/t1/webhooks"
 
 
@@ -397,8 +398,9 @@ def test_webhooks_are_listed_awaited_flushed_redelivered_and_rewritten() -> None
     [
         ([], "2 webhooks did not come within 0.1 s; there is none"),
         (
-            [HOOK],
-            "2 webhooks did not come within 0.1 s; there are 1: gift-card-changed to https://shop.example/ (delivered)",
+            [HOOK, WAITING],
+            "2 webhooks did not come within 0.1 s; there are 2: gift-card-changed to https://shop.example/ (delivered), "
+            "gift-card-changed to https://shop.example/ (waiting)",
         ),
     ],
 )

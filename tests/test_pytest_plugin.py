@@ -62,7 +62,7 @@ def test_orgs(sandbox, card):
     assert get(sandbox).status_code == 200
 
 def test_unused(sandbox):
-    pass
+    assert sandbox.requests() == []
 """)
 
     result.assert_outcomes(passed=4)
