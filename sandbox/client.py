@@ -40,17 +40,8 @@ from sandbox.asking import (
 from sandbox.errors import SandboxError
 from sandbox.remote import Refused, Unreachable, segment
 
-__all__ = [
-    "AsyncOrg",
-    "AsyncSandbox",
-    "Org",
-    "OtherVersion",
-    "Refused",
-    "Sandbox",
-    "SandboxError",
-    "TooFew",
-    "Unreachable",
-]
+__all__ = ["AsyncOrg", "AsyncSandbox", "Org", "Sandbox"]
+__all__ += ["OtherVersion", "Refused", "SandboxError", "TooFew", "Unreachable"]
 
 
 class _Server(Part):
@@ -61,7 +52,7 @@ class _Server(Part):
 
     @Verb
     def orgs(self, limit: int = 1000, after: str = "") -> Ask[Jsons]:
-        """The orgs by name, those after a name: `[{"name", "now", "frozen", "documents", "requests"}]`."""
+        """The orgs by name, those after a name: each as `Org.about` says it."""
         return Ask("GET", f"/orgs{query(limit=limit, after=after)}", member("orgs"))
 
     @Verb
@@ -171,7 +162,7 @@ class _Snapshots(Part):
 
     @Verb
     def restore(self, name: str) -> Ask[Json]:
-        """Go back: the org, as in `Sandbox.orgs`."""
+        """Go back: the org, as `about`."""
         return Ask("POST", f"{self._path}/{segment(name)}/restore", whole)
 
     @Verb
@@ -196,6 +187,14 @@ class _Org(Part):
         return Ask(
             "GET", "/version", functools.partial(base_url, f"{self._wire.url}/~{segment(self.org)}", vendor, api)
         )
+
+    @Verb
+    def about(self) -> Ask[Json]:
+        """The org, and how much in it went another way than a test would want. Raises `Refused` if there is none.
+
+        `{"name", "now", "frozen", "documents", "requests", "unmatched", "defects", "unspent", "unexpected"}`.
+        """
+        return Ask("GET", self._path, whole)
 
     @Verb
     def token(
@@ -324,7 +323,7 @@ class _Org(Part):
 
     @Verb
     def import_(self, exported: Json) -> Ask[Json]:
-        """Put an exported org in place of this one; the org, as in `Sandbox.orgs`."""
+        """Put an exported org in place of this one; the org, as `about`."""
         return Ask("POST", f"{self._path}/import", whole, exported)
 
 

@@ -106,8 +106,9 @@ def sandbox(request: pytest.FixtureRequest, sandbox_server: Sandbox) -> Iterator
     except SandboxError as error:
         raise _failed(error) from None
     item.stash[_ORG] = org
+    item.stash[_FAILED] = False  # it may run a second time
     yield org
-    if _url(request.config) is None or not item.stash.get(_FAILED, False):  # whoever owns the server may want to look
+    if _url(request.config) is None or not item.stash[_FAILED]:  # whoever owns the server may want to look
         with suppress(SandboxError):  # there may be none of the name, and nobody minds
             org.forget()
 
@@ -134,7 +135,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that failed by itself shows what its org was asked, too."""
     report = yield
-    if report.failed and _ORG in item.stash and not item.stash.get(_FAILED, False):
+    if report.failed and _ORG in item.stash and not item.stash[_FAILED]:
         item.stash[_FAILED] = True
         if call.excinfo is None or not call.excinfo.errisinstance(pytest.fail.Exception):
             from sandbox import verdict  # noqa: PLC0415 - the fixture has imported it by now

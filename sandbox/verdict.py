@@ -81,20 +81,17 @@ def exchanges(org: Org) -> str:
 
 
 def _found(org: Org, kinds: Collection[str]) -> Iterator[tuple[str, list[str]]]:
-    unmatched = _if_there(lambda: org.count(unmatched=True)) if "unmatched" in kinds else 0
-    if unmatched:
-        yield "unmatched", _unmatched(org)
-    defects = _if_there(lambda: org.count(defect=True)) if "defects" in kinds else 0
-    if defects:
-        yield "defects", _defects(org)
-    wanted = [kind for kind in ("unspent", "unexpected") if kind in kinds]
-    progress = _if_there(org.scenario_progress) if wanted else None
-    if progress is not None:
-        yield from ((kind, {"unspent": _unspent, "unexpected": _unexpected}[kind](progress)) for kind in wanted)
+    about = (_if_there(org.about) if kinds else None) or {}
+    yield "unmatched", _unmatched(org) if "unmatched" in kinds and about.get("unmatched") else []
+    yield "defects", _defects(org, about["defects"]) if "defects" in kinds and about.get("defects") else []
+    if ("unspent" in kinds and about.get("unspent")) or ("unexpected" in kinds and about.get("unexpected")):
+        progress = org.scenario_progress()
+        yield "unspent", _unspent(progress) if "unspent" in kinds else []
+        yield "unexpected", _unexpected(progress) if "unexpected" in kinds else []
 
 
 def _if_there(ask: Callable[[], T]) -> T | None:
-    """An answer, or None where nobody has named the org yet, it was forgotten, or it follows no scenario."""
+    """An answer, or None where there is no such org: it was forgotten, or the server begun anew."""
     try:
         return ask()
     except Refused as refused:
@@ -112,12 +109,18 @@ def _unmatched(org: Org) -> list[str]:
     return lines
 
 
-def _defects(org: Org) -> list[str]:
-    found = org.requests(defect=True, limit=_EACH)
-    return [
+def _defects(org: Org, count: int) -> list[str]:
+    found = org.requests(defect=True, limit=1000)
+    lines = [
         f"- {it['request']['method']} {_target(it, org)} met a defect of the sandbox: {it['defect']}."
-        for it in reversed(found)
+        for it in reversed(found[:_EACH])
     ]
+    without = count - len(found)
+    if without > 0:
+        lines.append(
+            f"- The sandbox had {without} more defects where there was no request, as when something fell due."
+        )
+    return lines
 
 
 def _unspent(progress: Json) -> list[str]:

@@ -278,10 +278,16 @@ def test_a_defect_of_the_sandbox_fails_the_test_that_met_it(tmp_path: Path) -> N
             f"{org.url('acme', 'things')}/t1/trouble/raise", headers={"Authorization": "Bearer any"}
         ).status_code
 
+        things = {"acme": {"things": [{"name": "Glass", "breaks": "2030-01-02T00:00:00Z"}]}}
+        org.clock.freeze("2030-01-01T00:00:00Z")
+        org.seed(**things)
+        [happened] = org.clock.advance("P1D")
         said = verdict.complaint(org, {})
         allowed = verdict.complaint(org, {"allow": ("defects",)})
 
     assert met == 500
     assert "- POST /acme/t1/trouble/raise met a defect of the sandbox: RuntimeError: the rule broke" in said
+    assert happened["defect"] is not None
+    assert "- The sandbox had 1 more defects where there was no request" in said
     assert "allow='defects'" in said
     assert allowed == ""
