@@ -117,9 +117,7 @@ def _defects(org: Org, count: int) -> list[str]:
     ]
     without = count - len(found)
     if without > 0:
-        lines.append(
-            f"- The sandbox had {without} more defects where there was no request, as when something fell due."
-        )
+        lines.append(f"- Where there was no request, as when something fell due, there were defects too: {without}.")
     return lines
 
 

@@ -21,7 +21,7 @@ def checked(project: Path, installed: Path, *options: str, **variables: str) -> 
     done = subprocess.run(  # noqa: S603 - our own command
         [str(installed / "python"), "-m", "pytest", *PLUGINS, *options],
         cwd=project,
-        env=environment({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1", **variables}),
+        env=environment({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "", **variables}),
         capture_output=True,
         text=True,
         timeout=120,

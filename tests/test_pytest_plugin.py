@@ -288,6 +288,6 @@ def test_a_defect_of_the_sandbox_fails_the_test_that_met_it(tmp_path: Path) -> N
     assert met == 500
     assert "- POST /acme/t1/trouble/raise met a defect of the sandbox: RuntimeError: the rule broke" in said
     assert happened["defect"] is not None
-    assert "- The sandbox had 1 more defects where there was no request" in said
+    assert "as when something fell due, there were defects too: 1." in said
     assert "allow='defects'" in said
     assert allowed == ""
