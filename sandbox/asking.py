@@ -99,7 +99,10 @@ class Wire:
 
     def _said(self, method: str, path: str, body: Any) -> Any:
         headers = {"Content-Type": "application/yaml"} if isinstance(body, bytes) else None
-        sent = body if body is None or isinstance(body, bytes) else encode(body)
+        try:
+            sent = body if body is None or isinstance(body, bytes) else encode(body)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise SandboxError(f"what is to be sent cannot be written as JSON: {error}") from None
         said = self._remote.ask(method, path, sent, headers)
         try:
             return decode(said) if said else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sandbox.client import Org, Refused
@@ -12,7 +14,14 @@ from sandbox.errors import SandboxError
 from sandbox.remote import segment
 
 KINDS = ("defects", "unspent", "unexpected", "unmatched")
-_KEYWORDS = ("scenario", "clock", "settings", "seed", "allow", "check")
+_KEYWORDS: dict[str, tuple[type, ...]] = {
+    "scenario": (str, dict, Path),
+    "clock": (str, datetime.datetime),
+    "settings": (dict,),
+    "seed": (dict,),
+    "allow": (str, tuple, list, set, frozenset),
+    "check": (bool,),
+}
 _SHOWN = 50  # exchanges in a table
 _EACH = 5  # requests that are told of one kind
 _WIDTH = 100  # characters of a path
@@ -26,9 +35,12 @@ def begin(org: Org, given: Mapping[str, Any]) -> None:
 
     Raises `SandboxError` for what there is not.
     """
-    for name in given:
+    for name, value in given.items():
         if name not in _KEYWORDS:
             raise SandboxError(f"@pytest.mark.sandbox has no {name!r}; {_near(name, _KEYWORDS)}")
+        if value is not None and not isinstance(value, _KEYWORDS[name]):
+            kinds = " or ".join(kind.__name__ for kind in _KEYWORDS[name])
+            raise SandboxError(f"@pytest.mark.sandbox({name}={value!r}) must be {kinds}, not {type(value).__name__}")
     allowed(given)
     if given.get("scenario") is not None:
         org.scenario(given["scenario"])
@@ -46,7 +58,7 @@ def allowed(given: Mapping[str, Any]) -> Collection[str]:
     """The kinds of trouble that do not make a test fail. Raises `SandboxError` for one that there is not."""
     if not given.get("check", True):
         return KINDS
-    names = given.get("allow", ())
+    names = given.get("allow") or ()
     names = (names,) if isinstance(names, str) else tuple(names)
     for name in names:
         if name not in KINDS:

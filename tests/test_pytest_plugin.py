@@ -180,6 +180,9 @@ def test_setup(card):
         ('allow="unmached"', "@pytest.mark.sandbox cannot allow 'unmached'; did you mean 'unmatched'?"),
         ('seed={"enfor": {}}', "enfor"),
         ('clock="tomorrow"', "tomorrow"),
+        ("seed=[1]", "@pytest.mark.sandbox(seed=[1]) must be dict, not list"),
+        ('settings={"emporix": 1}', "emporix.settings"),
+        ('seed={"enfore": {"gift_cards": [len]}}', "cannot be written as JSON"),
     ],
 )
 def test_a_marker_that_is_wrong_is_one_sentence_in_the_tests_own_failure(suite: Suite, marker: str, said: str) -> None:
