@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
     wanted = config.getoption("--sandbox-coverage")
-    if wanted is not None:
+    if wanted is not None and not config.option.collectonly:
         from sandbox.pytest_coverage import RunCoverage  # noqa: PLC0415 - only with the option
 
         config.stash[_COVERAGE] = RunCoverage(config, wanted, _url(config), _token())

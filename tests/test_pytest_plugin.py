@@ -231,6 +231,7 @@ def test_coverage_of_a_run_is_what_it_added_to_a_server_that_runs(suite: Suite) 
     enough = suite(text, "--sandbox-coverage=0.3")
     too_few = suite(text, "--sandbox-coverage=0.6")
     none = suite("def test_any(sandbox):\n    pass\n", "--sandbox-coverage")
+    collected = suite(text, "--sandbox-coverage=80", "--collect-only")
 
     assert enough.ret == pytest.ExitCode.OK
     assert re.search(r"^getGiftCard +2 +1/4 +1/6$", enough.stdout.str(), re.MULTILINE)
@@ -239,6 +240,7 @@ def test_coverage_of_a_run_is_what_it_added_to_a_server_that_runs(suite: Suite) 
     assert re.search(r"FAIL: 3 of \d+ met \(0\.\d %\), and --sandbox-coverage is 0\.6", too_few.stdout.str())
     assert none.ret == pytest.ExitCode.OK
     assert "No test has called a vendor." in none.stdout.str()
+    assert collected.ret == pytest.ExitCode.OK
 
 
 @pytest.mark.parametrize("value", ["--sandbox-coverage=101", "--sandbox-coverage=many"])

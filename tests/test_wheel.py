@@ -29,6 +29,7 @@ def test_the_wheel_holds_code_specs_and_scenarios_and_nothing_else(wheel: Path) 
     assert modules | specs | scenarios <= held
     assert rest - modules - specs - scenarios == {
         "sandbox/openapi/dialect.json",
+        "sandbox/py.typed",
         "sandbox/_files/specs/sandbox/scenario.schema.json",
     }
     assert "sandbox/_files/specs/sandbox/admin.yaml" in specs
