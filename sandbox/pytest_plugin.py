@@ -135,7 +135,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that failed by itself shows what its org was asked, too."""
     report = yield
-    if report.failed and _ORG in item.stash and not item.stash[_FAILED]:
+    if report.failed and call.when != "teardown" and _ORG in item.stash and not item.stash[_FAILED]:
         item.stash[_FAILED] = True
         if call.excinfo is None or not call.excinfo.errisinstance(pytest.fail.Exception):
             from sandbox import verdict  # noqa: PLC0415 - the fixture has imported it by now

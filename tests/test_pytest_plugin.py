@@ -163,9 +163,17 @@ def test_body(sandbox):
 
 def test_setup(card):
     pass
+
+@pytest.fixture
+def closing():
+    yield
+    raise RuntimeError("cannot close")
+
+def test_teardown(closing, sandbox):
+    pass
 """)
 
-    result.assert_outcomes(failed=1, errors=1)
+    result.assert_outcomes(passed=1, failed=1, errors=2)
     said = result.stdout.str()
     assert len(re.findall(r"^-+ sandbox -+$", said, re.MULTILINE)) == 2
     assert "getGiftCard  unknown-gift-card, cut after" in said
