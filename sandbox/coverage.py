@@ -95,7 +95,7 @@ class _Part(NamedTuple):
 def report(contracts: Iterable[Contract], counts: Counts | None) -> Doc:
     """What there is to meet, each with how often it was met; the versions of a contract are taken together."""
     vendors = [_vendor_json(contract, counts or {}) for contract in contracts]
-    return {"totals": _totals(vendors), "vendors": vendors}
+    return {"totals": totals(vendors), "vendors": vendors}
 
 
 def _vendor_json(contract: Contract, counts: Counts) -> Doc:
@@ -108,7 +108,7 @@ def _vendor_json(contract: Contract, counts: Counts) -> Doc:
     ]
     callbacks = [{"callback": name, "count": told.get((contract.vendor, 0, name), 0)} for name in contract.callbacks]
     whole = {"vendor": contract.vendor, "operations": operations, "callbacks": callbacks}
-    return {"vendor": contract.vendor, "totals": _totals([whole]), "operations": operations, "callbacks": callbacks}
+    return {"vendor": contract.vendor, "totals": totals([whole]), "operations": operations, "callbacks": callbacks}
 
 
 def _operations(contract: Contract) -> Iterator[tuple[str, list[Operation]]]:
@@ -158,7 +158,7 @@ def _operation_json(versions: list[Operation], counts: Counts, transport: set[st
     }
 
 
-def _totals(vendors: list[Doc]) -> Doc:
+def totals(vendors: list[Doc]) -> Doc:
     """By kind, and of everything together."""
     operations = [operation for vendor in vendors for operation in vendor["operations"]]
     met = {

@@ -1,4 +1,7 @@
-"""A running server's `/__admin`, asked from the command line with the standard library; every failure is one line."""
+"""A running server's `/__admin`, asked with the standard library; every failure is one line.
+
+The command line asks through it, and `sandbox.client` for those who write Python.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +11,49 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from sandbox.errors import SandboxError
 
 FORM = 1  # of an exported document
-TIMEOUT = 60.0  # seconds without a word
+TIMEOUT = 75.0  # seconds without a word; what waits for webhooks is silent for 60
 
 
 class Unreachable(SandboxError):
     """There is no server, or it has gone."""
 
 
-class Remote:
-    """The server at a URL."""
+class Refused(SandboxError):
+    """The server says no. `status`, `detail` and `errors` (`[{"detail", "pointer", "line"?}]`) are its problem's."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, message: str, status: int, detail: str, errors: list[dict[str, Any]]) -> None:
+        super().__init__(message)
+        self.status, self.detail, self.errors = status, detail, errors
+
+
+class Remote:
+    """The server at a URL. `names`: what the URL and the token are called where they were given."""
+
+    def __init__(
+        self, url: str, token: str | None = None, *, names: tuple[str, str] = ("--url", "--admin-token")
+    ) -> None:
+        named, self._token_named = names
         self.url = url.rstrip("/").removesuffix("/__admin")
         try:
             parts = urlsplit(self.url)
             port = parts.port
         except ValueError as error:
-            raise SandboxError(f"--url {url!r}: {error}") from None
+            raise SandboxError(f"{named} {url!r}: {error}") from None
         if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-            raise SandboxError(f"--url {url!r} is not http://HOST:PORT")
+            raise SandboxError(f"{named} {url!r} is not http://HOST:PORT")
         self._host, self._port = parts.hostname, port
         self._secure, self._base = parts.scheme == "https", parts.path
         self._headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
         """The body of a success. Raises `SandboxError` with what the server says otherwise."""
-        with self.asked(method, path, body) as response:
+        with self.asked(method, path, body, headers) as response:
             try:
                 return response.read()
             except (OSError, http.client.HTTPException) as error:
@@ -51,7 +66,7 @@ class Remote:
         """A success whose body is not read yet; to read it raises what sockets raise."""
         sent: dict[str, str | bytes] = {**self._headers, **(headers or {})}
         if body is not None:
-            sent["Content-Type"] = "application/json"
+            sent.setdefault("Content-Type", "application/json")
         target = f"{self._base}/__admin{path}"
         made = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         with ExitStack() as opened:
@@ -62,21 +77,27 @@ class Remote:
             except (OSError, http.client.HTTPException, ValueError) as error:
                 raise self._unreachable(error) from None
             if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-                raise SandboxError(self._refusal(response, target.partition("?")[0]))
+                raise self._refusal(response, target.partition("?")[0])
             yield response
 
     def _unreachable(self, error: Exception) -> Unreachable:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return Unreachable(f"{self.url} does not answer: {reason}")
 
-    def _refusal(self, response: http.client.HTTPResponse, path: str) -> str:
+    def _refusal(self, response: http.client.HTTPResponse, path: str) -> SandboxError:
         """What a problem says; anything else was not said by a sandbox."""
         try:
-            detail = json.loads(response.read())["detail"]
+            problem = json.loads(response.read())
+            detail = problem["detail"]
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
-            return f"{self.url} is no Promo Sandbox: it answered {response.status} to {path}"
-        hint = " (--admin-token)" if response.status == HTTPStatus.UNAUTHORIZED else ""
-        return f"{self.url} answered {response.status}: {detail}{hint}"
+            return self.stranger(response.status, path)
+        hint = f" ({self._token_named})" if response.status == HTTPStatus.UNAUTHORIZED else ""
+        message = f"{self.url} answered {response.status}: {detail}{hint}"
+        return Refused(message, response.status, detail, problem.get("errors", []))
+
+    def stranger(self, status: int, path: str) -> SandboxError:
+        """What to say of an answer that no sandbox gives."""
+        return SandboxError(f"{self.url} is no Promo Sandbox: it answered {status} to {path}")
 
 
 def exported(path: Path) -> tuple[bytes, str]:

@@ -7,8 +7,10 @@ import gc
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 
 from sandbox.app import App
 from sandbox.errors import SandboxError
@@ -21,15 +23,19 @@ _SHUTDOWN = 1  # seconds that requests in flight may still take
 
 
 class Server(uvicorn.Server):
-    """Serves an `App` until it is told to stop."""
+    """Serves an `App` until it is told to stop.
 
-    def __init__(self, app: App, *, log_level: str = "warning") -> None:
+    `guest`: in a process of somebody else, whose logging and garbage collector it leaves as they are.
+    """
+
+    def __init__(self, app: App, *, log_level: str = "warning", guest: bool = False) -> None:
         protocol = type("SandboxProtocol", (Protocol,), {"sandbox": app})
         settings = uvicorn.Config(
             app,
             http=protocol,
             ws="none",
             lifespan="off",
+            log_config=None if guest else LOGGING_CONFIG,
             loop="auto",
             log_level=log_level,
             access_log=False,
@@ -40,25 +46,49 @@ class Server(uvicorn.Server):
         )
         super().__init__(settings)
         self._app = app
+        self._guest = guest
         self.started_hook: Callable[[], None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What was made until now stays; the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 50, 100)
+        if not self._guest:
+            # What was made until now stays; the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(50_000, 50, 100)
         self._app.courier.start()
         self._sweeping = asyncio.create_task(self._sweep())
         if self.started_hook is not None:
             self.started_hook()
 
+    async def main_loop(self) -> None:
+        self._told = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        looking = asyncio.create_task(super().main_loop())  # now and then, whether a signal said to stop
+        told = asyncio.create_task(self._told.wait())
+        await asyncio.wait((looking, told), return_when=asyncio.FIRST_COMPLETED)
+        looking.cancel()
+        told.cancel()
+
+    def stop(self) -> None:
+        """Stop as soon as can be; for another thread to say."""
+        self.should_exit = True
+        with suppress(AttributeError, RuntimeError):  # it has not begun, or it has ended
+            self._loop.call_soon_threadsafe(self._told.set)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._sweeping.cancel()
-        await super().shutdown(sockets)
+        await self._close(sockets)
         await self._app.courier.stop(_LAST_ATTEMPTS)
-        for org, url, count in self._app.orgs.webhooks.left():
+        for org, url, count in self._app.orgs.webhooks.left() if not self._guest else ():
             logging.getLogger("sandbox").warning("%s: %d deliveries to %s were left", org, count, url)
+
+    async def _close(self, sockets: list[socket.socket] | None) -> None:
+        if not self._guest or self.server_state.connections:
+            await super().shutdown(sockets)
+            return
+        for server in self.servers:
+            server.close()  # there is nobody to wait a tenth of a second for
 
     async def _sweep(self) -> None:
         while True:

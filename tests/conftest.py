@@ -6,15 +6,19 @@ import itertools
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from sandbox import cli
 from sandbox.app import App
+from tests import wheels
 from tests.command import Invoke
 from tests.serving import World, running
 
+pytest_plugins = ["pytester"]
+collect_ignore = ["downstream"]  # a project of its own, which tests/test_downstream.py runs
 _numbers = itertools.count()
 
 # A shell that runs the suite in the background has all that it starts ignore the interrupts that some tests send.
@@ -56,6 +60,25 @@ def url(served: tuple[App, str]) -> str:
 def http() -> Iterator[httpx2.Client]:
     with httpx2.Client(timeout=10) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder of all workers together."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+@pytest.fixture(scope="session")
+def wheel(shared: Path) -> Path:
+    """Built from this checkout, once for all workers."""
+    return wheels.built(shared)
+
+
+@pytest.fixture(scope="session")
+def installed(shared: Path) -> Path:
+    """Where the programs are of an environment that has the wheel, and not this checkout."""
+    return wheels.installed(shared)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ LEVELS = {
     "sandbox.errors": 0,
     "sandbox.yamlfile": 0.5,
     "sandbox.messages": 0,
+    "sandbox.parsed": 0.8,
     "sandbox.clock": 0,
     "sandbox.ids": 0,
     "sandbox.money": 0,
@@ -57,6 +58,8 @@ LEVELS = {
     "sandbox.protocol": 7.3,
     "sandbox.server": 7.5,
     "sandbox.remote": 7.5,
+    "sandbox.asking": 7.6,
+    "sandbox.client": 7.7,
     "sandbox.tail": 7.8,
     "sandbox.reports": 7.8,
     "sandbox.listening": 7.7,
@@ -65,7 +68,11 @@ LEVELS = {
     "sandbox.judging": 7.9,
     "sandbox.verify": 7.95,
     "sandbox.parity": 7.95,
+    "sandbox.testing": 7.8,
+    "sandbox.verdict": 7.8,
+    "sandbox.pytest_coverage": 7.9,
     "sandbox.cli": 8,
+    "sandbox.pytest_plugin": 8,
     "sandbox.__main__": 9,
 }
 FOR_VENDORS = {"sandbox.rules", "sandbox.money"}

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import sysconfig
-import venv
 import zipfile
 from pathlib import Path
 
@@ -14,22 +10,9 @@ import pytest
 
 from sandbox import __version__
 from sandbox import config as configuration
-from tests.command import environment, run, serving
+from tests.command import run, serving
 
 ROOT = Path(configuration.__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from this checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    done = subprocess.run(  # noqa: S603 - our own command
-        command, env=environment(), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    [built] = folder.iterdir()
-    return built
 
 
 def names(folder: str, pattern: str) -> set[str]:
@@ -47,37 +30,16 @@ def test_the_wheel_holds_code_specs_scenarios_and_cases_and_nothing_else(wheel: 
     assert modules | specs | scenarios | cases <= held
     assert rest - modules - specs - scenarios - cases == {
         "sandbox/openapi/dialect.json",
+        "sandbox/py.typed",
         "sandbox/_files/specs/sandbox/scenario.schema.json",
     }
     assert "sandbox/_files/specs/sandbox/admin.yaml" in specs
 
 
-@pytest.fixture(scope="module")
-def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """`promo-sandbox` in an environment of its own, which sees this one's dependencies but not this checkout."""
-    folder = tmp_path_factory.mktemp("installed") / "venv"
-    venv.create(folder, symlinks=True)
-    scripts = folder / "bin"
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        str(scripts / "python"),
-        "install",
-        "-q",
-        "--no-deps",
-        "--no-index",
-        str(wheel),
-    ]
-    done = subprocess.run(  # noqa: S603 - our own command
-        install, env=environment(), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    [site] = folder.glob("lib/python*/site-packages")
-    # What a .pth file adds comes after the environment's own, and the .pth files in it (this checkout's) are not read.
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
-    return str(scripts / "promo-sandbox")
+@pytest.fixture
+def command(installed: Path) -> str:
+    """`promo-sandbox` in an environment of its own."""
+    return str(installed / "promo-sandbox")
 
 
 def test_the_installed_package_is_not_the_checkout(command: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from sandbox import clock
 from sandbox.admin.operations import Operations, clock_json
 from sandbox.admin.writing import occurrence_json
 from sandbox.call import Call
+from sandbox.journal import Exchange
 from sandbox.messages import Reply
 from sandbox.orgs import Org
 from sandbox.rules import Doc, Rules
@@ -32,7 +33,10 @@ class OrgOperations(Operations):
         )
 
     def _get_org(self, call: Call) -> Reply:
-        return call.reply(org_json(self.known(call)))
+        org = self.known(call)
+        self.orgs.pass_time(org, org.clock.now())
+        self.orgs.play(org)
+        return call.reply(org_json(org))
 
     def _forget_org(self, call: Call) -> Reply:
         self.orgs.forget(self.known(call).name)
@@ -99,5 +103,21 @@ class OrgOperations(Operations):
 
 
 def org_json(org: Org) -> Doc:
-    requests = sum(1 for _ in org.journal.exchanges())
-    return {"name": org.name, **clock_json(org), "documents": org.state.count, "requests": requests}
+    """What an org holds, and how much in it went another way than a test would want."""
+    requests = unmatched = defects = 0
+    for entry in org.journal.entries():
+        defects += entry.defect is not None
+        if isinstance(entry, Exchange):
+            requests += 1
+            unmatched += entry.operation is None
+    run = org.scenario
+    return {
+        "name": org.name,
+        **clock_json(org),
+        "documents": org.state.count,
+        "requests": requests,
+        "unmatched": unmatched,
+        "defects": defects,
+        "unspent": len(run.unspent) if run is not None else 0,
+        "unexpected": run.unexpected_count if run is not None else 0,
+    }

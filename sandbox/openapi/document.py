@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import jsonschema_rs
 
-from sandbox import yamlfile
+from sandbox import parsed, yamlfile
 from sandbox.errors import DocumentError
 from sandbox.openapi.operation import Body, Operation, Rejection, Response, Security
 from sandbox.openapi.parameters import Parameter
@@ -37,7 +37,7 @@ class Document:
         self.version_of = version_of
         if version_of is None:
             self.text = yamlfile.read_text(path)
-            self.raw: dict[str, Any] = yamlfile.parse(self.text, self.name)
+            self.raw: dict[str, Any] = parsed.parse(path, self.text, self.name)
         else:
             self.text = version_of.text
             self.raw = _patched(version_of.raw, version_of.raw["x-versions"]["patches"][version])

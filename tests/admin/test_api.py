@@ -14,6 +14,7 @@ import pytest
 from sandbox import __version__
 from sandbox.openapi.document import Document
 from tests.acme import new_app
+from tests.admin.conftest import NOTHING_WRONG
 from tests.serving import World, running
 
 THING = {"id": "a", "name": "A", "status": "NEW"}
@@ -87,6 +88,7 @@ def test_orgs_are_listed_by_name_in_pages(url: str, http: httpx2.Client) -> None
         "frozen": True,
         "documents": 0,
         "requests": 0,
+        **NOTHING_WRONG,
     }
 
 
@@ -107,6 +109,7 @@ def test_one_org(world: World) -> None:
         "frozen": True,
         "documents": 1,
         "requests": 1,
+        **NOTHING_WRONG,
     }
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox import __version__
 from tests.acme import new_app
-from tests.admin.conftest import Refused
+from tests.admin.conftest import NOTHING_WRONG, Refused
 from tests.serving import World, running
 
 THING = {"id": "a", "name": "A", "status": "NEW"}
@@ -75,6 +75,7 @@ def test_an_org_is_the_same_on_another_server(full: World, other: World) -> None
         "frozen": True,
         "documents": 4,
         "requests": 0,
+        **NOTHING_WRONG,
     }
     assert export(other)["org"] == exported["org"]
     assert other.admin("GET", "/state").json() == full.admin("GET", "/state").json()

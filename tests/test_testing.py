@@ -1,0 +1,110 @@
+"""The sandbox in a test's own process: without a port, and with a server in a thread that leaves the process alone."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import threading
+from pathlib import Path
+from time import perf_counter
+
+import httpx2
+import pytest
+from starlette.testclient import TestClient
+
+from sandbox.client import SandboxError, Unreachable
+from sandbox.testing import app, running
+
+CARDS = "/promotions/org/acme/sales-vouchers/gift-cards"
+CARD = {"id": "gc-1", "name": "Xmas", "current_balance": {"unit": "EUR", "value": 50}}
+BEARER = {"Authorization": "Bearer any"}
+
+
+def test_an_app_is_asked_over_asgi_without_a_port() -> None:
+    async def asked() -> int:
+        transport = httpx2.ASGITransport(app())
+        async with httpx2.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+            return (await client.get(f"/~t1{CARDS}/gc-1", headers=BEARER)).status_code
+
+    assert asyncio.run(asked()) == 404
+
+
+def test_an_app_is_asked_by_starlettes_client_and_has_settings() -> None:
+    seeds = {"acme": {"enfore": {"gift_cards": [CARD]}}}
+    with TestClient(app(strict=True, seeds=seeds)) as client:
+        foreign = client.get(f"{CARDS}/gc-1", headers=BEARER)
+        token = client.post("/__admin/orgs/acme/tokens", json={"vendor": "enfore"}).json()["access_token"]
+        card = client.get(f"{CARDS}/gc-1", headers={"Authorization": f"Bearer {token}"})
+
+    assert (foreign.status_code, card.status_code) == (403, 200)
+
+
+def test_several_servers_run_at_once_and_know_nothing_of_each_other(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("steps: [{operation: getGiftCard}]\n", encoding="utf-8")
+    with (
+        running(scenarios=str(tmp_path), settings={"emporix.reward_points_version": "current"}) as one,
+        running(admin_token="geheim") as other,
+    ):
+        one.org("t1").scenario("own")
+
+        assert [org["name"] for org in one.orgs()] == ["t1"]
+        assert other.orgs() == []
+
+
+def test_a_server_leaves_the_process_as_it_was() -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = (
+        gc.get_threshold(),
+        gc.get_freeze_count(),
+        logging.getLogger("uvicorn").handlers,
+        threading.active_count(),
+    )
+
+    with running() as sandbox:
+        sandbox.org("t1").reset()
+        meanwhile = (gc.get_threshold(), gc.get_freeze_count(), logging.getLogger("uvicorn").handlers)
+
+    assert meanwhile == before[:3]
+    assert threading.active_count() == before[3]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_server_ends_soon_with_a_connection_open_and_one_in_the_middle_of_a_request() -> None:
+    with httpx2.Client() as client, running() as sandbox:
+        client.get(f"{sandbox.url}/__admin/health")
+        late = threading.Thread(target=_ask, args=(f"{sandbox.url}{CARDS}",))
+        late.start()
+        begun = perf_counter()
+
+    ended = perf_counter() - begun
+    late.join()
+    assert ended < 3
+    with pytest.raises(Unreachable):
+        sandbox.version()
+
+
+def _ask(url: str) -> None:
+    try:
+        httpx2.get(url, headers={**BEARER, "Prefer": "wait=200"})
+    except httpx2.TransportError:
+        return
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"scenaris": "x"}, "the sandbox has no setting 'scenaris'; did you mean scenarios?"),
+        ({"scenarios": "/nowhere"}, "the folder of scenarios /nowhere does not exist"),
+        ({"settings": {"emporix.none": "1"}}, "there is no setting emporix.none"),
+    ],
+)
+def test_a_setting_that_does_not_work_is_said_before_anything_runs(settings: dict[str, object], said: str) -> None:
+    threads = threading.active_count()
+
+    with pytest.raises(SandboxError) as refused, running(**settings):
+        pass
+
+    assert said in str(refused.value)
+    assert threading.active_count() == threads
