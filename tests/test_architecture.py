@@ -50,6 +50,7 @@ LEVELS = {
     "sandbox.protocol": 7.3,
     "sandbox.server": 7.5,
     "sandbox.remote": 7.5,
+    "sandbox.health": 7.6,
     "sandbox.tail": 7.8,
     "sandbox.reports": 7.8,
     "sandbox.cli": 8,
