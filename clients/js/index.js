@@ -1,5 +1,8 @@
 // A client of a Promo Sandbox's /__admin, for Node 18 and later and for browsers. It needs nothing but `fetch`.
 
+/** Of this client, and of the servers that it can ask. */
+export const VERSION = '0.1.0';
+
 /** What the server refuses, or why it could not be asked. */
 export class SandboxError extends Error {
   /**
@@ -15,8 +18,11 @@ export class SandboxError extends Error {
   }
 }
 
-/** A name as a segment of a path; `.` and `..` would be taken for folders. */
-const segment = (name) => (/^\.\.?$/.test(name) ? name.replaceAll('.', '%2E') : encodeURIComponent(name));
+/** A name as a segment of a path. */
+function segment(name) {
+  if (/^\.\.?$/.test(name)) throw new SandboxError(`"${name}" can be no name here: in a URL it is a folder`);
+  return encodeURIComponent(name);
+}
 
 /** `?a=1&b=2` of what is given, or nothing. */
 function query(criteria) {
@@ -35,7 +41,7 @@ export class Sandbox {
   #token;
   #fetch;
   #timeout;
-  #bases;
+  #version;
 
   constructor(url = 'http://localhost:8080', { token, timeout = 30_000, fetch = globalThis.fetch } = {}) {
     let parsed;
@@ -61,30 +67,25 @@ export class Sandbox {
     return new Org(this, name);
   }
 
-  /** Whether the server answers: its version. */
-  async health() {
-    return this.ask('GET', '/health');
-  }
-
-  /** The names of the vendors, each with the base URLs of its APIs. */
-  async vendors() {
-    this.#bases ??= this.#readBases();
+  /** The server's version and its specs. Asked once, before anything else; throws if the server is of another version. */
+  async version() {
+    this.#version ??= this.#read('GET', '/version');
     try {
-      return await this.#bases;
+      const said = await this.#version;
+      if (said.version === VERSION) return said;
+      throw new SandboxError(
+        `${this.url} is Promo Sandbox ${said.version} and this client ${VERSION}: ` +
+          `install promo-sandbox-client@${said.version}, or start a server of ${VERSION}`,
+      );
     } catch (error) {
-      this.#bases = undefined; // the next call asks again
+      this.#version = undefined; // the next call asks again
       throw error;
     }
   }
 
-  async #readBases() {
-    const { specs } = await this.ask('GET', '/version');
-    const bases = {};
-    for (const { name, base } of specs) {
-      const [vendor, file] = name.split('/');
-      (bases[vendor] ??= {})[file.replace(/\.yaml$/, '')] = base;
-    }
-    return bases;
+  /** The orgs by name, those after a name. */
+  async orgs({ limit = 1000, after } = {}) {
+    return (await this.ask('GET', `/orgs${query({ limit, after })}`)).orgs;
   }
 
   /** The scenarios that have names. */
@@ -92,13 +93,18 @@ export class Sandbox {
     return (await this.ask('GET', '/scenarios')).scenarios;
   }
 
-  /** What of the contracts clients have met in all orgs. */
-  async coverage(criteria = {}) {
-    return this.ask('GET', `/coverage${query(criteria)}`);
+  /** What of the contracts the clients of all orgs have met, or those of one. */
+  async coverage({ org, vendor } = {}) {
+    return this.ask('GET', `/coverage${query({ org, vendor })}`);
   }
 
   /** One call of /__admin: what it answers, undefined where that is nothing. Throws a `SandboxError`. */
   async ask(method, path, body) {
+    await this.version();
+    return this.#read(method, path, body);
+  }
+
+  async #read(method, path, body) {
     const headers = {};
     if (this.#token) headers.Authorization = `Bearer ${this.#token}`;
     if (body !== undefined) headers['Content-Type'] = typeof body === 'string' ? 'application/yaml' : 'application/json';
@@ -112,7 +118,7 @@ export class Sandbox {
     } catch (error) {
       throw this.#unreachable(error);
     }
-    return this.#read(response, text, method, path);
+    return this.#said(response, text, `${method} /__admin${path.split('?', 1)[0]}`);
   }
 
   #unreachable(error) {
@@ -123,7 +129,7 @@ export class Sandbox {
     return new SandboxError(`${this.url} does not answer (${reason}); is the sandbox running there?`, { cause: error });
   }
 
-  #read(response, text, method, path) {
+  #said(response, text, asked) {
     if (response.ok && text === '') return undefined;
     let said;
     try {
@@ -133,7 +139,7 @@ export class Sandbox {
     }
     if (response.ok && said !== undefined) return said;
     if (typeof said?.detail !== 'string') {
-      throw new SandboxError(`${this.url} is no Promo Sandbox: it answered ${response.status} to ${method} /__admin${path}`, {
+      throw new SandboxError(`${this.url} is no Promo Sandbox: it answered ${response.status} to ${asked}`, {
         status: response.status,
       });
     }
@@ -159,17 +165,22 @@ export class Org {
     return this.#sandbox.ask(method, `/orgs/${segment(this.name)}${path}`, body);
   }
 
-  /** The base URL of a vendor's API in this org, as the client under test is configured with it. */
+  /**
+   * What stands in for scheme and host of a vendor in this org, whatever tenant the client names; with `api`, the name of
+   * one of the vendor's specs, the base URL of that one, its path included.
+   */
   async url(vendor, api) {
-    const bases = (await this.#sandbox.vendors())[vendor];
-    const vendors = Object.keys(await this.#sandbox.vendors()).join(', ');
-    if (bases === undefined) throw new SandboxError(`there is no vendor ${vendor}; there are ${vendors}`);
-    const prefix = `${this.#sandbox.url}/~${segment(this.name)}`;
-    if (api === undefined) return prefix;
-    if (bases[api] === undefined) {
-      throw new SandboxError(`${vendor} has no API ${api}; there are ${Object.keys(bases).join(', ')}`);
+    const { specs } = await this.#sandbox.version();
+    const named = specs.map(({ name, base }) => [...name.replace(/\.yaml$/, '').split('/'), base]);
+    const apis = new Map(named.filter(([owner]) => owner === vendor).map(([, file, base]) => [file, base]));
+    if (apis.size === 0) {
+      const vendors = [...new Set(named.map(([owner]) => owner))].join(', ');
+      throw new SandboxError(`there is no vendor ${vendor}; there are ${vendors}`);
     }
-    return `${prefix}${bases[api]}`;
+    if (api !== undefined && !apis.has(api)) {
+      throw new SandboxError(`${vendor} has no API ${api}; there are ${[...apis.keys()].join(', ')}`);
+    }
+    return `${this.#sandbox.url}/~${segment(this.name)}${apis.get(api) ?? ''}`;
   }
 
   /** A bearer token of a vendor, held to exactly what is said here. */
@@ -188,9 +199,14 @@ export class Org {
     return this.#ask('POST', '/seed', documents);
   }
 
-  /** Everything stored; given, it is put in place of what is there. */
-  async state(state) {
-    return state === undefined ? this.#ask('GET', '/state') : this.#ask('PUT', '/state', state);
+  /** All that is stored, as `putState` takes it. */
+  async state() {
+    return this.#ask('GET', '/state');
+  }
+
+  /** Put a whole state in place of the present one. */
+  async putState(state) {
+    return this.#ask('PUT', '/state', state);
   }
 
   /** As on first use. */
@@ -198,7 +214,7 @@ export class Org {
     await this.#ask('POST', '/reset');
   }
 
-  /** As if it had never been; nothing is wrong with one that never was. */
+  /** As if it had never been; that it never was is no error. */
   async forget() {
     try {
       await this.#ask('DELETE');
@@ -207,10 +223,9 @@ export class Org {
     }
   }
 
-  /** Follow a scenario: the name of one, a document, or `null` for none any more. How far it has come. */
+  /** Reset the org and have it follow a scenario: the name of one, a document, or the text of one in YAML. */
   async scenario(scenario) {
-    if (scenario === null) return this.#ask('DELETE', '/scenario');
-    const named = typeof scenario === 'string' && !scenario.includes('\n');
+    const named = typeof scenario === 'string' && !/[\n:]/.test(scenario);
     return this.#ask('PUT', '/scenario', named ? { name: scenario } : scenario);
   }
 
@@ -219,9 +234,24 @@ export class Org {
     return this.#ask('GET', '/scenario');
   }
 
-  /** Have the next calls of an operation meet `then`. All that is armed. */
+  /** Follow no scenario any more; all else stays. */
+  async endScenario() {
+    await this.#ask('DELETE', '/scenario');
+  }
+
+  /** Have the next calls of an operation meet something, as `{reject: name}` or `{cut: 'after'}`: all that is armed. */
   async next(operation, then, { times = 1 } = {}) {
     return (await this.#ask('POST', '/next', { operation, then, times })).armed;
+  }
+
+  /** What is armed and was not met yet. */
+  async armed() {
+    return (await this.#ask('GET', '/next')).armed;
+  }
+
+  /** Take back all that is armed. */
+  async disarm() {
+    await this.#ask('DELETE', '/next');
   }
 
   /** The newest exchanges of the journal that meet the criteria, newest first. */
@@ -237,6 +267,11 @@ export class Org {
   /** How many of the exchanges kept meet all the criteria. */
   async count(criteria = {}) {
     return (await this.#ask('POST', '/requests/count', criteria)).count;
+  }
+
+  /** Forget what was asked; ids go on. */
+  async clearRequests() {
+    await this.#ask('DELETE', '/requests');
   }
 
   /** What subscribers were to be told, oldest first. */
@@ -288,10 +323,10 @@ class Clock {
     return this.#ask('PUT', '', { frozen: false });
   }
 
-  /** Let time pass, by seconds or a duration of ISO 8601 or to a moment: what happened in it. */
+  /** Let time pass, by seconds or a duration of ISO 8601, or to a moment: what happened in it. */
   async advance(by) {
-    const asked = by instanceof Date ? { to: moment(by) } : typeof by === 'object' ? { to: moment(by.to) } : { by: duration(by) };
-    return (await this.#ask('POST', '/advance', asked)).happened;
+    const to = by instanceof Date ? by : by?.to;
+    return (await this.#ask('POST', '/advance', to === undefined ? { by: duration(by) } : { to: moment(to) })).happened;
   }
 }
 
@@ -331,14 +366,15 @@ class Webhooks {
     this.#ask = ask;
   }
 
-  /** Those that meet the criteria. */
+  /** What subscribers were sent or are to be sent, oldest first, by criteria that must all hold. */
   async list(criteria = {}) {
     return (await this.#ask('GET', query(criteria))).webhooks;
   }
 
   /** The same, as soon as there are `count` of them. Throws if there are fewer within `seconds`. */
   async wait({ count = 1, seconds = 5, ...criteria } = {}) {
-    const webhooks = await this.list({ ...criteria, count, wait: `${seconds}s` });
+    const limit = Math.max(count, 100);
+    const webhooks = await this.list({ limit, ...criteria, count, wait: `${seconds}s` });
     if (webhooks.length < count) {
       const seen = webhooks.map(({ event, status }) => `${event} (${status})`).join(', ') || 'none';
       throw new SandboxError(`${count} webhooks were awaited and ${webhooks.length} came within ${seconds} s: ${seen}`);
@@ -356,9 +392,15 @@ class Webhooks {
     return this.#ask('POST', `/${segment(String(id))}/redeliver`);
   }
 
-  /** Where callbacks really go, `[{from, to}]`; given, they take the place of what is there. */
+  /** Which beginnings of callback URLs are called elsewhere, `{from: to}`. */
+  async rewrites() {
+    return pairs(await this.#ask('GET', '/rewrites'));
+  }
+
+  /** Have callbacks that begin with a URL call another one, `{from: to}`; these are then all there are. */
   async rewrite(rewrites) {
-    const said = rewrites === undefined ? await this.#ask('GET', '/rewrites') : await this.#ask('PUT', '/rewrites', { rewrites });
-    return said?.rewrites ?? rewrites;
+    return pairs(await this.#ask('PUT', '/rewrites', { rewrites: Object.entries(rewrites).map(([from, to]) => ({ from, to })) }));
   }
 }
+
+const pairs = ({ rewrites }) => Object.fromEntries(rewrites.map(({ from, to }) => [from, to]));
