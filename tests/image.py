@@ -135,14 +135,9 @@ class Builder:
         """What runs a command in a stage's root, as its user, in its folder, with its variables and no other."""
         linked = {"LD_LIBRARY_PATH": "/usr/local/lib"}  # where the image's own linker looks for Python
         env = [f"{name}={value}" for name, value in {**linked, **stage.env, **variables}.items()]
-        inside = [
-            "chroot",
-            f"--userspec={stage.user}",
-            str(self.root(stage)),
-            "/usr/bin/env",
-            "-i",
-            f"--chdir={stage.folder}",
-        ]
+        user, _, group = stage.user.partition(":")
+        as_user = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--pdeathsig=KILL"]
+        inside = ["chroot", str(self.root(stage)), *as_user, "env", "-i", f"--chdir={stage.folder}"]
         return [*self._enter, *inside, *env, *words]
 
     def build(self, stage: Stage) -> None:

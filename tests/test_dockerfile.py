@@ -163,7 +163,8 @@ class Container:
         words = [*json.loads(FINAL.last("ENTRYPOINT")), *json.loads(FINAL.last("CMD"))]
         command = self._builder.command(self._stage, *words, **self._variables)
         at = command.index("chroot")
-        command[at:at] = ["unshare", "--pid", "--fork", "--kill-child"]
+        command[at:at] = ["unshare", "--pid", "--fork"]
+        command[:0] = ["setpriv", "--pdeathsig=KILL"]  # nothing is left when this process is killed
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603 - the image's own
 
     def started(self) -> str:
