@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,9 +89,10 @@ def context(into: Path) -> None:
             shutil.copy2(ROOT / name, into / name)
 
 
-def wheels(into: Path, *names: str) -> None:
-    """Wheels of what is installed here by these names, and of all that it requires: what an index would have."""
-    waiting, packed = list(names), set()
+def wheels(into: Path) -> None:
+    """What an index would have: all that pyproject.toml requires to build and to run, as it is installed here."""
+    said = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    waiting, packed = [*said["build-system"]["requires"], *said["project"]["dependencies"]], set()
     while waiting:
         requirement = Requirement(waiting.pop())
         if requirement.name.lower() in packed or (
@@ -100,8 +102,7 @@ def wheels(into: Path, *names: str) -> None:
         packed.add(requirement.name.lower())
         found = distribution(requirement.name)
         waiting += found.requires or []
-        if found.metadata["Name"] != "promo-sandbox":  # that one is built
-            _pack(into, found.metadata["Name"], found.version, found.files or [])
+        _pack(into, found.metadata["Name"], found.version, found.files or [])
 
 
 def _pack(into: Path, name: str, version: str, files: list[PackagePath]) -> None:

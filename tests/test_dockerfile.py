@@ -141,7 +141,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Builder, S
     if reason := _unable(tmp_path_factory.mktemp("probe")):
         pytest.skip(reason)
     index, scratch = tmp_path_factory.mktemp("index"), tmp_path_factory.mktemp("image")
-    wheels(index, "promo-sandbox", "hatchling")
+    wheels(index)
     with builder(scratch, index) as building:
         sent = tmp_path_factory.mktemp("context")
         context(sent)

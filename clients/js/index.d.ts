@@ -278,7 +278,11 @@ export interface Webhook {
   subscription: string;
   url: string;
   payload: JsonObject;
+  /** What went over the wire, where trouble made that something else. */
+  sent: string | null;
+  /** `waiting`, `delivered`, `dead`, `canceled`, `dropped` or `not_allowed`. */
   status: string;
+  detail: string | null;
   trouble: Json;
   redelivery_of: number | null;
   attempts: { at: string; status: number | null; milliseconds: number | null; body: string | null; error: string | null }[];
