@@ -6,6 +6,7 @@ A mistake of the operator is one line on standard error and exit code 2.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -17,6 +18,7 @@ import click
 from sandbox import __version__
 from sandbox.callbacks import callback_options, listen_command
 from sandbox.errors import SandboxError
+from sandbox.health import URL, health, here
 from sandbox.parity.command import parity
 from sandbox.reports.command import coverage
 from sandbox.verify.command import verify
@@ -210,8 +212,8 @@ def _server(command: Callable[..., None]) -> Callable[..., None]:
     token = click.option("--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="What the server was started with, if so.")
     url = click.option(
         "--url",
-        default="http://127.0.0.1:8080",
-        show_default=True,
+        default=here,
+        show_default=URL,
         envvar="SANDBOX_URL",
         metavar="URL",
         help="Where it runs.",
@@ -289,6 +291,7 @@ cli.add_command(coverage)
 cli.add_command(listen_command)
 cli.add_command(verify)
 cli.add_command(parity)
+cli.add_command(health)
 
 
 def _clients(given: Sequence[str]) -> dict[str, str]:
@@ -331,6 +334,8 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 def main() -> None:
     """The entry point: what the operator did wrong is one line and exit code 2."""
+    if os.getpid() == 1:  # the kernel spares the first process of a container what it does not handle
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         cli(prog_name="promo-sandbox", standalone_mode=False)
     except click.exceptions.Exit as done:

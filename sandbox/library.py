@@ -36,7 +36,7 @@ class Library:
         if own is not None:
             if not own.is_dir():
                 raise SandboxError(f"the folder of scenarios {own} does not exist")
-            for path in own.rglob("*.yaml"):
+            for path in _files(own):
                 self.check(path.relative_to(own).with_suffix("").as_posix())
 
     def names(self) -> dict[str, Path]:
@@ -44,7 +44,7 @@ class Library:
         found: dict[str, Path] = {}
         for folder in (self._bundled, self._own):
             if folder is not None:
-                found |= {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
+                found |= {path.relative_to(folder).with_suffix("").as_posix(): path for path in _files(folder)}
         return dict(sorted(found.items()))
 
     def entries(self) -> list[Entry]:
@@ -85,3 +85,9 @@ class Library:
         summary = raw.get("summary") if isinstance(raw, dict) else None
         bundled = self._own is None or not path.is_relative_to(self._own)
         return Entry(name, summary, len(steps) if isinstance(steps, list) else 0, bundled)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The scenarios in a folder. What is hidden is none: a mounted ConfigMap has each file there a second time."""
+    found = folder.rglob("*.yaml")
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]

@@ -36,7 +36,12 @@ class Remote:
     """The server at a URL. `names`: what the URL and the token are called where they were given."""
 
     def __init__(
-        self, url: str, token: str | None = None, *, names: tuple[str, str] = ("--url", "--admin-token")
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        names: tuple[str, str] = ("--url", "--admin-token"),
+        timeout: float = TIMEOUT,
     ) -> None:
         named, self._token_named = names
         self.url = url.rstrip("/").removesuffix("/__admin")
@@ -47,7 +52,7 @@ class Remote:
             raise SandboxError(f"{named} {url!r}: {error}") from None
         if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
             raise SandboxError(f"{named} {url!r} is not http://HOST:PORT")
-        self._host, self._port = parts.hostname, port
+        self._host, self._port, self._timeout = parts.hostname, port, timeout
         self._secure, self._base = parts.scheme == "https", parts.path
         self._headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
 
@@ -71,7 +76,7 @@ class Remote:
         made = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         with ExitStack() as opened:
             try:
-                connection = opened.enter_context(closing(made(self._host, self._port, timeout=TIMEOUT)))
+                connection = opened.enter_context(closing(made(self._host, self._port, timeout=self._timeout)))
                 connection.request(method, target, body, sent)
                 response = opened.enter_context(connection.getresponse())
             except (OSError, http.client.HTTPException, ValueError) as error:

@@ -60,6 +60,7 @@ LEVELS = {
     "sandbox.remote": 7.5,
     "sandbox.asking": 7.6,
     "sandbox.client": 7.7,
+    "sandbox.health": 7.6,
     "sandbox.tail": 7.8,
     "sandbox.reports": 7.8,
     "sandbox.listening": 7.7,

@@ -8,14 +8,13 @@ from pathlib import Path
 import click
 
 from sandbox.errors import SandboxError
+from sandbox.health import URL, here
 
 FORMATS = ("text", "json", "markdown", "junit", "html")
 
 
 @click.command()
-@click.option(
-    "--url", default="http://127.0.0.1:8080", show_default=True, envvar="SANDBOX_URL", help="The server to ask."
-)
+@click.option("--url", default=here, show_default=URL, envvar="SANDBOX_URL", help="The server to ask.")
 @click.option("--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="What the server's --admin-token is, if it has one.")
 @click.option("--org", help="Only what this org has met; otherwise all orgs together, those that are gone too.")
 @click.option("--vendor", help="Only this vendor's contract.")

@@ -358,6 +358,17 @@ def test_a_broken_scenario_of_the_operator_stops_the_start(
     assert message in str(caught.value)
 
 
+def test_a_mounted_configmap_has_each_scenario_once(specs: Path, tmp_path: Path) -> None:
+    (tmp_path / "..2030_01_01").mkdir()
+    (tmp_path / "..2030_01_01" / "mine.yaml").write_text("steps: [{operation: addThing}]", encoding="utf-8")
+    (tmp_path / "..data").symlink_to("..2030_01_01")
+    (tmp_path / "mine.yaml").symlink_to("..data/mine.yaml")
+
+    library = new_app(specs, scenarios=tmp_path).library
+
+    assert [entry.name for entry in library.entries() if not entry.bundled] == ["mine"]
+
+
 def test_a_folder_of_scenarios_that_is_none_stops_the_start(specs: Path, tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match="does not exist"):
         new_app(specs, scenarios=tmp_path / "none")

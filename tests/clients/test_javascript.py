@@ -1,0 +1,56 @@
+"""The JavaScript client: its own tests, run by Node against a real server; and its types say what it has."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sandbox import __version__
+from sandbox import config as configuration
+from sandbox.config import Config
+from tests.serving import running
+
+PACKAGE = Path(configuration.__file__).parent.parent / "clients" / "js"
+NODE = shutil.which("node")
+_VERB = re.compile(r"^  (?:async )?(\w+)\(.*", re.MULTILINE)
+
+
+@pytest.mark.skipif(NODE is None, reason="there is no node on this machine")
+def test_its_own_tests_and_its_readmes_pass_against_a_real_server(url: str, tmp_path: Path) -> None:
+    [example] = re.findall(r"^```js\n(.*?)^```$", (PACKAGE / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    package = shutil.copytree(PACKAGE, tmp_path / "package")
+    (package / "readme.test.mjs").write_text(example, encoding="utf-8")
+    with running(Config(admin_token="closed")) as (_, closed):
+        done = subprocess.run(  # noqa: S603 - our own tests
+            [str(NODE), "--test", "--test-reporter=spec", "client.test.js", "readme.test.mjs"],
+            cwd=package,
+            env={**os.environ, "SANDBOX_URL": url, "SANDBOX_CLOSED_URL": closed},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^\S skipped 0$", done.stdout, re.MULTILINE), done.stdout
+
+
+def test_it_is_of_the_servers_version() -> None:
+    assert f"export const VERSION = '{__version__}';" in (PACKAGE / "index.js").read_text(encoding="utf-8")
+
+
+def test_every_verb_has_a_type_and_every_type_a_verb() -> None:
+    code = (PACKAGE / "index.js").read_text(encoding="utf-8")
+    types = (PACKAGE / "index.d.ts").read_text(encoding="utf-8")
+    classes = dict(re.findall(r"^(?:export )?class (\w+)[^\n]*\{\n(.*?)^\}", code, re.MULTILINE | re.DOTALL))
+    declared = dict(re.findall(r"^export (?:class|interface) (\w+)[^\n]*\{\n(.*?)^\}", types, re.MULTILINE | re.DOTALL))
+
+    assert set(classes) == {"SandboxError", "Sandbox", "Org", "Clock", "Snapshots", "Webhooks"}
+    for name, body in classes.items():
+        verbs = set(_VERB.findall(body)) - {"constructor"}
+        assert verbs == set(re.findall(r"^  (\w+)\(", declared[name], re.MULTILINE)) - {"constructor"}, name
