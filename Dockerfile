@@ -14,7 +14,7 @@ COPY . .
 RUN pip wheel --no-deps --wheel-dir dist . \
  && python -m venv --without-pip /opt/promo-sandbox \
  && pip --python /opt/promo-sandbox/bin/python install --no-compile dist/*.whl \
- && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/promo-sandbox/lib
+ && python -m compileall -q --invalidation-mode unchecked-hash /opt/promo-sandbox/lib
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="Promo Sandbox" \
@@ -29,7 +29,7 @@ ENV PATH=/opt/promo-sandbox/bin:$PATH \
     SANDBOX_SCENARIOS=/scenarios
 # The base image leaves out the standard library's bytecode, which would cost every start half a second.
 # The folder is to be mounted over: --scenarios must name one that exists.
-RUN python -m compileall -q -j 0 -x "/(site-packages|ensurepip|idlelib|lib2to3|tkinter|turtledemo|test|tests)/" \
+RUN python -m compileall -q -x "/(site-packages|ensurepip|idlelib|lib2to3|tkinter|turtledemo|test|tests)/" \
       --invalidation-mode unchecked-hash "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
  && mkdir /scenarios
 COPY --from=build /opt/promo-sandbox /opt/promo-sandbox

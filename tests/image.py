@@ -80,7 +80,7 @@ def options(value: str) -> tuple[dict[str, str], str]:
     return given, " ".join(words)
 
 
-def context(into: Path) -> None:
+def sent_to_build(into: Path) -> None:
     """What a build is sent of this checkout."""
     patterns = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     for name in exclude_paths(str(ROOT), [line for line in patterns if line and not line.startswith("#")]):
@@ -142,7 +142,7 @@ class Builder:
         return [*self._enter, *inside, *env, *words]
 
     def build(self, stage: Stage) -> None:
-        self._base(stage)
+        self._begin(stage)
         for step in stage.steps:
             if step.instruction == "ENV":
                 for pair in shlex.split(step.value):
@@ -164,7 +164,7 @@ class Builder:
         """As `docker run --read-only`."""
         self.shell(f"mount -o remount,ro {self.root(stage)}; mount -o remount,ro {self.root(stage)}/usr/local")
 
-    def _base(self, stage: Stage) -> None:
+    def _begin(self, stage: Stage) -> None:
         """This machine in place of the base image: its Python at /usr/local, as there, and without this checkout."""
         root = self.root(stage)
         script = f"""

@@ -21,7 +21,7 @@ import pytest
 from sandbox import __version__, cli
 from sandbox.server import listen
 from tests.command import Served
-from tests.image import DOCKERFILE, Builder, Stage, builder, context, options, stages, wheels
+from tests.image import DOCKERFILE, Builder, Stage, builder, options, sent_to_build, stages, wheels
 
 STAGES = stages()
 FINAL = STAGES[-1]
@@ -106,7 +106,7 @@ def test_its_labels_say_what_it_is() -> None:
 
 
 def test_a_build_is_sent_what_the_wheel_is_made_of_and_no_more(tmp_path: Path) -> None:
-    context(tmp_path)
+    sent_to_build(tmp_path)
 
     assert {path.name for path in tmp_path.iterdir()} == {
         "pyproject.toml",
@@ -144,7 +144,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Builder, S
     wheels(index)
     with builder(scratch, index) as building:
         sent = tmp_path_factory.mktemp("context")
-        context(sent)
+        sent_to_build(sent)
         building.shell(f"cp -a {sent} {scratch}/context")
         for stage in STAGES:
             building.build(stage)
