@@ -27,6 +27,7 @@ LEVELS = {
     "sandbox.matching": 1.5,
     "sandbox.then": 1,
     "sandbox.openapi": 1,
+    "sandbox.ordered": 0,
     "sandbox.state": 2,
     "sandbox.journal": 2.5,
     "sandbox.call": 2.8,
