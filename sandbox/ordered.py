@@ -30,7 +30,7 @@ class Ordered(Generic[V]):
     def __bool__(self) -> bool:
         return bool(self._keys)
 
-    def __setitem__(self, key: int, value: V) -> None:
+    def put(self, key: int, value: V) -> None:
         """Put a value at its number, in the place of another if there is one."""
         last = self._last
         if last and key <= last[-1]:

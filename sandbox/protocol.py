@@ -84,7 +84,7 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        if b"pgrade" in data or b"PGRADE" in data:
+        if data.find(b"pgrade") >= 0 or data.find(b"PGRADE") >= 0:  # `in` makes an exception first, and drops it
             head, end, rest = data.partition(b"\r\n\r\n")
             data = _UPGRADE.sub(rb"\1-", head) + end + rest
             self._offered = True

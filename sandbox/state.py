@@ -7,11 +7,11 @@ rolled back and the journal can tell before from after. Knows nothing of what th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from sandbox.messages import decode_own as _decode
 from sandbox.messages import encode
 from sandbox.ordered import Ordered
 from sandbox.then import Then
@@ -22,8 +22,6 @@ Places = Callable[[Doc, int], Iterable[tuple[str, int]]]
 # What falls due with a document: moment and event.
 Dues = Callable[[Doc], Iterable[tuple[int, str]]]
 
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _SLICE = 500
 NEVER = 1 << 80
 _BITS = 40  # of a number in a list or in the agenda that say the place in the order of creation; the others, the moment
@@ -147,10 +145,10 @@ class State:
         record = documents.records.get(id) if documents else None
         return None if record is None else _decode(record.body)
 
-    def get_encoded(self, collection: Collection, id: str) -> dict[str, msgspec.Raw] | None:
+    def get_encoded(self, collection: Collection, id: str) -> bytes | None:
         documents = self._documents.get(collection.key)
         record = documents.records.get(id) if documents else None
-        return None if record is None else _decode_members(record.body)
+        return None if record is None else record.body
 
     def find(self, collection: Collection, member: str, value: str) -> str | None:
         """The id of the document whose unique `member` has the value."""
@@ -342,7 +340,7 @@ def _put_in(lists: dict[K, Ordered[V]], name: K, number: int, value: V) -> None:
     entries = lists.get(name)
     if entries is None:
         entries = lists[name] = Ordered()
-    entries[number] = value
+    entries.put(number, value)
 
 
 def _take_out(lists: dict[K, Ordered[V]], name: K, number: int) -> V | None:

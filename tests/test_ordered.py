@@ -16,7 +16,7 @@ FEW = st.integers(-20, 20)
 def filled(keys: list[int]) -> Ordered[str]:
     entries: Ordered[str] = Ordered()
     for key in keys:
-        entries[key] = str(key)
+        entries.put(key, str(key))
     return entries
 
 
@@ -67,7 +67,7 @@ def test_a_copy_goes_its_own_way() -> None:
 
     copy = entries.copy()
     copy.pop(CHUNK)
-    copy[0] = "other"
+    copy.put(0, "other")
     entries.pop(5)
 
     assert (len(copy), copy.between(0, 1), copy.position(6)) == (3 * CHUNK - 1, ["other"], 6)
@@ -96,7 +96,7 @@ class OrderedMachine(RuleBasedStateMachine):
 
     @rule(key=FEW, value=st.integers())
     def put(self, key: int, value: int) -> None:
-        self.entries[key] = value
+        self.entries.put(key, value)
         self.model[key] = value
 
     @rule(key=FEW)

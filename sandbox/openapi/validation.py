@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from sandbox.messages import Partly, Violation, decode
+from sandbox.messages import Violation, decode_own
 from sandbox.openapi.acceptance import Test, acceptance, compiled
 
 MAX_VIOLATIONS = 50
@@ -40,11 +40,11 @@ class Validator:
         return self._compiled
 
     def judge(self, body: bytes, value: Any, where: str) -> list[Violation]:
-        """The same for a value with its encoding: what was found valid a moment ago is not judged again."""
+        """The same for a value with its encoding, or that twice: what was valid a moment ago is not judged again."""
         known = hash(body)
         if known in self._valid:
             return []
-        found = self.violations(decode(body) if type(value) is Partly else value, where)
+        found = self.violations(decode_own(body) if type(value) is bytes else value, where)
         if not found:
             if len(self._valid) >= _REMEMBERED:
                 self._valid.clear()
