@@ -42,9 +42,21 @@ def acceptance(schema: Schema, definitions: Schema) -> Test:
     """
     writer = _Writer(definitions)
     name = writer.function(schema)
-    exec("\n".join(writer.lines), writer.bound)  # noqa: S102 - our own templates, and constants as literals
-    test: Test = writer.bound[name]
+    test: Test = writer.written()[name]
     return test
+
+
+def separable(schema: Schema, definitions: Schema) -> dict[str, list[Test]]:
+    """Tests of the members that an object may lack, if its schema judges each member by itself; else there are none.
+
+    What passes them can be left out when it is asked what is wrong with the object.
+    """
+    members, required = _gathered(schema, definitions) or ({}, {})
+    writer = _Writer(definitions)
+    optional = {name: described for name, described in members.items() if name not in required}
+    named = {name: [writer.function(part) for part in described] for name, described in optional.items()}
+    bound = writer.written()
+    return {name: [bound[function] for function in functions] for name, functions in named.items()}
 
 
 class _Texts:
@@ -131,6 +143,11 @@ class _Writer:
         self._unnamed: dict[int, str] = {}  # any other schema, by its identity -> its function
         self.lines: list[str] = []
         self.bound: dict[str, Any] = {"Decimal": Decimal, "NoneType": NoneType, "DOUBT": _DOUBT}  # what the names mean
+
+    def written(self) -> dict[str, Any]:
+        """The functions by their names."""
+        exec("\n".join(self.lines), self.bound)  # noqa: S102 - our own templates, and constants as literals
+        return self.bound
 
     def function(self, schema: Schema) -> str:
         """Write a function; its name."""

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema_rs
 
 from sandbox.messages import Violation, decode_own
-from sandbox.openapi.acceptance import Test, acceptance, compiled
+from sandbox.openapi.acceptance import Test, acceptance, compiled, separable
 
 MAX_VIOLATIONS = 50
 MAX_MESSAGE = 300
@@ -25,12 +25,13 @@ _SCHEMAS = "#/components/schemas/"
 class Validator:
     """A schema that is compiled when it is first asked."""
 
-    __slots__ = ("_accepts", "_compiled", "_valid", "schema")
+    __slots__ = ("_accepts", "_compiled", "_separable", "_valid", "schema")
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self.schema = schema
         self._compiled: jsonschema_rs.Draft202012Validator | None = None
         self._accepts: Test | None = None
+        self._separable: dict[str, list[Test]] | None = None
         self._valid: set[int] = set()  # by 64 bits of a hash that nobody outside can aim at
 
     @property
@@ -57,7 +58,21 @@ class Validator:
             self._accepts = acceptance(self.schema, self.schema.get("$defs", {}))
         if self._accepts(value):
             return []
-        return [_violation(error, where) for error in islice(self.compiled.iter_errors(value), MAX_VIOLATIONS)]
+        errors = self.compiled.iter_errors(self._doubtful(value))
+        return [_violation(error, where) for error in islice(errors, MAX_VIOLATIONS)]
+
+    def _doubtful(self, value: Any) -> Any:
+        """An object without members that are right and may be absent: to explain the rest takes half the time."""
+        if type(value) is not dict:
+            return value
+        if self._separable is None:
+            self._separable = separable(self.schema, self.schema.get("$defs", {}))
+        tests = self._separable
+        return {
+            name: member
+            for name, member in value.items()
+            if name not in tests or not all(test(member) for test in tests[name])
+        }
 
 
 def _violation(error: jsonschema_rs.ValidationError, where: str) -> Violation:
