@@ -46,17 +46,17 @@ def acceptance(schema: Schema, definitions: Schema) -> Test:
     return test
 
 
-def separable(schema: Schema, definitions: Schema) -> dict[str, list[Test]]:
-    """Tests of the members that an object may lack, if its schema judges each member by itself; else there are none.
+def separable(schema: Schema, definitions: Schema) -> dict[str, Test]:
+    """Tests of members that an object may lack, if its schema judges each member by itself; else there are none.
 
     What passes them can be left out when it is asked what is wrong with the object.
     """
     members, required = _gathered(schema, definitions) or ({}, {})
     writer = _Writer(definitions)
-    optional = {name: described for name, described in members.items() if name not in required}
-    named = {name: [writer.function(part) for part in described] for name, described in optional.items()}
+    optional = {name: parts[0] for name, parts in members.items() if name not in required and len(parts) == 1}
+    named = {name: writer.function(part) for name, part in optional.items()}
     bound = writer.written()
-    return {name: [bound[function] for function in functions] for name, functions in named.items()}
+    return {name: bound[function] for name, function in named.items()}
 
 
 class _Texts:

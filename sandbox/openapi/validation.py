@@ -31,7 +31,7 @@ class Validator:
         self.schema = schema
         self._compiled: jsonschema_rs.Draft202012Validator | None = None
         self._accepts: Test | None = None
-        self._separable: dict[str, list[Test]] | None = None
+        self._separable: dict[str, Test] | None = None
         self._valid: set[int] = set()  # by 64 bits of a hash that nobody outside can aim at
 
     @property
@@ -68,11 +68,7 @@ class Validator:
         if self._separable is None:
             self._separable = separable(self.schema, self.schema.get("$defs", {}))
         tests = self._separable
-        return {
-            name: member
-            for name, member in value.items()
-            if name not in tests or not all(test(member) for test in tests[name])
-        }
+        return {name: member for name, member in value.items() if name not in tests or not tests[name](member)}
 
 
 def _violation(error: jsonschema_rs.ValidationError, where: str) -> Violation:
