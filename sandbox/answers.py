@@ -105,7 +105,7 @@ def _succeeded(
         raise OffContract(_sentence(flaws))
     if call.events:
         exchange.told(route.contract.events(call))
-    exchange.changes = call.state.changes
+    exchange.changed(call.state.changes)
     if isinstance(reply.stream, Iterator):
         exchange.size += MAX_BODY
         reply.stream = _followed(reply.stream, exchange)
@@ -251,7 +251,7 @@ def _refused(route: Route, rejected: Rejected, call: Call, exchange: Exchange) -
         raise OffContract(_sentence(flaws))
     if rejected.keep:
         exchange.told(route.contract.events(call))
-        exchange.changes = call.state.changes
+        exchange.changed(call.state.changes)
     return reply
 
 

@@ -143,7 +143,7 @@ class Call:
         declared, body = self.operation.declared, self._given.body
         if not declared:
             return {}
-        return dict(body) if body.keys() <= declared else {name: body[name] for name in body if name in declared}
+        return dict(body) if declared.issuperset(body) else {name: body[name] for name in body if name in declared}
 
     def item_members(self, array: str) -> list[Doc]:
         """The same of each object in an array of the body; empty if the array is absent."""
@@ -217,11 +217,8 @@ class Call:
     def get(self, collection: Collection, id: str) -> Doc | None:
         return self.state.get(collection, id)
 
-    def get_encoded(self, collection: Collection, id: str) -> dict[str, Any] | None:
-        """The document with each member still encoded: for a large one that is passed on nearly as it is stored.
-
-        `decoded` reads a member; what is made of them is sent as `Partly`.
-        """
+    def get_encoded(self, collection: Collection, id: str) -> bytes | None:
+        """The document as JSON, as it is stored: for a reply that shows it so, or nearly (`rules.members`)."""
         return self.state.get_encoded(collection, id)
 
     def find(self, collection: Collection, member: str, value: str) -> Doc | None:

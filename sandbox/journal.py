@@ -18,6 +18,8 @@ from sandbox.then import Fault, Trouble
 MAX_BODY = 65_536  # bytes kept of each body
 _SLICE = 4  # entries freed at a time; one of a seed may hold the events of thousands of objects
 _OVERHEAD = 800  # bytes of an entry besides its bodies, measured
+_TOLD = 100  # bytes of an event besides its payload, measured
+_CHANGED = 60  # bytes of a change besides what only it keeps, measured
 _VIOLATION = 700  # bytes of a violation besides its texts: the steps to the broken keyword, measured
 
 
@@ -41,7 +43,13 @@ class Entry(msgspec.Struct, kw_only=True):
     def told(self, events: list[Event]) -> None:
         self.events = events
         for event in events:
-            self.size += len(event.payload)
+            self.size += _TOLD + len(event.payload)
+
+    def changed(self, changes: list[Change]) -> None:
+        self.changes = changes
+        for change in changes:
+            before = change.before
+            self.size += _CHANGED if before is None else _CHANGED + len(before.body)
 
 
 class Occurrence(Entry):

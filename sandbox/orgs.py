@@ -320,10 +320,10 @@ class Orgs:
         """Everything stored, in the order of creation: document, moment of creation, place in that order."""
         found: dict[str, dict[str, list[tuple[Doc, int, int]]]] = {}
         for contract, collection in self._collections.values():
-            records = sorted(org.state.records(collection).items(), key=lambda item: item[1][2])
+            records = sorted(org.state.records(collection).items(), key=lambda item: item[1].place)
             if records:
                 found.setdefault(contract.vendor, {})[collection.key.partition(".")[2]] = [
-                    (org.state.get(collection, id) or {}, record[1], record[2]) for id, record in records
+                    (org.state.get(collection, id) or {}, record.created, record.place) for id, record in records
                 ]
         return found
 
@@ -394,7 +394,7 @@ class Orgs:
 
     def _record(self, org: Org, occurrence: Occurrence, trouble: Trouble | None = None) -> None:
         occurrence.id = org.journal.next_id()
-        occurrence.changes = org.state.changes
+        occurrence.changed(org.state.changes)
         org.journal.add(occurrence)
         if occurrence.events or occurrence.changes:
             self.tell(org, occurrence, trouble)

@@ -12,7 +12,6 @@ import logging
 import re
 from collections import deque
 from contextlib import aclosing
-from itertools import chain
 from typing import NamedTuple
 
 import httptools
@@ -84,7 +83,7 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        if b"pgrade" in data or b"PGRADE" in data:
+        if data.find(b"pgrade") >= 0 or data.find(b"PGRADE") >= 0:  # `in` makes an exception first, and drops it
             head, end, rest = data.partition(b"\r\n\r\n")
             data = _UPGRADE.sub(rb"\1-", head) + end + rest
             self._offered = True
@@ -111,6 +110,7 @@ class Protocol(HttpToolsProtocol):
         self._since = self.loop.time()
         self.url = b""
         self.headers: list[tuple[bytes, bytes]] = []
+        self._head = 0  # bytes of the header fields
         self._unfinished = 0
         self._head_complete = False
         self._body: list[bytes] = []
@@ -126,13 +126,13 @@ class Protocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name.lower(), value))
+        self._head += len(name) + len(value) + 4
 
     def on_headers_complete(self) -> None:
         self._head_complete = True
         if self._offered:
             self._offered = False
             self.headers = [(b"upgrade" if name == _HIDDEN_UPGRADE else name, value) for name, value in self.headers]
-        self._head = sum(map(len, chain.from_iterable(self.headers))) + 4 * len(self.headers)
         if self._head > MAX_HEADERS:
             self._too_long()
         parser = self.parser

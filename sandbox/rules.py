@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
+
 from sandbox import clock
 from sandbox.call import Call, Grant, Rejected
-from sandbox.messages import Partly, Reply, Violation, decode
+from sandbox.messages import Reply, Violation, decode, encode
 from sandbox.money import Money, money
 from sandbox.openapi.operation import Rejection
 from sandbox.state import Collection, Doc, Dues, NotUnique, Places
@@ -20,10 +22,14 @@ from sandbox.state import Collection, Doc, Dues, NotUnique, Places
 moment = clock.parse
 # The same the other way: in UTC with milliseconds.
 moment_text = clock.text
+# The members of a document that `Call.get_encoded` gave, each still encoded, for a reply that shows it nearly as it is.
+members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+# Such a reply's content, made of members of both kinds.
+encoded = encode
 
 __all__ = [
-    "Call", "Collection", "Doc", "Grant", "Money", "NotUnique", "Partly", "Refusal", "Rejected", "Rejection", "Reply",
-    "Rules", "Violation", "decoded", "moment", "moment_text", "money",
+    "Call", "Collection", "Doc", "Grant", "Money", "NotUnique", "Refusal", "Rejected", "Rejection", "Reply",
+    "Rules", "Violation", "decoded", "encoded", "members", "moment", "moment_text", "money",
 ]  # fmt: skip
 
 Rule = Callable[["Call"], Reply]
@@ -44,7 +50,7 @@ SETTINGS = "settings"  # the collection's name, and its only document's id
 
 
 def decoded(member: Any) -> Any:
-    """A member of a document that `Call.get_encoded` gave."""
+    """What one of the `members` says."""
     return decode(bytes(member))
 
 

@@ -7,13 +7,13 @@ rolled back and the journal can tell before from after. Knows nothing of what th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sortedcontainers import SortedList
 
+from sandbox.messages import decode_own as _decode
 from sandbox.messages import encode
+from sandbox.ordered import Ordered
 from sandbox.then import Then
 
 Doc = dict[str, Any]
@@ -22,10 +22,9 @@ Places = Callable[[Doc, int], Iterable[tuple[str, int]]]
 # What falls due with a document: moment and event.
 Dues = Callable[[Doc], Iterable[tuple[int, str]]]
 
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _SLICE = 500
 NEVER = 1 << 80
+_BITS = 40  # of a number in a list or in the agenda that say the place in the order of creation; the others, the moment
 
 
 class NotUnique(Exception):
@@ -48,13 +47,20 @@ class Collection(NamedTuple):
     seeded: Callable[[Any, Doc], None] | None = None  # runs when a document was seeded
 
 
-# A stored document: its body, the moment of its creation, its place in the order of creation over all collections.
-# A plain tuple, as are the entries of lists and agenda: the garbage collector stops looking at those.
-Record = tuple[bytes, int, int]
-# An entry of a list: what orders it, place in the order of creation, key of the collection, id.
-Place = tuple[int, int, str, str]
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A stored document: its body, when it was created, its place in the order of creation over all collections."""
+
+    body: bytes
+    created: int
+    place: int
+    key: str  # of its collection
+
+
 # An entry of the agenda: moment, place, event, key of the collection, id.
 Due = tuple[int, int, str, str, str]
+Kind = tuple[str, str]  # of entries of the agenda: event, key of the collection
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -87,8 +93,8 @@ class State:
 
     def __init__(self) -> None:
         self._documents: dict[str, _Documents] = {}
-        self._lists: dict[str, SortedList] = {}
-        self._agenda: SortedList | None = None  # an org that stores nothing should cost little
+        self._lists: dict[str, Ordered[Record]] = {}
+        self._agenda: dict[Kind, Ordered[str]] = {}  # ids
         self.due_at = NEVER  # when the first entry of the agenda falls due
         self.changes: list[Change] = []
         self.sequence = 0  # ids given out; never taken back, so that no id is ever used again
@@ -116,8 +122,8 @@ class State:
         """The same documents, order, agenda, ids and what is armed; documents are values, so references are copied."""
         copied = State()
         copied._documents = {key: documents.copy() for key, documents in self._documents.items()}
-        copied._lists = {name: _copied(entries) for name, entries in self._lists.items()}
-        copied._agenda = None if self._agenda is None else _copied(self._agenda)
+        copied._lists = {name: entries.copy() for name, entries in self._lists.items()}
+        copied._agenda = {kind: entries.copy() for kind, entries in self._agenda.items()}
         copied.due_at, copied.sequence, copied.place = self.due_at, self.sequence, self.place
         if self.armed is not None:
             copied.armed = {operation_id: names.copy() for operation_id, names in self.armed.items()}
@@ -130,19 +136,19 @@ class State:
         """Undo the changes of this unit of work, or those after the first `to`."""
         for change in reversed(self.changes[to:]):
             documents = self._documents[change.collection.key]
-            doc = None if change.before is None else _decode(change.before[0])
+            doc = None if change.before is None else _decode(change.before.body)
             self._replace(change.collection, documents, change.id, change.after, change.before, doc)
         self.changes = self.changes[:to]
 
     def get(self, collection: Collection, id: str) -> Doc | None:
         documents = self._documents.get(collection.key)
         record = documents.records.get(id) if documents else None
-        return None if record is None else _decode(record[0])
+        return None if record is None else _decode(record.body)
 
-    def get_encoded(self, collection: Collection, id: str) -> dict[str, msgspec.Raw] | None:
+    def get_encoded(self, collection: Collection, id: str) -> bytes | None:
         documents = self._documents.get(collection.key)
         record = documents.records.get(id) if documents else None
-        return None if record is None else _decode_members(record[0])
+        return None if record is None else record.body
 
     def find(self, collection: Collection, member: str, value: str) -> str | None:
         """The id of the document whose unique `member` has the value."""
@@ -160,14 +166,14 @@ class State:
             if value is not None and holders.get(value, id) != id:
                 raise NotUnique(member, value)
         if before is not None:
-            after = (encode(doc), before[1], before[2])
+            after = Record(encode(doc), before.created, before.place, before.key)
             self._replace(collection, documents, id, before, after, doc)
         else:
             if place is None:
                 place = self.place
             if place >= self.place:
                 self.place = place + 1
-            after = (encode(doc), created, place)
+            after = Record(encode(doc), created, place, collection.key)
             self._insert(collection, documents, id, after, doc)
         self.changes.append(Change(collection, id, before, after))
 
@@ -191,28 +197,24 @@ class State:
         entries = self._lists.get(name)
         if entries is None:
             return []
-        first = 0 if start is None else entries.bisect_left((start,))
-        last = len(entries) if stop is None else entries.bisect_left((stop,))
+        first = 0 if start is None else entries.position(start << _BITS)
+        last = len(entries) if stop is None else entries.position(stop << _BITS)
         if descending:
-            chosen = entries.islice(max(first, last - offset - limit), max(first, last - offset), reverse=True)
+            chosen = entries.between(max(first, last - offset - limit), last - offset)[::-1]
         else:
-            chosen = entries.islice(min(first + offset, last), min(first + offset + limit, last))
-        return [(key, _decode(self._documents[key].records[id][0])) for _, _, key, id in chosen]
+            chosen = entries.between(first + offset, min(first + offset + limit, last))
+        return [(record.key, _decode(record.body)) for record in chosen]
 
     def whole(self, name: str) -> Iterator[tuple[str, Doc]]:
         """All documents of a list as it is now, each decoded in its turn; what changes meanwhile is not seen."""
-        entries: list[Place] = list(self._lists.get(name, ()))
-        found = {key: self._documents[key].records for key in {key for _, _, key, _ in entries}}
-        if 4 * len(entries) > sum(map(len, found.values())):  # to copy them all is quicker than to look up each
-            found = {key: records.copy() for key, records in found.items()}
-            return ((key, _decode(found[key][id][0])) for _, _, key, id in entries)
-        bodies = [(key, found[key][id][0]) for _, _, key, id in entries]
-        return ((key, _decode(body)) for key, body in bodies)
+        entries = self._lists.get(name)
+        records = list(entries.values()) if entries is not None else []
+        return ((record.key, _decode(record.body)) for record in records)
 
     def place_of(self, collection: Collection, doc: Doc) -> int:
         """The number by which a stored document is ordered in its first list."""
         record = self._documents[collection.key].records[doc["id"]]
-        return next(iter(collection.places(doc, record[1])))[1]
+        return next(iter(collection.places(doc, record.created)))[1]
 
     def size(self, name: str) -> int:
         """How many documents a list has."""
@@ -223,19 +225,21 @@ class State:
         """Take the next entry of the agenda that falls due at or before a moment."""
         if self.due_at > until:
             return None
-        assert self._agenda is not None  # something falls due
-        due: Due = self._agenda.pop(0)
+        kind = min(self._agenda, key=lambda kind: (self._agenda[kind].first, kind))
+        number = self._agenda[kind].first
+        id = _take_out(self._agenda, kind, number)
+        assert id is not None  # it is the first
         self._look_ahead()
-        return due
+        return number >> _BITS, number & ((1 << _BITS) - 1), *kind, id
 
     def drop_due(self, due: Due) -> None:
         """Take an entry out of the agenda for good, where a roll-back has put it back."""
-        if self._agenda is not None:
-            self._agenda.discard(due)
+        at, place, event, key, _ = due
+        _take_out(self._agenda, (event, key), at << _BITS | place)
         self._look_ahead()
 
     def _look_ahead(self) -> None:
-        self.due_at = self._agenda[0][0] if self._agenda else NEVER
+        self.due_at = min((entries.first >> _BITS for entries in self._agenda.values()), default=NEVER)
 
     def records(self, collection: Collection) -> dict[str, Record]:
         """The records of a collection by id, in no particular order."""
@@ -249,10 +253,10 @@ class State:
 
     def dismantle(self) -> Iterator[None]:
         """Free the memory in slices, so that forgetting 100,000 documents stalls nobody."""
-        containers: list[Any] = [self._agenda, *self._lists.values()]
+        containers: list[Any] = [*self._agenda.values(), *self._lists.values()]
         for documents in self._documents.values():
             containers += [documents.records, *documents.unique.values()]
-        self._documents, self._lists, self._agenda, self.changes = {}, {}, None, []
+        self._documents, self._lists, self._agenda, self.changes = {}, {}, {}, []
         self.due_at = NEVER
         while containers:
             container = containers.pop()
@@ -261,7 +265,7 @@ class State:
                     for _ in range(min(_SLICE, len(container))):
                         container.popitem()
                 else:
-                    del container[-_SLICE:]
+                    container.shorten()
                 yield
 
     def _replace(
@@ -277,10 +281,10 @@ class State:
         if before is None and after is not None and doc is not None:
             self._insert(collection, documents, id, after, doc)
             return
-        old: Doc | None = None if before is None else _decode(before[0])
+        old: Doc | None = None if before is None else _decode(before.body)
         # Before anything changes, because a date in the document that is none raises.
-        places = _places(collection, id, before, old), _places(collection, id, after, doc)
-        dues = _dues(collection, id, before, old), _dues(collection, id, after, doc)
+        places = _places(collection, before, old), _places(collection, after, doc)
+        dues = _dues(collection, before, old), _dues(collection, after, doc)
         if after is None:
             del documents.records[id]
         else:
@@ -293,75 +297,71 @@ class State:
                     del holders[was]
                 if now is not None:
                     holders[now] = id
-        self._move(*places)
-        self._reschedule(*dues)
+        self._move(*places, after)
+        self._reschedule(*dues, id)
 
     def _insert(self, collection: Collection, documents: _Documents, id: str, record: Record, doc: Doc) -> None:
         """The same for a new document, which most are: nothing is taken out, so everything is put in, in one pass."""
-        _, created, order = record
-        places = collection.places(doc, created)
+        places = collection.places(doc, record.created)
         dues = collection.dues(doc) if collection.dues is not None else ()
+        order = record.place
         documents.records[id] = record
         for member, holders in documents.unique.items():
             value = doc.get(member)
             if value is not None:
                 holders[value] = id
         for name, at in places:
-            entries = self._lists.get(name)
-            if entries is None:
-                entries = self._lists[name] = SortedList()
-            entries.add((at, order, collection.key, id))
+            _put_in(self._lists, name, at << _BITS | order, record)
         for at, event in dues:
-            if self._agenda is None:
-                self._agenda = SortedList()
-            self._agenda.add((at, order, event, collection.key, id))
+            _put_in(self._agenda, (event, collection.key), at << _BITS | order, id)
             self.due_at = min(self.due_at, at)
 
-    def _move(self, was: list[tuple[str, Place]], now: list[tuple[str, Place]]) -> None:
-        if was == now:
-            return
-        for name, place in was:
-            entries = self._lists[name]
-            entries.remove(place)
-            if not entries:
-                del self._lists[name]
-        for name, place in now:
-            entries = self._lists.get(name)
-            if entries is None:
-                entries = self._lists[name] = SortedList()
-            entries.add(place)
+    def _move(self, was: list[tuple[str, int]], now: list[tuple[str, int]], record: Record | None) -> None:
+        for name, number in was:
+            if (name, number) not in now:
+                _take_out(self._lists, name, number)
+        if record is not None:
+            for name, number in now:
+                _put_in(self._lists, name, number, record)
 
-    def _reschedule(self, was: list[Due], now: list[Due]) -> None:
+    def _reschedule(self, was: list[tuple[Kind, int]], now: list[tuple[Kind, int]], id: str) -> None:
         if was == now:
             return
-        if self._agenda is None:
-            self._agenda = SortedList()
-        for due in was:
-            if due not in now:
-                self._agenda.discard(due)  # it is gone already when the change is what it brought about
-        for due in now:
-            if due not in was:
-                self._agenda.add(due)
+        for kind, number in was:
+            if (kind, number) not in now:
+                _take_out(self._agenda, kind, number)  # it is gone already when the change is what it brought about
+        for kind, number in now:
+            if (kind, number) not in was:
+                _put_in(self._agenda, kind, number, id)
         self._look_ahead()
 
 
-def _copied(entries: SortedList) -> SortedList:
-    """The same entries. They stand in order already, and to have them sorted again would take five times as long."""
-    copied = SortedList()
-    copied._lists = [part.copy() for part in entries._lists]  # noqa: SLF001 - see above; a test has it checked
-    copied._maxes, copied._index = entries._maxes.copy(), entries._index.copy()  # noqa: SLF001 - the same
-    copied._offset, copied._len = entries._offset, entries._len  # noqa: SLF001 - the same
-    return copied
+def _put_in(lists: dict[K, Ordered[V]], name: K, number: int, value: V) -> None:
+    entries = lists.get(name)
+    if entries is None:
+        entries = lists[name] = Ordered()
+    entries.put(number, value)
 
 
-def _places(collection: Collection, id: str, record: Record | None, doc: Doc | None) -> list[tuple[str, Place]]:
+def _take_out(lists: dict[K, Ordered[V]], name: K, number: int) -> V | None:
+    entries = lists.get(name)
+    if entries is None:
+        return None
+    value = entries.pop(number)
+    if not entries:
+        del lists[name]
+    return value
+
+
+def _places(collection: Collection, record: Record | None, doc: Doc | None) -> list[tuple[str, int]]:
+    """The lists that a document stands in, and its number in each."""
     if record is None or doc is None:
         return []
-    _, created, order = record
-    return [(name, (key, order, collection.key, id)) for name, key in collection.places(doc, created)]
+    return [(name, at << _BITS | record.place) for name, at in collection.places(doc, record.created)]
 
 
-def _dues(collection: Collection, id: str, record: Record | None, doc: Doc | None) -> list[Due]:
+def _dues(collection: Collection, record: Record | None, doc: Doc | None) -> list[tuple[Kind, int]]:
+    """What falls due with a document, and its number in the agenda."""
     if record is None or doc is None or collection.dues is None:
         return []
-    return [(at, record[2], event, collection.key, id) for at, event in collection.dues(doc)]
+    return [((event, collection.key), at << _BITS | record.place) for at, event in collection.dues(doc)]

@@ -28,6 +28,7 @@ LEVELS = {
     "sandbox.matching": 1.5,
     "sandbox.then": 1,
     "sandbox.openapi": 1,
+    "sandbox.ordered": 0,
     "sandbox.urls": 1,
     "sandbox.targets": 1.5,
     "sandbox.resolving": 1.8,

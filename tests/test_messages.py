@@ -132,10 +132,29 @@ def test_a_text_that_never_ends_is_looked_at_once(body: bytes) -> None:
 def test_depth_is_never_underestimated_for_what_is_json(tail: str) -> None:
     body = b"[" * 60 + f'"{tail}'.encode()
     try:
-        expected = messages._decode(body)  # noqa: SLF001 - without the look at the depth
+        expected = messages.decode_own(body)  # without the look at the depth
     except ValueError:
         return
     assert decode(body) == expected
+
+
+def test_fractions_written_alike_are_one_object_and_others_are_what_they_say() -> None:
+    first, same, other = decode(b"[50.25, 50.25, 50.250]")
+
+    assert first is same
+    assert [str(number) for number in (first, same, other)] == ["50.25", "50.25", "50.250"]
+
+
+def test_only_so_many_fractions_are_remembered_and_no_long_ones() -> None:
+    remembered = messages._Fractions()  # noqa: SLF001 - the bound is the point
+
+    numbers = [remembered[f"{number}.5"] for number in range(5000)]
+    long = remembered[f"0.{'1' * 1000}"]
+
+    assert numbers == [Decimal(number) + Decimal("0.5") for number in range(5000)]
+    assert str(long) == f"0.{'1' * 1000}"
+    assert len(remembered) <= 1024
+    assert max(map(len, remembered)) <= 30
 
 
 def test_a_request_is_taken_apart() -> None:

@@ -545,7 +545,7 @@ def test_the_changes_of_an_exchange_are_told_before_and_after(acme: Acme) -> Non
     [added_change], [removed_change] = added.changes, removed.changes
     assert (added_change.collection.key, added_change.id, added_change.before) == ("acme.things", thing["id"], None)
     assert added_change.after is not None
-    assert added_change.after[0] == added.reply_body
+    assert added_change.after.body == added.reply_body
     assert (removed_change.before, removed_change.after) == (added_change.after, None)
     assert read.changes == []
     assert removed.status == 204

@@ -80,7 +80,7 @@ def _change_json(change: Change) -> dict[str, Any]:
 
 
 def _document(record: Record | None) -> Any:
-    return None if record is None else decode(record[0])
+    return None if record is None else decode(record.body)
 
 
 def request_text(exchange: Exchange) -> str | None:

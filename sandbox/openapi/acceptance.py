@@ -42,61 +42,77 @@ def acceptance(schema: Schema, definitions: Schema) -> Test:
     """
     writer = _Writer(definitions)
     name = writer.function(schema)
-    exec("\n".join(writer.lines), writer.bound)  # noqa: S102 - our own templates, and constants as literals
-    test: Test = writer.bound[name]
+    test: Test = writer.written()[name]
     return test
 
 
-class _Judged(dict[str, bool]):
+def separable(schema: Schema, definitions: Schema) -> dict[str, Test]:
+    """Tests of members that an object may lack, if its schema judges each member by itself; else there are none.
+
+    What passes them can be left out when it is asked what is wrong with the object.
+    """
+    members, required = _gathered(schema, definitions) or ({}, {})
+    writer = _Writer(definitions)
+    optional = {name: parts[0] for name, parts in members.items() if name not in required and len(parts) == 1}
+    named = {name: writer.function(part) for name, part in optional.items()}
+    bound = writer.written()
+    return {name: bound[function] for name, function in named.items()}
+
+
+class _Texts:
     """A format or a pattern is judged once for the same short text, which a request, its reply and its event share."""
 
-    def __init__(self, is_valid: Test) -> None:
-        super().__init__()
-        self._is_valid = is_valid
+    __slots__ = ("_is_valid", "valid")
 
-    def __missing__(self, text: str) -> bool:
+    def __init__(self, is_valid: Test) -> None:
+        self._is_valid = is_valid
+        self.valid: set[str] = set()
+
+    def judge(self, text: Any) -> bool:
         valid = self._is_valid(text)
-        if len(text) <= _SHORT:
-            if len(self) >= _REMEMBERED:
-                self.clear()
-            self[text] = valid
+        if valid and len(text) <= _SHORT:
+            if len(self.valid) >= _REMEMBERED:
+                self.valid.clear()
+            self.valid.add(text)
         return valid
 
 
-class _Exact(dict[Decimal | int, bool]):
-    """An amount is judged once: a request, its reply and its event share it, and so do many requests.
+class _Amounts:
+    """A number is judged once: a request, its reply and its event share it, as one object that nobody can change.
 
-    Equal numbers are equally good, however they are written. Whoever asks knows that it is a number, and no boolean.
+    By its identity, since to hash a `Decimal` takes as long as to judge it.
     """
 
+    __slots__ = ("_least", "_most", "_step", "valid")
+
     def __init__(self, least: Decimal | None, most: Decimal | None, step: Decimal | None) -> None:
-        super().__init__()
         self._least, self._most, self._step = least, most, step
+        self.valid: dict[int, Decimal | int] = {}  # kept, so that no other object has the same identity
 
-    def __missing__(self, number: Decimal | int) -> bool:
-        valid = self._is_valid(number)
-        if sys.getsizeof(number) <= _SMALL:
-            if len(self) >= _REMEMBERED:
-                self.clear()
-            self[number] = valid
-        return valid
-
-    def _is_valid(self, number: Decimal | int) -> bool:
+    def judge(self, number: Any) -> bool:
+        if type(number) is not Decimal and type(number) is not int:
+            return False
         if (self._least is not None and number < self._least) or (self._most is not None and number > self._most):
             return False
         # What is far smaller than the step leaves, rounded, a rest of 0 too.
         step = self._step
-        return step is None or not (number % step or (number and -step < number < step))
+        if step is not None and (number % step or (number and -step < number < step)):
+            return False
+        if sys.getsizeof(number) <= _SMALL:
+            if len(self.valid) >= _REMEMBERED:
+                self.valid.clear()
+            self.valid[id(number)] = number
+        return True
 
 
 @cache
-def _exact(least: Decimal | None, most: Decimal | None, step: Decimal | None) -> _Exact:
-    return _Exact(least, most, step)
+def _amounts(least: Decimal | None, most: Decimal | None, step: Decimal | None) -> _Amounts:
+    return _Amounts(least, most, step)
 
 
 @cache
-def _judged(keywords: tuple[tuple[str, str | int], ...]) -> _Judged:
-    return _Judged(compiled(dict(keywords)).is_valid)
+def _texts(keywords: tuple[tuple[str, str | int], ...]) -> _Texts:
+    return _Texts(compiled(dict(keywords)).is_valid)
 
 
 def compiled(schema: Schema) -> jsonschema_rs.Draft202012Validator:
@@ -127,6 +143,11 @@ class _Writer:
         self._unnamed: dict[int, str] = {}  # any other schema, by its identity -> its function
         self.lines: list[str] = []
         self.bound: dict[str, Any] = {"Decimal": Decimal, "NoneType": NoneType, "DOUBT": _DOUBT}  # what the names mean
+
+    def written(self) -> dict[str, Any]:
+        """The functions by their names."""
+        exec("\n".join(self.lines), self.bound)  # noqa: S102 - our own templates, and constants as literals
+        return self.bound
 
     def function(self, schema: Schema) -> str:
         """Write a function; its name."""
@@ -190,8 +211,9 @@ class _Writer:
             return None
         if kind == "number" and keys & _BOUNDS:
             bounds = [Decimal(str(schema[key])) if key in keys else None for key in _BOUNDS]
-            exact = self._bind("exact", _exact(*bounds))
-            return f"(type({value}) is Decimal or type({value}) is int) and {exact}[{value}]"
+            amounts = _amounts(*bounds)
+            valid, judge = self._bind("valid", amounts.valid.get), self._bind("judge", amounts.judge)
+            return f"({valid}(id({value}), DOUBT) is {value} or {judge}({value}))"
         # `1.0` is an integer too, but nobody writes it.
         test = f"type({value}) is int" if kind == "integer" else f"(type({value}) is Decimal or type({value}) is int)"
         for key, sign in (("minimum", ">="), ("maximum", "<=")):
@@ -203,7 +225,9 @@ class _Writer:
 
     def _asked(self, schema: Schema, value: str) -> str:
         if schema.get("type") == "string" and all(isinstance(said, str | int) for said in schema.values()):
-            return f"{self._bind('judged', _judged(tuple(schema.items())))}[{value}]"
+            texts = _texts(tuple(schema.items()))
+            valid, judge = self._bind("valid", texts.valid), self._bind("judge", texts.judge)
+            return f"({value} in {valid} or {judge}({value}))"
         return f"{self._bind('valid', compiled({**schema, '$defs': self._definitions}).is_valid)}({value})"
 
     def _object(self, schema: Schema) -> list[str] | None:

@@ -113,6 +113,7 @@ class Operation:
         self.success_media = next(iter(self.success.content), None)
         self._negotiable = len(self.success.content) > 1
         self._ok = self.success.content[self.success_media] if self.success_media else None
+        self._repeats = method == "GET"  # what is asked again is answered so again
         self._ok_status = None if self.success.required_headers else self.success.status
 
     def path_values(self, segments: tuple[str, ...], path: str) -> dict[str, str]:
@@ -187,7 +188,9 @@ class Operation:
         """How a reply breaks the contract; empty for nearly every one."""
         if reply.status == self._ok_status and reply.media == self.success_media:
             if self._ok is not None:
-                return self._ok.judge(reply.body, reply.content, "reply")
+                if self._repeats or type(reply.content) is bytes:
+                    return self._ok.judge(reply.body, reply.content, "reply")
+                return self._ok.violations(reply.content, "reply")
             if reply.body:
                 return [Violation("reply", "must have no body")]
         response = self.responses.get(reply.status)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.openapi.acceptance import acceptance
+from sandbox.openapi.validation import Validator
 
 _NAMES = st.sampled_from(["a", "b", "kind"])
 _NUMBERS = st.integers(-3, 3) | st.sampled_from(
@@ -95,6 +96,22 @@ def test_yes_means_that_the_validator_says_so_too(schema: dict[str, Any], defini
 
     for value in values:
         assert not test(value) or judge.is_valid(value)
+
+
+@given(_SCHEMAS, _SCHEMAS, st.lists(_VALUES, min_size=1, max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_what_is_right_and_left_out_changes_nothing_of_what_is_told(
+    schema: dict[str, Any], definition: Any, values: list[Any]
+) -> None:
+    definitions = {"D": {"type": "object", "properties": {"a": definition}}}
+    validator = Validator({**schema, "$defs": definitions})
+
+    for value in values:
+        told = validator.violations(value, "body")
+        whole = list(validator.compiled.iter_errors(value))
+        assert [(it.kind, it.rule) for it in told] == [(error.kind.name, error.schema_path) for error in whole]
+        for violation, error in zip(told, whole, strict=True):
+            assert violation.message in (error.message[:300], f"{error.message[:300]}…", "is required")
 
 
 OBJECT = {

@@ -429,6 +429,21 @@ def test_usage_and_totals_change_through_seed_and_state_only(slug: World) -> Non
     assert (after["UsageCount"], after["TotalOrder"], after["TotalDiscount"]) == (3, 99.5, 12.5)
 
 
+@pytest.mark.parametrize("length", [10, 40_000])
+def test_a_promotion_that_is_read_again_shows_what_has_changed_since(slug: World, length: int) -> None:
+    promotion = inserted(slug, Description="x" * length, AllowedUsageCount=5)
+    first = read(slug, promotion)
+
+    insert_codes(slug, promotion, "A")
+    counted = read(slug, promotion)
+    used(slug, promotion, UsageCount=2)
+    once_more = read(slug, promotion)
+
+    assert read(slug, promotion) == once_more
+    assert counted == first | {"UniqueDiscountCodeCount": 1}
+    assert once_more == counted | {"UsageCount": 2, "CountLeft": 3}
+
+
 def test_the_code_counters_count_stored_and_claimed_codes(slug: World) -> None:
     promotion, other = inserted(slug), inserted(slug)
     insert_codes(slug, promotion, "A", "B", "C")

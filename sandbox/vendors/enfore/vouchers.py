@@ -94,7 +94,7 @@ def voucher_list(call: Call, kind: Kind) -> Reply:
 
 
 def voucher(call: Call, kind: Kind, parameter: str) -> Reply:
-    found = call.get(kind.collection, call.path[parameter])
+    found = call.get_encoded(kind.collection, call.path[parameter])
     if found is None:
         noun = kind.unknown.partition("-")[2].replace("-", " ")
         call.reject(kind.unknown, f"There is no {noun} {call.path[parameter]}.")

@@ -13,13 +13,12 @@ from sandbox.vendors.norce.stored import (
     UNUSED,
     dated,
     find,
-    find_encoded,
     listed,
     new_promotion_id,
     promotion_id,
     promotions_of,
+    show_encoded,
     shown,
-    shown_encoded,
     within_limit,
 )
 from sandbox.vendors.norce.terms import TERMS, culture, filled, image_url, texts
@@ -34,7 +33,7 @@ def list_promotions(call: Call) -> Reply:
 
 @rules.operation("PromotionApi_Get")
 def get_promotion(call: Call) -> Reply:
-    return call.reply(shown_encoded(call, find_encoded(call, asker(call).application)))
+    return call.reply(show_encoded(call, asker(call).application))
 
 
 @rules.operation("PromotionApi_Insert")

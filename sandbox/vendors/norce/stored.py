@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from decimal import Decimal
-from operator import itemgetter
+from functools import lru_cache
 from typing import Any, NoReturn
 
-from sandbox.rules import Call, Doc, Partly, decoded, moment
+from sandbox.rules import Call, Doc, decoded, encoded, members, moment
 from sandbox.vendors.norce.asking import DEFAULT_APPLICATION, SYSTEM, stopped
 from sandbox.vendors.norce.rows import EFFECT, REQUIREMENT, seeded
 from sandbox.vendors.norce.rules import rules
@@ -37,9 +37,8 @@ _LISTED = (
     *("StoppedDate", "StoppedBy", "StoppedByName", "Created", "CreatedByName", "Changed", "ChangedBy", "Cultures"),
 )
 _WHOLE = ("Requirements", "Effects", *_LISTED)
-_members = itemgetter(*_WHOLE)
 _EVENTS = {"StartDate": "start-promotion", "EndDate": "end-promotion"}
-_COUNTING = ("application", "Id", "AllowedUsageCount", "UsageCount")
+_SHORT = 32_768  # bytes of a promotion that is worth keeping as it is shown
 _COUNTED = ("CountLeft", "UniqueDiscountCodeCount", "UniqueDiscountCodeUsedCount")
 
 
@@ -149,11 +148,6 @@ def find(call: Call, application: int) -> Doc:
     return call.get(PROMOTIONS, promotion_id(application, int(call.path["id"]))) or _unknown(call)
 
 
-def find_encoded(call: Call, application: int) -> Doc:
-    """The same, each member as it is encoded: most that is asked is to be shown a promotion as it is stored."""
-    return call.get_encoded(PROMOTIONS, promotion_id(application, int(call.path["id"]))) or _unknown(call)
-
-
 def _unknown(call: Call) -> NoReturn:
     call.reject("unknown-promotion", f"There is no promotion {int(call.path['id'])}.")
 
@@ -167,29 +161,44 @@ def new_promotion_id(call: Call, application: Any) -> int:
 
 def shown(call: Call, promotion: Doc) -> Doc:
     """A stored promotion as it is sent."""
-    said = {**promotion, **_counted(call, *(promotion[member] for member in _COUNTING))}
+    said = {**promotion, **_counted(call, promotion)}
     return {member: said[member] for member in _WHOLE}
 
 
-def shown_encoded(call: Call, promotion: Doc) -> Partly:
-    """The same for one that `find_encoded` found."""
-    counted = _counted(call, *(decoded(promotion[member]) for member in _COUNTING))
-    return Partly(zip(_WHOLE, _members({**promotion, **counted}), strict=True))
+def show_encoded(call: Call, application: int) -> bytes:
+    """The same for one that the path names, encoded; it is made again only if it was changed or its codes were."""
+    stored = call.get_encoded(PROMOTIONS, promotion_id(application, int(call.path["id"]))) or _unknown(call)
+    codes = codes_of(application, int(call.path["id"]))
+    show = _shown if len(stored) <= _SHORT else _shown.__wrapped__
+    return show(stored, call.size(codes), call.size(_claimed(codes)))
+
+
+@lru_cache(maxsize=256)
+def _shown(stored: bytes, codes: int, claimed: int) -> bytes:
+    promotion = members(stored)
+    allowed, used = (decoded(promotion[member]) for member in ("AllowedUsageCount", "UsageCount"))
+    said = {**promotion, **_counts(allowed, used, codes, claimed)}
+    return encoded({member: said[member] for member in _WHOLE})
 
 
 def listed(call: Call, promotion: Doc) -> Doc:
     """The same without requirements and effects."""
-    said = {**promotion, **_counted(call, *(promotion[member] for member in _COUNTING))}
+    said = {**promotion, **_counted(call, promotion)}
     return {member: said[member] for member in _LISTED}
 
 
-def _counted(call: Call, application: int, id: int, allowed: int | None, used: int) -> Doc:
+def _counted(call: Call, promotion: Doc) -> Doc:
+    codes = codes_of(promotion["application"], promotion["Id"])
+    allowed, used = promotion["AllowedUsageCount"], promotion["UsageCount"]
+    return _counts(allowed, used, call.size(codes), call.size(_claimed(codes)))
+
+
+def _counts(allowed: int | None, used: int, codes: int, claimed: int) -> Doc:
     """Documented: what the counters count. Inferred: never less than none is left, and null without a limit."""
-    codes = codes_of(application, id)
     return {
         "CountLeft": None if allowed is None else max(allowed - used, 0),
-        "UniqueDiscountCodeCount": call.size(codes),
-        "UniqueDiscountCodeUsedCount": call.size(_claimed(codes)),
+        "UniqueDiscountCodeCount": codes,
+        "UniqueDiscountCodeUsedCount": claimed,
     }
 
 

@@ -1,0 +1,123 @@
+"""Sorted values: by number and by position they are what a sorted list would have, however they came and went."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from sandbox.ordered import CHUNK, Ordered
+
+FEW = st.integers(-20, 20)
+
+
+def filled(keys: list[int]) -> Ordered[str]:
+    entries: Ordered[str] = Ordered()
+    for key in keys:
+        entries.put(key, str(key))
+    return entries
+
+
+def is_sound(entries: Ordered[str]) -> bool:
+    """No chunk is empty or too long, each has as many values as numbers, and their last numbers are known."""
+    keys, values = entries._keys, entries._values  # noqa: SLF001 - what nobody outside can tell
+    return (
+        all(0 < len(chunk) < 2 * CHUNK for chunk in keys)
+        and list(map(len, keys)) == list(map(len, values))
+        and entries._last == [chunk[-1] for chunk in keys]  # noqa: SLF001 - the same
+        and all(one < other for one, other in pairwise(key for chunk in keys for key in chunk))
+    )
+
+
+def test_many_that_come_in_any_order_stand_in_theirs() -> None:
+    keys = [number * 7919 % (8 * CHUNK) - 3 * CHUNK for number in range(8 * CHUNK)]
+
+    entries = filled(keys)
+
+    assert list(entries.values()) == list(map(str, sorted(keys)))
+    assert (len(entries), entries.first) == (8 * CHUNK, -3 * CHUNK)
+    assert is_sound(entries)
+
+
+def test_a_part_may_span_chunks_and_ends_where_they_do() -> None:
+    entries = filled(list(range(4 * CHUNK)))
+
+    assert entries.between(CHUNK - 2, 3 * CHUNK + 2) == list(map(str, range(CHUNK - 2, 3 * CHUNK + 2)))
+    assert entries.between(4 * CHUNK - 1, 9 * CHUNK) == [str(4 * CHUNK - 1)]
+    assert entries.between(4 * CHUNK, 9 * CHUNK) == []
+    assert entries.between(5, 5) == entries.between(7, 5) == entries.between(0, -1) == []
+    assert entries.between(-5, 2) == ["0", "1"]
+
+
+def test_chunks_that_are_emptied_are_gone() -> None:
+    entries = filled(list(range(3 * CHUNK)))
+
+    taken = [entries.pop(key) for key in range(CHUNK // 2, 5 * CHUNK // 2)]
+
+    assert taken == list(map(str, range(CHUNK // 2, 5 * CHUNK // 2)))
+    assert is_sound(entries)
+    assert entries.position(2 * CHUNK) == CHUNK // 2
+    assert len(entries) == CHUNK
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    entries = filled(list(range(3 * CHUNK)))
+
+    copy = entries.copy()
+    copy.pop(CHUNK)
+    copy.put(0, "other")
+    entries.pop(5)
+
+    assert (len(copy), copy.between(0, 1), copy.position(6)) == (3 * CHUNK - 1, ["other"], 6)
+    assert (len(entries), entries.between(0, 1), entries.position(6)) == (3 * CHUNK - 1, ["0"], 5)
+    assert is_sound(copy)
+    assert is_sound(entries)
+
+
+def test_shortening_ends_with_nothing() -> None:
+    entries = filled(list(range(3 * CHUNK)))
+
+    while entries:
+        entries.shorten()
+
+    assert len(entries) == 0
+    assert list(entries.values()) == []
+
+
+class OrderedMachine(RuleBasedStateMachine):
+    """Random changes, made to one and to a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: Ordered[int] = Ordered()
+        self.model: dict[int, int] = {}
+
+    @rule(key=FEW, value=st.integers())
+    def put(self, key: int, value: int) -> None:
+        self.entries.put(key, value)
+        self.model[key] = value
+
+    @rule(key=FEW)
+    def pop(self, key: int) -> None:
+        assert self.entries.pop(key) == self.model.pop(key, None)
+
+    @rule(first=FEW, end=FEW)
+    def between(self, first: int, end: int) -> None:
+        values = [self.model[key] for key in sorted(self.model)]
+        assert self.entries.between(first, end) == values[max(first, 0) : max(end, 0)]
+
+    @rule(key=FEW)
+    def position(self, key: int) -> None:
+        assert self.entries.position(key) == sum(other < key for other in self.model)
+
+    @invariant()
+    def all_is_in_order(self) -> None:
+        assert list(self.entries.values()) == [self.model[key] for key in sorted(self.model)]
+        assert len(self.entries) == len(self.model)
+        assert bool(self.entries) == bool(self.model)
+
+
+TestOrderedAgainstADict = OrderedMachine.TestCase
+TestOrderedAgainstADict.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
