@@ -16,7 +16,7 @@ from sandbox.reports.verdicts import SKIPPED, Verdict, Verdicts
 
 if TYPE_CHECKING:
     from sandbox.parity.cases import Case
-    from sandbox.target import Target
+    from sandbox.provider import Provider
 
 _REFUSED = {401, 403}
 _FEW = 3  # answers that say nothing of a whole server
@@ -53,18 +53,18 @@ def parity(
 
     Exits with 1 if an answer differs, and with 2 if that could not be found out.
     """
-    from sandbox.target import Target  # noqa: PLC0415 - no other command waits for an HTTP client
+    from sandbox.provider import Provider  # noqa: PLC0415 - no other command waits for an HTTP client
 
-    target = Target(url, timeout)
+    provider = Provider(url, timeout)
     wanted = judging.chosen(vendors)
     found = _load(cases or files("fidelity"), wanted, operations)
     values = _variables(variables, found)
     sent = judging.fields(headers)
     judging.prepare(out)
-    target.probe()
+    provider.probe()
     begun = time.perf_counter()
-    verdicts, ended = _play(found, target, judging.named(org), sent, values, allow_writes=allow_writes)
-    title = f"{target.url} asked what the pages of {', '.join(wanted)} say: org {org}"
+    verdicts, ended = _play(found, provider, judging.named(org), sent, values, allow_writes=allow_writes)
+    title = f"{provider.url} asked what the pages of {', '.join(wanted)} say: org {org}"
     judging.conclude(Verdicts(title, verdicts, time.perf_counter() - begun, ended), form, out)
 
 
@@ -85,7 +85,7 @@ def _variables(given: Sequence[str], cases: Sequence[Case]) -> dict[str, str]:
 
 def _play(
     cases: Sequence[Case],
-    target: Target,
+    provider: Provider,
     org: str,
     headers: Mapping[str, str],
     variables: Mapping[str, str],
@@ -106,7 +106,7 @@ def _play(
                 if case.writes and not allow_writes:
                     verdicts.append(_skipped(case, "it writes; --allow-writes would try it"))
                     continue
-                played = play(case, target, org, headers, variables)
+                played = play(case, provider, org, headers, variables)
                 verdicts.append(played.verdict)
                 met.setdefault(case.vendor, []).extend(played.statuses)
                 silent = 0 if played.statuses else silent + 1
@@ -117,7 +117,7 @@ def _play(
         ended = judging.INTERRUPTED
     verdicts += [_skipped(case, f"not tried: {ended}") for case in cases[len(verdicts) :]]
     if not ended:
-        _judge_access(verdicts, met, target, org)
+        _judge_access(verdicts, met, provider, org)
     return verdicts, ended
 
 
@@ -125,12 +125,12 @@ def _skipped(case: Case, note: str) -> Verdict:
     return Verdict(case.vendor, case.name, case.operation, SKIPPED, note)
 
 
-def _judge_access(verdicts: Sequence[Verdict], met: Mapping[str, list[int]], target: Target, org: str) -> None:
+def _judge_access(verdicts: Sequence[Verdict], met: Mapping[str, list[int]], provider: Provider, org: str) -> None:
     """Raises `SandboxError` for a vendor whose every request was refused: that says nothing of its rules."""
     failing = {verdict.group for verdict in verdicts if verdict.failures}
     for vendor, statuses in met.items():
         if vendor in failing and len(statuses) >= _FEW and set(statuses) <= _REFUSED:
             raise SandboxError(
-                f"{vendor} could not be tested: {target.url} refused every request; "
+                f"{vendor} could not be tested: {provider.url} refused every request; "
                 f"does --header give credentials for the org {org}?"
             )

@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 from sandbox.matching import ABSENT, is_operator, why_not
 from sandbox.messages import decode, encode
 from sandbox.parity.cases import Case, Step, filled
+from sandbox.provider import Answer, NoAnswer, Provider
 from sandbox.remote import segment
 from sandbox.reports.verdicts import FAILED, PASSED, Failure, Verdict, curl, shortened
-from sandbox.target import Answer, NoAnswer, Target
 
 Json = Any
 _SUCCESS = range(200, 300)
@@ -40,7 +40,7 @@ class Played(NamedTuple):
     statuses: tuple[int, ...]
 
 
-def play(case: Case, target: Target, org: str, headers: Mapping[str, str], variables: Mapping[str, str]) -> Played:
+def play(case: Case, provider: Provider, org: str, headers: Mapping[str, str], variables: Mapping[str, str]) -> Played:
     """Send a case's requests. variables: in place of those that its file declares."""
     values: dict[str, Json] = {**case.variables, **variables, "org": org, "fresh": secrets.token_hex(5)}
     statuses: list[int] = []
@@ -50,15 +50,15 @@ def play(case: Case, target: Target, org: str, headers: Mapping[str, str], varia
         sent = _sent(_request(step, values), headers)
         where = "" if number == len(case.steps) else f"given, request {number}: "
         try:
-            answer = target.send(*sent)
+            answer = provider.send(*sent)
         except NoAnswer as error:
-            failure = _failure(f"{where}no answer", [str(error)], sent, target, case)
+            failure = _failure(f"{where}no answer", [str(error)], sent, provider, case)
             break
         statuses.append(answer.status)
         found = _found(answer)
         wrong = list(_wrong(filled(step.expect, values), found)) or list(_take(step, found, values))
         if wrong:
-            failure = _failure(f"{where}{wrong[0]}", [*wrong[1:], _shown(answer)], sent, target, case)
+            failure = _failure(f"{where}{wrong[0]}", [*wrong[1:], _shown(answer)], sent, provider, case)
             break
     seconds = time.perf_counter() - begun
     kind = "documented" if case.documented else "inferred"
@@ -154,6 +154,6 @@ def _shown(answer: Answer) -> str:
     return f"the answer: {answer.status} {text[:_MAX_SHOWN]}{'…' if len(text) > _MAX_SHOWN else ''}".rstrip()
 
 
-def _failure(title: str, lines: list[str], sent: Sent, target: Target, case: Case) -> Failure:
-    command = curl(sent.method, f"{target.url}{sent.path}", sent.headers, sent.body)
+def _failure(title: str, lines: list[str], sent: Sent, provider: Provider, case: Case) -> Failure:
+    command = curl(sent.method, f"{provider.url}{sent.path}", sent.headers, sent.body)
     return Failure(title, shortened("\n".join([*lines, case.source])), command)

@@ -49,14 +49,14 @@ def verify(
 
     Exits with 1 if the server breaks the contract, and with 2 if that could not be found out.
     """
-    from sandbox.target import Target  # noqa: PLC0415 - no other command waits for an HTTP client
+    from sandbox.provider import Provider  # noqa: PLC0415 - no other command waits for an HTTP client
     from sandbox.verify import examining  # noqa: PLC0415 - `--help` should not wait for the engine
 
     examining.require()
     headers_sent = judging.fields(headers)
     judging.prepare(out)
     report = examining.examine(
-        Target(url, timeout),
+        Provider(url, timeout),
         judging.chosen(vendors),
         settings=settings,
         operations=operations,

@@ -15,8 +15,8 @@ from sandbox import judging
 from sandbox.config import files
 from sandbox.errors import SandboxError
 from sandbox.openapi.document import Document
+from sandbox.provider import Provider
 from sandbox.reports.verdicts import Verdicts
-from sandbox.target import Target
 from sandbox.verify import run as running
 from sandbox.verify.run import BOUNDARIES, PHASES, Plan
 from sandbox.verify.tally import Tally
@@ -49,7 +49,7 @@ def require() -> None:
 
 
 def examine(
-    target: Target,
+    provider: Provider,
     vendors: Sequence[str],
     *,
     settings: Sequence[str],
@@ -61,10 +61,10 @@ def examine(
     documents = _documents(vendors, settings)
     judging.judge(operations, [it.id for document in documents for it in document.operations], "operation")
     seed = secrets.randbelow(_MAX_SEED) if effort.seed is None else effort.seed
-    target.probe()
+    provider.probe()
     begun = time.perf_counter()
     plan = Plan(
-        target.url,
+        provider.url,
         effort.org,
         effort.headers,
         effort.examples,
@@ -72,7 +72,7 @@ def examine(
         effort.rate_limit,
         seed,
         begun + effort.max_time,
-        target.timeout,
+        provider.timeout,
     )
     tallies = [
         (document, running.begin(document, plan, _skipped(document, operations, allow_writes=allow_writes)))
@@ -80,7 +80,7 @@ def examine(
     ]
     ended = _run(tallies, plan)
     found = [verdict for _, tally in tallies for verdict in tally.verdicts(ended)]
-    title = f"{target.url} held to the specs of {', '.join(vendors)}: org {effort.org}, seed {seed}"
+    title = f"{provider.url} held to the specs of {', '.join(vendors)}: org {effort.org}, seed {seed}"
     return Verdicts(title, found, time.perf_counter() - begun, ended)
 
 
