@@ -5,7 +5,6 @@ Whom a vendor tells is said by its rules; what is told was judged before. Sendin
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from typing import NamedTuple, Protocol
@@ -72,7 +71,7 @@ class Webhooks:
         self._collections = {it.collection.key: it.collection for it in self._subscriptions.values()}
         self._tally = Tally()
         self._open: dict[Outbox, Teller] = {}  # where something waits
-        self._turns: deque[Outbox] = deque()  # where something is ready
+        self._turns: dict[Outbox, None] = {}  # where something is ready, in order
         self.wake: Callable[[], None] = _nobody  # there is something to take
 
     def has_subscribers(self, org: Teller) -> bool:
@@ -113,8 +112,8 @@ class Webhooks:
             self._open[outbox] = org
         else:
             self._open.pop(outbox, None)
-        if outbox.ready and outbox.in_flight < MAX_IN_FLIGHT and outbox not in self._turns:
-            self._turns.append(outbox)
+        if outbox.ready and outbox.in_flight < MAX_IN_FLIGHT:
+            self._turns[outbox] = None
         if self._turns:
             self.wake()
 
@@ -127,13 +126,14 @@ class Webhooks:
     def take(self) -> Sending | None:
         """The next delivery to attempt, the orgs in turn."""
         while self._turns:
-            outbox = self._turns.popleft()
+            outbox = next(iter(self._turns))
+            del self._turns[outbox]
             org = self._open.get(outbox)
             if org is None or outbox.closed or outbox.in_flight >= MAX_IN_FLIGHT:
                 continue
             taken = outbox.take(org.clock.now())
             if outbox.ready and outbox.in_flight < MAX_IN_FLIGHT:
-                self._turns.append(outbox)
+                self._turns[outbox] = None
             if taken is not None:
                 return Sending(org, outbox, *taken)
         return None

@@ -173,7 +173,7 @@ class Builder:
             mount -t overlay overlay {root}/usr/local \\
                   -o lowerdir={sys.base_prefix},upperdir={root}.upper/python,workdir={root}.work/python
             mount --rbind /dev {root}/dev
-            mount -t tmpfs none {root}{ROOT}
+            mount -t tmpfs none {shlex.quote(f"{root}{ROOT}")}
             printf '#!/bin/sh\\nexec /usr/local/bin/python -m pip "$@"\\n' > {root}/usr/local/bin/pip
         """
         self.shell(script)

@@ -13,6 +13,7 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "bench/README.md": "benchmarks.md",
+    "clients/js/README.md": "javascript.md",
 }
 SOURCES = {page: source for source, page in PAGES.items()}
 _LINK = re.compile(r"\[(?P<label>[^\[\]]*)\]\((?P<target>[^)\s]+)\)")
