@@ -10,11 +10,13 @@ ENV PIP_BUILD_CONSTRAINT=/build/requirements.lock \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 COPY . .
-# Bytecode is made here, valid without a look at the sources' dates: nothing can be written where the image runs.
+# Bytecode is made here, valid without a look at the sources' dates, and specs are parsed: nothing can be written where
+# the image runs.
 RUN pip wheel --no-deps --wheel-dir dist . \
  && python -m venv --without-pip /opt/promo-sandbox \
  && pip --python /opt/promo-sandbox/bin/python install --no-compile dist/*.whl \
- && python -m compileall -q --invalidation-mode unchecked-hash /opt/promo-sandbox/lib
+ && python -m compileall -q --invalidation-mode unchecked-hash /opt/promo-sandbox/lib \
+ && /opt/promo-sandbox/bin/promo-sandbox routes > /dev/null
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="Promo Sandbox" \
