@@ -29,6 +29,7 @@ from sandbox import config as configuration
 
 ROOT = Path(configuration.__file__).parent.parent
 DOCKERFILE = ROOT / "Dockerfile"
+_UMASK = 0o022  # an engine's, whatever ours is
 _BEYOND_RUNNING = {"ARG", "FROM", "LABEL", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD", "COMMENT"}
 
 
@@ -125,7 +126,12 @@ class Builder:
 
     def shell(self, script: str) -> None:
         done = subprocess.run(  # noqa: S603 - our own script
-            [*self._enter, "/bin/sh", "-euc", script], capture_output=True, text=True, timeout=60, check=False
+            [*self._enter, "/bin/sh", "-euc", script],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            umask=_UMASK,
         )
         assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
 
@@ -189,7 +195,12 @@ class Builder:
         words = json.loads(value) if value.startswith("[") else ["/bin/sh", "-c", value]
         offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self._index), "PIP_CONFIG_FILE": os.devnull}
         done = subprocess.run(  # noqa: S603 - the Dockerfile's own command
-            self.command(stage, *words, **offline), capture_output=True, text=True, timeout=120, check=False
+            self.command(stage, *words, **offline),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            umask=_UMASK,
         )
         assert done.returncode == 0, f"RUN {value}\n{done.stdout}{done.stderr}"
 

@@ -277,6 +277,7 @@ def test_a_container_has_the_scenarios_that_are_mounted(
     contain: Callable[..., Container], image: tuple[Builder, Stage], tmp_path: Path
 ) -> None:
     (tmp_path / "mine.yaml").write_text("steps: [{operation: getGiftCard}]", encoding="utf-8")
+    (tmp_path / "mine.yaml").chmod(0o644)
     tmp_path.chmod(0o755)
     with mounted(image, tmp_path):
         url = contain().started()
