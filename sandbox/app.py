@@ -16,7 +16,7 @@ from sandbox import config as configuration
 from sandbox.admin.api import BASE, Admin
 from sandbox.answers import problem
 from sandbox.auth import Gate
-from sandbox.clock import SECOND
+from sandbox.clock import MILLISECOND, SECOND
 from sandbox.config import Config
 from sandbox.contract import Contract
 from sandbox.courier import Courier
@@ -67,7 +67,7 @@ class App:
             contract.default(place, text)
         gate = Gate(strict=self.config.strict, clients=self.config.clients)
         callbacks = self.config.callbacks
-        limits = Limits(callbacks.attempts, int(callbacks.longest_retry * SECOND))
+        limits = Limits(callbacks.attempts, max(int(callbacks.longest_retry * SECOND), MILLISECOND))
         for contract in self.contracts:
             contract.admits_http = callbacks.policy.http_admitted
         webhooks = Webhooks(self.contracts, limits=limits, policy=callbacks.policy, kept=self.config.journal_limit)

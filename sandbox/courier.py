@@ -25,8 +25,9 @@ from sandbox.webhooks import Sending, Webhooks
 if TYPE_CHECKING:
     import aiohttp
 
-MAX_IN_FLIGHT = 1000
+MAX_IN_FLIGHT = 700
 MAX_QUICK = 16  # attempts in flight that may soon be answered, so that a turn of the event loop stays short
+TICK = 0.05  # seconds between looks at what has fallen due
 _STARTS = 4  # attempts begun in one turn
 _SLOW = 50_000_000  # nanoseconds after which an attempt is no longer among the quick ones
 _MAX_READ = 65_536  # bytes of an answer
@@ -56,22 +57,34 @@ class Courier:
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Send what is due until the block ends, and finish what was begun. For callers that have no server."""
-        self.start()
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:  # another kind of event loop, in which nothing can be sent
+            yield
+            return
+        if not self._users:
+            self.start()
+            self._ticking = asyncio.create_task(self._tick())
         self._users += 1
         try:
             yield
-            while self._users == 1 and self._begun:
-                await asyncio.wait(self._begun)
+            self._webhooks.tick()
+            await asyncio.sleep(0)  # what was told is begun
+            while self._users == 1 and (self._begun or self._woken):
+                if self._begun:
+                    await asyncio.wait(self._begun)
                 await asyncio.sleep(0)  # what an attempt made ready begins
         finally:
             self._users -= 1
             if not self._users:
+                self._ticking.cancel()
                 await self.stop(0.0)
 
     def start(self) -> None:
         """Work in the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._webhooks.wake = self._wake
+        self._wake()  # what is due since nobody worked
 
     async def stop(self, grace: float) -> None:
         """Begin nothing more; what is in flight has so many seconds left."""
@@ -86,6 +99,12 @@ class Courier:
             opening, self._session = self._session, None
             with contextlib.suppress(Exception):  # it never opened, so there is nothing to close
                 await (await opening).close()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self._webhooks.tick()
+            self.tick()
 
     def tick(self) -> None:
         """Let attempts that take long no longer hold up others. To be called now and then."""
@@ -118,9 +137,9 @@ class Courier:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._begun.pop(task, None)
         self._quick.discard(task)
+        self._wake()
         if not task.cancelled():
             task.result()  # an attempt catches what can go wrong; anything else is told by the event loop
-        self._wake()
 
     async def _attempt(self, sending: Sending) -> None:
         delivery, started = sending.delivery, perf_counter_ns()
@@ -129,9 +148,16 @@ class Courier:
             target = self._config.policy.target(delivery.url, sending.org.rewrites)
             payload = delivery.event.payload if delivery.sent is None else delivery.sent
             session = await self._opened()
+            if sending.outbox.closed or sending.lane.lost:
+                self._webhooks.abandon(sending)
+                return
             started = perf_counter_ns()
             async with asyncio.timeout(self._config.timeout):
-                status, body = await self._posted(session, target, payload, delivery.id)
+                response = await self._posted(session, target, payload, sending)
+            status, body = response.status, await _beginning(response)
+        except asyncio.CancelledError:
+            self._webhooks.abandon(sending)
+            raise
         except NotAllowed as refused:
             self._webhooks.refuse(sending, str(refused))
             return
@@ -142,47 +168,43 @@ class Courier:
         self._webhooks.settle(sending, Attempt(sending.at, status, perf_counter_ns() - started, body, error))
 
     async def _posted(
-        self, session: aiohttp.ClientSession, target: Target, payload: bytes, number: int
-    ) -> tuple[int, bytes]:
-        """Status and the beginning of the body; once more where an idle connection was closed under our feet."""
+        self, session: aiohttp.ClientSession, target: Target, payload: bytes, sending: Sending
+    ) -> aiohttp.ClientResponse:
+        """The answer; asked for once more where an idle connection was closed under our feet."""
         import aiohttp  # noqa: PLC0415 - the session has imported it, in another thread
 
         met: dict[str, bool] = {}
+        started = perf_counter_ns()
         try:
-            return await self._post(session, target, payload, number, met)
+            return await self._post(session, target, payload, sending.delivery.id, met)
         except (aiohttp.ServerDisconnectedError, ConnectionResetError):
             if not met.get("reused"):
                 raise
-        return await self._post(session, target, payload, number, met)
+        closed = "The connection was idle before, and was closed; it is tried again at once."
+        self._webhooks.note(sending, Attempt(sending.at, None, perf_counter_ns() - started, b"", closed))
+        return await self._post(session, target, payload, sending.delivery.id, met)
 
     async def _post(
         self, session: aiohttp.ClientSession, target: Target, payload: bytes, number: int, met: dict[str, bool]
-    ) -> tuple[int, bytes]:
+    ) -> aiohttp.ClientResponse:
         from yarl import URL  # noqa: PLC0415 - as above
 
-        response = await session.post(
+        return await session.post(
             URL(target.url, encoded=True),
             data=payload if len(payload) < _AT_ONCE else io.BytesIO(payload),
             headers={**_HEADERS, "Sandbox-Delivery": str(number)},
             allow_redirects=False,
             trace_request_ctx=met,
         )
-        body, whole = bytearray(), False
-        try:
-            with contextlib.suppress(TimeoutError, OSError, *_broken()):  # the status says enough
-                async with asyncio.timeout(_TIME_TO_READ):
-                    while len(body) < _MAX_READ and not whole:
-                        piece = await response.content.read(_MAX_READ)
-                        body += piece
-                        whole = not piece
-        finally:
-            response.release() if whole else response.close()
-        return response.status, bytes(body[:MAX_REPLY_KEPT])
 
     async def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = asyncio.create_task(self._open())
-        return await asyncio.shield(self._session)
+        try:
+            return await asyncio.shield(self._session)
+        except Exception:
+            self._session = None  # the next attempt may be luckier
+            raise
 
     async def _open(self) -> aiohttp.ClientSession:
         """The library is imported and the certificates are read in another thread: nobody waits meanwhile."""
@@ -210,6 +232,20 @@ class Courier:
         import aiohttp  # noqa: F401, PLC0415 - a fifth of a second, which nobody should wait for who sends nothing
 
         return trusting(self._config.ca)
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    body, whole = bytearray(), False
+    try:
+        with contextlib.suppress(TimeoutError, OSError, *_broken()):  # the status says enough
+            async with asyncio.timeout(_TIME_TO_READ):
+                while len(body) < _MAX_READ and not whole:
+                    piece = await response.content.read(_MAX_READ)
+                    body += piece
+                    whole = not piece
+    finally:
+        response.release() if whole else response.close()
+    return bytes(body[:MAX_REPLY_KEPT])
 
 
 async def _reused(_: Any, request: Any, __: Any) -> None:

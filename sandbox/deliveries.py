@@ -51,7 +51,9 @@ class Delivery(msgspec.Struct):
 
     @property
     def size(self) -> int:
-        return _OVERHEAD + len(self.event.payload)
+        """Bytes, about."""
+        answers = sum([len(attempt.body) for attempt in self.attempts])
+        return _OVERHEAD + len(self.event.payload) + len(self.sent or b"") + answers
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -165,10 +165,7 @@ class Orgs:
         return True
 
     def reset(self, org: Org) -> None:
-        """As on first use: empty or as seeded by the operator, in real time, with ids from the start.
-
-        An org with a scenario begins that anew.
-        """
+        """As on first use: as seeded by the operator, in real time, with ids from the start; or a scenario anew."""
         self.begin(org, org.scenario.scenario if org.scenario is not None else None)
 
     def begin(self, org: Org, scenario: Scenario | None) -> None:
@@ -208,9 +205,10 @@ class Orgs:
         self.set_clock(org)
         return happened
 
-    def set_clock(self, org: Org) -> None:
-        """An org's clock was set: what was due before that moment is attempted as at its own."""
+    def set_clock(self, org: Org, before: int = 0) -> None:
+        """An org's clock was set, which showed `before`: what was due until now is attempted as at its own moment."""
         if org.outbox is not None:
+            org.outbox.rewind(max(before - org.clock.now(), 0))
             org.outbox.jumped = org.clock.now()
             if self._orgs.get(org.name) is org:  # nobody only rehearses
                 self.webhooks.run(org)

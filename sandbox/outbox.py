@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from time import perf_counter
 
 from sandbox import clock
@@ -47,7 +47,7 @@ class Tally:
 class Lane:
     """The deliveries of one subscription that wait, each for the one before it."""
 
-    __slots__ = ("busy", "entry", "key", "last", "lost", "ready", "subscription", "waiting")
+    __slots__ = ("busy", "due", "entry", "key", "last", "lost", "ready", "subscription", "waiting")
 
     def __init__(self, key: str, subscription: str) -> None:
         self.key = key
@@ -56,7 +56,8 @@ class Lane:
         self.ready = False  # its first is to be attempted
         self.busy = False  # it is being attempted
         self.last = 0  # the moment of the newest attempt
-        self.entry = 0  # the number of its valid entry in the agenda
+        self.entry = 0  # the number of its valid entry in the agenda; 0: it has none
+        self.due = NEVER  # the moment of that entry
         self.lost = False  # its subscription is gone, or its org
 
     def add(self, delivery: Delivery) -> None:
@@ -65,9 +66,9 @@ class Lane:
         if held is None or held.due != NEVER:
             self.waiting.append(delivery)
             return
-        held.due = held.event.at
         if delivery.due == NEVER:
             delivery.due = delivery.event.at  # it has come out of order by passing the other
+        held.due = delivery.due
         self.waiting.insert(len(self.waiting) - 1, delivery)
 
 
@@ -116,7 +117,7 @@ class Outbox:
     @property
     def idle(self) -> bool:
         """Whether all that was due has been attempted."""
-        return not self._ready and not self._held and not self.in_flight
+        return self.closed or not (self._ready or self._held or self.in_flight)
 
     def add(self, delivery: Delivery, *, alone: bool = False) -> Delivery:
         """Number a delivery and take it in, after the others of its subscription unless it is `alone`.
@@ -132,6 +133,7 @@ class Outbox:
         self._tally.waiting_bytes += delivery.size
         if delivery.trouble is not None and delivery.trouble.kind == "drop":
             self.end(delivery, DROPPED, "A script has it be lost.")
+            self.changed()
             return delivery
         key = f"{delivery.subscription} {delivery.id}" if alone else delivery.subscription
         lane = self._lanes.get(key)
@@ -176,7 +178,7 @@ class Outbox:
         """End the oldest delivery that waits and is not being attempted; whether there was one."""
         chosen = None
         for lane in self._lanes.values():
-            at = 1 if lane.busy else 0
+            at = 1 if lane.busy or lane.ready else 0
             if len(lane.waiting) > at and (chosen is None or lane.waiting[at].id < chosen[0].waiting[chosen[1]].id):
                 chosen = lane, at
         if chosen is None:
@@ -186,6 +188,7 @@ class Outbox:
         del lane.waiting[at]
         self.end(delivery, DEAD, detail)
         self._schedule(lane)
+        self.changed()
         return True
 
     def cancel(self, subscriptions: Iterable[str] | None = None) -> None:
@@ -194,6 +197,8 @@ class Outbox:
         for lane in list(self._lanes.values()):
             if chosen is None or lane.subscription in chosen:
                 self._cancel(lane)
+        self._ready = deque(lane for lane in self._ready if not lane.lost)
+        self._held = [lane for lane in self._held if not lane.lost]
         self.changed()
 
     def subscribed(self) -> set[str]:
@@ -206,12 +211,13 @@ class Outbox:
             held, self._held = self._held, []
             for lane in held:
                 self._schedule(lane)
-        agenda = self._agenda
-        while agenda and agenda[0][0] <= now:
-            _, entry, lane = heappop(agenda)
-            if entry != lane.entry or lane.busy or not lane.waiting:
+        while self._agenda and self._agenda[0][0] <= now:
+            _, entry, lane = heappop(self._agenda)
+            if entry != lane.entry:
                 continue
             lane.entry = 0
+            if lane.busy or lane.lost or not lane.waiting:
+                continue
             if lane.waiting[0].not_before > perf_counter():
                 self._held.append(lane)
             elif is_sink(lane.waiting[0].url):
@@ -224,7 +230,9 @@ class Outbox:
         """Make every first in its lane due; which they are."""
         hastened = []
         for lane in self._lanes.values():
-            if lane.waiting and not lane.busy:
+            if lane.waiting[-1].due == NEVER:
+                lane.waiting[-1].due = now  # nobody passes it any more
+            if not lane.busy:
                 lane.waiting[0].due = min(lane.waiting[0].due, now)
                 lane.waiting[0].not_before = 0.0
                 hastened.append(lane.waiting[0])
@@ -243,11 +251,20 @@ class Outbox:
             self._schedule(lane)  # it was given up, or canceled
         return None
 
+    def abandon(self, lane: Lane, delivery: Delivery) -> None:
+        """The attempt was taken and is not made: it stays to be made, unless nobody is to be told any more."""
+        self.in_flight -= 1
+        lane.busy = False
+        if lane.lost:
+            self._leave(lane, delivery, CANCELED, "Its subscription is gone.")
+        self._schedule(lane)
+        self.changed()
+
     def settle(self, lane: Lane, delivery: Delivery, attempt: Attempt, now: int) -> None:
         """An attempt is over."""
         self.in_flight -= 1
         lane.busy = False
-        self._attempted(lane, delivery, attempt)
+        self.note(lane, delivery, attempt)
         if attempt.succeeded:
             self._leave(lane, delivery, DELIVERED)
         elif lane.lost:
@@ -277,13 +294,19 @@ class Outbox:
         if lane.busy or lane.ready or lane.lost:
             return
         if not lane.waiting:
+            lane.lost = True
             del self._lanes[lane.key]
             return
         due = lane.waiting[0].due
+        if lane.entry and lane.due == due:
+            return
         self._entries += 1
-        lane.entry = self._entries
+        lane.entry, lane.due = (self._entries, due) if due != NEVER else (0, NEVER)
         if due != NEVER:
             heappush(self._agenda, (due, lane.entry, lane))
+            if len(self._agenda) > 2 * len(self._lanes) + 64:
+                self._agenda = [it for it in self._agenda if it[1] == it[2].entry and not it[2].lost]
+                heapify(self._agenda)
 
     def _sink(self, lane: Lane, now: int) -> None:
         """Answer for the host that is nowhere, as long as something is due."""
@@ -291,7 +314,7 @@ class Outbox:
             delivery = lane.waiting[0]
             at = self._moment(lane, delivery, now)
             attempt = answered(delivery, Attempt(at, _ACCEPTED, 0, b"", None))
-            self._attempted(lane, delivery, attempt)
+            self.note(lane, delivery, attempt)
             if attempt.succeeded:
                 self._leave(lane, delivery, DELIVERED)
             else:
@@ -299,10 +322,24 @@ class Outbox:
         self._schedule(lane)
         self.changed()
 
-    def _attempted(self, lane: Lane, delivery: Delivery, attempt: Attempt) -> None:
+    def note(self, lane: Lane, delivery: Delivery, attempt: Attempt) -> None:
+        """An attempt was made, and is not the last word."""
+        before = delivery.size
         lane.last = max(lane.last, attempt.at)
         delivery.attempted += 1
         delivery.attempts = (*delivery.attempts, attempt)[-MAX_ATTEMPTS_KEPT:]
+        grown = delivery.size - before
+        self.waiting_bytes += grown
+        self._tally.waiting_bytes += grown
+
+    def rewind(self, by: int) -> None:
+        """The clock was set back: what waits, waits as long as it would have."""
+        for lane in self._lanes.values() if by else ():
+            lane.last -= by
+            for delivery in lane.waiting:
+                if delivery.due != NEVER:
+                    delivery.due -= by
+            self._schedule(lane)
 
     def _retry(self, lane: Lane, delivery: Delivery, attempt: Attempt, now: int) -> None:
         """Documented of a sibling API: exponential back-off, until the subscription is deleted."""

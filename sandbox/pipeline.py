@@ -118,7 +118,7 @@ class Pipeline:
         exchange.answered(reply)
         exchange.nanoseconds = perf_counter_ns() - started
         org.journal.add(exchange)
-        if exchange.changes:
+        if exchange.changes or exchange.events:
             self._orgs.tell(org, exchange, exchange.trouble, reply.delay)
 
     def _admit(self, route: Route, request: Request, call: Call) -> Grant | str:

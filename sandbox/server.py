@@ -13,11 +13,11 @@ import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
 from sandbox.app import App
+from sandbox.courier import TICK
 from sandbox.errors import SandboxError
 from sandbox.protocol import Protocol
 
 _SWEEP = 0.002  # seconds between slices of forgetting
-_TICK = 0.05  # seconds between looks at what has fallen due
 _LAST_ATTEMPTS = 0.5  # seconds that deliveries in flight may still take
 _SHUTDOWN = 1  # seconds that requests in flight may still take
 
@@ -99,7 +99,7 @@ class Server(uvicorn.Server):
                 self._app.courier.tick()
             except Exception:  # whatever it is, time must not stand still for the other orgs
                 logging.getLogger("sandbox").exception("letting time pass")
-            await asyncio.sleep(_SWEEP if busy else _TICK)
+            await asyncio.sleep(_SWEEP if busy else TICK)
 
 
 def listen(host: str, port: int) -> socket.socket:

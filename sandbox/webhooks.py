@@ -6,6 +6,8 @@ Whom a vendor tells is said by its rules; what is told was judged before. Sendin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from heapq import heapify, heappop, heapreplace
+from itertools import islice
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
@@ -24,7 +26,8 @@ from sandbox.then import Trouble
 MEBIBYTE = 1_048_576
 MAX_WAITING_BYTES = 256 * MEBIBYTE  # of all orgs
 MAX_SETTLED_BYTES = 16 * MEBIBYTE
-MAX_IN_FLIGHT = 64  # attempts of one org at a time
+MAX_IN_FLIGHT = 200  # attempts of one org at a time
+_TICKED = 500  # orgs that are looked at in one go
 _ALL = 1_000_000_000
 _WRONG = {"sandbox": "not what the contract says"}
 
@@ -71,6 +74,7 @@ class Webhooks:
         self._collections = {it.collection.key: it.collection for it in self._subscriptions.values()}
         self._tally = Tally()
         self._open: dict[Outbox, Teller] = {}  # where something waits
+        self._round: Iterator[tuple[Outbox, Teller]] = iter(())  # those that `tick` has not come to yet
         self._turns: dict[Outbox, None] = {}  # where something is ready, in order
         self.wake: Callable[[], None] = _nobody  # there is something to take
 
@@ -118,8 +122,11 @@ class Webhooks:
             self.wake()
 
     def tick(self) -> None:
-        """The same in every org where something waits."""
-        for outbox, org in list(self._open.items()):
+        """The same where something waits: in some of the orgs, the next time in others."""
+        chosen = list(islice(self._round, _TICKED))
+        if len(chosen) < _TICKED:
+            self._round = iter(list(self._open.items()))
+        for outbox, org in chosen:
             if org.outbox is outbox:
                 self.run(org)
 
@@ -138,6 +145,10 @@ class Webhooks:
                 return Sending(org, outbox, *taken)
         return None
 
+    def note(self, sending: Sending, attempt: Attempt) -> None:
+        """An attempt was made, and the next one follows at once."""
+        sending.outbox.note(sending.lane, sending.delivery, attempt)
+
     def settle(self, sending: Sending, attempt: Attempt) -> None:
         """An attempt was made."""
         attempt = answered(sending.delivery, attempt)
@@ -147,6 +158,11 @@ class Webhooks:
     def refuse(self, sending: Sending, reason: str) -> None:
         """An attempt may not be made, and none ever is."""
         sending.outbox.refuse(sending.lane, sending.delivery, reason)
+        self._went_on(sending)
+
+    def abandon(self, sending: Sending) -> None:
+        """An attempt is not made, for now or for ever."""
+        sending.outbox.abandon(sending.lane, sending.delivery)
         self._went_on(sending)
 
     def close(self, outbox: Outbox | None) -> None:
@@ -173,6 +189,7 @@ class Webhooks:
             Delivery(0, delivery.event, delivery.cause, delivery.subscription, url, now, redelivery_of=delivery.id)
         )
         self.run(org)
+        self._shrink()
         return made
 
     def left(self) -> Iterator[tuple[str, str, int]]:
@@ -236,14 +253,30 @@ class Webhooks:
     def _shrink(self) -> None:
         """Keep what waits, and what is remembered of the rest, within bounds: whoever has most gives first."""
         tally = self._tally
-        while tally.waiting_bytes > MAX_WAITING_BYTES:
-            most = max(tally.outboxes, key=lambda outbox: outbox.waiting_bytes)
-            if not most.give_up_oldest("Too much waits in this server."):
-                break
-        while tally.settled_bytes > MAX_SETTLED_BYTES:
-            most = max(tally.outboxes, key=lambda outbox: outbox.settled_bytes)
-            if not most.forget_oldest():
-                break
+        if tally.waiting_bytes > MAX_WAITING_BYTES:
+            for outbox in _largest(tally, lambda outbox: outbox.waiting_bytes):
+                if tally.waiting_bytes <= MAX_WAITING_BYTES * 15 // 16:
+                    break
+                outbox.give_up_oldest("Too much waits in this server.")
+        if tally.settled_bytes > MAX_SETTLED_BYTES:
+            for outbox in _largest(tally, lambda outbox: outbox.settled_bytes):
+                if tally.settled_bytes <= MAX_SETTLED_BYTES * 15 // 16:
+                    break
+                outbox.forget_oldest()
+
+
+def _largest(tally: Tally, size: Callable[[Outbox], int]) -> Iterator[Outbox]:
+    """Whichever holds most, again and again, as long as it has become less each time."""
+    heap = [(-size(outbox), at, outbox) for at, outbox in enumerate(tally.outboxes)]
+    heapify(heap)
+    while heap:
+        held, at, outbox = heap[0]
+        yield outbox
+        left = -size(outbox)
+        if left == held:
+            heappop(heap)
+        else:
+            heapreplace(heap, (left, at, outbox))
 
 
 def _nobody() -> None:

@@ -51,14 +51,19 @@ class OrgOperations(Operations):
 
     def _set_clock(self, call: Call) -> Reply:
         org = self.made(call)
+        before = org.clock.now()
+        frozen = call.body.get("frozen", org.clock.frozen)
+        if frozen:
+            org.clock.freeze()  # before it is set, so that it shows just that
         if "now" in call.body:
-            org.clock.set(self.moment(call, call.body["now"]))
-        if call.body.get("frozen", org.clock.frozen):
-            org.clock.freeze()
-        else:
+            moment = self.moment(call, call.body["now"])
+            if moment > before:
+                self.orgs.pass_time(org, moment)  # before it is set: what is told on the way waits for `set_clock`
+            org.clock.set(moment)
+        if not frozen:
             org.clock.run()
         self.orgs.pass_time(org, org.clock.now())
-        self.orgs.set_clock(org)
+        self.orgs.set_clock(org, before)
         self.orgs.play(org)
         return call.reply(clock_json(org))
 

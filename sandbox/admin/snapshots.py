@@ -41,6 +41,7 @@ class SnapshotOperations(Operations):
         self.orgs.discard(self._snapshot(call, org).restore(org))
         if org.outbox is not None:
             org.outbox.cancel()
+        self.orgs.set_clock(org)
         return call.reply(org_json(org))
 
     def _drop(self, call: Call) -> Reply:

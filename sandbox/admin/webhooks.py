@@ -23,6 +23,7 @@ from sandbox.then_document import duration
 MAX_WAIT = 60  # seconds
 _DIGITS = 18  # of an id at most
 _MAX_FLUSH = 60.0  # seconds
+_LOOK = 0.05  # seconds between looks for an outbox that does not exist yet
 
 
 class WebhookOperations(Operations):
@@ -106,28 +107,40 @@ async def _later(
     org: Org, done: Callable[[], bool], seconds: float, content: Callable[[], Doc]
 ) -> AsyncGenerator[bytes, None]:
     """What there is to say once something is done, or the time is over."""
-    outbox, until = org.outbox, perf_counter() + seconds
+    until, watched = perf_counter() + seconds, None
     news = asyncio.Event()
-    if outbox is not None:
-        outbox.watchers.add(news.set)
     try:
-        while not done() and (left := until - perf_counter()) > 0:
+        while (left := until - (looked := perf_counter())) > 0 and not done():
+            cost = perf_counter() - looked
+            if org.outbox is not watched:  # it has begun to tell, or began anew
+                if watched is not None:
+                    watched.watchers.discard(news.set)
+                watched = org.outbox
+                if watched is not None:
+                    watched.watchers.add(news.set)
             news.clear()
             try:
-                await asyncio.wait_for(news.wait(), left)
+                await asyncio.wait_for(news.wait(), min(left, _LOOK))
             except TimeoutError:
-                break
+                continue
+            await asyncio.sleep(max(0.005, 10 * cost))  # not after each of many
     finally:
-        if outbox is not None:
-            outbox.watchers.discard(news.set)
+        if watched is not None:
+            watched.watchers.discard(news.set)
     yield encode(content())
 
 
 def _chosen(org: Org, query: Doc) -> Iterator[Delivery]:
+    wanted: Doc = {name: query[name] for name in ("event", "subscription", "status") if name in query}
+    since = query.get("since", 0)
     for delivery in org.outbox or ():
-        has = {"event": delivery.event.name, "subscription": delivery.subscription, "status": delivery.status}
-        if delivery.id > query.get("since", 0) and all(query.get(name, has[name]) == has[name] for name in has):
+        if delivery.id > since and (not wanted or _fits(delivery, wanted)):
             yield delivery
+
+
+def _fits(delivery: Delivery, wanted: Doc) -> bool:
+    has = {"event": delivery.event.name, "subscription": delivery.subscription, "status": delivery.status}
+    return all(has[name] == value for name, value in wanted.items())
 
 
 def _enough(org: Org, query: Doc) -> bool:

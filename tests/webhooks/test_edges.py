@@ -1,0 +1,308 @@
+"""Deliveries where something else happens at the same time: resets, clocks, outages of the app that serves them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import pytest
+
+from sandbox.app import App
+from sandbox.config import CallbackConfig, Config
+from sandbox.deliveries import WAITING, Attempt, Delivery, Limits
+from sandbox.journal import Event
+from sandbox.outbox import Outbox, Tally
+from sandbox.targets import Policy
+from tests.receiving import Receiver, answers, hangs, is_slow
+from tests.serving import World, running
+from tests.vendors.enfore_support import NOW, new_card
+from tests.webhooks.support import SINK, arm, frozen, redeem, sell, statuses, subscribe, told, unsubscribe, webhooks
+
+LOCAL = CallbackConfig(policy=Policy(allow_http=True), timeout=5.0)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with running(Config(callbacks=LOCAL)) as (_, base):
+        yield base
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+# At the same time
+
+
+@pytest.mark.parametrize("how", ["reset", "unsubscribe"])
+def test_what_was_ended_before_the_first_attempt_never_leaves(how: str, http: httpx2.Client) -> None:
+    with running(Config(callbacks=LOCAL)) as (_, base), Receiver() as receiver:
+        world = World(base, "ending", http)
+        id = subscribe(world, receiver.url)
+        sell(world)  # the first delivery of a server waits for its library to be imported
+
+        if how == "reset":
+            world.admin("POST", "/reset")
+        else:
+            unsubscribe(world, id)
+        subscribe(world, receiver.url + "after")
+        sell(world, "X-2")
+
+        assert [it.path for it in receiver.wait(1)] == ["/after"]
+
+
+def test_who_waits_for_an_org_that_has_told_nothing_yet_hears_of_the_first_delivery(world: World) -> None:
+    subscribe(world)
+    began = time.perf_counter()
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(webhooks, world, "?wait=20s")
+        sell(world)
+
+        assert len(waiting.result()) == 1
+    assert time.perf_counter() - began < 10
+
+
+def test_who_waits_while_the_org_is_reset_hears_of_what_comes_after(world: World) -> None:
+    subscribe(frozen(world))
+    arm(world, {"status": 500})
+    sell(world)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(webhooks, world, "?wait=20s&count=2&status=delivered")
+        world.admin("POST", "/reset")
+        subscribe(world)
+        sell(world, "X-1")
+        sell(world, "X-2")
+
+        assert len(waiting.result()) == 2
+
+
+def test_what_a_script_drops_ends_who_waits_for_it(world: World) -> None:
+    subscribe(world)
+    arm(world, "drop")
+    began = time.perf_counter()
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(webhooks, world, "?wait=20s&status=dropped")
+        sell(world)
+
+        assert len(waiting.result()) == 1
+    assert time.perf_counter() - began < 10
+
+
+def test_a_flush_ends_when_the_org_is_reset(world: World) -> None:
+    with Receiver(hangs()) as receiver:
+        subscribe(world, receiver.url)
+        sell(world)
+        receiver.wait(1)
+        began = time.perf_counter()
+        with ThreadPoolExecutor() as pool:
+            flush = pool.submit(world.admin, "POST", "/webhooks/flush")
+            world.admin("POST", "/reset")
+
+            assert flush.result().status_code == 200
+        assert time.perf_counter() - began < 4
+
+
+def test_a_flush_sends_what_is_out_of_order_also_behind_one_in_flight(world: World) -> None:
+    with Receiver(is_slow(0.3)) as receiver:
+        subscribe(world, receiver.url)
+        card = sell(world)
+        receiver.wait(1)
+        arm(world, "out_of_order")
+        redeem(world, card)
+
+        world.admin("POST", "/webhooks/flush")
+
+        assert statuses(world) == ["delivered", "delivered"]
+
+
+def test_an_answer_whose_body_never_ends_is_an_answer(http: httpx2.Client) -> None:
+    callbacks = CallbackConfig(policy=Policy(allow_http=True), timeout=0.8)
+    with running(Config(callbacks=callbacks)) as (_, base), Receiver() as receiver:
+        receiver.mode = answers(202)._replace(
+            answer=lambda connection: connection.transport.write(b"HTTP/1.1 202 X\r\ncontent-length: 9\r\n\r\n")
+        )
+        world = World(base, "endless", http)
+        subscribe(world, receiver.url)
+
+        sell(world)
+
+        (delivery,) = webhooks(world, "?wait=10s")
+        assert (delivery["status"], delivery["attempted"]) == ("delivered", 1)
+
+
+# Clocks
+
+
+def test_a_clock_that_is_put_forward_does_what_an_advance_does(world: World) -> None:
+    subscribe(frozen(world))
+    arm(world, {"status": 500, "times": 3})
+    sell(world, expiration_date_and_time="2030-01-01T12:00:05.000Z")
+
+    world.admin("PUT", "/clock", {"now": "2030-01-01T12:00:10Z"})
+
+    first, second = webhooks(world)
+    assert [it["at"][17:19] for it in first["attempts"]] == ["00", "01", "03", "07"]
+    assert told(second)["status"] == "EXPIRED"
+
+
+def test_a_clock_that_is_set_back_leaves_a_retry_its_second(world: World) -> None:
+    subscribe(frozen(world))
+    arm(world, {"status": 500})
+    sell(world)
+
+    world.admin("PUT", "/clock", {"now": "2029-06-01T00:00:00Z"})
+    assert webhooks(world)[0]["next_attempt"] == "2029-06-01T00:00:01.000Z"
+    world.advance("PT1S")
+
+    assert statuses(world) == ["delivered"]
+
+
+def test_an_event_out_of_order_arrives_although_the_clock_was_set_back(world: World) -> None:
+    subscribe(frozen(world))
+    arm(world, "out_of_order")
+    sell(world, "X-1")
+
+    world.admin("PUT", "/clock", {"now": "2029-06-01T00:00:00Z"})
+    sell(world, "X-2")
+
+    assert statuses(world) == ["delivered", "delivered"]
+
+
+def test_a_clock_that_is_frozen_and_set_shows_just_that(world: World) -> None:
+    assert world.admin("PUT", "/clock", {"now": NOW, "frozen": True}).json()["now"] == NOW
+
+
+# Bounds
+
+
+def outbox(tally: Tally | None = None) -> Outbox:
+    return Outbox(Limits(), 10, tally or Tally())
+
+
+def delivery(at: int = 0) -> Delivery:
+    return Delivery(0, Event(at, "e", b"{}"), "1", "s", "https://shop.example/", at)
+
+
+def test_an_agenda_does_not_grow_with_what_waits_behind_a_retry() -> None:
+    box = outbox()
+    box.add(delivery())
+    box.run(0)
+    taken = box.take(0)
+    assert taken is not None
+    box.settle(*taken[:2], Attempt(0, 500, 0, b"", None), 0)
+
+    for _ in range(1000):
+        box.add(delivery())
+
+    assert box.waiting == 1001
+    assert len(box._agenda) < 100  # noqa: SLF001 - what must not grow
+
+
+def test_what_answers_say_counts_among_what_is_kept() -> None:
+    tally = Tally()
+    box = outbox(tally)
+    box.add(delivery())
+    before = tally.waiting_bytes
+    box.run(0)
+    taken = box.take(0)
+    assert taken is not None
+
+    box.settle(*taken[:2], Attempt(0, 500, 0, b"x" * 4096, None), 0)
+
+    assert tally.waiting_bytes == before + 4096
+    box.close()
+    assert (tally.waiting_bytes, tally.settled_bytes) == (0, 0)
+
+
+def test_an_attempt_that_is_abandoned_is_made_again() -> None:
+    box = outbox()
+    box.add(delivery())
+    box.run(0)
+    taken = box.take(0)
+    assert taken is not None
+
+    box.abandon(*taken[:2])
+    box.run(0)
+
+    assert (box.in_flight, box.waiting, taken[1].status) == (0, 1, WAITING)
+    assert box.take(0) is not None
+
+
+def test_the_oldest_that_waits_is_given_up_and_the_rest_still_goes() -> None:
+    box = outbox()
+    first, second = box.add(delivery()), box.add(delivery())
+
+    assert box.give_up_oldest("Too much.")
+    box.run(0)
+
+    assert (first.status, first.detail, second.status) == ("dead", "Too much.", WAITING)
+    taken = box.take(0)
+    assert taken is not None
+    assert taken[1] is second
+
+
+# Without a server
+
+
+async def _sell(client: httpx2.AsyncClient, number: str, **headers: str) -> None:
+    response = await client.post(
+        "/promotions/org/asgi/sales-vouchers/gift-cards",
+        json=new_card(external_number=number),
+        headers={"Authorization": "Bearer any", **headers},
+    )
+    assert response.status_code == 201
+
+
+async def _subscribed(client: httpx2.AsyncClient, url: str) -> None:
+    response = await client.post(
+        "/promotions/org/asgi/sales-vouchers/gift-card-subscriptions",
+        json={"callback_url": url},
+        headers={"Authorization": "Bearer any"},
+    )
+    assert response.status_code == 201
+
+
+@pytest.mark.parametrize("prefer", ["", "wait=0.2"])
+def test_an_app_without_a_server_delivers_before_its_call_ends(receiver: Receiver, prefer: str) -> None:
+    async def played() -> None:
+        transport = httpx2.ASGITransport(app=App(Config(callbacks=LOCAL)))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+            await _subscribed(client, receiver.url)
+            await _sell(client, "X-1", Prefer=prefer)
+
+    asyncio.run(played())
+
+    assert len(receiver.wait(1)) == 1
+
+
+def test_a_call_that_is_given_up_in_the_middle_leaves_nothing_stuck() -> None:
+    async def played(receiver: Receiver) -> list[str]:
+        transport = httpx2.ASGITransport(app=App(Config(callbacks=LOCAL)))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+            await _subscribed(client, receiver.url)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(_sell(client, "X-1"), 0.5)
+            receiver.mode = answers(202)
+            await client.post("/__admin/orgs/asgi/webhooks/flush")
+            found = (await client.get("/__admin/orgs/asgi/webhooks")).json()["webhooks"]
+            return [it["status"] for it in found]
+
+    with Receiver(hangs()) as receiver:
+        assert asyncio.run(played(receiver)) == ["delivered"]
+
+
+def test_the_sink_needs_no_server_either() -> None:
+    async def played() -> list[str]:
+        transport = httpx2.ASGITransport(app=App(Config(callbacks=LOCAL)))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+            await _subscribed(client, SINK)
+            await _sell(client, "X-1")
+            found = (await client.get("/__admin/orgs/asgi/webhooks?wait=2s")).json()["webhooks"]
+            return [it["status"] for it in found]
+
+    assert asyncio.run(played()) == ["delivered"]
