@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -59,7 +60,7 @@ class Validator:
         if self._accepts(value):
             return []
         errors = self.compiled.iter_errors(self._doubtful(value))
-        return [_violation(error, where) for error in islice(errors, MAX_VIOLATIONS)]
+        return list(islice((found for error in errors for found in explained(error, where)), MAX_VIOLATIONS))
 
     def _doubtful(self, value: Any) -> Any:
         """An object without members that are right and may be absent: to explain the rest takes half the time."""
@@ -71,17 +72,35 @@ class Validator:
         return {name: member for name, member in value.items() if name not in tests or not tests[name](member)}
 
 
-def _violation(error: jsonschema_rs.ValidationError, where: str) -> Violation:
+def explained(error: jsonschema_rs.ValidationError, where: str) -> Iterator[Violation]:
+    """What is wrong; of alternatives, with the only one that the value's constants leave, as a discriminator does."""
+    kind = error.kind.name
+    if kind == "oneOf":
+        depth = len(error.instance_path) + 1
+        branches = getattr(error.kind, "context", ())
+        left = [
+            found
+            for found in branches
+            if not any(it.kind.name == "const" and len(it.instance_path) == depth for it in found)
+        ]
+        if len(left) == 1 < len(branches) and left[0]:
+            for inner in left[0]:
+                yield from explained(inner, where)
+            return
+    yield _violation(error, kind, where)
+
+
+def _violation(error: jsonschema_rs.ValidationError, kind: str, where: str) -> Violation:
     for step in error.instance_path:
         where += f"[{step}]" if isinstance(step, int) else f".{step}"
     message = error.message
-    if error.kind.name == "required":
+    if kind == "required":
         where += f".{error.kind.value}"
         message = "is required"
     if len(message) > MAX_MESSAGE:
         message = f"{message[:MAX_MESSAGE]}…"
     where = where if len(where) <= MAX_MESSAGE else f"{where[:MAX_MESSAGE]}…"
-    return Violation(where, message, error.kind.name, error.schema_path)
+    return Violation(where, message, kind, error.schema_path)
 
 
 def json_schema(schema: Any) -> Any:

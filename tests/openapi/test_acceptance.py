@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.openapi.acceptance import acceptance
-from sandbox.openapi.validation import Validator
+from sandbox.openapi.validation import Validator, explained
 
 _NAMES = st.sampled_from(["a", "b", "kind"])
 _NUMBERS = st.integers(-3, 3) | st.sampled_from(
@@ -108,10 +108,8 @@ def test_what_is_right_and_left_out_changes_nothing_of_what_is_told(
 
     for value in values:
         told = validator.violations(value, "body")
-        whole = list(validator.compiled.iter_errors(value))
-        assert [(it.kind, it.rule) for it in told] == [(error.kind.name, error.schema_path) for error in whole]
-        for violation, error in zip(told, whole, strict=True):
-            assert violation.message in (error.message[:300], f"{error.message[:300]}…", "is required")
+        whole = [it for error in validator.compiled.iter_errors(value) for it in explained(error, "body")]
+        assert told == whole[:50]
 
 
 OBJECT = {

@@ -207,3 +207,19 @@ def test_only_so_much_is_remembered() -> None:
         assert validator.judge(str(number).encode(), {}, "reply") == []
 
     assert len(validator._valid) <= 64  # noqa: SLF001 - the bound is the point
+
+
+def test_of_alternatives_the_one_that_a_constant_names_is_explained() -> None:
+    kinds = [
+        {"type": "object", "required": [member], "properties": {"@type": {"const": kind}, member: {"type": "integer"}}}
+        for kind, member in (("A", "a"), ("B", "b"))
+    ]
+    validator = Validator({"properties": {"it": {"oneOf": kinds}}})
+
+    def explained(it: object) -> list[str]:
+        return list(map(str, validator.violations({"it": it}, "body")))
+
+    assert explained({"@type": "A", "a": "x"}) == ['body.it.a: "x" is not of type "integer"']
+    assert explained({"@type": "B", "a": 1}) == ["body.it.b: is required"]
+    assert "oneOf" in explained({"@type": "C", "a": 1})[0]
+    assert explained({"@type": "A", "a": 1}) == []

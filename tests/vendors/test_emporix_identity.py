@@ -984,3 +984,11 @@ def test_a_browser_may_ask(tenant: World) -> None:
 
     assert response.status_code in (200, 204)
     assert response.headers["access-control-allow-origin"] in ("*", "https://shop.example")
+
+
+def test_a_setting_that_there_is_not_is_refused(world: World) -> None:
+    for settings in ({"reward_points_versio": "current"}, {"couponSettings": {"rewardpoints": {"codePrefx": "X"}}}):
+        response = world.admin("POST", "/seed", {"emporix": {"settings": [settings]}})
+
+        assert response.status_code == 400
+        assert "Additional properties are not allowed" in response.json()["detail"]

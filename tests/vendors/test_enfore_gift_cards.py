@@ -563,3 +563,10 @@ def test_a_balance_above_the_initial_by_a_millionth_is_seen(world: World) -> Non
     )
 
     assert_refused(world, world.request("POST", cards(world), raw=raw), 422, "balance-above-initial")
+
+
+def test_what_is_wrong_with_a_seeded_card_is_said_of_its_kind(world: World) -> None:
+    response = world.admin("POST", "/seed", {"enfore": {"gift_cards": [new_card(current_balance=50)]}})
+
+    assert response.status_code == 400
+    assert response.json()["detail"] == 'enfore.gift_cards[0].current_balance: 50 is not of type "object"'
