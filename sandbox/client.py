@@ -29,6 +29,7 @@ from sandbox.asking import (
     duration,
     enough,
     given_of,
+    known,
     member,
     moment,
     nothing,
@@ -116,6 +117,7 @@ class _Webhooks(Part):
         "attempts": [{"at", "status", "milliseconds", "body", "error"}], "attempted", "next_attempt", …}]`; a status is
         `waiting`, `delivered`, `dead`, `canceled`, `dropped` or `not_allowed`.
         """
+        known("webhooks.list", criteria, ("limit", *WebhookCriteria.__annotations__))
         return Ask("GET", f"{self._path}{query(**criteria, limit=limit)}", member("webhooks"))
 
     @Verb
@@ -124,6 +126,7 @@ class _Webhooks(Part):
 
         At most `timeout` real seconds later, up to 60. Raises `TooFew` with what there is, if that is less.
         """
+        known("webhooks.wait", criteria, ("count", "timeout", *WebhookCriteria.__annotations__))
         asked = query(**criteria, limit=max(count, 100), wait=f"{round(timeout, 3):g}s", count=count)
         return Ask("GET", f"{self._path}{asked}", functools.partial(enough, count, timeout, criteria.get("status")))
 
@@ -289,6 +292,7 @@ class _Org(Part):
 
         Each has `id`, `at`, `operation`, `request`, `reply`, `rejection`, `violations`, `step`, `changes` and more.
         """
+        known("requests", criteria, ("limit", *Criteria.__annotations__))
         return Ask("GET", f"{self._path}/requests{query(**criteria, limit=limit)}", member("requests"))
 
     @Verb
@@ -299,6 +303,7 @@ class _Org(Part):
     @Verb
     def count(self, body: object = None, **criteria: Unpack[Criteria]) -> Ask[int]:
         """How many requests meet all the criteria; `body` is a part of their JSON."""
+        known("count", criteria, ("body", *Criteria.__annotations__))
         return Ask("POST", f"{self._path}/requests/count", member("count"), given_of({**criteria, "body": body}))
 
     @Verb

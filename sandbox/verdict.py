@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sandbox.asking import near
 from sandbox.client import Org, Refused
 from sandbox.errors import SandboxError
 from sandbox.remote import segment
@@ -37,7 +37,7 @@ def begin(org: Org, given: Mapping[str, Any]) -> None:
     """
     for name, value in given.items():
         if name not in _KEYWORDS:
-            raise SandboxError(f"@pytest.mark.sandbox has no {name!r}; {_near(name, _KEYWORDS)}")
+            raise SandboxError(f"@pytest.mark.sandbox has no {name!r}; {near(name, _KEYWORDS)}")
         if value is not None and not isinstance(value, _KEYWORDS[name]):
             kinds = " or ".join(kind.__name__ for kind in _KEYWORDS[name])
             raise SandboxError(f"@pytest.mark.sandbox({name}={value!r}) must be {kinds}, not {type(value).__name__}")
@@ -62,7 +62,7 @@ def allowed(given: Mapping[str, Any]) -> Collection[str]:
     names = (names,) if isinstance(names, str) else tuple(names)
     for name in names:
         if name not in KINDS:
-            raise SandboxError(f"@pytest.mark.sandbox cannot allow {name!r}; {_near(name, KINDS)}")
+            raise SandboxError(f"@pytest.mark.sandbox cannot allow {name!r}; {near(name, KINDS)}")
     return names
 
 
@@ -116,8 +116,8 @@ def _unmatched(org: Org) -> list[str]:
     found = org.requests(unmatched=True, limit=_EACH)
     lines = []
     for it in reversed(found):
-        near = "".join(f"; the nearest is {one['path']} ({one['why']})" for one in it["nearest"][:1])
-        lines.append(f"- {it['request']['method']} {_target(it, org)} matched no operation{near}.")
+        nearest = "".join(f"; the nearest is {one['path']} ({one['why']})" for one in it["nearest"][:1])
+        lines.append(f"- {it['request']['method']} {_target(it, org)} matched no operation{nearest}.")
     return lines
 
 
@@ -185,8 +185,3 @@ def _target(exchange: Json, org: Org) -> str:
     """What the client asked for, without the prefix that only says which org it is."""
     target: str = exchange["request"]["target"]
     return target.removeprefix(f"/~{segment(org.org)}")
-
-
-def _near(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"

@@ -195,6 +195,33 @@ def test_events_are_what_subscribers_were_to_be_told(org: Org) -> None:
     assert org.events("none") == []
 
 
+@pytest.mark.parametrize(
+    ("verb", "criteria", "said"),
+    [
+        ("requests", {"operaton": "getGiftCard"}, "requests has no 'operaton'; did you mean 'operation'?"),
+        ("count", {"unmached": True}, "count has no 'unmached'; did you mean 'unmatched'?"),
+        ("list", {"stauts": "dead"}, "webhooks.list has no 'stauts'; did you mean 'status'?"),
+        ("wait", {"timeot": 1}, "webhooks.wait has no 'timeot'; did you mean 'timeout'?"),
+        (
+            "wait",
+            {"seconds": 1},
+            "webhooks.wait has no 'seconds'; there are count, timeout, subscription, event, status, since",
+        ),
+    ],
+)
+def test_a_criterion_that_there_is_not_is_refused_before_anything_is_asked(
+    verb: str, criteria: dict[str, Any], said: str
+) -> None:
+    nowhere = Sandbox("http://127.0.0.1:1").org("t1")
+    owner: Any = nowhere.webhooks if verb in ("list", "wait") else nowhere
+
+    with pytest.raises(SandboxError) as refused:
+        getattr(owner, verb)(**criteria)
+
+    assert str(refused.value) == said
+    assert not isinstance(refused.value, Unreachable)
+
+
 def test_an_org_goes_back_to_a_snapshot(org: Org) -> None:
     org.seed(enfore={"gift_cards": [CARD]})
     org.snapshots.take("one card")
@@ -407,3 +434,8 @@ def test_waiting_for_more_webhooks_than_come_tells_what_there_is(came: list[dict
 
     assert str(few.value) == f"2 webhooks did not come within 0.1 s; {said}"
     assert few.value.came == came
+
+
+def test_one_webhook_that_does_not_come_is_one() -> None:
+    with canned({f"GET {HOOKS}": {"webhooks": []}}) as server, pytest.raises(TooFew, match="^1 webhook did not come"):
+        Sandbox(server.url).org("t1").webhooks.wait(timeout=0.1)

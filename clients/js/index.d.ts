@@ -302,8 +302,8 @@ export interface WebhookCriteria {
 /** What an org's subscribers were sent, or would have been. */
 export interface Webhooks {
   list(criteria?: WebhookCriteria): Promise<Webhook[]>;
-  /** The same as soon as there are `count` of them; throws if there are fewer after `seconds`, 5 if not given. */
-  wait(criteria?: WebhookCriteria & { count?: number; seconds?: number }): Promise<Webhook[]>;
+  /** The same as soon as there are `count` of them; throws if there are fewer after `timeout` seconds, 5 if not given. */
+  wait(criteria?: WebhookCriteria & { count?: number; timeout?: number }): Promise<Webhook[]>;
   /** Attempt at once what waits for its next attempt. */
   flush(): Promise<{ attempted: number; delivered: number; waiting: number }>;
   /** Send one again: the new one. */
