@@ -46,6 +46,10 @@ __all__ += ["OtherVersion", "Refused", "SandboxError", "TooFew", "Unreachable"]
 
 
 class _Server(Part):
+    def __init__(self, url: str, token: str | None = None) -> None:
+        super().__init__(Wire(url, token))
+        self.url = self._wire.url
+
     @Verb
     def version(self) -> Ask[Json]:
         """`{"version", "specs": [{"name", "title", "version", "base", "operations"}]}`."""
@@ -195,7 +199,7 @@ class _Org(Part):
     def about(self) -> Ask[Json]:
         """The org, and how much in it went another way than a test would want. Raises `Refused` if there is none.
 
-        `{"name", "now", "frozen", "documents", "requests", "unmatched", "defects", "unspent", "unexpected"}`.
+        `{"name", "now", "frozen", "documents", "requests", "unmatched", "defects", "unspent", "unexpected", "armed"}`.
         """
         return Ask("GET", self._path, whole)
 
@@ -382,10 +386,6 @@ class Sandbox(_Server, Now):
     Nothing is asked before the first verb; then the server must be of this version, or it raises `OtherVersion`.
     """
 
-    def __init__(self, url: str, token: str | None = None) -> None:
-        super().__init__(Wire(url, token))
-        self.url = self._wire.url
-
     def org(self, name: str) -> Org:
         """A handle of an org, which appears on first use."""
         return Org(self._wire, name)
@@ -393,10 +393,6 @@ class Sandbox(_Server, Now):
 
 class AsyncSandbox(_Server, Later):
     """The same with verbs to be awaited; one that is cancelled lets its request end by itself."""
-
-    def __init__(self, url: str, token: str | None = None) -> None:
-        super().__init__(Wire(url, token))
-        self.url = self._wire.url
 
     def org(self, name: str) -> AsyncOrg:
         """A handle of an org, which appears on first use."""

@@ -95,7 +95,8 @@ def sandbox(request: pytest.FixtureRequest, sandbox_server: Sandbox) -> Iterator
     """A fresh org of the test's own, a `sandbox.client.Org`: `url(vendor)`, `seed(…)`, `clock.advance(…)` and so on.
 
     The marker `sandbox` says what it begins with. A test that passed fails if its org shows defects, unspent steps of a
-    scenario, unexpected calls or requests that matched no operation, unless the marker allows them.
+    scenario or answers that `next` armed, unexpected calls or requests that matched no operation, unless the marker
+    allows them.
     """
     item = request.node
     try:

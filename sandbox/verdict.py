@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sandbox.asking import near
 from sandbox.client import Org, Refused
 from sandbox.errors import SandboxError
+from sandbox.messages import encode
 from sandbox.remote import segment
 
 KINDS = ("defects", "unspent", "unexpected", "unmatched")
@@ -27,6 +28,7 @@ _EACH = 5  # requests that are told of one kind
 _WIDTH = 100  # characters of a path
 
 Json = dict[str, Any]
+Jsons = list[Json]
 T = TypeVar("T")
 
 
@@ -69,7 +71,10 @@ def allowed(given: Mapping[str, Any]) -> Collection[str]:
 def complaint(org: Org, given: Mapping[str, Any]) -> str:
     """What is wrong with what a test has left, and all that the org was asked; empty if nothing is wrong."""
     kinds = [kind for kind in KINDS if kind not in allowed(given)]
-    found = {kind: lines for kind, lines in _found(org, kinds) if lines}
+    found: dict[str, list[str]] = {}
+    for kind, told in _found(org, kinds):
+        if told:
+            found.setdefault(kind, []).extend(told)
     if not found:
         return ""
     names = ", ".join(repr(kind) for kind in found)
@@ -96,6 +101,8 @@ def _found(org: Org, kinds: Collection[str]) -> Iterator[tuple[str, list[str]]]:
     about = (_if_there(org.about) if kinds else None) or {}
     yield "unmatched", _unmatched(org) if "unmatched" in kinds and about.get("unmatched") else []
     yield "defects", _defects(org, about["defects"]) if "defects" in kinds and about.get("defects") else []
+    if "unspent" in kinds and about.get("armed"):
+        yield "unspent", _armed(org.armed())
     if ("unspent" in kinds and about.get("unspent")) or ("unexpected" in kinds and about.get("unexpected")):
         progress = org.scenario_progress()
         yield "unspent", _unspent(progress) if "unspent" in kinds else []
@@ -139,6 +146,24 @@ def _unspent(progress: Json) -> list[str]:
         f"- Step {number} of the scenario{_called(progress)} is unspent: {_wanted(steps[number])}."
         for number in progress["unspent"]
     ]
+
+
+def _armed(armed: Jsons) -> list[str]:
+    lines = []
+    for it in armed[:_EACH]:
+        event, wanted = "callback" in it, it.get("operation") or it["callback"]
+        owed = (
+            f"{it['times']} {'events' if event else 'calls'}"
+            if it["times"] > 1
+            else ("an event" if event else "a call")
+        )
+        lines.append(f"- What `next` armed is unspent: {_short(it['then'])} waits for {owed} of {wanted}.")
+    return lines
+
+
+def _short(then: Json) -> str:
+    text = encode(then).decode()
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
 
 
 def _wanted(step: Json) -> str:

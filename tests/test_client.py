@@ -437,5 +437,5 @@ def test_waiting_for_more_webhooks_than_come_tells_what_there_is(came: list[dict
 
 
 def test_one_webhook_that_does_not_come_is_one() -> None:
-    with canned({f"GET {HOOKS}": {"webhooks": []}}) as server, pytest.raises(TooFew, match="^1 webhook did not come"):
+    with canned({f"GET {HOOKS}": {"webhooks": []}}) as server, pytest.raises(TooFew, match=r"^1 webhook did not come"):
         Sandbox(server.url).org("t1").webhooks.wait(timeout=0.1)

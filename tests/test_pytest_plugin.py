@@ -15,7 +15,7 @@ from sandbox import verdict
 from sandbox.client import Sandbox
 from tests import acme
 from tests.documents import matches
-from tests.serving import running
+from tests.serving import World, running
 from tests.test_client import canned
 
 HEAD = """
@@ -119,6 +119,52 @@ def test_a_test_that_passed_fails_for_what_it_left_in_its_org(suite: Suite) -> N
     assert re.search(r"T\S+Z  GET     /promotions/org/acme/gift-cards/gc-1 +404 +- +unmatched$", said, re.MULTILINE)
     assert "Traceback" not in said
     assert "verdict.py" not in said
+
+
+def test_a_test_that_passed_fails_for_what_it_armed_and_no_call_met(suite: Suite) -> None:
+    result = suite("""
+def test_armed(sandbox):
+    sandbox.next("getGiftCard", {"reject": "unknown-gift-card"})
+    sandbox.next("recordGiftCardRedemption", {"cut": "after"}, times=2)
+    get(sandbox)
+
+@pytest.mark.sandbox(scenario="enfore/lost-reply")
+def test_both(sandbox):
+    sandbox.next("getGiftCard", {"delay": "1s"})
+
+@pytest.mark.sandbox(allow="unspent")
+def test_allowed(sandbox):
+    sandbox.next("getGiftCard", {"delay": "1s"})
+
+def test_taken_back(sandbox):
+    sandbox.next("getGiftCard", {"delay": "1s"})
+    sandbox.disarm()
+
+def test_met(sandbox):
+    sandbox.next("getGiftCard", {"reject": "unknown-gift-card"})
+    get(sandbox)
+""")
+
+    result.assert_outcomes(passed=3, failed=2)
+    said = result.stdout.str()
+    assert (
+        '- What `next` armed is unspent: {"cut":"after"} waits for 2 calls of recordGiftCardRedemption.\nIf this is '
+        "as it should be: @pytest.mark.sandbox(allow='unspent')" in said
+    )
+    assert (
+        '- What `next` armed is unspent: {"delay":"1s"} waits for a call of getGiftCard.\n'
+        "- Step 1 of the scenario enfore/lost-reply is unspent" in said
+    )
+
+
+def test_trouble_that_was_armed_for_an_event_that_did_not_come_is_told(world: World) -> None:
+    org = Sandbox(world.url).org(world.org)
+    armed = {"callback": "gift-card-changed", "then": {"webhook": "twice"}}
+    world.admin("POST", "/next", armed)
+
+    assert org.about()["armed"] == 1
+    said = verdict.complaint(org, {})
+    assert 'What `next` armed is unspent: {"webhook":"twice"} waits for an event of gift-card-changed.' in said
 
 
 def test_what_a_marker_allows_or_a_test_that_skips_or_fails_anyway_is_not_complained_of(suite: Suite) -> None:

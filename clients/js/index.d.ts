@@ -56,6 +56,15 @@ export interface Info {
   frozen: boolean;
   documents: number;
   requests: number;
+  /** Of these, how many matched no operation. */
+  unmatched: number;
+  defects: number;
+  /** Steps of the scenario that are owed calls. */
+  unspent: number;
+  /** Calls that the scenario did not expect. */
+  unexpected: number;
+  /** Calls that are yet to meet what is armed. */
+  armed: number;
 }
 
 /** `{vendor: {collection: [object]}}` */
@@ -193,7 +202,7 @@ export class Org {
   url(vendor: string, api?: string): Promise<string>;
   /** A bearer token of a vendor, held to exactly what is said here. */
   token(vendor: string, options?: TokenOptions): Promise<string>;
-  /** The name, the time, and how many documents and requests it keeps. */
+  /** The name, the time, how many documents and requests it keeps, and how much went another way than a test would want. */
   info(): Promise<Info>;
   /** Store objects as if they had always been there, all or none: as they were stored. */
   seed(documents: Documents): Promise<Documents>;

@@ -226,7 +226,7 @@ export class Org {
     return (await this.#ask('POST', '/tokens', asked)).access_token;
   }
 
-  /** The name, the time, and how many documents and requests it keeps. */
+  /** The name, the time, how many documents and requests it keeps, and how much went another way than a test would want. */
   async info() {
     return this.#ask('GET');
   }
