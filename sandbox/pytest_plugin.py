@@ -118,7 +118,9 @@ def sandbox(request: pytest.FixtureRequest, sandbox_server: Sandbox) -> Iterator
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """A test that passed is asked what it left in its org."""
     result = yield
-    if _ORG in item.stash:
+    if _ORG not in item.stash:
+        _insist_on_the_fixture(item)
+    else:
         from sandbox import verdict  # noqa: PLC0415 - the fixture has imported it by now
 
         try:
@@ -176,6 +178,20 @@ def _marks(item: pytest.Item) -> dict[str, Any]:
             raise SandboxError(f"@pytest.mark.sandbox takes keywords only, such as scenario={mark.args[0]!r}")
         said.update(mark.kwargs)
     return said
+
+
+def _insist_on_the_fixture(item: pytest.Item) -> None:
+    """A test that bears the marker itself and has no org was not given what it says; it may have asked something else.
+
+    The marker of a class or a module is for those of its tests that use the fixture.
+    """
+    asked_for = "sandbox" in getattr(item, "fixturenames", ())  # then somebody else's fixture has taken the name
+    if not asked_for and any(mark.name == "sandbox" for mark in item.own_markers):
+        pytest.fail(
+            "sandbox: @pytest.mark.sandbox does nothing for a test that does not use the fixture; "
+            f'have {item.name} take the argument sandbox, or mark it with usefixtures("sandbox") too',
+            pytrace=False,
+        )
 
 
 def _percent(text: str) -> float:

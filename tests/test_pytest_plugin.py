@@ -249,6 +249,39 @@ def test_a_marker_that_is_wrong_is_one_sentence_in_the_tests_own_failure(suite: 
     assert "pytest_plugin.py" not in result.stdout.str()
 
 
+def test_a_marker_on_a_test_that_does_not_use_the_fixture_fails_it(suite: Suite) -> None:
+    result = suite("""
+pytestmark = pytest.mark.sandbox(clock="2030-01-01T00:00:00Z")
+
+@pytest.mark.sandbox(scenario="enfore/lost-reply")
+def test_without():
+    pass
+
+def test_of_the_module():
+    pass
+
+@pytest.mark.sandbox(seed={"enfore": {"gift_cards": [CARD]}})
+@pytest.mark.usefixtures("sandbox")
+def test_by_a_marker():
+    pass
+
+@pytest.mark.sandbox(seed={"enfore": {"gift_cards": [CARD]}})
+def test_later(request):
+    assert get(request.getfixturevalue("sandbox")).status_code == 200
+
+@pytest.mark.sandbox
+def test_skips():
+    pytest.skip("later")
+""")
+
+    result.assert_outcomes(passed=3, failed=1, skipped=1)
+    [said] = [line for line in result.outlines if line.startswith("sandbox: ")]
+    assert said == (
+        "sandbox: @pytest.mark.sandbox does nothing for a test that does not use the fixture; "
+        'have test_without take the argument sandbox, or mark it with usefixtures("sandbox") too'
+    )
+
+
 def test_a_server_that_is_not_there_or_is_another_one_is_one_sentence(suite: Suite) -> None:
     gone = suite("def test_any(sandbox):\n    pass\n", server="http://127.0.0.1:1")
     with canned({"GET /__admin/version": {"version": "9.9.9", "specs": []}}) as other:
