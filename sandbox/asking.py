@@ -244,12 +244,18 @@ def moment(at: str | datetime.datetime) -> str:
     return at.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
 
 
-def duration(by: str | datetime.timedelta) -> str:
-    """A duration as ISO 8601."""
+def duration(by: str | float | datetime.timedelta) -> str:
+    """A duration as ISO 8601, of seconds if it is a number. Raises `SandboxError` for what is none."""
     if isinstance(by, str):
         return by
-    seconds = f"{by.seconds}.{by.microseconds:06}" if by.microseconds else str(by.seconds)
-    return f"P{by.days}DT{seconds}S"
+    try:
+        length = by if isinstance(by, datetime.timedelta) else datetime.timedelta(seconds=float(by))
+    except (TypeError, ValueError, OverflowError):
+        raise SandboxError(f"{by!r} is no duration; give seconds, a timedelta, or ISO 8601 such as 'P30D'") from None
+    if length < datetime.timedelta():
+        raise SandboxError("a clock cannot advance backwards; set it")
+    seconds = f"{length.seconds}.{length.microseconds:06}" if length.microseconds else str(length.seconds)
+    return f"P{length.days}DT{seconds}S"
 
 
 def text_of(path: Path) -> bytes:

@@ -100,9 +100,9 @@ class _Clock(Part):
 
     @Verb
     def advance(
-        self, by: str | datetime.timedelta | None = None, *, to: str | datetime.datetime | None = None
+        self, by: str | float | datetime.timedelta | None = None, *, to: str | datetime.datetime | None = None
     ) -> Ask[Jsons]:
-        """Let time pass, `by` so much (ISO 8601 as `P30D`, or a `timedelta`) or `to` a moment.
+        """Let time pass, `by` so much (ISO 8601 as `P30D`, seconds, or a `timedelta`) or `to` a moment.
 
         What happened on the way, in its order: `[{"at", "event", "id", "told", "defect"}]`.
         """

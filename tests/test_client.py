@@ -92,6 +92,41 @@ def test_time_is_set_frozen_advanced_and_released(org: Org) -> None:
     assert org.clock.set("2030-03-01T00:00:00Z")["now"].startswith("2030-03-01")
 
 
+@pytest.mark.parametrize(
+    ("by", "there"),
+    [
+        (90, "00:01:30.000"),
+        (0.5, "00:00:00.500"),
+        (Decimal("86399.25"), "23:59:59.250"),
+        (timedelta(hours=1), "01:00:00.000"),
+        ("PT1M", "00:01:00.000"),
+        (0, "00:00:00.000"),
+    ],
+)
+def test_time_passes_by_seconds_a_timedelta_or_iso_8601(org: Org, by: Any, there: str) -> None:
+    org.clock.freeze("2030-01-01T00:00:00Z")
+
+    org.clock.advance(by)
+
+    assert org.clock.now() == f"2030-01-01T{there}Z"
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        ([90], "[90] is no duration; give seconds, a timedelta, or ISO 8601 such as 'P30D'"),
+        (float("inf"), "inf is no duration; give seconds, a timedelta, or ISO 8601 such as 'P30D'"),
+        (-1, "a clock cannot advance backwards; set it"),
+        (timedelta(days=-1), "a clock cannot advance backwards; set it"),
+    ],
+)
+def test_what_is_no_time_to_come_is_said_at_once(org: Org, by: Any, said: str) -> None:
+    with pytest.raises(SandboxError) as refused:
+        org.clock.advance(by)
+
+    assert str(refused.value) == said
+
+
 def test_a_moment_without_a_zone_is_nobodys(org: Org) -> None:
     with pytest.raises(SandboxError, match="has no time zone; give it tzinfo=UTC"):
         org.clock.freeze(datetime(2030, 1, 1))  # noqa: DTZ001 - that is the mistake
