@@ -82,7 +82,7 @@ def sandbox_server(request: pytest.FixtureRequest, sandbox_settings: dict[str, A
 
         from sandbox.testing import running  # noqa: PLC0415 - the engine takes longest of all
 
-        with running(**sandbox_settings) as server:
+        with running(**_settings(sandbox_settings)) as server:
             yield server
             if _COVERAGE in request.config.stash:
                 request.config.stash[_COVERAGE].add(server.coverage())
@@ -156,6 +156,13 @@ def _failed(error: SandboxError) -> BaseException:
 def _url(config: pytest.Config) -> str | None:
     given: str | None = config.getoption("--sandbox-url")
     return given or os.environ.get("SANDBOX_URL") or None
+
+
+def _settings(given: object) -> dict[str, Any]:
+    """What somebody's fixture has returned, if that can be settings. Raises `SandboxError`."""
+    if isinstance(given, dict):
+        return given
+    raise SandboxError(f"the fixture sandbox_settings must return a dict, not {type(given).__name__}")
 
 
 def _token() -> str | None:

@@ -292,6 +292,34 @@ def test_a_server_that_is_not_there_or_is_another_one_is_one_sentence(suite: Sui
     assert "Traceback" not in gone.stdout.str() + strange.stdout.str()
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ('{"strict": True, "clients": "my-app:secret"}', "'clients' must be {name: secret}, both str, not str"),
+        ("None", "the fixture sandbox_settings must return a dict, not NoneType"),
+    ],
+)
+def test_settings_of_another_type_are_one_sentence_before_anything_is_asked(
+    suite: Suite, settings: str, said: str
+) -> None:
+    result = suite(
+        f"""
+@pytest.fixture(scope="session")
+def sandbox_settings():
+    return {settings}
+
+def test_any(sandbox):
+    pass
+""",
+        server="",
+    )
+
+    result.assert_outcomes(errors=1)
+    [line] = [line for line in result.outlines if line.startswith("sandbox: ")]
+    assert said in line
+    assert "Traceback" not in result.stdout.str()
+
+
 def test_a_server_that_dies_under_a_test_is_said_in_its_failure(suite: Suite) -> None:
     result = suite(
         """
