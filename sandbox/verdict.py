@@ -151,12 +151,9 @@ def _unspent(progress: Json) -> list[str]:
 def _armed(armed: Jsons) -> list[str]:
     lines = []
     for it in armed[:_EACH]:
-        event, wanted = "callback" in it, it.get("operation") or it["callback"]
-        owed = (
-            f"{it['times']} {'events' if event else 'calls'}"
-            if it["times"] > 1
-            else ("an event" if event else "a call")
-        )
+        wanted = it.get("operation") or it["callback"]
+        one, several = ("an event", "events") if "callback" in it else ("a call", "calls")
+        owed = one if it["times"] == 1 else f"{it['times']} {several}"
         lines.append(f"- What `next` armed is unspent: {_short(it['then'])} waits for {owed} of {wanted}.")
     return lines
 

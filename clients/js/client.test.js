@@ -228,6 +228,16 @@ test('one webhook that does not come is one', async (t) => {
   await assert.rejects(waited, rejection(/^1 webhook was awaited and 0 came within 0\.1 s: none$/));
 });
 
+test('who waits for webhooks waits longer than for any other answer', async () => {
+  const org = new Sandbox(url, { timeout: 1000 }).org();
+  await org.reset();
+
+  for (const wrong of [61, -1, Infinity, 'soon']) {
+    await assert.rejects(org.webhooks.wait({ timeout: wrong }), rejection(/wait/, 400));
+  }
+  await assert.rejects(org.webhooks.wait({ timeout: 1.1 }), rejection(/^1 webhook was awaited and 0 came within 1\.1 s: none$/));
+});
+
 test('what answers nothing or anything else to being asked its version is no sandbox', async (t) => {
   for (const version of ['', 'null', '[]', '{}', '{"version":"0.1.0"}']) {
     const server = createServer((_, response) => response.end(version));

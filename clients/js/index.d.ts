@@ -46,8 +46,8 @@ export class Sandbox {
   orgs(page?: { limit?: number; after?: string }): Promise<Info[]>;
   scenarios(): Promise<{ name: string; summary: string | null; steps: number; bundled: boolean }[]>;
   coverage(criteria?: { org?: string; vendor?: string }): Promise<Coverage>;
-  /** One call of /__admin, for what has no verb here; a text is sent as YAML. */
-  ask(method: string, path: string, body?: unknown): Promise<any>;
+  /** One call of /__admin, for what has no verb here; a text is sent as YAML. `held`: milliseconds granted besides `timeout`. */
+  ask(method: string, path: string, body?: unknown, held?: number): Promise<any>;
 }
 
 export interface Info {

@@ -133,13 +133,16 @@ export class Sandbox {
     return this.ask('GET', `/coverage${query({ org, vendor })}`);
   }
 
-  /** One call of /__admin: what it answers, undefined where that is nothing. Throws a `SandboxError`. */
-  async ask(method, path, body) {
+  /**
+   * One call of /__admin: what it answers, undefined where that is nothing. Throws a `SandboxError`. `held`: for how many
+   * milliseconds the server was asked to hold its answer back; they are granted besides.
+   */
+  async ask(method, path, body, held = 0) {
     await this.version();
-    return this.#read(method, path, body);
+    return this.#read(method, path, body, held);
   }
 
-  async #read(method, path, body) {
+  async #read(method, path, body, held = 0) {
     const headers = {};
     if (this.#token) headers.Authorization = `Bearer ${this.#token}`;
     if (body !== undefined) headers['Content-Type'] = typeof body === 'string' ? 'application/yaml' : 'application/json';
@@ -147,7 +150,7 @@ export class Sandbox {
     let response;
     let text;
     try {
-      const signal = AbortSignal.timeout(this.#timeout);
+      const signal = AbortSignal.timeout(this.#timeout + held);
       response = await this.#fetch.call(globalThis, `${this.url}/__admin${path}`, { method, headers, body: sent, signal });
       text = await response.text();
     } catch (error) {
@@ -192,12 +195,12 @@ export class Org {
     this.#sandbox = sandbox;
     this.name = name;
     this.clock = new Clock((method, path, body) => this.#ask(method, `/clock${path}`, body));
-    this.webhooks = new Webhooks((method, path, body) => this.#ask(method, `/webhooks${path}`, body));
+    this.webhooks = new Webhooks((method, path, body, held) => this.#ask(method, `/webhooks${path}`, body, held));
     this.snapshots = new Snapshots((method, path, body) => this.#ask(method, `/snapshots${path}`, body));
   }
 
-  #ask(method, path = '', body = undefined) {
-    return this.#sandbox.ask(method, `/orgs/${segment(this.name)}${path}`, body);
+  #ask(method, path = '', body = undefined, held = 0) {
+    return this.#sandbox.ask(method, `/orgs/${segment(this.name)}${path}`, body, held);
   }
 
   /**
@@ -418,7 +421,8 @@ class Webhooks {
     known('webhooks.wait', criteria, ['count', 'timeout', ...WEBHOOK_CRITERIA]);
     const { count = 1, timeout = 5, limit = Math.max(count, 100), ...others } = criteria;
     const asked = query({ limit, ...others, count, wait: `${timeout}s` });
-    const { webhooks } = await this.#ask('GET', asked);
+    const held = Math.min(Math.max(Math.ceil(timeout * 1000), 0), 60_000) || 0; // the server judges what is none
+    const { webhooks } = await this.#ask('GET', asked, undefined, held);
     if (webhooks.length < count) {
       const seen = webhooks.map(({ event, status }) => `${event} (${status})`).join(', ') || 'none';
       const awaited = count === 1 ? '1 webhook was' : `${count} webhooks were`;
