@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import difflib
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -199,7 +200,8 @@ def enough(count: int, timeout: float, status: str | None, said: Any) -> Jsons:
         return came
     shown = ", ".join(f"{it['event']} to {it['url']} ({it['status']})" for it in there[:10])
     known = f"there are {len(there)}: {shown}" if there else "there is none"
-    raise TooFew(f"{count} webhooks did not come within {timeout:g} s; {known}", there)
+    awaited = "1 webhook" if count == 1 else f"{count} webhooks"
+    raise TooFew(f"{awaited} did not come within {timeout:g} s; {known}", there)
 
 
 def rewrites_of(said: Any) -> dict[str, str]:
@@ -213,6 +215,19 @@ def query(**criteria: Any) -> str:
         name: str(value).lower() if isinstance(value, bool) else value for name, value in given_of(criteria).items()
     }
     return f"?{urlencode(given)}" if given else ""
+
+
+def known(verb: str, criteria: Iterable[str], names: Collection[str]) -> None:
+    """Raises `SandboxError` for a criterion that there is not: the server would pass over it, and find too much."""
+    for name in criteria:
+        if name not in names:
+            raise SandboxError(f"{verb} has no {name!r}; {near(name, names)}")
+
+
+def near(name: str, names: Collection[str]) -> str:
+    """What may have been meant by a name that is none of these."""
+    nearest = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names)}"
 
 
 def given_of(criteria: Json) -> Json:
@@ -229,12 +244,18 @@ def moment(at: str | datetime.datetime) -> str:
     return at.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
 
 
-def duration(by: str | datetime.timedelta) -> str:
-    """A duration as ISO 8601."""
+def duration(by: str | float | datetime.timedelta) -> str:
+    """A duration as ISO 8601, of seconds if it is a number. Raises `SandboxError` for what is none."""
     if isinstance(by, str):
         return by
-    seconds = f"{by.seconds}.{by.microseconds:06}" if by.microseconds else str(by.seconds)
-    return f"P{by.days}DT{seconds}S"
+    try:
+        length = by if isinstance(by, datetime.timedelta) else datetime.timedelta(seconds=float(by))
+    except (TypeError, ValueError, OverflowError):
+        raise SandboxError(f"{by!r} is no duration; give seconds, a timedelta, or ISO 8601 such as 'P30D'") from None
+    if length < datetime.timedelta():
+        raise SandboxError("a clock cannot advance backwards; set it")
+    seconds = f"{length.seconds}.{length.microseconds:06}" if length.microseconds else str(length.seconds)
+    return f"P{length.days}DT{seconds}S"
 
 
 def text_of(path: Path) -> bytes:

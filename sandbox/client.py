@@ -29,6 +29,7 @@ from sandbox.asking import (
     duration,
     enough,
     given_of,
+    known,
     member,
     moment,
     nothing,
@@ -45,6 +46,10 @@ __all__ += ["OtherVersion", "Refused", "SandboxError", "TooFew", "Unreachable"]
 
 
 class _Server(Part):
+    def __init__(self, url: str, token: str | None = None) -> None:
+        super().__init__(Wire(url, token))
+        self.url = self._wire.url
+
     @Verb
     def version(self) -> Ask[Json]:
         """`{"version", "specs": [{"name", "title", "version", "base", "operations"}]}`."""
@@ -95,9 +100,9 @@ class _Clock(Part):
 
     @Verb
     def advance(
-        self, by: str | datetime.timedelta | None = None, *, to: str | datetime.datetime | None = None
+        self, by: str | float | datetime.timedelta | None = None, *, to: str | datetime.datetime | None = None
     ) -> Ask[Jsons]:
-        """Let time pass, `by` so much (ISO 8601 as `P30D`, or a `timedelta`) or `to` a moment.
+        """Let time pass, `by` so much (ISO 8601 as `P30D`, seconds, or a `timedelta`) or `to` a moment.
 
         What happened on the way, in its order: `[{"at", "event", "id", "told", "defect"}]`.
         """
@@ -116,6 +121,7 @@ class _Webhooks(Part):
         "attempts": [{"at", "status", "milliseconds", "body", "error"}], "attempted", "next_attempt", …}]`; a status is
         `waiting`, `delivered`, `dead`, `canceled`, `dropped` or `not_allowed`.
         """
+        known("webhooks.list", criteria, ("limit", *WebhookCriteria.__annotations__))
         return Ask("GET", f"{self._path}{query(**criteria, limit=limit)}", member("webhooks"))
 
     @Verb
@@ -124,6 +130,7 @@ class _Webhooks(Part):
 
         At most `timeout` real seconds later, up to 60. Raises `TooFew` with what there is, if that is less.
         """
+        known("webhooks.wait", criteria, ("count", "timeout", *WebhookCriteria.__annotations__))
         asked = query(**criteria, limit=max(count, 100), wait=f"{round(timeout, 3):g}s", count=count)
         return Ask("GET", f"{self._path}{asked}", functools.partial(enough, count, timeout, criteria.get("status")))
 
@@ -192,7 +199,7 @@ class _Org(Part):
     def about(self) -> Ask[Json]:
         """The org, and how much in it went another way than a test would want. Raises `Refused` if there is none.
 
-        `{"name", "now", "frozen", "documents", "requests", "unmatched", "defects", "unspent", "unexpected"}`.
+        `{"name", "now", "frozen", "documents", "requests", "unmatched", "defects", "unspent", "unexpected", "armed"}`.
         """
         return Ask("GET", self._path, whole)
 
@@ -289,6 +296,7 @@ class _Org(Part):
 
         Each has `id`, `at`, `operation`, `request`, `reply`, `rejection`, `violations`, `step`, `changes` and more.
         """
+        known("requests", criteria, ("limit", *Criteria.__annotations__))
         return Ask("GET", f"{self._path}/requests{query(**criteria, limit=limit)}", member("requests"))
 
     @Verb
@@ -299,6 +307,7 @@ class _Org(Part):
     @Verb
     def count(self, body: object = None, **criteria: Unpack[Criteria]) -> Ask[int]:
         """How many requests meet all the criteria; `body` is a part of their JSON."""
+        known("count", criteria, ("body", *Criteria.__annotations__))
         return Ask("POST", f"{self._path}/requests/count", member("count"), given_of({**criteria, "body": body}))
 
     @Verb
@@ -377,10 +386,6 @@ class Sandbox(_Server, Now):
     Nothing is asked before the first verb; then the server must be of this version, or it raises `OtherVersion`.
     """
 
-    def __init__(self, url: str, token: str | None = None) -> None:
-        super().__init__(Wire(url, token))
-        self.url = self._wire.url
-
     def org(self, name: str) -> Org:
         """A handle of an org, which appears on first use."""
         return Org(self._wire, name)
@@ -388,10 +393,6 @@ class Sandbox(_Server, Now):
 
 class AsyncSandbox(_Server, Later):
     """The same with verbs to be awaited; one that is cancelled lets its request end by itself."""
-
-    def __init__(self, url: str, token: str | None = None) -> None:
-        super().__init__(Wire(url, token))
-        self.url = self._wire.url
 
     def org(self, name: str) -> AsyncOrg:
         """A handle of an org, which appears on first use."""

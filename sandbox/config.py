@@ -31,7 +31,7 @@ class Config:
 
     strict: bool = False  # only tokens issued here, only the clients below
     clients: dict[str, str] = field(default_factory=dict)  # name -> secret
-    seeds: dict[str, Any] = field(default_factory=dict)  # org -> {vendor: {collection: [object]}}
+    seeds: dict[str, dict[str, Any]] = field(default_factory=dict)  # org -> {vendor: {collection: [object]}}
     settings: tuple[tuple[str, str], ...] = ()  # `vendor.member` or `vendor.member.member`, and its default as text
     admin_token: str | None = None
     max_body: int = MEBIBYTE

@@ -82,7 +82,7 @@ def sandbox_server(request: pytest.FixtureRequest, sandbox_settings: dict[str, A
 
         from sandbox.testing import running  # noqa: PLC0415 - the engine takes longest of all
 
-        with running(**sandbox_settings) as server:
+        with running(**_settings(sandbox_settings)) as server:
             yield server
             if _COVERAGE in request.config.stash:
                 request.config.stash[_COVERAGE].add(server.coverage())
@@ -95,7 +95,8 @@ def sandbox(request: pytest.FixtureRequest, sandbox_server: Sandbox) -> Iterator
     """A fresh org of the test's own, a `sandbox.client.Org`: `url(vendor)`, `seed(…)`, `clock.advance(…)` and so on.
 
     The marker `sandbox` says what it begins with. A test that passed fails if its org shows defects, unspent steps of a
-    scenario, unexpected calls or requests that matched no operation, unless the marker allows them.
+    scenario or answers that `next` armed, unexpected calls or requests that matched no operation, unless the marker
+    allows them.
     """
     item = request.node
     try:
@@ -117,7 +118,9 @@ def sandbox(request: pytest.FixtureRequest, sandbox_server: Sandbox) -> Iterator
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """A test that passed is asked what it left in its org."""
     result = yield
-    if _ORG in item.stash:
+    if _ORG not in item.stash:
+        _insist_on_the_fixture(item)
+    else:
         from sandbox import verdict  # noqa: PLC0415 - the fixture has imported it by now
 
         try:
@@ -155,6 +158,13 @@ def _url(config: pytest.Config) -> str | None:
     return given or os.environ.get("SANDBOX_URL") or None
 
 
+def _settings(given: object) -> dict[str, Any]:
+    """What somebody's fixture has returned, if that can be settings. Raises `SandboxError`."""
+    if isinstance(given, dict):
+        return given
+    raise SandboxError(f"the fixture sandbox_settings must return a dict, not {type(given).__name__}")
+
+
 def _token() -> str | None:
     return os.environ.get("SANDBOX_ADMIN_TOKEN") or None
 
@@ -175,6 +185,20 @@ def _marks(item: pytest.Item) -> dict[str, Any]:
             raise SandboxError(f"@pytest.mark.sandbox takes keywords only, such as scenario={mark.args[0]!r}")
         said.update(mark.kwargs)
     return said
+
+
+def _insist_on_the_fixture(item: pytest.Item) -> None:
+    """A test that bears the marker itself and has no org was not given what it says; it may have asked something else.
+
+    The marker of a class or a module is for those of its tests that use the fixture.
+    """
+    asked_for = "sandbox" in getattr(item, "fixturenames", ())  # then somebody else's fixture has taken the name
+    if not asked_for and any(mark.name == "sandbox" for mark in item.own_markers):
+        pytest.fail(
+            "sandbox: @pytest.mark.sandbox does nothing for a test that does not use the fixture; "
+            f'have {item.name} take the argument sandbox, or mark it with usefixtures("sandbox") too',
+            pytrace=False,
+        )
 
 
 def _percent(text: str) -> float:

@@ -105,6 +105,11 @@ class State:
         self.armed = self.armed or {}
         self.armed.setdefault(operation_id, []).extend(thens)
 
+    @property
+    def armed_count(self) -> int:
+        """How many calls and events are yet to meet what is armed."""
+        return sum(map(len, self.armed.values())) if self.armed else 0
+
     def disarm(self, operation_id: str, *, on_the_wire: bool = True) -> Then | None:
         """What this call of an operation is to meet, if something was armed; each is met once.
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from sandbox.app import App
 from sandbox.client import Sandbox
@@ -20,6 +21,14 @@ from sandbox.errors import SandboxError
 from sandbox.server import Server, listen
 
 _PATIENCE = 10.0  # seconds for a server to start or to stop
+_SHAPES = {  # of settings whose types alone do not say what they hold
+    "clients": "{name: secret}, both str",
+    "seeds": "{org: {vendor: {collection: [object]}}}",
+    "settings": "{'vendor.member': text}, both str",
+    "scenarios": "str or Path",
+    "specs": "str or Path",
+    "callbacks": "a sandbox.config.CallbackConfig",
+}
 
 
 def app(**settings: Any) -> App:
@@ -69,8 +78,8 @@ def _serve(server: Server, listener: Any, up: threading.Event) -> None:
 
 def _config(settings: Mapping[str, Any]) -> Config:
     given = dict(settings)
-    known = {field.name for field in fields(Config)}
-    for name in given.keys() - known:
+    known = {field.name: str(field.type) for field in fields(Config)}
+    for name in given.keys() - known.keys():
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
         raise SandboxError(f"the sandbox has no setting {name!r}; {hint}")
@@ -79,4 +88,33 @@ def _config(settings: Mapping[str, Any]) -> Config:
     for name in ("scenarios", "specs"):
         if isinstance(given.get(name), str):
             given[name] = Path(given[name])
+    kinds = get_type_hints(Config)
+    for name, value in given.items():
+        if not _is(value, kinds[name]):
+            kind = _SHAPES.get(name, known[name])
+            raise SandboxError(f"the sandbox's setting {name!r} must be {kind}, {_not_so(settings[name])}")
     return Config(**given)
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Is a value of a type as `Config` has them?"""
+    origin, of = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return True
+    if origin is UnionType:
+        return any(_is(value, one) for one in of)
+    if origin is dict:
+        return isinstance(value, Mapping) and all(_is(key, of[0]) and _is(it, of[1]) for key, it in value.items())
+    if origin is tuple:
+        each = of[:1] * len(value) if isinstance(value, tuple) and of[-1] is Ellipsis else of
+        return isinstance(value, tuple) and len(value) == len(each) and all(map(_is, value, each))
+    if kind in (int, float):
+        return isinstance(value, (int, kind)) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _not_so(value: Any) -> str:
+    """What a value is instead; not the value itself, which may be a secret."""
+    if isinstance(value, Mapping):
+        return "and something in it is not"
+    return f"not {type(value).__name__}"

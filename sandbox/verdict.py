@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sandbox.asking import near
 from sandbox.client import Org, Refused
 from sandbox.errors import SandboxError
+from sandbox.messages import encode
 from sandbox.remote import segment
 
 KINDS = ("defects", "unspent", "unexpected", "unmatched")
@@ -27,6 +28,7 @@ _EACH = 5  # requests that are told of one kind
 _WIDTH = 100  # characters of a path
 
 Json = dict[str, Any]
+Jsons = list[Json]
 T = TypeVar("T")
 
 
@@ -37,7 +39,7 @@ def begin(org: Org, given: Mapping[str, Any]) -> None:
     """
     for name, value in given.items():
         if name not in _KEYWORDS:
-            raise SandboxError(f"@pytest.mark.sandbox has no {name!r}; {_near(name, _KEYWORDS)}")
+            raise SandboxError(f"@pytest.mark.sandbox has no {name!r}; {near(name, _KEYWORDS)}")
         if value is not None and not isinstance(value, _KEYWORDS[name]):
             kinds = " or ".join(kind.__name__ for kind in _KEYWORDS[name])
             raise SandboxError(f"@pytest.mark.sandbox({name}={value!r}) must be {kinds}, not {type(value).__name__}")
@@ -62,14 +64,17 @@ def allowed(given: Mapping[str, Any]) -> Collection[str]:
     names = (names,) if isinstance(names, str) else tuple(names)
     for name in names:
         if name not in KINDS:
-            raise SandboxError(f"@pytest.mark.sandbox cannot allow {name!r}; {_near(name, KINDS)}")
+            raise SandboxError(f"@pytest.mark.sandbox cannot allow {name!r}; {near(name, KINDS)}")
     return names
 
 
 def complaint(org: Org, given: Mapping[str, Any]) -> str:
     """What is wrong with what a test has left, and all that the org was asked; empty if nothing is wrong."""
     kinds = [kind for kind in KINDS if kind not in allowed(given)]
-    found = {kind: lines for kind, lines in _found(org, kinds) if lines}
+    found: dict[str, list[str]] = {}
+    for kind, told in _found(org, kinds):
+        if told:
+            found.setdefault(kind, []).extend(told)
     if not found:
         return ""
     names = ", ".join(repr(kind) for kind in found)
@@ -96,6 +101,8 @@ def _found(org: Org, kinds: Collection[str]) -> Iterator[tuple[str, list[str]]]:
     about = (_if_there(org.about) if kinds else None) or {}
     yield "unmatched", _unmatched(org) if "unmatched" in kinds and about.get("unmatched") else []
     yield "defects", _defects(org, about["defects"]) if "defects" in kinds and about.get("defects") else []
+    if "unspent" in kinds and about.get("armed"):
+        yield "unspent", _armed(org.armed())
     if ("unspent" in kinds and about.get("unspent")) or ("unexpected" in kinds and about.get("unexpected")):
         progress = org.scenario_progress()
         yield "unspent", _unspent(progress) if "unspent" in kinds else []
@@ -116,8 +123,8 @@ def _unmatched(org: Org) -> list[str]:
     found = org.requests(unmatched=True, limit=_EACH)
     lines = []
     for it in reversed(found):
-        near = "".join(f"; the nearest is {one['path']} ({one['why']})" for one in it["nearest"][:1])
-        lines.append(f"- {it['request']['method']} {_target(it, org)} matched no operation{near}.")
+        nearest = "".join(f"; the nearest is {one['path']} ({one['why']})" for one in it["nearest"][:1])
+        lines.append(f"- {it['request']['method']} {_target(it, org)} matched no operation{nearest}.")
     return lines
 
 
@@ -139,6 +146,21 @@ def _unspent(progress: Json) -> list[str]:
         f"- Step {number} of the scenario{_called(progress)} is unspent: {_wanted(steps[number])}."
         for number in progress["unspent"]
     ]
+
+
+def _armed(armed: Jsons) -> list[str]:
+    lines = []
+    for it in armed[:_EACH]:
+        wanted = it.get("operation") or it["callback"]
+        one, several = ("an event", "events") if "callback" in it else ("a call", "calls")
+        owed = one if it["times"] == 1 else f"{it['times']} {several}"
+        lines.append(f"- What `next` armed is unspent: {_short(it['then'])} waits for {owed} of {wanted}.")
+    return lines
+
+
+def _short(then: Json) -> str:
+    text = encode(then).decode()
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
 
 
 def _wanted(step: Json) -> str:
@@ -185,8 +207,3 @@ def _target(exchange: Json, org: Org) -> str:
     """What the client asked for, without the prefix that only says which org it is."""
     target: str = exchange["request"]["target"]
     return target.removeprefix(f"/~{segment(org.org)}")
-
-
-def _near(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"

@@ -92,6 +92,41 @@ def test_time_is_set_frozen_advanced_and_released(org: Org) -> None:
     assert org.clock.set("2030-03-01T00:00:00Z")["now"].startswith("2030-03-01")
 
 
+@pytest.mark.parametrize(
+    ("by", "there"),
+    [
+        (90, "00:01:30.000"),
+        (0.5, "00:00:00.500"),
+        (Decimal("86399.25"), "23:59:59.250"),
+        (timedelta(hours=1), "01:00:00.000"),
+        ("PT1M", "00:01:00.000"),
+        (0, "00:00:00.000"),
+    ],
+)
+def test_time_passes_by_seconds_a_timedelta_or_iso_8601(org: Org, by: Any, there: str) -> None:
+    org.clock.freeze("2030-01-01T00:00:00Z")
+
+    org.clock.advance(by)
+
+    assert org.clock.now() == f"2030-01-01T{there}Z"
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        ([90], "[90] is no duration; give seconds, a timedelta, or ISO 8601 such as 'P30D'"),
+        (float("inf"), "inf is no duration; give seconds, a timedelta, or ISO 8601 such as 'P30D'"),
+        (-1, "a clock cannot advance backwards; set it"),
+        (timedelta(days=-1), "a clock cannot advance backwards; set it"),
+    ],
+)
+def test_what_is_no_time_to_come_is_said_at_once(org: Org, by: Any, said: str) -> None:
+    with pytest.raises(SandboxError) as refused:
+        org.clock.advance(by)
+
+    assert str(refused.value) == said
+
+
 def test_a_moment_without_a_zone_is_nobodys(org: Org) -> None:
     with pytest.raises(SandboxError, match="has no time zone; give it tzinfo=UTC"):
         org.clock.freeze(datetime(2030, 1, 1))  # noqa: DTZ001 - that is the mistake
@@ -193,6 +228,33 @@ def test_events_are_what_subscribers_were_to_be_told(org: Org) -> None:
 
     assert event["payload"]["items"][0]["id"] == "gc-1"
     assert org.events("none") == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "criteria", "said"),
+    [
+        ("requests", {"operaton": "getGiftCard"}, "requests has no 'operaton'; did you mean 'operation'?"),
+        ("count", {"unmached": True}, "count has no 'unmached'; did you mean 'unmatched'?"),
+        ("list", {"stauts": "dead"}, "webhooks.list has no 'stauts'; did you mean 'status'?"),
+        ("wait", {"timeot": 1}, "webhooks.wait has no 'timeot'; did you mean 'timeout'?"),
+        (
+            "wait",
+            {"seconds": 1},
+            "webhooks.wait has no 'seconds'; there are count, timeout, subscription, event, status, since",
+        ),
+    ],
+)
+def test_a_criterion_that_there_is_not_is_refused_before_anything_is_asked(
+    verb: str, criteria: dict[str, Any], said: str
+) -> None:
+    nowhere = Sandbox("http://127.0.0.1:1").org("t1")
+    owner: Any = nowhere.webhooks if verb in ("list", "wait") else nowhere
+
+    with pytest.raises(SandboxError) as refused:
+        getattr(owner, verb)(**criteria)
+
+    assert str(refused.value) == said
+    assert not isinstance(refused.value, Unreachable)
 
 
 def test_an_org_goes_back_to_a_snapshot(org: Org) -> None:
@@ -407,3 +469,8 @@ def test_waiting_for_more_webhooks_than_come_tells_what_there_is(came: list[dict
 
     assert str(few.value) == f"2 webhooks did not come within 0.1 s; {said}"
     assert few.value.came == came
+
+
+def test_one_webhook_that_does_not_come_is_one() -> None:
+    with canned({f"GET {HOOKS}": {"webhooks": []}}) as server, pytest.raises(TooFew, match=r"^1 webhook did not come"):
+        Sandbox(server.url).org("t1").webhooks.wait(timeout=0.1)

@@ -15,7 +15,7 @@ from sandbox import verdict
 from sandbox.client import Sandbox
 from tests import acme
 from tests.documents import matches
-from tests.serving import running
+from tests.serving import World, running
 from tests.test_client import canned
 
 HEAD = """
@@ -121,6 +121,52 @@ def test_a_test_that_passed_fails_for_what_it_left_in_its_org(suite: Suite) -> N
     assert "verdict.py" not in said
 
 
+def test_a_test_that_passed_fails_for_what_it_armed_and_no_call_met(suite: Suite) -> None:
+    result = suite("""
+def test_armed(sandbox):
+    sandbox.next("getGiftCard", {"reject": "unknown-gift-card"})
+    sandbox.next("recordGiftCardRedemption", {"cut": "after"}, times=2)
+    get(sandbox)
+
+@pytest.mark.sandbox(scenario="enfore/lost-reply")
+def test_both(sandbox):
+    sandbox.next("getGiftCard", {"delay": "1s"})
+
+@pytest.mark.sandbox(allow="unspent")
+def test_allowed(sandbox):
+    sandbox.next("getGiftCard", {"delay": "1s"})
+
+def test_taken_back(sandbox):
+    sandbox.next("getGiftCard", {"delay": "1s"})
+    sandbox.disarm()
+
+def test_met(sandbox):
+    sandbox.next("getGiftCard", {"reject": "unknown-gift-card"})
+    get(sandbox)
+""")
+
+    result.assert_outcomes(passed=3, failed=2)
+    said = result.stdout.str()
+    assert (
+        '- What `next` armed is unspent: {"cut":"after"} waits for 2 calls of recordGiftCardRedemption.\nIf this is '
+        "as it should be: @pytest.mark.sandbox(allow='unspent')" in said
+    )
+    assert (
+        '- What `next` armed is unspent: {"delay":"1s"} waits for a call of getGiftCard.\n'
+        "- Step 1 of the scenario enfore/lost-reply is unspent" in said
+    )
+
+
+def test_trouble_that_was_armed_for_an_event_that_did_not_come_is_told(world: World) -> None:
+    org = Sandbox(world.url).org(world.org)
+    armed = {"callback": "gift-card-changed", "then": {"webhook": "twice"}}
+    world.admin("POST", "/next", armed)
+
+    assert org.about()["armed"] == 1
+    said = verdict.complaint(org, {})
+    assert 'What `next` armed is unspent: {"webhook":"twice"} waits for an event of gift-card-changed.' in said
+
+
 def test_what_a_marker_allows_or_a_test_that_skips_or_fails_anyway_is_not_complained_of(suite: Suite) -> None:
     result = suite("""
 @pytest.mark.sandbox(allow=("unmatched", "unspent"), scenario="enfore/lost-reply")
@@ -203,6 +249,39 @@ def test_a_marker_that_is_wrong_is_one_sentence_in_the_tests_own_failure(suite: 
     assert "pytest_plugin.py" not in result.stdout.str()
 
 
+def test_a_marker_on_a_test_that_does_not_use_the_fixture_fails_it(suite: Suite) -> None:
+    result = suite("""
+pytestmark = pytest.mark.sandbox(clock="2030-01-01T00:00:00Z")
+
+@pytest.mark.sandbox(scenario="enfore/lost-reply")
+def test_without():
+    pass
+
+def test_of_the_module():
+    pass
+
+@pytest.mark.sandbox(seed={"enfore": {"gift_cards": [CARD]}})
+@pytest.mark.usefixtures("sandbox")
+def test_by_a_marker():
+    pass
+
+@pytest.mark.sandbox(seed={"enfore": {"gift_cards": [CARD]}})
+def test_later(request):
+    assert get(request.getfixturevalue("sandbox")).status_code == 200
+
+@pytest.mark.sandbox
+def test_skips():
+    pytest.skip("later")
+""")
+
+    result.assert_outcomes(passed=3, failed=1, skipped=1)
+    [said] = [line for line in result.outlines if line.startswith("sandbox: ")]
+    assert said == (
+        "sandbox: @pytest.mark.sandbox does nothing for a test that does not use the fixture; "
+        'have test_without take the argument sandbox, or mark it with usefixtures("sandbox") too'
+    )
+
+
 def test_a_server_that_is_not_there_or_is_another_one_is_one_sentence(suite: Suite) -> None:
     gone = suite("def test_any(sandbox):\n    pass\n", server="http://127.0.0.1:1")
     with canned({"GET /__admin/version": {"version": "9.9.9", "specs": []}}) as other:
@@ -211,6 +290,34 @@ def test_a_server_that_is_not_there_or_is_another_one_is_one_sentence(suite: Sui
     assert "sandbox: http://127.0.0.1:1 does not answer: Connection refused" in gone.outlines
     assert any(line.startswith(f"sandbox: {other.url} is Promo Sandbox 9.9.9") for line in strange.outlines)
     assert "Traceback" not in gone.stdout.str() + strange.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ('{"strict": True, "clients": "my-app:secret"}', "'clients' must be {name: secret}, both str, not str"),
+        ("None", "the fixture sandbox_settings must return a dict, not NoneType"),
+    ],
+)
+def test_settings_of_another_type_are_one_sentence_before_anything_is_asked(
+    suite: Suite, settings: str, said: str
+) -> None:
+    result = suite(
+        f"""
+@pytest.fixture(scope="session")
+def sandbox_settings():
+    return {settings}
+
+def test_any(sandbox):
+    pass
+""",
+        server="",
+    )
+
+    result.assert_outcomes(errors=1)
+    [line] = [line for line in result.outlines if line.startswith("sandbox: ")]
+    assert said in line
+    assert "Traceback" not in result.stdout.str()
 
 
 def test_a_server_that_dies_under_a_test_is_said_in_its_failure(suite: Suite) -> None:

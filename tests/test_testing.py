@@ -7,14 +7,17 @@ import gc
 import logging
 import signal
 import threading
+from dataclasses import fields
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import httpx2
 import pytest
 from starlette.testclient import TestClient
 
 from sandbox.client import SandboxError, Unreachable
+from sandbox.config import Config
 from sandbox.testing import app, running
 
 CARDS = "/promotions/org/acme/sales-vouchers/gift-cards"
@@ -51,6 +54,20 @@ def test_several_servers_run_at_once_and_know_nothing_of_each_other(tmp_path: Pa
 
         assert [org["name"] for org in one.orgs()] == ["t1"]
         assert other.orgs() == []
+
+
+def test_every_setting_is_taken_in_its_own_type() -> None:
+    usual = Config()
+    settings = {field.name: getattr(usual, field.name) for field in fields(Config)}
+    given: dict[str, Any] = {
+        "strict": True,
+        "clients": {"my-app": "secret"},
+        "request_timeout": 5,
+        "seeds": {"acme": {}},
+    }
+
+    assert app(**settings).config == usual
+    assert app(**given, callbacks=usual.callbacks).config == Config(**given, callbacks=usual.callbacks)
 
 
 def test_a_server_leaves_the_process_as_it_was() -> None:
@@ -98,6 +115,17 @@ def _ask(url: str) -> None:
         ({"scenaris": "x"}, "the sandbox has no setting 'scenaris'; did you mean scenarios?"),
         ({"scenarios": "/nowhere"}, "the folder of scenarios /nowhere does not exist"),
         ({"settings": {"emporix.none": "1"}}, "there is no setting emporix.none"),
+        ({"clients": "my-app:secret"}, "the sandbox's setting 'clients' must be {name: secret}, both str, not str"),
+        ({"clients": {"my-app": 1}}, "'clients' must be {name: secret}, both str, and something in it is not"),
+        ({"seeds": {"acme": 1}}, "'seeds' must be {org: {vendor: {collection: [object]}}}, and something in it is not"),
+        ({"settings": {"emporix.none": True}}, "'settings' must be {'vendor.member': text}, both str, and something"),
+        ({"settings": "emporix.none=1"}, "'settings' must be {'vendor.member': text}, both str, not str"),
+        ({"strict": "no"}, "the sandbox's setting 'strict' must be bool, not str"),
+        ({"max_orgs": True}, "the sandbox's setting 'max_orgs' must be int, not bool"),
+        ({"request_timeout": "30s"}, "the sandbox's setting 'request_timeout' must be float, not str"),
+        ({"admin_token": 1}, "the sandbox's setting 'admin_token' must be str | None, not int"),
+        ({"scenarios": ["x"]}, "the sandbox's setting 'scenarios' must be str or Path, not list"),
+        ({"callbacks": {}}, "the sandbox's setting 'callbacks' must be a sandbox.config.CallbackConfig"),
     ],
 )
 def test_a_setting_that_does_not_work_is_said_before_anything_runs(settings: dict[str, object], said: str) -> None:

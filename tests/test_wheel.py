@@ -42,6 +42,15 @@ def command(installed: Path) -> str:
     return str(installed / "promo-sandbox")
 
 
+def test_the_page_about_pytest_installs_this_wheel_with_an_extra_that_it_has(wheel: Path) -> None:
+    page = (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8")
+    [metadata] = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".dist-info/METADATA")]
+
+    assert f"`dist/{wheel.name}`" in page
+    assert f"\npip install './{wheel.name}[pytest]' httpx2\n" in page
+    assert "Provides-Extra: pytest\n" in zipfile.ZipFile(wheel).read(metadata).decode()
+
+
 def test_the_installed_package_is_not_the_checkout(command: str, tmp_path: Path) -> None:
     python = (str(Path(command).with_name("python")),)
 

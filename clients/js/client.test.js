@@ -190,7 +190,7 @@ test('webhooks are listed, waited for, flushed, sent again and rewritten', async
   const { webhooks } = new Sandbox(server.url).org('t/1');
 
   assert.deepEqual(await webhooks.list({ event: 'gift-card-changed', status: undefined }), [webhook]);
-  assert.deepEqual(await webhooks.wait({ since: 0, seconds: 0.5 }), [webhook]);
+  assert.deepEqual(await webhooks.wait({ since: 0, timeout: 0.5 }), [webhook]);
   await assert.rejects(webhooks.wait({ count: 2 }), rejection(/2 webhooks were awaited and 1 came within 5 s: gift-card-changed \(delivered\)/));
   assert.equal((await webhooks.flush()).delivered, 1);
   assert.deepEqual(await webhooks.redeliver(1), webhook);
@@ -205,6 +205,47 @@ test('webhooks are listed, waited for, flushed, sent again and rewritten', async
     ['GET', '/__admin/orgs/t%2F1/webhooks/rewrites', ''],
     ['PUT', '/__admin/orgs/t%2F1/webhooks/rewrites', { rewrites: [{ from: 'https://a/', to: 'http://b/' }] }],
   ]);
+});
+
+test('an option that there is not is refused with the nearest, before anything is asked', async () => {
+  const org = new Sandbox('http://127.0.0.1:9').org('t1');
+
+  await assert.rejects(org.webhooks.wait({ timeot: 1 }), rejection(/^webhooks\.wait has no "timeot"; did you mean "timeout"\?$/));
+  await assert.rejects(org.webhooks.wait({ seconds: 1 }), rejection(/has no "seconds"; there are count, timeout, subscription, event/));
+  await assert.rejects(org.webhooks.list({ stauts: 'dead' }), rejection(/webhooks\.list has no "stauts"; did you mean "status"\?/));
+  await assert.rejects(org.requests({ operaton: 'getGiftCard' }), rejection(/requests has no "operaton"; did you mean "operation"\?/));
+  await assert.rejects(org.count({ unmached: true }), rejection(/count has no "unmached"; did you mean "unmatched"\?/));
+  await assert.rejects(org.next('getGiftCard', { cut: 'after' }, { time: 2 }), rejection(/next has no "time"; did you mean "times"\?/));
+  await assert.rejects(org.next('getGiftCard', { cut: 'after' }, 2), rejection(/next takes an object of options, such as \{times\}, not 2/));
+  await assert.rejects(org.token('enfore', { expires_in: 2 }), rejection(/token has no "expires_in"; did you mean "expiresIn"\?/));
+});
+
+test('one webhook that does not come is one', async (t) => {
+  const server = await fake(t, () => ({ webhooks: [] }));
+
+  const waited = new Sandbox(server.url).org('t1').webhooks.wait({ timeout: 0.1 });
+
+  await assert.rejects(waited, rejection(/^1 webhook was awaited and 0 came within 0\.1 s: none$/));
+});
+
+test('who waits for webhooks waits longer than for any other answer', async () => {
+  const org = new Sandbox(url, { timeout: 1000 }).org();
+  await org.reset();
+
+  for (const wrong of [61, -1, Infinity, 'soon']) {
+    await assert.rejects(org.webhooks.wait({ timeout: wrong }), rejection(/wait/, 400));
+  }
+  await assert.rejects(org.webhooks.wait({ timeout: 1.1 }), rejection(/^1 webhook was awaited and 0 came within 1\.1 s: none$/));
+});
+
+test('what answers nothing or anything else to being asked its version is no sandbox', async (t) => {
+  for (const version of ['', 'null', '[]', '{}', '{"version":"0.1.0"}']) {
+    const server = createServer((_, response) => response.end(version));
+    await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+    t.after(() => server.close());
+
+    await assert.rejects(new Sandbox(`http://127.0.0.1:${server.address().port}`).orgs(), rejection(/is no Promo Sandbox: it answered/, 0));
+  }
 });
 
 test('a server that is not there, no sandbox, of another version or silent is told in one sentence', async (t) => {

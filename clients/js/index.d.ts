@@ -46,8 +46,8 @@ export class Sandbox {
   orgs(page?: { limit?: number; after?: string }): Promise<Info[]>;
   scenarios(): Promise<{ name: string; summary: string | null; steps: number; bundled: boolean }[]>;
   coverage(criteria?: { org?: string; vendor?: string }): Promise<Coverage>;
-  /** One call of /__admin, for what has no verb here; a text is sent as YAML. */
-  ask(method: string, path: string, body?: unknown): Promise<any>;
+  /** One call of /__admin, for what has no verb here; a text is sent as YAML. `held`: milliseconds granted besides `timeout`. */
+  ask(method: string, path: string, body?: unknown, held?: number): Promise<any>;
 }
 
 export interface Info {
@@ -56,6 +56,15 @@ export interface Info {
   frozen: boolean;
   documents: number;
   requests: number;
+  /** Of these, how many matched no operation. */
+  unmatched: number;
+  defects: number;
+  /** Steps of the scenario that are owed calls. */
+  unspent: number;
+  /** Calls that the scenario did not expect. */
+  unexpected: number;
+  /** Calls that are yet to meet what is armed. */
+  armed: number;
 }
 
 /** `{vendor: {collection: [object]}}` */
@@ -193,7 +202,7 @@ export class Org {
   url(vendor: string, api?: string): Promise<string>;
   /** A bearer token of a vendor, held to exactly what is said here. */
   token(vendor: string, options?: TokenOptions): Promise<string>;
-  /** The name, the time, and how many documents and requests it keeps. */
+  /** The name, the time, how many documents and requests it keeps, and how much went another way than a test would want. */
   info(): Promise<Info>;
   /** Store objects as if they had always been there, all or none: as they were stored. */
   seed(documents: Documents): Promise<Documents>;
@@ -302,8 +311,8 @@ export interface WebhookCriteria {
 /** What an org's subscribers were sent, or would have been. */
 export interface Webhooks {
   list(criteria?: WebhookCriteria): Promise<Webhook[]>;
-  /** The same as soon as there are `count` of them; throws if there are fewer after `seconds`, 5 if not given. */
-  wait(criteria?: WebhookCriteria & { count?: number; seconds?: number }): Promise<Webhook[]>;
+  /** The same as soon as there are `count` of them; throws if there are fewer after `timeout` seconds, 5 if not given. */
+  wait(criteria?: WebhookCriteria & { count?: number; timeout?: number }): Promise<Webhook[]>;
   /** Attempt at once what waits for its next attempt. */
   flush(): Promise<{ attempted: number; delivered: number; waiting: number }>;
   /** Send one again: the new one. */

@@ -30,6 +30,36 @@ function query(criteria) {
   return given.length === 0 ? '' : `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`;
 }
 
+/** How many letters must change for one word to be another. */
+function distance(one, other) {
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at);
+  for (let i = 1; i <= one.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j += 1) {
+      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (one[i - 1] === other[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[other.length];
+}
+
+/** What was given, if there are options of these names; silence would hide a slip of the pen. */
+function known(verb, given, names) {
+  if (given === null || typeof given !== 'object') {
+    throw new SandboxError(`${verb} takes an object of options, such as {${names[0]}}, not ${JSON.stringify(given)}`);
+  }
+  for (const name of Object.keys(given)) {
+    if (names.includes(name)) continue;
+    const [nearest] = names.slice().sort((one, other) => distance(name, one) - distance(name, other));
+    const close = distance(name, nearest) <= Math.max(1, name.length / 3);
+    throw new SandboxError(`${verb} has no "${name}"; ${close ? `did you mean "${nearest}"?` : `there are ${names.join(', ')}`}`);
+  }
+  return given;
+}
+
+const CRITERIA = ['operation', 'status', 'rejection', 'rejected', 'unmatched', 'defect', 'since'];
+const WEBHOOK_CRITERIA = ['subscription', 'event', 'status', 'since', 'limit'];
+
 /** A number of seconds as a duration of ISO 8601; a text as it is. */
 const duration = (by) => (typeof by === 'number' ? `PT${by}S` : by);
 
@@ -72,6 +102,9 @@ export class Sandbox {
     this.#version ??= this.#read('GET', '/version');
     try {
       const said = await this.#version;
+      if (typeof said?.version !== 'string' || !Array.isArray(said.specs)) {
+        throw new SandboxError(`${this.url} is no Promo Sandbox: it answered nothing of the kind to GET /__admin/version`);
+      }
       if (said.version === VERSION) return said;
       throw new SandboxError(
         `${this.url} is Promo Sandbox ${said.version} and this client ${VERSION}: ` +
@@ -84,7 +117,8 @@ export class Sandbox {
   }
 
   /** The orgs by name, those after a name. */
-  async orgs({ limit = 1000, after } = {}) {
+  async orgs(page = {}) {
+    const { limit = 1000, after } = known('orgs', page, ['limit', 'after']);
     return (await this.ask('GET', `/orgs${query({ limit, after })}`)).orgs;
   }
 
@@ -94,17 +128,21 @@ export class Sandbox {
   }
 
   /** What of the contracts the clients of all orgs have met, or those of one. */
-  async coverage({ org, vendor } = {}) {
+  async coverage(criteria = {}) {
+    const { org, vendor } = known('coverage', criteria, ['org', 'vendor']);
     return this.ask('GET', `/coverage${query({ org, vendor })}`);
   }
 
-  /** One call of /__admin: what it answers, undefined where that is nothing. Throws a `SandboxError`. */
-  async ask(method, path, body) {
+  /**
+   * One call of /__admin: what it answers, undefined where that is nothing. Throws a `SandboxError`. `held`: for how many
+   * milliseconds the server was asked to hold its answer back; they are granted besides.
+   */
+  async ask(method, path, body, held = 0) {
     await this.version();
-    return this.#read(method, path, body);
+    return this.#read(method, path, body, held);
   }
 
-  async #read(method, path, body) {
+  async #read(method, path, body, held = 0) {
     const headers = {};
     if (this.#token) headers.Authorization = `Bearer ${this.#token}`;
     if (body !== undefined) headers['Content-Type'] = typeof body === 'string' ? 'application/yaml' : 'application/json';
@@ -112,7 +150,7 @@ export class Sandbox {
     let response;
     let text;
     try {
-      const signal = AbortSignal.timeout(this.#timeout);
+      const signal = AbortSignal.timeout(this.#timeout + held);
       response = await this.#fetch.call(globalThis, `${this.url}/__admin${path}`, { method, headers, body: sent, signal });
       text = await response.text();
     } catch (error) {
@@ -157,12 +195,12 @@ export class Org {
     this.#sandbox = sandbox;
     this.name = name;
     this.clock = new Clock((method, path, body) => this.#ask(method, `/clock${path}`, body));
-    this.webhooks = new Webhooks((method, path, body) => this.#ask(method, `/webhooks${path}`, body));
+    this.webhooks = new Webhooks((method, path, body, held) => this.#ask(method, `/webhooks${path}`, body, held));
     this.snapshots = new Snapshots((method, path, body) => this.#ask(method, `/snapshots${path}`, body));
   }
 
-  #ask(method, path = '', body = undefined) {
-    return this.#sandbox.ask(method, `/orgs/${segment(this.name)}${path}`, body);
+  #ask(method, path = '', body = undefined, held = 0) {
+    return this.#sandbox.ask(method, `/orgs/${segment(this.name)}${path}`, body, held);
   }
 
   /**
@@ -184,12 +222,14 @@ export class Org {
   }
 
   /** A bearer token of a vendor, held to exactly what is said here. */
-  async token(vendor, { tenant, customer, scopes, claims, expiresIn } = {}) {
+  async token(vendor, options = {}) {
+    const names = ['tenant', 'customer', 'scopes', 'claims', 'expiresIn'];
+    const { tenant, customer, scopes, claims, expiresIn } = known('token', options, names);
     const asked = { vendor, tenant, customer, scopes, claims, expires_in: expiresIn };
     return (await this.#ask('POST', '/tokens', asked)).access_token;
   }
 
-  /** The name, the time, and how many documents and requests it keeps. */
+  /** The name, the time, how many documents and requests it keeps, and how much went another way than a test would want. */
   async info() {
     return this.#ask('GET');
   }
@@ -240,7 +280,8 @@ export class Org {
   }
 
   /** Have the next calls of an operation meet something, as `{reject: name}` or `{cut: 'after'}`: all that is armed. */
-  async next(operation, then, { times = 1 } = {}) {
+  async next(operation, then, options = {}) {
+    const { times = 1 } = known('next', options, ['times']);
     return (await this.#ask('POST', '/next', { operation, then, times })).armed;
   }
 
@@ -256,6 +297,7 @@ export class Org {
 
   /** The newest exchanges of the journal that meet the criteria, newest first. */
   async requests(criteria = {}) {
+    known('requests', criteria, [...CRITERIA, 'limit']);
     return (await this.#ask('GET', `/requests${query(criteria)}`)).requests;
   }
 
@@ -266,6 +308,7 @@ export class Org {
 
   /** How many of the exchanges kept meet all the criteria. */
   async count(criteria = {}) {
+    known('count', criteria, [...CRITERIA, 'body']);
     return (await this.#ask('POST', '/requests/count', criteria)).count;
   }
 
@@ -290,7 +333,8 @@ export class Org {
   }
 
   /** What of the contracts this org has met. */
-  async coverage({ vendor } = {}) {
+  async coverage(criteria = {}) {
+    const { vendor } = known('coverage', criteria, ['vendor']);
     return this.#sandbox.coverage({ org: this.name, vendor });
   }
 }
@@ -368,16 +412,21 @@ class Webhooks {
 
   /** What subscribers were sent or are to be sent, oldest first, by criteria that must all hold. */
   async list(criteria = {}) {
+    known('webhooks.list', criteria, WEBHOOK_CRITERIA);
     return (await this.#ask('GET', query(criteria))).webhooks;
   }
 
-  /** The same, as soon as there are `count` of them. Throws if there are fewer within `seconds`. */
-  async wait({ count = 1, seconds = 5, ...criteria } = {}) {
-    const limit = Math.max(count, 100);
-    const webhooks = await this.list({ limit, ...criteria, count, wait: `${seconds}s` });
+  /** The same, as soon as there are `count` of them. Throws if there are fewer within `timeout` seconds. */
+  async wait(criteria = {}) {
+    known('webhooks.wait', criteria, ['count', 'timeout', ...WEBHOOK_CRITERIA]);
+    const { count = 1, timeout = 5, limit = Math.max(count, 100), ...others } = criteria;
+    const asked = query({ limit, ...others, count, wait: `${timeout}s` });
+    const held = Math.min(Math.max(Math.ceil(timeout * 1000), 0), 60_000) || 0; // the server judges what is none
+    const { webhooks } = await this.#ask('GET', asked, undefined, held);
     if (webhooks.length < count) {
       const seen = webhooks.map(({ event, status }) => `${event} (${status})`).join(', ') || 'none';
-      throw new SandboxError(`${count} webhooks were awaited and ${webhooks.length} came within ${seconds} s: ${seen}`);
+      const awaited = count === 1 ? '1 webhook was' : `${count} webhooks were`;
+      throw new SandboxError(`${awaited} awaited and ${webhooks.length} came within ${timeout} s: ${seen}`);
     }
     return webhooks;
   }

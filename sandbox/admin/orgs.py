@@ -125,4 +125,5 @@ def org_json(org: Org) -> Doc:
         "defects": defects,
         "unspent": len(run.unspent) if run is not None else 0,
         "unexpected": run.unexpected_count if run is not None else 0,
+        "armed": org.state.armed_count,
     }

@@ -35,7 +35,7 @@ class TriggerOperations(Operations):
             errors = [{"detail": flaw.detail, "pointer": flaw.pointer} for flaw in flawed.flaws]
             call.reject("unacceptable-answer", "; ".join(flawed.sentences())[:2000], errors=errors)
         times = int(call.body.get("times", 1))
-        waiting = sum(map(len, (state.armed or {}).values()))
+        waiting = state.armed_count
         if waiting + times > _MAX_ARMED:
             call.reject("too-many-armed", f"{waiting} calls are armed already; there may be {_MAX_ARMED} in an org.")
         state = self.made(call).state
