@@ -315,6 +315,7 @@ def test_a_broken_file_of_cases_is_one_line(text: str, expected: str, tmp_path: 
     [
         (("--set", "aplication=x"), r"there is no variable of a case aplication; did you mean application\?"),
         (("--cases", "/nowhere"), r"there are no cases in /nowhere"),
+        (("--vendor", "norce", "--operation", "getGiftCard"), r"there are no cases of norce about getGiftCard"),
     ],
 )
 def test_a_mistake_of_parity_is_one_line(arguments: tuple[str, ...], expected: str, url: str, invoke: Invoke) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.errors import SandboxError
 from sandbox.reports import verdicts
-from sandbox.reports.verdicts import FAILED, PASSED, SKIPPED, Failure, Verdict, Verdicts, curl
+from sandbox.reports.verdicts import FAILED, NOT_ASKED, PASSED, SKIPPED, Failure, Verdict, Verdicts, curl
 from sandbox.verify.tally import Tally
 
 NASTY = "<script>alert(1)</script> & \"quotes\" '|' `\x00\x1b\ufffe*_ $HOME"
@@ -70,6 +70,22 @@ def test_the_text_says_what_failed_below_its_line() -> None:
     assert "passed  ok" in text
     assert " (3 times)\n" in text
     assert text.endswith("1 passed, 1 failed, 1 skipped, in 1.5 s; ended early: the time was up\n")
+
+
+def test_the_text_counts_what_was_not_asked_for_and_does_not_list_it() -> None:
+    left = [
+        Verdict("one", "left", "GET /left", SKIPPED, NOT_ASKED),
+        Verdict("two", "too", "GET /too", SKIPPED, NOT_ASKED),
+    ]
+    report = Verdicts("held to the specs", [*REPORT.verdicts[:1], *left], 1.5)
+
+    text = verdicts.write("text", report)
+
+    assert text == (
+        "held to the specs\n\none\npassed  ok  3 requests\n\n"
+        "1 passed, 0 failed, 2 skipped (2 not asked for), in 1.5 s\n"
+    )
+    assert 'name="left"' in verdicts.write("junit", report)
 
 
 def test_a_request_as_a_command_is_safe_for_a_shell_and_hides_credentials() -> None:

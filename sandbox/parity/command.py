@@ -58,6 +58,7 @@ def parity(
     provider = Provider(url, timeout)
     wanted = judging.chosen(vendors)
     found = _load(cases or files("fidelity"), wanted, operations)
+    judging.require_any(case for case in found if allow_writes or not case.writes)
     values = _variables(variables, found)
     sent = judging.fields(headers)
     judging.prepare(out)
@@ -74,7 +75,11 @@ def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> li
     known = {vendor: cases.operations(files("specs") / vendor) for vendor in judging.chosen(())}
     judging.judge(operations, [id for ids in known.values() for id in ids], "operation")
     found = [case for case in cases.load(folder, known) if case.vendor in vendors]
-    return [case for case in found if not operations or case.operation in operations]
+    found = [case for case in found if not operations or case.operation in operations]
+    if not found:
+        about = f" about {', '.join(operations)}" if operations else ""
+        raise SandboxError(f"there are no cases of {', '.join(vendors)}{about}")
+    return found
 
 
 def _variables(given: Sequence[str], cases: Sequence[Case]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from sandbox.config import files
 from sandbox.errors import SandboxError
 from sandbox.openapi.document import Document
 from sandbox.provider import Provider
-from sandbox.reports.verdicts import Verdicts
+from sandbox.reports.verdicts import NOT_ASKED, Verdicts
 from sandbox.verify import run as running
 from sandbox.verify.run import BOUNDARIES, PHASES, Plan
 from sandbox.verify.tally import Tally
@@ -61,6 +61,8 @@ def examine(
     documents = _documents(vendors, settings)
     judging.judge(operations, [it.id for document in documents for it in document.operations], "operation")
     seed = secrets.randbelow(_MAX_SEED) if effort.seed is None else effort.seed
+    skipped = {document.label: _skipped(document, operations, allow_writes=allow_writes) for document in documents}
+    judging.require_any(it for each in documents for it in each.operations if it.id not in skipped[each.label])
     provider.probe()
     begun = time.perf_counter()
     plan = Plan(
@@ -74,10 +76,7 @@ def examine(
         begun + effort.max_time,
         provider.timeout,
     )
-    tallies = [
-        (document, running.begin(document, plan, _skipped(document, operations, allow_writes=allow_writes)))
-        for document in documents
-    ]
+    tallies = [(document, running.begin(document, plan, skipped[document.label])) for document in documents]
     ended = _run(tallies, plan)
     found = [verdict for _, tally in tallies for verdict in tally.verdicts(ended)]
     title = f"{provider.url} held to the specs of {', '.join(vendors)}: org {effort.org}, seed {seed}"
@@ -106,7 +105,7 @@ def _skipped(document: Document, operations: Sequence[str], *, allow_writes: boo
     found = {}
     for operation in document.operations:
         if operations and operation.id not in operations:
-            found[operation.id] = "not asked for"
+            found[operation.id] = NOT_ASKED
         elif operation.method not in _READING and not allow_writes:
             found[operation.id] = "it writes; --allow-writes would try it"
     return found
