@@ -88,6 +88,18 @@ def test_the_text_counts_what_was_not_asked_for_and_does_not_list_it() -> None:
     assert 'name="left"' in verdicts.write("junit", report)
 
 
+def test_the_summary_counts_what_passed_without_a_success() -> None:
+    found = tally()
+    for method, status in (("GET", 404), ("GET", 400), ("POST", 201)):
+        recorder = scenario(status)
+        recorder["cases"]["a"]["value"]["method"] = method
+        found.read(json.dumps({"ScenarioFinished": {"recorder": recorder}}))
+
+    report = Verdicts("held to the specs", found.verdicts(""), 1.5)
+
+    assert report.summary() == "2 passed (1 never a success), 0 failed, 0 skipped, in 1.5 s"
+
+
 def test_a_request_as_a_command_is_safe_for_a_shell_and_hides_credentials() -> None:
     headers = {"Authorization": "Bearer secret", "X-Name": NASTY.replace("\x00", "")}
 
@@ -156,7 +168,9 @@ def test_an_event_of_another_form_is_one_sentence(line: str) -> None:
         ([401, 401, 401], 401),
         ([403, 403, 200], None),
         ([403, 403], None),  # too few to say
-        ([404, 404, 404], None),  # of one operation, which may have nothing to show
+        ([404], 404),  # as a URL that is not the server's answers everything
+        ([404, 400], None),
+        ([404, 200], None),
         ([500, 500, 500], None),  # that is a failure
         ([], None),
     ],

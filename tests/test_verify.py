@@ -134,6 +134,18 @@ def test_nothing_but_get_is_sent_unless_writes_are_allowed(invoke: Invoke) -> No
     assert re.search(r"1 passed, 0 failed, \d+ skipped \(\d+ not asked for\)", said)
 
 
+def test_a_url_where_nothing_is_found_is_no_success(url: str, invoke: Invoke) -> None:
+    code, said, complaint = invoke(
+        "verify", f"{url}/wrong", "--vendor", "norce", "--operation", "PromotionApi_Get", *TOKEN, *QUICK
+    )
+
+    assert (code, said) == (2, "")
+    assert complaint == (
+        f"promo-sandbox: norce/promotions.yaml (message) could not be tested: {url}/wrong/commerce/management/1.0 "
+        "answered every request with 404; is that the URL, and has the org acme anything to read?\n"
+    )
+
+
 @pytest.mark.parametrize("command", ["verify", "parity"])
 def test_a_run_that_would_ask_nothing_is_no_success(command: str, invoke: Invoke) -> None:
     app = WrongApp()

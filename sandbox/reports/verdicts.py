@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 NOT_ASKED = "not asked for"  # the note of what --operation leaves out, which is counted and not listed in a text
+NEVER = "never a success"
 FORMS = ("text", "junit", "html")
 _WIDTH = 110
 _INDENT = " " * 8
@@ -39,6 +40,7 @@ class Verdict(NamedTuple):
     note: str = ""  # how it was tried, or why it was not
     failures: tuple[Failure, ...] = ()
     seconds: float = 0.0
+    succeeded: bool = True  # False where it passed by being refused each time
 
 
 class Verdicts(NamedTuple):
@@ -65,9 +67,12 @@ class Verdicts(NamedTuple):
         return found
 
     def summary(self) -> str:
-        """`40 passed, 2 failed, 7 skipped (5 not asked for), in 12.3 s`."""
+        """`40 passed (3 never a success), 2 failed, 7 skipped (5 not asked for), in 12.3 s`."""
         counts = Counter(verdict.outcome for verdict in self.verdicts)
-        asides = {SKIPPED: (NOT_ASKED, sum(1 for verdict in self.verdicts if verdict.note == NOT_ASKED))}
+        asides = {
+            PASSED: (NEVER, sum(1 for verdict in self.verdicts if not verdict.succeeded)),
+            SKIPPED: (NOT_ASKED, sum(1 for verdict in self.verdicts if verdict.note == NOT_ASKED)),
+        }
         parts = ", ".join(
             f"{counts[outcome]} {outcome}{_aside(*asides.get(outcome, ('', 0)))}"
             for outcome in (PASSED, FAILED, SKIPPED)

@@ -19,7 +19,7 @@ from sandbox.provider import Provider
 from sandbox.reports.verdicts import NOT_ASKED, Verdicts
 from sandbox.verify import run as running
 from sandbox.verify.run import BOUNDARIES, PHASES, Plan
-from sandbox.verify.tally import Tally
+from sandbox.verify.tally import MISSING, Tally
 
 _READING = ("GET", "HEAD")
 _MAX_SEED = 2**32
@@ -124,8 +124,18 @@ def _run(tallies: list[tuple[Document, Tally]], plan: Plan) -> str:
                 ended = running.run(document, plan, tally, Path(folder), partial(go_on, 1))
             go_on(count - tally.scenarios)
             if tally.refusal and not ended:
-                raise SandboxError(
-                    f"{document.label} could not be tested: {plan.url}{document.base} answered every request with "
-                    f"{tally.refusal}; is that the URL, and does --header give credentials for the org {plan.org}?"
-                )
+                raise _untested(document, plan, tally.refusal)
     return ended
+
+
+def _untested(document: Document, plan: Plan, status: int) -> SandboxError:
+    """What to say of a document whose every request was answered alike, so that nothing is known of it."""
+    doubt = (
+        f"has the org {plan.org} anything to read?"
+        if status == MISSING
+        else f"does --header give credentials for the org {plan.org}?"
+    )
+    return SandboxError(
+        f"{document.label} could not be tested: {plan.url}{document.base} answered every request with {status}; "
+        f"is that the URL, and {doubt}"
+    )
