@@ -144,8 +144,11 @@ def prepare(out: Path | None) -> None:
             raise SandboxError(f"cannot write {out}: {error.strerror or error}") from None
 
 
-def conclude(report: Verdicts, form: str, out: Path | None) -> None:
-    """Write the report, and end with 1 if anything failed, with 130 or 2 if that was not found out or nothing was."""
+def conclude(report: Verdicts, form: str, out: Path | None, hint: str = "") -> None:
+    """Write the report, and the hint on standard error.
+
+    Ends with 1 if anything failed, with 130 or 2 if that was not found out or nothing was.
+    """
     written = verdicts.write(form, report)
     if out is None:
         click.echo(written, nl=False)
@@ -155,6 +158,8 @@ def conclude(report: Verdicts, form: str, out: Path | None) -> None:
         except OSError as error:
             raise SandboxError(f"cannot write {out}: {error.strerror or error}") from None
         click.echo(f"{report.summary()}; see {out}")
+    if hint:
+        click.echo(f"promo-sandbox: {hint}", err=True)
     if report.failed:
         sys.exit(1)
     if report.ended == INTERRUPTED:
