@@ -21,6 +21,7 @@ from sandbox.verify import run as running
 from sandbox.verify.run import BOUNDARIES, PHASES, Plan
 from sandbox.verify.tally import MISSING, Tally
 
+NEEDED = "schemathesis>=4.32,<5"  # as in the extra `verify`, which pip finds with a wheel of ours only
 _READING = ("GET", "HEAD")
 _MAX_SEED = 2**32
 _ONCE_EACH = 3  # phases that take every operation by itself
@@ -45,7 +46,7 @@ def require() -> None:
     except ValueError:  # it was made impossible to import
         found = None
     if found is None:
-        raise SandboxError("verify needs Schemathesis; install it with: pip install 'promo-sandbox[verify]'")
+        raise SandboxError(f"verify needs Schemathesis; install it with: pip install '{NEEDED}'")
 
 
 def examine(
