@@ -101,6 +101,12 @@ def rate(given: str | None) -> str | None:
     return given
 
 
+def require_any(asked: Iterable[object]) -> None:
+    """Raises `SandboxError` if nothing is left to be asked without `--allow-writes`: that would pass for a success."""
+    if not list(asked):
+        raise SandboxError("nothing was asked, since all that is wanted writes; --allow-writes would ask it")
+
+
 @contextmanager
 def bar(length: int, label: str) -> Iterator[Callable[[int], None]]:
     """A progress bar on a terminal; it is told by how much to go on."""
@@ -138,8 +144,11 @@ def prepare(out: Path | None) -> None:
             raise SandboxError(f"cannot write {out}: {error.strerror or error}") from None
 
 
-def conclude(report: Verdicts, form: str, out: Path | None) -> None:
-    """Write the report, and end with 1 if anything failed, with 130 or 2 if that was not found out."""
+def conclude(report: Verdicts, form: str, out: Path | None, hint: str = "") -> None:
+    """Write the report, and the hint on standard error.
+
+    Ends with 1 if anything failed, with 130 or 2 if that was not found out or nothing was.
+    """
     written = verdicts.write(form, report)
     if out is None:
         click.echo(written, nl=False)
@@ -149,7 +158,13 @@ def conclude(report: Verdicts, form: str, out: Path | None) -> None:
         except OSError as error:
             raise SandboxError(f"cannot write {out}: {error.strerror or error}") from None
         click.echo(f"{report.summary()}; see {out}")
+    if hint:
+        click.echo(f"promo-sandbox: {hint}", err=True)
     if report.failed:
         sys.exit(1)
-    if report.ended not in ("", TIME_IS_UP):
-        sys.exit(_EXIT_INTERRUPTED if report.ended == INTERRUPTED else 2)
+    if report.ended == INTERRUPTED:
+        sys.exit(_EXIT_INTERRUPTED)
+    if not report.tried:
+        click.echo(f"promo-sandbox: nothing was found out{report.ended and ': '}{report.ended}", err=True)
+    if report.ended not in ("", TIME_IS_UP) or not report.tried:
+        sys.exit(2)

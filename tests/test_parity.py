@@ -186,16 +186,53 @@ def test_a_report_can_be_written_to_a_file(form: str, tmp_path: Path, invoke: In
     assert suites["norce"].get("failures") == "0"
 
 
-def test_a_vendor_that_refuses_everything_is_not_tested(url: str, invoke: Invoke) -> None:
-    code, said, complaint = invoke(
-        "parity", url, "--vendor", "norce", "--operation", "PromotionApi_Get", "--allow-writes"
-    )
+GIVE = "give credentials for the org acme with --header 'Authorization: Bearer …'"
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("writes", [(), ("--allow-writes",)])
+def test_a_vendor_that_refuses_all_that_needs_credentials_is_not_tested(
+    vendor: str, writes: tuple[str, ...], url: str, invoke: Invoke
+) -> None:
+    code, said, complaint = invoke("parity", url, "--vendor", vendor, *writes)
 
     assert (code, said) == (2, "")
     assert complaint == (
-        f"promo-sandbox: norce could not be tested: {url} refused every request; "
-        "does --header give credentials for the org acme?\n"
+        f"promo-sandbox: {vendor} could not be tested: {url} refused every request that needs credentials; {GIVE}\n"
     )
+
+
+def test_what_brings_its_own_credentials_needs_no_others(url: str, invoke: Invoke) -> None:
+    code, said, complaint = invoke("parity", url, "--operation", "authorize")
+
+    assert (code, complaint) == (0, ""), said
+
+
+FORBIDDEN = always(Reply(403, {"Message": "No."}, "application/json"))
+SOME = Fault("GET", f"{GIFT_CARDS}/none-.*", always(Reply(404, {"title": "None."}, "application/json")))
+ONE = Fault("DELETE", "/coupon/.*", FORBIDDEN)
+MANY = Fault("PUT", "/commerce/.*", FORBIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault", "expected"),
+    [
+        (("--vendor", "enfore"), SOME, f"promo-sandbox: 2 cases were refused with 401 or 403; {GIVE}\n"),
+        (("--vendor", "emporix", "--allow-writes", *TOKEN), ONE, ""),  # whose credentials let in everywhere else
+        (
+            ("--vendor", "norce", "--allow-writes", *TOKEN),
+            MANY,
+            f"promo-sandbox: 4 cases were refused with 401 or 403; {GIVE}\n",
+        ),
+    ],
+)
+def test_refusals_for_want_of_credentials_end_with_one_hint(
+    arguments: tuple[str, ...], fault: Fault, expected: str, invoke: Invoke
+) -> None:
+    with running(app=WrongApp(fault)) as (_, url):
+        code, _, complaint = invoke("parity", url, *arguments)
+
+    assert (code, complaint) == (1, expected)
 
 
 def test_a_server_that_goes_away_is_not_waited_for_case_by_case(invoke: Invoke) -> None:
@@ -315,6 +352,7 @@ def test_a_broken_file_of_cases_is_one_line(text: str, expected: str, tmp_path: 
     [
         (("--set", "aplication=x"), r"there is no variable of a case aplication; did you mean application\?"),
         (("--cases", "/nowhere"), r"there are no cases in /nowhere"),
+        (("--vendor", "norce", "--operation", "getGiftCard"), r"there are no cases of norce about getGiftCard"),
     ],
 )
 def test_a_mistake_of_parity_is_one_line(arguments: tuple[str, ...], expected: str, url: str, invoke: Invoke) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.errors import SandboxError
 from sandbox.reports import verdicts
-from sandbox.reports.verdicts import FAILED, PASSED, SKIPPED, Failure, Verdict, Verdicts, curl
+from sandbox.reports.verdicts import FAILED, NOT_ASKED, PASSED, SKIPPED, Failure, Verdict, Verdicts, curl
 from sandbox.verify.tally import Tally
 
 NASTY = "<script>alert(1)</script> & \"quotes\" '|' `\x00\x1b\ufffe*_ $HOME"
@@ -70,6 +70,34 @@ def test_the_text_says_what_failed_below_its_line() -> None:
     assert "passed  ok" in text
     assert " (3 times)\n" in text
     assert text.endswith("1 passed, 1 failed, 1 skipped, in 1.5 s; ended early: the time was up\n")
+
+
+def test_the_text_counts_what_was_not_asked_for_and_does_not_list_it() -> None:
+    left = [
+        Verdict("one", "left", "GET /left", SKIPPED, NOT_ASKED),
+        Verdict("two", "too", "GET /too", SKIPPED, NOT_ASKED),
+    ]
+    report = Verdicts("held to the specs", [*REPORT.verdicts[:1], *left], 1.5)
+
+    text = verdicts.write("text", report)
+
+    assert text == (
+        "held to the specs\n\none\npassed  ok  3 requests\n\n"
+        "1 passed, 0 failed, 2 skipped (2 not asked for), in 1.5 s\n"
+    )
+    assert 'name="left"' in verdicts.write("junit", report)
+
+
+def test_the_summary_counts_what_passed_without_a_success() -> None:
+    found = tally()
+    for method, status in (("GET", 404), ("GET", 400), ("POST", 201)):
+        recorder = scenario(status)
+        recorder["cases"]["a"]["value"]["method"] = method
+        found.read(json.dumps({"ScenarioFinished": {"recorder": recorder}}))
+
+    report = Verdicts("held to the specs", found.verdicts(""), 1.5)
+
+    assert report.summary() == "2 passed (1 never a success), 0 failed, 0 skipped, in 1.5 s"
 
 
 def test_a_request_as_a_command_is_safe_for_a_shell_and_hides_credentials() -> None:
@@ -140,7 +168,9 @@ def test_an_event_of_another_form_is_one_sentence(line: str) -> None:
         ([401, 401, 401], 401),
         ([403, 403, 200], None),
         ([403, 403], None),  # too few to say
-        ([404, 404, 404], None),  # of one operation, which may have nothing to show
+        ([404], 404),  # as a URL that is not the server's answers everything
+        ([404, 400], None),
+        ([404, 200], None),
         ([500, 500, 500], None),  # that is a failure
         ([], None),
     ],

@@ -16,10 +16,11 @@ from sandbox.reports.verdicts import SKIPPED, Verdict, Verdicts
 
 if TYPE_CHECKING:
     from sandbox.parity.cases import Case
+    from sandbox.parity.playing import Played
     from sandbox.provider import Provider
 
-_REFUSED = {401, 403}
-_FEW = 3  # answers that say nothing of a whole server
+_REFUSED = frozenset((401, 403))
+_FEW = 3  # refusals that say nothing of the credentials that were given
 _PATIENCE = 3  # cases in a row that nobody answers
 
 
@@ -58,14 +59,16 @@ def parity(
     provider = Provider(url, timeout)
     wanted = judging.chosen(vendors)
     found = _load(cases or files("fidelity"), wanted, operations)
+    judging.require_any(case for case in found if allow_writes or not case.writes)
     values = _variables(variables, found)
     sent = judging.fields(headers)
     judging.prepare(out)
     provider.probe()
     begun = time.perf_counter()
-    verdicts, ended = _play(found, provider, judging.named(org), sent, values, allow_writes=allow_writes)
+    verdicts, tried, ended = _play(found, provider, judging.named(org), sent, values, allow_writes=allow_writes)
+    hint = "" if ended else _judge_access(tried, provider, org, sent)
     title = f"{provider.url} asked what the pages of {', '.join(wanted)} say: org {org}"
-    judging.conclude(Verdicts(title, verdicts, time.perf_counter() - begun, ended), form, out)
+    judging.conclude(Verdicts(title, verdicts, time.perf_counter() - begun, ended), form, out, hint)
 
 
 def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> list[Case]:
@@ -74,7 +77,11 @@ def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> li
     known = {vendor: cases.operations(files("specs") / vendor) for vendor in judging.chosen(())}
     judging.judge(operations, [id for ids in known.values() for id in ids], "operation")
     found = [case for case in cases.load(folder, known) if case.vendor in vendors]
-    return [case for case in found if not operations or case.operation in operations]
+    found = [case for case in found if not operations or case.operation in operations]
+    if not found:
+        about = f" about {', '.join(operations)}" if operations else ""
+        raise SandboxError(f"there are no cases of {', '.join(vendors)}{about}")
+    return found
 
 
 def _variables(given: Sequence[str], cases: Sequence[Case]) -> dict[str, str]:
@@ -91,12 +98,12 @@ def _play(
     variables: Mapping[str, str],
     *,
     allow_writes: bool,
-) -> tuple[list[Verdict], str]:
-    """A verdict on each case, and why that ended early if it did."""
+) -> tuple[list[Verdict], list[Played], str]:
+    """A verdict on each case, what was played, and why that ended early if it did."""
     from sandbox.parity.playing import play  # noqa: PLC0415 - as above
 
     verdicts: list[Verdict] = []
-    met: dict[str, list[int]] = {}
+    tried: list[Played] = []
     silent = 0
     ended = ""
     try:
@@ -108,7 +115,7 @@ def _play(
                     continue
                 played = play(case, provider, org, headers, variables)
                 verdicts.append(played.verdict)
-                met.setdefault(case.vendor, []).extend(played.statuses)
+                tried.append(played)
                 silent = 0 if played.statuses else silent + 1
                 if silent == _PATIENCE:
                     ended = "the server no longer answers"
@@ -116,21 +123,32 @@ def _play(
     except KeyboardInterrupt:
         ended = judging.INTERRUPTED
     verdicts += [_skipped(case, f"not tried: {ended}") for case in cases[len(verdicts) :]]
-    if not ended:
-        _judge_access(verdicts, met, provider, org)
-    return verdicts, ended
+    return verdicts, tried, ended
 
 
 def _skipped(case: Case, note: str) -> Verdict:
     return Verdict(case.vendor, case.name, case.operation, SKIPPED, note)
 
 
-def _judge_access(verdicts: Sequence[Verdict], met: Mapping[str, list[int]], provider: Provider, org: str) -> None:
-    """Raises `SandboxError` for a vendor whose every request was refused: that says nothing of its rules."""
-    failing = {verdict.group for verdict in verdicts if verdict.failures}
-    for vendor, statuses in met.items():
-        if vendor in failing and len(statuses) >= _FEW and set(statuses) <= _REFUSED:
+def _refused(played: Played) -> bool:
+    return not _REFUSED.isdisjoint(played.entrance)
+
+
+def _judge_access(tried: Sequence[Played], provider: Provider, org: str, headers: Mapping[str, str]) -> str:
+    """A hint if cases were refused for want of credentials.
+
+    Raises `SandboxError` for a vendor who refused all that depends on them: that says nothing of its rules.
+    """
+    enough = _FEW if any(name.lower() == "authorization" for name in headers) else 1
+    give = f"give credentials for the org {org} with --header 'Authorization: Bearer …'"
+    entrances: dict[str, list[int]] = {}
+    for played in tried:
+        entrances.setdefault(played.verdict.group, []).extend(played.entrance)
+    for vendor, statuses in entrances.items():
+        if len(statuses) >= enough and _REFUSED.issuperset(statuses):
             raise SandboxError(
-                f"{vendor} could not be tested: {provider.url} refused every request; "
-                f"does --header give credentials for the org {org}?"
+                f"{vendor} could not be tested: {provider.url} refused every request that needs credentials; {give}"
             )
+    count = sum(map(_refused, tried))
+    cases = "1 case was" if count == 1 else f"{count} cases were"
+    return f"{cases} refused with 401 or 403; {give}" if count >= enough else ""

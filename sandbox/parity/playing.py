@@ -19,6 +19,7 @@ from sandbox.remote import segment
 from sandbox.reports.verdicts import FAILED, PASSED, Failure, Verdict, curl, shortened
 
 Json = Any
+_REFUSED = frozenset((401, 403))
 _SUCCESS = range(200, 300)
 _INDEX = re.compile(r"-?[0-9]{1,6}\Z")
 _MAX_SHOWN = 400  # characters of an answer
@@ -34,16 +35,21 @@ class Sent(NamedTuple):
 
 
 class Played(NamedTuple):
-    """What became of a case, and the statuses that it met; none where nobody answered."""
+    """What became of a case, and the statuses that it met; none where nobody answered.
+
+    entrance: those of the requests that depend on the credentials of `--header`, and should not be refused for them.
+    """
 
     verdict: Verdict
     statuses: tuple[int, ...]
+    entrance: tuple[int, ...]
 
 
 def play(case: Case, provider: Provider, org: str, headers: Mapping[str, str], variables: Mapping[str, str]) -> Played:
     """Send a case's requests. variables: in place of those that its file declares."""
     values: dict[str, Json] = {**case.variables, **variables, "org": org, "fresh": secrets.token_hex(5)}
     statuses: list[int] = []
+    entrance: list[int] = []
     begun = time.perf_counter()
     failure = None
     for number, step in enumerate(case.steps, 1):
@@ -55,6 +61,7 @@ def play(case: Case, provider: Provider, org: str, headers: Mapping[str, str], v
             failure = _failure(f"{where}no answer", [str(error)], sent, provider, case)
             break
         statuses.append(answer.status)
+        entrance += [answer.status] if _enters(step) else []
         found = _found(answer)
         wrong = list(_wrong(filled(step.expect, values), found)) or list(_take(step, found, values))
         if wrong:
@@ -64,7 +71,14 @@ def play(case: Case, provider: Provider, org: str, headers: Mapping[str, str], v
     kind = "documented" if case.documented else "inferred"
     outcome, failures = (PASSED, ()) if failure is None else (FAILED, (failure,))
     verdict = Verdict(case.vendor, case.name, case.operation, outcome, f"{case.operation}, {kind}", failures, seconds)
-    return Played(verdict, tuple(statuses))
+    return Played(verdict, tuple(statuses), tuple(entrance))
+
+
+def _enters(step: Step) -> bool:
+    """Whether a request has no credentials of its own, null being one kind of them, and is not sent to be refused."""
+    own = "basic" in step.request or any(name.lower() == "authorization" for name in step.request.get("headers", {}))
+    expected = step.expect.get("status", ())
+    return not own and not _REFUSED.intersection([expected] if isinstance(expected, int) else expected)
 
 
 def _request(step: Step, values: Mapping[str, Json]) -> dict[str, Json]:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+NOT_ASKED = "not asked for"  # the note of what --operation leaves out, which is counted and not listed in a text
+NEVER = "never a success"
 FORMS = ("text", "junit", "html")
 _WIDTH = 110
 _INDENT = " " * 8
@@ -38,6 +40,7 @@ class Verdict(NamedTuple):
     note: str = ""  # how it was tried, or why it was not
     failures: tuple[Failure, ...] = ()
     seconds: float = 0.0
+    succeeded: bool = True  # False where it passed by being refused each time
 
 
 class Verdicts(NamedTuple):
@@ -52,6 +55,11 @@ class Verdicts(NamedTuple):
     def failed(self) -> bool:
         return any(verdict.outcome == FAILED for verdict in self.verdicts)
 
+    @property
+    def tried(self) -> bool:
+        """Whether anything was found out at all."""
+        return any(verdict.outcome != SKIPPED for verdict in self.verdicts)
+
     def groups(self) -> dict[str, list[Verdict]]:
         found: dict[str, list[Verdict]] = {}
         for verdict in self.verdicts:
@@ -59,11 +67,22 @@ class Verdicts(NamedTuple):
         return found
 
     def summary(self) -> str:
-        """`40 passed, 2 failed, 7 skipped, in 12.3 s`."""
+        """`40 passed (3 never a success), 2 failed, 7 skipped (5 not asked for), in 12.3 s`."""
         counts = Counter(verdict.outcome for verdict in self.verdicts)
-        parts = ", ".join(f"{counts[outcome]} {outcome}" for outcome in (PASSED, FAILED, SKIPPED))
+        asides = {
+            PASSED: (NEVER, sum(1 for verdict in self.verdicts if not verdict.succeeded)),
+            SKIPPED: (NOT_ASKED, sum(1 for verdict in self.verdicts if verdict.note == NOT_ASKED)),
+        }
+        parts = ", ".join(
+            f"{counts[outcome]} {outcome}{_aside(*asides.get(outcome, ('', 0)))}"
+            for outcome in (PASSED, FAILED, SKIPPED)
+        )
         early = f"; ended early: {self.ended}" if self.ended else ""
         return f"{parts}, in {self.seconds:.1f} s{early}"
+
+
+def _aside(text: str, count: int) -> str:
+    return f" ({count} {text})" if count else ""
 
 
 def write(form: str, report: Verdicts) -> str:
@@ -82,7 +101,8 @@ def write(form: str, report: Verdicts) -> str:
 
 def _lines(report: Verdicts) -> Iterator[str]:
     yield report.title
-    for group, verdicts in report.groups().items():
+    listed = [verdict for verdict in report.verdicts if verdict.note != NOT_ASKED]
+    for group, verdicts in report._replace(verdicts=listed).groups().items():
         yield f"\n{group}"
         width = max(len(verdict.name) for verdict in verdicts)
         for verdict in verdicts:

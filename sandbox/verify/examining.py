@@ -16,11 +16,12 @@ from sandbox.config import files
 from sandbox.errors import SandboxError
 from sandbox.openapi.document import Document
 from sandbox.provider import Provider
-from sandbox.reports.verdicts import Verdicts
+from sandbox.reports.verdicts import NOT_ASKED, Verdicts
 from sandbox.verify import run as running
 from sandbox.verify.run import BOUNDARIES, PHASES, Plan
-from sandbox.verify.tally import Tally
+from sandbox.verify.tally import MISSING, Tally
 
+NEEDED = "schemathesis>=4.32,<5"  # as in the extra `verify`, which pip finds with a wheel of ours only
 _READING = ("GET", "HEAD")
 _MAX_SEED = 2**32
 _ONCE_EACH = 3  # phases that take every operation by itself
@@ -45,7 +46,7 @@ def require() -> None:
     except ValueError:  # it was made impossible to import
         found = None
     if found is None:
-        raise SandboxError("verify needs Schemathesis; install it with: pip install 'promo-sandbox[verify]'")
+        raise SandboxError(f"verify needs Schemathesis; install it with: pip install '{NEEDED}'")
 
 
 def examine(
@@ -61,6 +62,8 @@ def examine(
     documents = _documents(vendors, settings)
     judging.judge(operations, [it.id for document in documents for it in document.operations], "operation")
     seed = secrets.randbelow(_MAX_SEED) if effort.seed is None else effort.seed
+    skipped = {document.label: _skipped(document, operations, allow_writes=allow_writes) for document in documents}
+    judging.require_any(it for each in documents for it in each.operations if it.id not in skipped[each.label])
     provider.probe()
     begun = time.perf_counter()
     plan = Plan(
@@ -74,10 +77,7 @@ def examine(
         begun + effort.max_time,
         provider.timeout,
     )
-    tallies = [
-        (document, running.begin(document, plan, _skipped(document, operations, allow_writes=allow_writes)))
-        for document in documents
-    ]
+    tallies = [(document, running.begin(document, plan, skipped[document.label])) for document in documents]
     ended = _run(tallies, plan)
     found = [verdict for _, tally in tallies for verdict in tally.verdicts(ended)]
     title = f"{provider.url} held to the specs of {', '.join(vendors)}: org {effort.org}, seed {seed}"
@@ -106,7 +106,7 @@ def _skipped(document: Document, operations: Sequence[str], *, allow_writes: boo
     found = {}
     for operation in document.operations:
         if operations and operation.id not in operations:
-            found[operation.id] = "not asked for"
+            found[operation.id] = NOT_ASKED
         elif operation.method not in _READING and not allow_writes:
             found[operation.id] = "it writes; --allow-writes would try it"
     return found
@@ -125,8 +125,18 @@ def _run(tallies: list[tuple[Document, Tally]], plan: Plan) -> str:
                 ended = running.run(document, plan, tally, Path(folder), partial(go_on, 1))
             go_on(count - tally.scenarios)
             if tally.refusal and not ended:
-                raise SandboxError(
-                    f"{document.label} could not be tested: {plan.url}{document.base} answered every request with "
-                    f"{tally.refusal}; is that the URL, and does --header give credentials for the org {plan.org}?"
-                )
+                raise _untested(document, plan, tally.refusal)
     return ended
+
+
+def _untested(document: Document, plan: Plan, status: int) -> SandboxError:
+    """What to say of a document whose every request was answered alike, so that nothing is known of it."""
+    doubt = (
+        f"has the org {plan.org} anything to read?"
+        if status == MISSING
+        else f"does --header give credentials for the org {plan.org}?"
+    )
+    return SandboxError(
+        f"{document.label} could not be tested: {plan.url}{document.base} answered every request with {status}; "
+        f"is that the URL, and {doubt}"
+    )

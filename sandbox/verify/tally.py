@@ -8,18 +8,18 @@ from collections import Counter
 from typing import Any
 
 from sandbox.errors import SandboxError
-from sandbox.reports.verdicts import FAILED, PASSED, SKIPPED, Failure, Verdict, curl, shortened
+from sandbox.reports.verdicts import FAILED, NEVER, PASSED, SKIPPED, Failure, Verdict, curl, shortened
 
 Json = Any
 Key = tuple[str, str]  # method, and template as the spec has it
 _MAX_FAILURES = 20  # kinds for each operation
 _SUCCESS = range(200, 300)
 _REFUSED = (401, 403)
-_MISSING = 404
+MISSING = 404  # what a URL that is not the server's says of everything
 # An HTTP server passes over headers that it does not know, whatever a schema of all headers would say.
 _UNKNOWN_HEADER = "in header - object with unexpected properties"
 _NOTHING_TO_FOLLOW = "NoLinksFound"  # the operations that are tried have no links to each other
-_FEW = 3  # requests and operations that say nothing of a whole server
+_FEW = 3  # requests that say nothing of a whole server
 
 
 class Tally:
@@ -102,11 +102,10 @@ class Tally:
     def refusal(self) -> int | None:
         """The status that every request was answered with, if it says that nothing was tested at all."""
         met: Counter[int] = sum(self._statuses.values(), Counter())
-        asked = sum(1 for statuses in self._statuses.values() if statuses)
-        if met.total() < _FEW or len(met) > 1:
+        if len(met) != 1:
             return None
-        status = next(iter(met))
-        return status if status in _REFUSED or (status == _MISSING and asked >= _FEW) else None
+        status, count = next(iter(met.items()))
+        return status if status == MISSING or (status in _REFUSED and count >= _FEW) else None
 
     def verdicts(self, ended: str) -> list[Verdict]:
         """One for each operation. ended: why the run came to no end, if it did not."""
@@ -124,15 +123,19 @@ class Tally:
         if not statuses:
             reason = ended or "Schemathesis sent nothing"
             return Verdict(self._group, name, _place(key), SKIPPED, f"not tried: {reason}")
-        return Verdict(self._group, name, _place(key), PASSED, _note(statuses), (), seconds)
+        return Verdict(self._group, name, _place(key), PASSED, _note(statuses), (), seconds, _succeeded(statuses))
 
 
 def _note(statuses: Counter[int]) -> str:
     """`37 requests: 200 (20), 400 (17)`."""
     parts = ", ".join(f"{status} ({count})" for status, count in sorted(statuses.items()))
     requests = "1 request" if statuses.total() == 1 else f"{statuses.total()} requests"
-    lacking = "" if any(status in _SUCCESS for status in statuses) else "; never a success"
+    lacking = "" if _succeeded(statuses) else f"; {NEVER}"
     return f"{requests}{': ' if parts else ''}{parts}{lacking}"
+
+
+def _succeeded(statuses: Counter[int]) -> bool:
+    return any(status in _SUCCESS for status in statuses)
 
 
 def _key(case: Json) -> Key:
