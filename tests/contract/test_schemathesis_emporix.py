@@ -45,7 +45,7 @@ def test_the_reward_points_api_keeps_its_contract_in_every_version(version: str,
 def test_every_spec_and_every_version_is_tried() -> None:
     tried = {"identity.yaml", "coupon.yaml", "reward-points.yaml"}
 
-    assert {path.name for path in SPECS.iterdir()} == tried
+    assert {path.name for path in SPECS.glob("*.yaml")} == tried
     assert VERSIONS.keys() == {"2021", "current"}
 
 
