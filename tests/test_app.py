@@ -220,7 +220,7 @@ def test_a_vendor_is_a_folder_of_specs_and_one_of_rules(specs: Path) -> None:
 
     assert [contract.vendor for contract in app.contracts] == ["acme"]
     assert {document.path for document in app.contracts[0].documents} == {
-        specs / "acme" / path.name for path in FOLDER.iterdir()
+        specs / "acme" / path.name for path in FOLDER.glob("*.yaml")
     }
 
 
