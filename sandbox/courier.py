@@ -202,8 +202,8 @@ class Courier:
             self._session = asyncio.create_task(self._open())
         try:
             return await asyncio.shield(self._session)
-        except Exception:
-            self._session = None  # the next attempt may be luckier
+        except Exception:  # whatever it was, this attempt tells it, and the next one opens anew
+            self._session = None
             raise
 
     async def _open(self) -> aiohttp.ClientSession:

@@ -39,7 +39,10 @@ def test_the_reward_points_api_keeps_its_contract_in_every_version(version: str,
     spec = tmp_path / "reward-points.json"
     spec.write_bytes(encode(plain(VERSIONS[version])))
     in_force = ("--setting", f"emporix.reward_points_version={version}")
-    _keeps_its_contract("/reward-points", str(spec), tmp_path, CUSTOMER, *in_force)
+    # Hypothesis ends this one after 33 of 60 ("inconsistent data generation"), although the same requests from the
+    # beginning of a scenario had the same replies in all of them: what differs is drawn by Schemathesis itself.
+    scenarios = 30 if version == "current" and not fuzzing.AT_RANDOM else None
+    _keeps_its_contract("/reward-points", str(spec), tmp_path, CUSTOMER, *in_force, scenarios=scenarios)
 
 
 def test_every_spec_and_every_version_is_tried() -> None:
@@ -49,14 +52,15 @@ def test_every_spec_and_every_version_is_tried() -> None:
     assert VERSIONS.keys() == {"2021", "current"}
 
 
-def _keeps_its_contract(base: str, spec: str, folder: Path, owner: dict[str, str], *options: str) -> None:
+def _keeps_its_contract(
+    base: str, spec: str, folder: Path, owner: dict[str, str], *options: str, scenarios: int | None = None
+) -> None:
     with fuzzing.serving("--auth", "strict", "--client", "backoffice:geheim", *options) as url:
         seed = _seed()
         users = {"owner": _furnish(url, TENANT, seed, **owner), "stranger": _furnish(url, "another", seed, **owner)}
         counts = fuzzing.run(url, base, folder, spec=spec, org=TENANT, users=users, examples=EXAMPLES)
         assert fuzzing.defects(url) == []
-    # Of the scenarios that were tried, Schemathesis tells fewer: 33 of 60 for the current version of the points.
-    fuzzing.judge(counts, examples=EXAMPLES, scenarios=EXAMPLES // 2)
+    fuzzing.judge(counts, examples=EXAMPLES, scenarios=scenarios)
 
 
 def _furnish(url: str, org: str, seed: dict[str, Any], **terms: str) -> str:

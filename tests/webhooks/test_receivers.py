@@ -236,7 +236,7 @@ def test_after_an_idle_connection_that_was_closed_it_is_tried_again_at_once(worl
         assert len(again.wait(1)) == 1
         first, second = webhooks(world, "?wait=10s&count=2&status=delivered")
         assert first["attempted"] == 1
-        assert [it["status"] for it in second["attempts"]][-1] == 202
+        assert [it["status"] for it in second["attempts"]] in ([202], [None, 202])  # as the closing was noticed or not
 
 
 @pytest.mark.parametrize(
