@@ -5,6 +5,7 @@ A mistake of the operator is one line on standard error and exit code 2.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -137,10 +138,10 @@ def serve(
     log_level: str,
 ) -> None:
     """Serve all vendors until SIGINT or SIGTERM."""
-    from sandbox.app import App  # noqa: PLC0415 - `--help` should not wait for the engine
+    gc.disable()  # until it has started: what is made before that stays
+    from sandbox import server  # noqa: PLC0415 - `--help` should not wait for the engine
+    from sandbox.app import App  # noqa: PLC0415 - the same
     from sandbox.config import Config, read_seeds  # noqa: PLC0415 - the same
-    from sandbox.server import listen  # noqa: PLC0415 - the same
-    from sandbox.server import serve as run  # noqa: PLC0415 - the same
 
     app = App(
         Config(
@@ -156,10 +157,10 @@ def serve(
             callbacks=callbacks,
         )
     )
-    listener = listen(host, port)
+    listener = server.listen(host, port)
     host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    run(app, listener, log_level=log_level, started=lambda: click.echo(_table(_bases(app, f"http://{shown}:{port}"))))
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    server.serve(app, listener, log_level=log_level, started=lambda: click.echo(_table(_bases(app, url))))
 
 
 @cli.command()

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import socket
+import time
+import weakref
+from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -18,6 +23,7 @@ from sandbox.errors import SandboxError
 
 FORM = 1  # of an exported document
 TIMEOUT = 75.0  # seconds without a word; what waits for webhooks is silent for 60
+_KEPT = 1.0  # seconds that a connection waits for the next request; servers and what is between close theirs after 5
 
 
 class Unreachable(SandboxError):
@@ -33,7 +39,11 @@ class Refused(SandboxError):
 
 
 class Remote:
-    """The server at a URL. `names`: what the URL and the token are called where they were given."""
+    """The server at a URL. `names`: what the URL and the token are called where they were given.
+
+    Threads may share it: each request has a connection to itself, one that another request has just done with or a new
+    one. There is nothing to close: what is kept for the next request closes with the object.
+    """
 
     def __init__(
         self,
@@ -55,6 +65,8 @@ class Remote:
         self._host, self._port, self._timeout = parts.hostname, port, timeout
         self._secure, self._base = parts.scheme == "https", parts.path
         self._headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
+        self._kept: deque[_Kept] = deque()
+        weakref.finalize(self, _close_all, self._kept)  # not __del__: a socket in a cycle would complain before it
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
         """The body of a success. Raises `SandboxError` with what the server says otherwise."""
@@ -73,10 +85,10 @@ class Remote:
         if body is not None:
             sent.setdefault("Content-Type", "application/json")
         target = f"{self._base}/__admin{path}"
-        made = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         with ExitStack() as opened:
             try:
-                connection = opened.enter_context(closing(made(self._host, self._port, timeout=self._timeout)))
+                connection = self._connection()
+                opened.callback(connection.close)
                 connection.request(method, target, body, sent)
                 response = opened.enter_context(connection.getresponse())
             except (OSError, http.client.HTTPException, ValueError) as error:
@@ -84,6 +96,23 @@ class Remote:
             if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
                 raise self._refusal(response, target.partition("?")[0])
             yield response
+            if response.isclosed() and connection.sock is not None and not self._secure:
+                self._kept.append((connection, time.monotonic(), os.getpid()))
+                opened.pop_all()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        """One that was kept, if the server has not closed it and it is this process's own; or a new one."""
+        while self._kept:
+            try:
+                connection, since, process = self._kept.pop()
+            except IndexError:  # another thread was quicker
+                break
+            if process == os.getpid() and time.monotonic() - since < _KEPT and _is_quiet(connection.sock):
+                connection.sock.settimeout(self._timeout)
+                return connection
+            connection.close()
+        made = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        return made(self._host, self._port, timeout=self._timeout)
 
     def _unreachable(self, error: Exception) -> Unreachable:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -103,6 +132,26 @@ class Remote:
     def stranger(self, status: int, path: str) -> SandboxError:
         """What to say of an answer that no sandbox gives."""
         return SandboxError(f"{self.url} is no Promo Sandbox: it answered {status} to {path}")
+
+
+_Kept = tuple[http.client.HTTPConnection, float, int]  # since when, by the monotonic clock, and whose process
+
+
+def _is_quiet(sock: socket.socket) -> bool:
+    """Has the other side neither closed nor said anything that nobody has asked for? Leaves it without a timeout."""
+    sock.setblocking(False)
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def _close_all(kept: deque[_Kept]) -> None:
+    while kept:
+        kept.pop()[0].close()
 
 
 def exported(path: Path) -> tuple[bytes, str]:

@@ -52,10 +52,10 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self._guest:
-            # What was made until now stays; the collector need not look at it again.
-            gc.collect()
+            # What was made until now stays; the collector, which `serve` had rest meanwhile, need not look at it.
             gc.freeze()
             gc.set_threshold(50_000, 50, 100)
+            gc.enable()
         self._app.courier.start()
         self._sweeping = asyncio.create_task(self._sweep())
         if self.started_hook is not None:
@@ -84,11 +84,15 @@ class Server(uvicorn.Server):
             logging.getLogger("sandbox").warning("%s: %d deliveries to %s were left", org, count, url)
 
     async def _close(self, sockets: list[socket.socket] | None) -> None:
+        if self._guest:  # whoever is asked nothing goes at once; uvicorn would wait a tenth of a second
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
+            await asyncio.sleep(0)
         if not self._guest or self.server_state.connections:
             await super().shutdown(sockets)
             return
         for server in self.servers:
-            server.close()  # there is nobody to wait a tenth of a second for
+            server.close()
 
     async def _sweep(self) -> None:
         while True:

@@ -6,6 +6,7 @@ What both do with a request is the engine's business, and what a test does with 
 from __future__ import annotations
 
 import difflib
+import gc
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ def app(**settings: Any) -> App:
     `settings` are those of `running`. A reply that is cut off raises `ConnectionAbortedError`, since there is no
     connection to lose.
     """
-    return App(_config(settings))
+    return _made(_config(settings))
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def running(**settings: Any) -> Iterator[Sandbox]:
     configuration = _config(settings)
     listener = listen("127.0.0.1", 0)
     try:
-        server = Server(App(configuration), guest=True)
+        server = Server(_made(configuration), guest=True)
     except BaseException:
         listener.close()
         raise
@@ -67,6 +68,17 @@ def running(**settings: Any) -> Iterator[Sandbox]:
         server.stop()
         thread.join(_PATIENCE)
         listener.close()
+
+
+def _made(configuration: Config) -> App:
+    """What is made all stays: to look through it for garbage, again and again, would take a third of the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return App(configuration)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _serve(server: Server, listener: Any, up: threading.Event) -> None:

@@ -18,6 +18,7 @@ VENDORS = PACKAGE / "vendors"
 LEVELS = {
     "sandbox": 0,  # the package itself: its version
     "sandbox.errors": 0,
+    "sandbox.yamlloader": 0.3,
     "sandbox.yamlfile": 0.5,
     "sandbox.messages": 0,
     "sandbox.parsed": 0.8,

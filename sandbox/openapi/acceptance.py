@@ -116,9 +116,27 @@ def _texts(keywords: tuple[tuple[str, str | int], ...]) -> _Texts:
 
 
 def compiled(schema: Schema) -> jsonschema_rs.Draft202012Validator:
-    """The judge of last resort."""
+    """The judge of last resort.
+
+    Patterns are matched in linear time, unless one looks around: the engine that can do that, the library's own choice,
+    may also take ages, and finds `x` in `^x+y*x+$`.
+    """
+    try:
+        return _judge(schema, jsonschema_rs.RegexOptions())
+    except jsonschema_rs.ValidationError:
+        return _judge(schema, jsonschema_rs.FancyRegexOptions())
+
+
+def _judge(
+    schema: Schema, patterns: jsonschema_rs.RegexOptions | jsonschema_rs.FancyRegexOptions
+) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(
-        dict(schema), validate_formats=True, ignore_unknown_formats=True, offline=True, formats=_FORMATS
+        dict(schema),
+        validate_formats=True,
+        ignore_unknown_formats=True,
+        offline=True,
+        formats=_FORMATS,
+        pattern_options=patterns,
     )
 
 

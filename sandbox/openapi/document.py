@@ -65,7 +65,9 @@ class Document:
         """Everything that is looked up while serving."""
         components = self.raw.get("components", {})
         self._schemas = {name: json_schema(schema) for name, schema in components.get("schemas", {}).items()}
+        self._references = {name: references(schema) for name, schema in self._schemas.items()}
         self._validators: dict[str, Validator] = {}
+        self._responses: dict[tuple[int, str | None], Response] = {}  # those that operations share, by their $ref
         self._operation_ids: set[str] = set()
         self.title: str = self.raw["info"]["title"]
         self.base = urlsplit(self.raw["servers"][0]["url"]).path.rstrip("/")
@@ -183,7 +185,7 @@ class Document:
             if name not in self._schemas:
                 raise self.fail(place, f"the schema {name!r} does not exist")
             found.add(name)
-            wanted |= references(self._schemas[name]) - found
+            wanted |= self._references[name] - found
         return found
 
     def _judge_structure(self) -> None:
@@ -276,6 +278,9 @@ class Document:
         return found
 
     def _response(self, status: int, node: dict[str, Any], place: Place) -> Response:
+        shared = (status, node.get("$ref"))
+        if shared in self._responses:
+            return self._responses[shared]
         response = self.follow(node, place)
         content: dict[str, Validator] = {}
         examples: dict[str, tuple[str, Any]] = {}
@@ -288,7 +293,10 @@ class Document:
         declared = {name: self.follow(header, place) for name, header in response.get("headers", {}).items()}
         required = tuple(name.lower() for name, header in declared.items() if header.get("required"))
         headers = tuple((name, header["example"]) for name, header in declared.items() if "example" in header)
-        return Response(status, content, examples, required, headers)
+        made = Response(status, content, examples, required, headers)
+        if shared[1]:
+            self._responses[shared] = made
+        return made
 
     def _rejections(self, status: int, response: Response, place: Place) -> list[Rejection]:
         if status < _ERROR:

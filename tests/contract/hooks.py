@@ -18,6 +18,7 @@ import schemathesis
 from schemathesis.core.failures import Failure
 from schemathesis.generation.stateful.state_machine import APIStateMachine
 from schemathesis.openapi.checks import EnsureResourceAvailability, UseAfterFree
+from schemathesis.specs.openapi.extra_data_source import VariantUsageTracker
 
 from sandbox.openapi.document import Document
 from tests.contract.fuzzing import SETTINGS, Counts, Settings, admin_client, orgs, segment
@@ -73,13 +74,17 @@ def after_call(context: Any, case: Case, response: Any) -> None:
             _made.discard(str(case.path_parameters["org"]))
 
 
-def _begin_afresh() -> None:
-    """Put every org back to how it was.
+def _begin_afresh(machine: APIStateMachine) -> None:
+    """Put every org back to how it was, and Schemathesis' memory of what it has drawn from the replies before.
 
     Hypothesis repeats a beginning of steps to try another end. If that is answered differently, it gives up without a
     word, long before all the scenarios have run. So the first scenario must not find what the phases before it left,
-    nor any what another has done in the name of a stranger or without a token.
+    nor any what another has done in the name of a stranger or without a token; and none must be given another resource
+    than the one before, as Schemathesis prefers those that it has not given lately.
     """
+    schema: Any = machine.schema
+    if schema.analysis.extra_data_source is not None:
+        VariantUsageTracker.__init__(schema.analysis.extra_data_source.usage_tracker)  # strategies hold on to it
     _used_up.clear()
     _made.clear()
     if _settings.alone:
@@ -93,7 +98,7 @@ def _begin_afresh() -> None:
 
 def _begun(machine: APIStateMachine, *arguments: Any) -> None:
     _scenarios[None] += 1
-    _begin_afresh()
+    _begin_afresh(machine)
     _make_machine(machine, *arguments)
 
 

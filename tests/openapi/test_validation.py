@@ -119,6 +119,8 @@ def test_decimals_with_too_many_places_are_told(number: str) -> None:
         ({"format": "email"}, "x"),
         ({"format": "uri"}, "not a uri"),
         ({"pattern": "^a$"}, "a\n"),
+        ({"pattern": "^[a-z]+[a-z_]*[a-z]+$"}, "x"),
+        ({"pattern": "^(?!a)"}, "a"),
         ({"type": "integer"}, Decimal("1.5")),
         ({"type": "integer"}, True),
         ({"type": "number"}, "1"),

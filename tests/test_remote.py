@@ -1,0 +1,150 @@
+"""Connections to a server that runs: kept for the next request, and never one that somebody else has closed or has."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from sandbox.remote import Refused, Remote
+
+
+class Counting(ThreadingHTTPServer):
+    """A server that says which of its connections a request came on, and answers `/__admin/missing` with 404."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Numbered)
+        self.connections = 0
+        self.leaves = False  # without a word, after each reply
+        self.together = threading.Barrier(1)
+        self.ended = threading.Semaphore(0)  # released for each connection that has ended
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.ended.release()
+
+    @property
+    def remote(self) -> Remote:
+        return Remote(f"http://127.0.0.1:{self.server_address[1]}")
+
+
+class _Numbered(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Counting
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections += 1
+        self.number = self.server.connections
+
+    def do_GET(self) -> None:
+        self.server.together.wait(10)
+        said = b'{"detail": "no"}' if self.path.endswith("missing") else str(self.number).encode()
+        self.send_response(404 if self.path.endswith("missing") else 200)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+        self.close_connection = self.server.leaves
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Counting]:
+    with counting() as server:
+        yield server
+
+
+@contextmanager
+def counting() -> Iterator[Counting]:
+    server = Counting()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def asked(client: Remote) -> str:
+    return client.ask("GET", "/number").decode()
+
+
+def test_one_request_after_another_has_the_same_connection(server: Counting) -> None:
+    client = server.remote
+
+    assert [asked(client) for _ in range(3)] == ["1", "1", "1"]
+
+
+def test_requests_at_once_have_connections_of_their_own(server: Counting) -> None:
+    client = server.remote
+    server.together = threading.Barrier(2)
+    other = threading.Thread(target=asked, args=(client,))
+    other.start()
+    first = asked(client)
+    other.join()
+    server.together = threading.Barrier(1)
+
+    assert {first, asked(client)} <= {"1", "2"}
+    assert server.connections == 2
+
+
+def test_a_request_after_one_that_was_refused_is_answered(server: Counting) -> None:
+    client = server.remote
+    with pytest.raises(Refused):
+        client.ask("GET", "/missing")
+
+    assert asked(client) == "2"
+
+
+def test_a_reply_that_nobody_has_read_to_its_end_takes_its_connection_with_it(server: Counting) -> None:
+    client = server.remote
+    with client.asked("GET", "/number"):
+        pass
+
+    assert asked(client) == "2"
+
+
+def test_a_connection_that_the_server_has_left_is_not_asked_again(server: Counting) -> None:
+    client = server.remote
+    server.leaves = True
+    answers = []
+    for _ in range(3):
+        answers.append(asked(client))
+        assert server.ended.acquire(timeout=10)
+
+    assert answers == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(("name", "now"), [("time.monotonic", 10.0**9), ("os.getpid", -1)])
+def test_a_connection_that_is_old_or_of_another_process_is_not_asked_again(
+    server: Counting, monkeypatch: pytest.MonkeyPatch, name: str, now: float
+) -> None:
+    client = server.remote
+    asked(client)
+    monkeypatch.setattr(f"sandbox.remote.{name}", lambda: now)
+
+    assert asked(client) == "2"
+
+
+def test_what_is_kept_closes_with_the_object(server: Counting) -> None:
+    client = server.remote
+    around: list[Any] = [client]
+    around.append(around)  # so that only the collector finds it
+    asked(client)
+
+    del client, around
+    gc.collect()
+
+    assert server.ended.acquire(timeout=10)
+    assert not any(isinstance(it, Remote) for it in gc.get_objects())
