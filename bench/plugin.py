@@ -31,7 +31,17 @@ def one_round(folder: Path) -> Took:
     for suite, source in SUITES.items():
         path = folder / "test_it.py"
         path.write_text(source, encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "sandbox.pytest_plugin", path]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "sandbox.pytest_plugin",
+            str(path),
+        ]
         begun = perf_counter()
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - ours
         took[suite] = perf_counter() - begun

@@ -71,11 +71,11 @@ class Ask(Generic[T]):
 
 
 class Wire:
-    """A server, asked each time on a connection of its own: so threads may share it, and there is nothing to close."""
+    """A server, and whether it is of this version. Threads may share it, and there is nothing to close."""
 
-    def __init__(self, url: str, token: str | None) -> None:
-        self._remote = Remote(url, token, names=("the URL", "token="))
-        self.url = self._remote.url
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        self.url = remote.url
         self._version: Json | None = None
 
     def ask(self, ask: Ask[T]) -> T:
@@ -89,7 +89,7 @@ class Wire:
     def _checked(self, version: Any) -> Json:
         """What a server says of itself, if this client can talk to it."""
         if not isinstance(version, dict) or not {"version", "specs"} <= version.keys():
-            raise self._remote.stranger(HTTPStatus.OK, "/__admin/version")
+            raise self._remote.stranger(HTTPStatus.OK, "/version")
         theirs = version["version"]
         if theirs != __version__:
             raise OtherVersion(
@@ -108,7 +108,7 @@ class Wire:
         try:
             return decode(said) if said else None
         except ValueError:
-            raise self._remote.stranger(HTTPStatus.OK, f"/__admin{path.partition('?')[0]}") from None
+            raise self._remote.stranger(HTTPStatus.OK, path) from None
 
 
 class Part:

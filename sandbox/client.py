@@ -39,15 +39,15 @@ from sandbox.asking import (
     whole,
 )
 from sandbox.errors import SandboxError
-from sandbox.remote import Refused, Unreachable, segment
+from sandbox.remote import Refused, Remote, Unreachable, segment
 
 __all__ = ["AsyncOrg", "AsyncSandbox", "Org", "Sandbox"]
 __all__ += ["OtherVersion", "Refused", "SandboxError", "TooFew", "Unreachable"]
 
 
 class _Server(Part):
-    def __init__(self, url: str, token: str | None = None) -> None:
-        super().__init__(Wire(url, token))
+    def __init__(self, url: str, token: str | None = None, *, remote: Remote | None = None) -> None:
+        super().__init__(Wire(remote or Remote(url, token, names=("the URL", "token="))))
         self.url = self._wire.url
 
     @Verb
@@ -384,6 +384,7 @@ class Sandbox(_Server, Now):
     """The server at a URL, such as `http://127.0.0.1:8080`; `token` is what its `--admin-token` is.
 
     Nothing is asked before the first verb; then the server must be of this version, or it raises `OtherVersion`.
+    `remote` is another way to ask it, as `sandbox.testing` has one for its own.
     """
 
     def org(self, name: str) -> Org:

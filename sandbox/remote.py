@@ -64,41 +64,59 @@ class Remote:
             raise SandboxError(f"{named} {url!r} is not http://HOST:PORT")
         self._host, self._port, self._timeout = parts.hostname, port, timeout
         self._secure, self._base = parts.scheme == "https", parts.path
-        self._headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._kept: deque[_Kept] = deque()
         weakref.finalize(self, _close_all, self._kept)  # not __del__: a socket in a cycle would complain before it
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
         """The body of a success. Raises `SandboxError` with what the server says otherwise."""
-        with self.asked(method, path, body, headers) as response:
-            try:
-                return response.read()
-            except (OSError, http.client.HTTPException) as error:
-                raise self._unreachable(error) from None
+        status, said = self.said(method, path, body, self._fields(body, headers))
+        if not _is_success(status):
+            raise self._refusal(status, said, path)
+        return said
+
+    def said(self, method: str, path: str, body: bytes | None, fields: dict[str, str]) -> tuple[int, bytes]:
+        """Status and body of whatever is answered."""
+        with self._exchanged(method, path, body, fields) as response:
+            return response.status, self._read(response)
 
     @contextmanager
     def asked(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Iterator[http.client.HTTPResponse]:
         """A success whose body is not read yet; to read it raises what sockets raise."""
-        sent: dict[str, str | bytes] = {**self._headers, **(headers or {})}
-        if body is not None:
-            sent.setdefault("Content-Type", "application/json")
-        target = f"{self._base}/__admin{path}"
+        with self._exchanged(method, path, body, self._fields(body, headers)) as response:
+            if not _is_success(response.status):
+                raise self._refusal(response.status, self._read(response), path)
+            yield response
+
+    def _fields(self, body: bytes | None, headers: dict[str, str] | None) -> dict[str, str]:
+        kind = {"Content-Type": "application/json"} if body is not None else {}
+        return {**self._headers, **kind, **(headers or {})}
+
+    @contextmanager
+    def _exchanged(
+        self, method: str, path: str, body: bytes | None, fields: dict[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
         with ExitStack() as opened:
             try:
                 connection = self._connection()
                 opened.callback(connection.close)
-                connection.request(method, target, body, sent)
+                sent = {name: value.encode() for name, value in fields.items()}
+                connection.request(method, f"{self._base}/__admin{path}", body, sent)
                 response = opened.enter_context(connection.getresponse())
             except (OSError, http.client.HTTPException, ValueError) as error:
                 raise self._unreachable(error) from None
-            if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-                raise self._refusal(response, target.partition("?")[0])
             yield response
             if response.isclosed() and connection.sock is not None and not self._secure:
                 self._kept.append((connection, time.monotonic(), os.getpid()))
                 opened.pop_all()
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        try:
+            return response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from None
 
     def _connection(self) -> http.client.HTTPConnection:
         """One that was kept, if the server has not closed it and it is this process's own; or a new one."""
@@ -118,20 +136,24 @@ class Remote:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return Unreachable(f"{self.url} does not answer: {reason}")
 
-    def _refusal(self, response: http.client.HTTPResponse, path: str) -> SandboxError:
+    def _refusal(self, status: int, said: bytes, path: str) -> SandboxError:
         """What a problem says; anything else was not said by a sandbox."""
         try:
-            problem = json.loads(response.read())
+            problem = json.loads(said)
             detail = problem["detail"]
-        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
-            return self.stranger(response.status, path)
-        hint = f" ({self._token_named})" if response.status == HTTPStatus.UNAUTHORIZED else ""
-        message = f"{self.url} answered {response.status}: {detail}{hint}"
-        return Refused(message, response.status, detail, problem.get("errors", []))
+        except (ValueError, KeyError, TypeError):
+            return self.stranger(status, path)
+        hint = f" ({self._token_named})" if status == HTTPStatus.UNAUTHORIZED else ""
+        message = f"{self.url} answered {status}: {detail}{hint}"
+        return Refused(message, status, detail, problem.get("errors", []))
 
     def stranger(self, status: int, path: str) -> SandboxError:
         """What to say of an answer that no sandbox gives."""
-        return SandboxError(f"{self.url} is no Promo Sandbox: it answered {status} to {path}")
+        return SandboxError(f"{self.url} is no Promo Sandbox: it answered {status} to /__admin{path.partition('?')[0]}")
+
+
+def _is_success(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
 _Kept = tuple[http.client.HTTPConnection, float, int]  # since when, by the monotonic clock, and whose process

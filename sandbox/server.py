@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
@@ -23,19 +24,18 @@ _SHUTDOWN = 1  # seconds that requests in flight may still take
 
 
 class Server(uvicorn.Server):
-    """Serves an `App` until it is told to stop.
+    """Serves an `App` until it is told to stop, in a process of its own; `sandbox.guest` in somebody else's."""
 
-    `guest`: in a process of somebody else, whose logging and garbage collector it leaves as they are.
-    """
-
-    def __init__(self, app: App, *, log_level: str = "warning", guest: bool = False) -> None:
+    def __init__(
+        self, app: App, *, log_level: str = "warning", log_config: dict[str, Any] | None = LOGGING_CONFIG
+    ) -> None:
         protocol = type("SandboxProtocol", (Protocol,), {"sandbox": app})
         settings = uvicorn.Config(
             app,
             http=protocol,
             ws="none",
             lifespan="off",
-            log_config=None if guest else LOGGING_CONFIG,
+            log_config=log_config,
             loop="auto",
             log_level=log_level,
             access_log=False,
@@ -45,18 +45,13 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=_SHUTDOWN,
         )
         super().__init__(settings)
-        self._app = app
-        self._guest = guest
+        self.app = app
         self.started_hook: Callable[[], None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if not self._guest:
-            # What was made until now stays; the collector, which `serve` had rest meanwhile, need not look at it.
-            gc.freeze()
-            gc.set_threshold(50_000, 50, 100)
-            gc.enable()
-        self._app.courier.start()
+        self.settle()
+        self.app.courier.start()
         self._sweeping = asyncio.create_task(self._sweep())
         if self.started_hook is not None:
             self.started_hook()
@@ -76,31 +71,32 @@ class Server(uvicorn.Server):
         with suppress(AttributeError, RuntimeError):  # it has not begun, or it has ended
             self._loop.call_soon_threadsafe(self._told.set)
 
+    def settle(self) -> None:
+        """What was made until now stays; the collector, which `serve` had rest meanwhile, need not look at it."""
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 100)
+        gc.enable()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._sweeping.cancel()
-        await self._close(sockets)
-        await self._app.courier.stop(_LAST_ATTEMPTS)
-        for org, url, count in self._app.orgs.webhooks.left() if not self._guest else ():
-            logging.getLogger("sandbox").warning("%s: %d deliveries to %s were left", org, count, url)
+        await self.disconnect(sockets)
+        await self.app.courier.stop(_LAST_ATTEMPTS)
+        self.leave()
 
-    async def _close(self, sockets: list[socket.socket] | None) -> None:
-        if self._guest:  # whoever is asked nothing goes at once; uvicorn would wait a tenth of a second
-            for connection in list(self.server_state.connections):
-                connection.shutdown()
-            await asyncio.sleep(0)
-        if not self._guest or self.server_state.connections:
-            await super().shutdown(sockets)
-            return
-        for server in self.servers:
-            server.close()
+    async def disconnect(self, sockets: list[socket.socket] | None) -> None:
+        await super().shutdown(sockets)
+
+    def leave(self) -> None:
+        for org, url, count in self.app.orgs.webhooks.left():
+            logging.getLogger("sandbox").warning("%s: %d deliveries to %s were left", org, count, url)
 
     async def _sweep(self) -> None:
         while True:
             busy = False
             try:
-                busy = self._app.orgs.sweep()
-                self._app.orgs.tick()
-                self._app.courier.tick()
+                busy = self.app.orgs.sweep()
+                self.app.orgs.tick()
+                self.app.courier.tick()
             except Exception:  # whatever it is, time must not stand still for the other orgs
                 logging.getLogger("sandbox").exception("letting time pass")
             await asyncio.sleep(_SWEEP if busy else TICK)

@@ -19,7 +19,10 @@ from sandbox.app import App
 from sandbox.client import Sandbox
 from sandbox.config import Config
 from sandbox.errors import SandboxError
-from sandbox.server import Server, listen
+from sandbox.guest import Guest
+from sandbox.messages import Request
+from sandbox.remote import Remote
+from sandbox.server import listen
 
 _PATIENCE = 10.0  # seconds for a server to start or to stop
 _SHAPES = {  # of settings whose types alone do not say what they hold
@@ -52,7 +55,7 @@ def running(**settings: Any) -> Iterator[Sandbox]:
     configuration = _config(settings)
     listener = listen("127.0.0.1", 0)
     try:
-        server = Server(_made(configuration), guest=True)
+        server = Guest(_made(configuration))
     except BaseException:
         listener.close()
         raise
@@ -63,11 +66,25 @@ def running(**settings: Any) -> Iterator[Sandbox]:
     try:
         if not up.wait(_PATIENCE) or not server.started:
             raise SandboxError("the server of the sandbox did not start; its thread has said why")
-        yield Sandbox(f"http://127.0.0.1:{listener.getsockname()[1]}", configuration.admin_token)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield Sandbox(url, remote=_Within(server, url, configuration.admin_token))
     finally:
         server.stop()
         thread.join(_PATIENCE)
         listener.close()
+
+
+class _Within(Remote):
+    """The server of this process, which is asked without a connection."""
+
+    def __init__(self, server: Guest, url: str, token: str | None) -> None:
+        super().__init__(url, token)
+        self._server = server
+
+    def said(self, method: str, path: str, body: bytes | None, fields: dict[str, str]) -> tuple[int, bytes]:
+        sent = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+        reply = self._server.ask(Request(method, f"/__admin{path}", sent, body or b""))
+        return super().said(method, path, body, fields) if reply is None else (reply.status, reply.body)
 
 
 def _made(configuration: Config) -> App:
@@ -81,7 +98,7 @@ def _made(configuration: Config) -> App:
             gc.enable()
 
 
-def _serve(server: Server, listener: Any, up: threading.Event) -> None:
+def _serve(server: Guest, listener: Any, up: threading.Event) -> None:
     try:
         server.run(sockets=[listener])
     finally:

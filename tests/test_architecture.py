@@ -59,6 +59,7 @@ LEVELS = {
     "sandbox.check": 7.5,
     "sandbox.protocol": 7.3,
     "sandbox.server": 7.5,
+    "sandbox.guest": 7.6,
     "sandbox.remote": 7.5,
     "sandbox.asking": 7.6,
     "sandbox.client": 7.7,
@@ -82,7 +83,7 @@ FOR_VENDORS = {"sandbox.rules", "sandbox.money"}
 SERVERS = {"starlette", "uvicorn"}
 MAY_SERVE = {"sandbox.app", "sandbox.admin", "sandbox.protocol", "sandbox.server", "sandbox.listening"}
 # While they have state to read or write, these do not wait.
-MAY_WAIT = MAY_SERVE | {"sandbox.courier", "sandbox.resolving"}
+MAY_WAIT = MAY_SERVE | {"sandbox.guest", "sandbox.courier", "sandbox.resolving"}
 CLOCKS = {
     ("time", "time"),
     ("time", "time_ns"),

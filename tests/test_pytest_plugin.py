@@ -323,16 +323,18 @@ def test_any(sandbox):
 def test_a_server_that_dies_under_a_test_is_said_in_its_failure(suite: Suite) -> None:
     result = suite(
         """
+from contextlib import ExitStack
 from sandbox.testing import running
+
+server = ExitStack()
 
 @pytest.fixture(scope="session")
 def sandbox_server():
-    with running() as server:
-        yield server
+    return server.enter_context(running())
 
-def test_dies(sandbox_server, sandbox):
+def test_dies(sandbox):
     get(sandbox)
-    sandbox._wire._remote._port = 1
+    server.close()
 """
     )
 

@@ -99,12 +99,12 @@ def test_requests_at_once_have_connections_of_their_own(server: Counting) -> Non
     assert server.connections == 2
 
 
-def test_a_request_after_one_that_was_refused_is_answered(server: Counting) -> None:
+def test_a_refusal_keeps_its_connection(server: Counting) -> None:
     client = server.remote
     with pytest.raises(Refused):
         client.ask("GET", "/missing")
 
-    assert asked(client) == "2"
+    assert asked(client) == "1"
 
 
 def test_a_reply_that_nobody_has_read_to_its_end_takes_its_connection_with_it(server: Counting) -> None:
