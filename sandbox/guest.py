@@ -10,6 +10,7 @@ import selectors
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import CancelledError, Future
 from contextvars import Context
 from typing import TypeVarTuple, Unpack
 
@@ -33,11 +34,11 @@ class Guest(Server):
             runner.run(self.serve(sockets))
 
     def ask(self, request: Request) -> Reply | None:
-        """The reply, made in the calling thread while the loop waits: to hand over takes longer than to answer.
+        """The whole reply, made in the calling thread while the loop waits: to hand over takes longer than to answer.
 
-        None if it is to be asked for over a connection: what only comes with time (of a GET, which may be asked for
-        again), and all once the server stops.
+        What only comes with time is waited for. None once the server stops, as over a connection nobody would answer.
         """
+        coming: Future[bytes] | None = None
         with self._turn:
             if not self._serving:
                 return None
@@ -45,12 +46,20 @@ class Guest(Server):
             reply = self.app.handle(request)
             stream = reply.stream
             if isinstance(stream, AsyncIterator):
-                return None
-            if stream is not None:
+                coming = asyncio.run_coroutine_threadsafe(_whole(stream), self._loop)
+            elif stream is not None:
                 reply.body = b"".join(stream)
-            return reply
+        if coming is not None:
+            try:
+                reply.body = coming.result()
+            except CancelledError:
+                return None
+            finally:
+                coming.cancel()
+        return reply
 
     def settle(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._serving = True
 
     async def disconnect(self, sockets: list[socket.socket] | None) -> None:
@@ -66,6 +75,10 @@ class Guest(Server):
 
     def leave(self) -> None:
         """What is left is left: the test that wanted it has ended."""
+
+
+async def _whole(stream: AsyncIterator[bytes]) -> bytes:
+    return b"".join([piece async for piece in stream])
 
 
 class _Loop(asyncio.SelectorEventLoop):

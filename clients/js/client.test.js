@@ -115,7 +115,7 @@ test('the journal is asked by criteria', async () => {
   assert.deepEqual((await org.requests({ rejected: true })).map(({ id }) => String(id)), [exchange]);
   assert.equal((await org.request(exchange)).rejection, 'unknown-gift-card');
   assert.equal(await org.count({ operation: 'getGiftCard', status: 200 }), 1);
-  assert.deepEqual(await org.events('nothing'), []);
+  assert.deepEqual(await org.events('product-voucher-changed'), []);
   await org.clearRequests();
   assert.equal(await org.count(), 0);
   await assert.rejects(org.request(7), rejection(/no exchange 7/, 404));

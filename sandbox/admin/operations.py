@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from functools import cached_property
 
 from sandbox import clock
 from sandbox.auth import Gate
@@ -51,6 +52,31 @@ class Operations(ABC):
             return self.orgs.get(self.name(call))
         except TooManyOrgs:
             call.reject("too-many-orgs")
+
+    def criteria(self, call: Call, given: Doc) -> Doc:
+        """Those of a filter, whose names must be there: whoever misspells one must not think that there was nothing."""
+        for criterion, names in (("operation", self._operations), ("rejection", self._rejections)):
+            self.meant(call, criterion, given.get(criterion), names)
+        return given
+
+    def meant(self, call: Call, kind: str, name: str | None, names: Collection[str]) -> None:
+        if name is not None and name not in names:
+            call.reject("invalid-request", f"There is no {kind} {name[:100]}{near(name, sorted(names))}")
+
+    @cached_property
+    def callbacks(self) -> list[str]:
+        return [name for contract in self.contracts for name in contract.callbacks]
+
+    @cached_property
+    def _operations(self) -> set[str]:
+        return {route.operation.id for contract in self.contracts for route in contract.routes()}
+
+    @cached_property
+    def _rejections(self) -> set[str]:
+        """Of every operation in every version, and of what comes before an operation is found."""
+        documents = [it for contract in self.contracts for it in contract.documents]
+        found = {rejection.name for it in documents for rejection in it.transport_rejections.values()}
+        return found | {name for it in documents for operation in it.operations for name in operation.rejections}
 
     def moment(self, call: Call, text: str) -> int:
         moment = clock.parse(text)

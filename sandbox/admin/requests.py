@@ -31,8 +31,8 @@ class RequestOperations(Operations):
         rules.operation("listEvents")(self._list_events)
 
     def _list_requests(self, call: Call) -> Reply:
-        org = self.known(call)
-        found = [exchange for exchange in org.journal.exchanges() if meets(exchange, call.query)]
+        org, criteria = self.known(call), self.criteria(call, call.query)
+        found = [exchange for exchange in org.journal.exchanges() if meets(exchange, criteria)]
         newest = found[-call.query["limit"] :][::-1]
         return call.reply(
             {
@@ -43,8 +43,8 @@ class RequestOperations(Operations):
         )
 
     def _get_har(self, call: Call) -> Reply:
-        exchanges = self.known(call).journal.exchanges()
-        found = [exchange for exchange in exchanges if meets(exchange, call.query)]
+        exchanges, criteria = self.known(call).journal.exchanges(), self.criteria(call, call.query)
+        found = [exchange for exchange in exchanges if meets(exchange, criteria)]
         return call.reply(har(found[-call.query["limit"] :], self._explainer))
 
     def _clear_requests(self, call: Call) -> Reply:
@@ -52,8 +52,8 @@ class RequestOperations(Operations):
         return call.reply()
 
     def _count_requests(self, call: Call) -> Reply:
-        exchanges = self.known(call).journal.exchanges()
-        return call.reply({"count": sum(meets(exchange, call.body) for exchange in exchanges)})
+        exchanges, criteria = self.known(call).journal.exchanges(), self.criteria(call, call.body)
+        return call.reply({"count": sum(meets(exchange, criteria) for exchange in exchanges)})
 
     def _get_request(self, call: Call) -> Reply:
         org, id = self.known(call), call.path["id"]
@@ -64,6 +64,7 @@ class RequestOperations(Operations):
 
     def _list_events(self, call: Call) -> Reply:
         wanted = call.query.get("name")
+        self.meant(call, "callback", wanted, self.callbacks)
         events = [event for entry in self.known(call).journal.entries() for event in entry_events(entry)]
         return call.reply({"events": [event for event in events if wanted in (None, event["event"])]})
 

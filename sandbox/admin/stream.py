@@ -40,7 +40,7 @@ class StreamOperations(Operations):
     def _stream(self, call: Call, org: str | None, *, ids: bool) -> Reply:
         if len(self.live.listeners) >= MAX_LISTENERS:
             call.reject("too-many-listeners")
-        criteria, follow = dict(call.query), call.query["follow"]
+        criteria, follow = self.criteria(call, dict(call.query)), call.query["follow"]
         after = call.headers.get("Last-Event-ID") or None
         wish = Wish(
             org=org,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from itertools import groupby
 
 from sandbox.admin.operations import Operations, near
@@ -55,13 +54,9 @@ class TriggerOperations(Operations):
 
     def _for_events(self, call: Call, flaws: Flaws) -> tuple[str, Then]:
         wanted = call.body["callback"]
-        if wanted not in self._callbacks:
-            call.reject("unknown-callback", f"There is no callback {wanted[:100]}{near(wanted, self._callbacks)}")
+        if wanted not in self.callbacks:
+            call.reject("unknown-callback", f"There is no callback {wanted[:100]}{near(wanted, self.callbacks)}")
         return wanted, self.library.reader.then_of_events(call.body["then"], flaws)
-
-    @cached_property
-    def _callbacks(self) -> list[str]:
-        return [name for contract in self.contracts for name in contract.callbacks]
 
     def _list_next(self, call: Call) -> Reply:
         return call.reply(self._armed_json(self.known(call).state))
@@ -75,5 +70,5 @@ class TriggerOperations(Operations):
         groups = [
             (name, list(same)) for name, thens in (state.armed or {}).items() for _, same in groupby(thens, key=id)
         ]
-        kinds = {name: "callback" if name in self._callbacks else "operation" for name, _ in groups}
+        kinds = {name: "callback" if name in self.callbacks else "operation" for name, _ in groups}
         return {"armed": [{kinds[it]: it, "then": same[0].shown, "times": len(same)} for it, same in groups]}

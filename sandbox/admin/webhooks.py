@@ -37,6 +37,7 @@ class WebhookOperations(Operations):
 
     def _list(self, call: Call) -> Reply:
         org, query = self.known(call), dict(call.query)
+        self.meant(call, "callback", query.get("event"), self.callbacks)
         if "wait" not in query or _enough(org, query):
             return call.reply(_list_json(org, query))
         seconds = duration(_with_unit(query["wait"])) / clock.SECOND

@@ -241,6 +241,7 @@ class Document:
             responses=responses,
             rejections=rejections,
             security=self._security(raw, place),
+            closed=not self.raw.get("x-additional-parameters", True),
         )
 
     def _parameters(self, template: str, item: dict[str, Any], raw: dict[str, Any], place: Place) -> list[Parameter]:

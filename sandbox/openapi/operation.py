@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -89,6 +90,7 @@ class Operation:
         responses: dict[int, Response],
         rejections: dict[str, Rejection],
         security: tuple[Security, ...],
+        closed: bool = False,
     ) -> None:
         self.id = id
         self.method = method
@@ -108,6 +110,7 @@ class Operation:
             (name, in_path[name]) for name in self.path_names if name in in_path and in_path[name].validator
         )
         self._query = [parameter for parameter in parameters if parameter.location == "query"]
+        self._only = {parameter.name for parameter in self._query} if closed else None  # what a query may say
         self._headers = [parameter for parameter in parameters if parameter.location == "header"]
         self.success = responses[min(status for status in responses if 200 <= status < 300)]  # noqa: PLR2004 - successes
         self.success_media = next(iter(self.success.content), None)
@@ -136,6 +139,8 @@ class Operation:
             parameter.read([path[name]], {}, violations)
         if self._query:
             given = pairs(request.query, violations) if request.query else {}
+            if self._only is not None and not given.keys() <= self._only:
+                violations += self._unknown(given)
             for parameter in self._query:
                 parameter.read(given.get(parameter.name, []), query, violations)
         for parameter in self._headers:
@@ -143,6 +148,14 @@ class Operation:
             parameter.read([] if text is None else [text], headers, violations)
         body = self._read_body(request, violations) if self.body is not None else None
         return Values(path, query, headers, body), violations
+
+    def _unknown(self, given: Iterable[str]) -> Iterator[Violation]:
+        """Names that mean nothing here: whoever misspells a filter must not take what it lets through for an answer."""
+        for name in given:
+            if self._only is not None and name not in self._only:
+                near = difflib.get_close_matches(name, self._only, n=1) or sorted(self._only)
+                message = f"is no parameter of {self.id}; there is {', '.join(near)}"
+                yield Violation(f"query.{name[:100]}", message, "additionalProperties")
 
     def _read_body(self, request: Request, violations: list[Violation]) -> Any:
         declared = self.body

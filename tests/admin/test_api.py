@@ -520,7 +520,7 @@ def asked(world: World) -> World:
         ("", [5, 4, 3, 2, 1]),
         ("limit=2", [5, 4]),
         ("operation=addThing", [3, 2, 1]),
-        ("operation=nothing", []),
+        ("operation=greet", []),
         ("status=409", [2]),
         ("rejection=invalid-request", [3]),
         ("rejection=unknown-path", [4]),
@@ -715,7 +715,35 @@ def test_events_tell_their_cause_oldest_first(world: World) -> None:
     ]
     assert events[2]["payload"]["thing"]["status"] == "EXPIRED"
     assert len(world.admin("GET", "/events?name=thing-changed").json()["events"]) == 3
-    assert world.admin("GET", "/events?name=other").json() == {"events": []}
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/requests?operation=addThings", "There is no operation addThings; did you mean addThing?"),
+        ("/requests?rejection=unknown-pat", "There is no rejection unknown-pat; did you mean unknown-path?"),
+        ("/requests.har?operation=zzz", "There is no operation zzz."),
+        ("/requests/stream?rejection=zzz", "There is no rejection zzz."),
+        ("/events?name=thing-change", "There is no callback thing-change; did you mean thing-changed?"),
+        ("/webhooks?event=thing-change", "There is no callback thing-change; did you mean thing-changed?"),
+        ("/requests?operatoin=addThing", "query.operatoin: is no parameter of listRequests; there is operation"),
+        ("/webhooks?a=1", "query.a: is no parameter of listWebhooks; there is count, event, limit, since"),
+    ],
+)
+def test_a_filter_that_is_misspelt_is_refused(world: World, is_refused: Any, path: str, said: str) -> None:
+    add(world)
+
+    refused = is_refused(world.admin("GET", path), "invalid-request")
+
+    assert refused["detail"].startswith(said)
+
+
+def test_a_count_of_what_there_cannot_be_is_refused(world: World, is_refused: Any) -> None:
+    add(world)
+
+    refused = is_refused(world.admin("POST", "/requests/count", {"operation": "addThings"}), "invalid-request")
+
+    assert refused["detail"] == "There is no operation addThings; did you mean addThing?"
 
 
 def test_what_was_overdue_when_it_was_stored_happens_then(world: World) -> None:
