@@ -68,6 +68,8 @@ class Protocol(HttpToolsProtocol):
         self._head_complete = True
         self._keep_alive = True
         self._method = ""
+        self._known: list[tuple[bytes, bytes]] = []  # the fields of the head before, as they came
+        self._read_fields([])
         self._queue: deque[_Queued] = deque()  # replies that wait, the first of them being sent
         self._sending: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
@@ -109,8 +111,7 @@ class Protocol(HttpToolsProtocol):
         self._begun = True
         self._since = self.loop.time()
         self.url = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-        self._head = 0  # bytes of the header fields
+        self._came: list[tuple[bytes, bytes]] = []  # its header fields
         self._unfinished = 0
         self._head_complete = False
         self._body: list[bytes] = []
@@ -125,14 +126,23 @@ class Protocol(HttpToolsProtocol):
             self._too_long()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
-        self._head += len(name) + len(value) + 4
+        if not self._head_complete:  # what comes after a body means nothing
+            self._came.append((name, value))
+
+    def _read_fields(self, came: list[tuple[bytes, bytes]]) -> None:
+        """Requests with the same fields, as one connection has them again and again, share what is made of them."""
+        self._known = came
+        self.headers = [(name.lower(), value) for name, value in came]
+        self._fields = dict(self.headers)
+        self._head = sum(len(name) + len(value) + 4 for name, value in came)  # bytes
 
     def on_headers_complete(self) -> None:
         self._head_complete = True
         if self._offered:
             self._offered = False
-            self.headers = [(b"upgrade" if name == _HIDDEN_UPGRADE else name, value) for name, value in self.headers]
+            self._came = [(b"Upgrade" if name == _HIDDEN_UPGRADE else name, value) for name, value in self._came]
+        if self._came != self._known:
+            self._read_fields(self._came)
         if self._head > MAX_HEADERS:
             self._too_long()
         parser = self.parser
@@ -142,7 +152,7 @@ class Protocol(HttpToolsProtocol):
         self._target = target = self.url.decode("latin-1")
         if target[0] != "/":
             self._target = _origin_form(self.url)
-        self._fields = fields = dict(self.headers)
+        fields = self._fields
         length = fields.get(b"content-length")
         if length is not None or b"transfer-encoding" in fields:
             self._limit = self.sandbox.max_body(self._target)
