@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
 
 from sandbox import clock, ids
-from sandbox.messages import Reply, Request, Violation
+from sandbox.messages import Reply, Request, Violation, encode
 from sandbox.openapi.operation import Operation, Values
 from sandbox.state import Collection, Doc, NotUnique, State
 
@@ -114,7 +114,7 @@ class Call:
         self.tenant = org  # the org by the name that the vendor's own request, or its token, gives it
         self.rules = rules
         self.now = now  # moment
-        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.events: list[tuple[str, dict[str, Any], bytes]] = []
         self.state = state
         self.issuer = issuer
         self.vendor = vendor
@@ -275,9 +275,12 @@ class Call:
         """How many documents stand in a list."""
         return self.state.size(name)
 
-    def emit(self, callback: str, payload: dict[str, Any]) -> None:
-        """Tell the subscribers; the payload is judged by the spec's callback of that name."""
-        self.events.append((callback, payload))
+    def emit(self, callback: str, payload: dict[str, Any], encoded: bytes | None = None) -> None:
+        """Tell the subscribers; the payload is judged by the spec's callback of that name.
+
+        `encoded`: the payload as JSON, where it is made of documents that are stored, and so encoded already.
+        """
+        self.events.append((callback, payload, encode(payload) if encoded is None else encoded))
 
     def admits_http(self, url: str) -> bool:
         """Whether the operator lets this callback, which is no https URL, be registered all the same."""
@@ -331,13 +334,22 @@ class Call:
         raise rejected
 
     def reply(
-        self, content: Any = None, headers: tuple[tuple[str, str], ...] = (), *, status: int | None = None
+        self,
+        content: Any = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        status: int | None = None,
+        encoded: bytes | None = None,
     ) -> Reply:
-        """Succeed: the status and the media type are the spec's only success, or its first and `status` another."""
+        """Succeed: the status and the media type are the spec's only success, or its first and `status` another.
+
+        `encoded`: the content as JSON, where there is such a thing already.
+        """
         operation = self.operation
         assert operation is not None  # only a request is replied to
         if status is None:
-            return Reply(operation.success.status, content, operation.answered_in(self.request), headers)
+            success = operation.success.status
+            return Reply(success, content, operation.answered_in(self.request), headers, encoded=encoded)
         return Reply(status, content, next(iter(operation.responses[status].content), None), headers)
 
     def reply_all(self, items: Iterator[Any]) -> Reply:

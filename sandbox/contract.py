@@ -175,14 +175,14 @@ class Contract:
     def events(self, call: Call) -> list[Event]:
         """The events of a finished call, judged by the spec's callbacks. Raises `OffContract`."""
         events = []
-        for name, payload in call.events:
+        for name, payload, encoded in call.events:
             validator = self.callbacks.get(name)
             if validator is None:
                 raise OffContract(f"no spec declares the callback {name}")
             violations = validator.violations(payload, f"event {name}")
             if violations:
                 raise OffContract(_sentence(violations))
-            events.append(Event(call.now, name, encode(payload)))
+            events.append(Event(call.now, name, encoded))
         return events
 
     def unknown_names(self) -> Iterator[str]:

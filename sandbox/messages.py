@@ -111,7 +111,9 @@ class Reply:
         headers: tuple[tuple[str, str], ...] = (),
         *,
         close: bool = False,
+        encoded: bytes | None = None,
     ) -> None:
+        """`encoded`: the content as JSON, where there is such a thing already."""
         self.status = status
         self.content = content  # or bytes: JSON already, which is decoded to be checked
         self.media = media
@@ -120,6 +122,8 @@ class Reply:
         self.transmission: Transmission | None = None  # None: at once and whole, as nearly all are
         if media is None:
             self.body = b""
+        elif encoded is not None:
+            self.body = encoded
         elif media.startswith("text/") and not media.endswith("json"):
             self.body = str(content).encode()
         else:

@@ -26,9 +26,10 @@ moment_text = clock.text
 members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 # Such a reply's content, made of members of both kinds.
 encoded = encode
+Raw = msgspec.Raw  # JSON already, to be put into what is encoded
 
 __all__ = [
-    "Call", "Collection", "Doc", "Grant", "Money", "NotUnique", "Refusal", "Rejected", "Rejection", "Reply",
+    "Call", "Collection", "Doc", "Grant", "Money", "NotUnique", "Raw", "Refusal", "Rejected", "Rejection", "Reply",
     "Rules", "Violation", "decoded", "encoded", "members", "moment", "moment_text", "money",
 ]  # fmt: skip
 

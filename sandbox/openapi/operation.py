@@ -93,8 +93,7 @@ class Operation:
         closed: bool = False,
     ) -> None:
         self.id = id
-        self.method = method
-        self.template = template
+        self.method, self.template = method, template
         self.summary = summary
         self.deprecated = deprecated
         self.parameters = parameters

@@ -10,6 +10,7 @@ from sandbox.vendors.enfore.rules import rules
 from sandbox.vendors.enfore.vouchers import EXPIRABLE, GIFT_CARDS, new_number, tell
 
 CARDS = GIFT_CARDS.collection
+_EXTERNAL = b'"@type":"ExternalGiftCard",'  # as a stored card says it before anything that a client wrote
 
 _NOT_REDEEMABLE = {
     "REDEEMED": "gift-card-redeemed",
@@ -50,7 +51,8 @@ def create_external_gift_card(call: Call) -> Reply:
     }
     call.add(CARDS, card)
     tell(call, GIFT_CARDS, card)
-    return call.reply(_without_type(card))
+    stored = call.get_encoded(CARDS, card["id"])
+    return call.reply(_without_type(card), encoded=stored.replace(_EXTERNAL, b"", 1) if stored else None)
 
 
 def _judge_new_card(call: Call, card: Doc) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sandbox.rules import Call, Collection, Doc, Reply, moment
+from sandbox.rules import Call, Collection, Doc, Raw, Reply, encoded, moment
 from sandbox.vendors.enfore import lists
 from sandbox.vendors.enfore.rules import rules
 
@@ -57,7 +57,9 @@ def _declare(name: str, event: str, expiry: str, unknown: str) -> Kind:
 
 def tell(call: Call, kind: Kind, voucher: Doc) -> None:
     """Tell the subscribers of a new or changed voucher. Source: Promotions API 0.0.4, …SubscriptionCallback."""
-    call.emit(kind.event, {"org_id": call.tenant, "items": [voucher], "problems": []})
+    payload = {"org_id": call.tenant, "items": [voucher], "problems": []}
+    stored = call.get_encoded(kind.collection, voucher["id"])
+    call.emit(kind.event, payload, encoded({**payload, "items": [Raw(stored)]}) if stored is not None else None)
 
 
 def new_number(call: Call, collection: Collection) -> str:
