@@ -117,6 +117,8 @@ class Printer:
             f"{len(body):,} bytes" if body is not None else f"more than {MAX_BODY:,} bytes",
             self._styled(str(status), fg=colour),
         ]
+        if (delivery := callback.headers.get("sandbox-delivery")) is not None:
+            parts.append(f"delivery {_plain(delivery)}")
         yield "  ".join(parts)
         if body:
             yield from (f"    {line}" for line in self._payload(body))

@@ -52,8 +52,19 @@ class _Queued(NamedTuple):
     due: float  # by the loop's clock
 
 
+class _Fields(NamedTuple):
+    """The header fields of a request, and what is made of them."""
+
+    came: list[tuple[bytes, bytes]]
+    headers: list[tuple[bytes, bytes]]  # their names in lower case
+    fields: dict[bytes, bytes]
+    size: int  # bytes
+
+
 class Protocol(HttpToolsProtocol):
     """One connection. Requests are answered in the order in which they come, one at a time."""
+
+    _newest = _Fields([], [], {}, 0)  # of any connection
 
     sandbox: App
     _dated: tuple[object, bytes] = (None, b"")  # uvicorn's headers for every reply, and these as they are sent
@@ -68,8 +79,7 @@ class Protocol(HttpToolsProtocol):
         self._head_complete = True
         self._keep_alive = True
         self._method = ""
-        self._known: list[tuple[bytes, bytes]] = []  # the fields of the head before, as they came
-        self._read_fields([])
+        self._known, self.headers, self._fields, self._head = Protocol._newest
         self._queue: deque[_Queued] = deque()  # replies that wait, the first of them being sent
         self._sending: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
@@ -129,12 +139,13 @@ class Protocol(HttpToolsProtocol):
         if not self._head_complete:  # what comes after a body means nothing
             self._came.append((name, value))
 
-    def _read_fields(self, came: list[tuple[bytes, bytes]]) -> None:
-        """Requests with the same fields, as one connection has them again and again, share what is made of them."""
-        self._known = came
-        self.headers = [(name.lower(), value) for name, value in came]
-        self._fields = dict(self.headers)
-        self._head = sum(len(name) + len(value) + 4 for name, value in came)  # bytes
+    def _read_fields(self) -> None:
+        """Requests with the same fields share what is made of them, as they are many, and kept in the journal."""
+        if self._came != Protocol._newest.came:
+            headers = [(name.lower(), value) for name, value in self._came]
+            size = sum(len(name) + len(value) + 4 for name, value in headers)
+            Protocol._newest = _Fields(self._came, headers, dict(headers), size)
+        self._known, self.headers, self._fields, self._head = Protocol._newest
 
     def on_headers_complete(self) -> None:
         self._head_complete = True
@@ -142,7 +153,7 @@ class Protocol(HttpToolsProtocol):
             self._offered = False
             self._came = [(b"Upgrade" if name == _HIDDEN_UPGRADE else name, value) for name, value in self._came]
         if self._came != self._known:
-            self._read_fields(self._came)
+            self._read_fields()
         if self._head > MAX_HEADERS:
             self._too_long()
         parser = self.parser

@@ -110,6 +110,13 @@ def test_nothing_that_comes_is_obeyed_by_the_terminal(capsys: pytest.CaptureFixt
     assert r"\u001b[2J\u0007" in printed
 
 
+def test_a_delivery_of_the_sandbox_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    client().post("/hook", headers={"Sandbox-Delivery": "17"})
+
+    [line] = lines(capsys)
+    assert line.endswith("POST  /hook  0 bytes  202  delivery 17")
+
+
 def test_a_line_of_json_has_it_all(capsys: pytest.CaptureFixture[str]) -> None:
     listener = client(Answers(500), as_json=True)
     listener.post("/hook?a", content=b'{"value": 50.00}', headers={"X-Word": "said"})

@@ -210,6 +210,7 @@ test('webhooks are listed, waited for, flushed, sent again and rewritten', async
 test('an option that there is not is refused with the nearest, before anything is asked', async () => {
   const org = new Sandbox('http://127.0.0.1:9').org('t1');
 
+  assert.throws(() => new Sandbox('http://127.0.0.1:9', { tokn: 'x' }), rejection(/^new Sandbox has no "tokn"; did you mean "token"\?$/));
   await assert.rejects(org.webhooks.wait({ timeot: 1 }), rejection(/^webhooks\.wait has no "timeot"; did you mean "timeout"\?$/));
   await assert.rejects(org.webhooks.wait({ seconds: 1 }), rejection(/has no "seconds"; there are count, timeout, subscription, event/));
   await assert.rejects(org.webhooks.list({ stauts: 'dead' }), rejection(/webhooks\.list has no "stauts"; did you mean "status"\?/));

@@ -73,7 +73,9 @@ export class Sandbox {
   #timeout;
   #version;
 
-  constructor(url = 'http://localhost:8080', { token, timeout = 30_000, fetch = globalThis.fetch } = {}) {
+  constructor(url = 'http://localhost:8080', options = {}) {
+    const names = ['token', 'timeout', 'fetch'];
+    const { token, timeout = 30_000, fetch = globalThis.fetch } = known('new Sandbox', options, names);
     let parsed;
     try {
       parsed = new URL(url);
