@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import decimal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,13 +10,13 @@ import httpx2
 import pytest
 
 from sandbox import app as application
-from sandbox.client import Org, Refused, Sandbox, TooFew
-from sandbox.guest import _Loop
+from sandbox.client import Org, Refused, Sandbox, TooFew, Unreachable
 from sandbox.testing import running
 
 CARDS = "/promotions/org/acme/sales-vouchers/gift-cards"
 BEARER = {"Authorization": "Bearer any"}
 EUR = {"unit": "EUR", "value": 50}
+RICH = {"unit": "EUR", "value": decimal.Decimal("12345.67")}
 
 
 @pytest.fixture(scope="module")
@@ -50,32 +50,21 @@ def test_both_ways_at_once_lose_nothing(org: Org) -> None:
     assert org.count(status=404) == 300
 
 
-def test_what_another_thread_sets_off_in_its_turn_wakes_the_loop() -> None:
-    turn, up, done, loops = threading.Lock(), threading.Event(), threading.Event(), list[_Loop]()
-
-    def run() -> None:
-        with turn:
-            loops.append(_Loop(turn))
-            loops[0].call_soon(up.set)
-            loops[0].run_forever()
-            loops[0].close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert up.wait(10)
-    with turn:
-        loops[0].call_soon(done.set)
-
-    assert done.wait(10)
-    with turn:
-        loops[0].call_soon(loops[0].stop)
-    thread.join(10)
-    assert not thread.is_alive()
-
-
 def test_what_only_time_can_answer_is_waited_for(org: Org) -> None:
     with pytest.raises(TooFew):
         org.webhooks.wait(timeout=0.01)
+
+
+def test_whoever_waits_when_the_server_ends_is_told() -> None:
+    with ThreadPoolExecutor(4) as threads:
+        with running() as server:
+            org = server.org("t1")
+            org.reset()
+            waiting = [threads.submit(org.webhooks.wait, timeout=60) for _ in range(4)]
+            org.reset()
+        failures = [it.exception(timeout=10) for it in waiting]
+
+    assert {type(failure) for failure in failures} == {Unreachable}
 
 
 def test_what_is_sent_in_pieces_is_whole(org: Org, server: Sandbox) -> None:
@@ -85,6 +74,17 @@ def test_what_is_sent_in_pieces_is_whole(org: Org, server: Sandbox) -> None:
     by_connection = httpx2.get(f"{server.url}/__admin/orgs/t1/export")
 
     assert {**by_connection.json(), "exported": "now"} == {**org.export(), "exported": "now"}
+
+
+def test_the_arithmetic_of_the_thread_that_asks_is_not_the_sandboxs(org: Org) -> None:
+    with decimal.localcontext(
+        decimal.Context(prec=2, Emax=2, Emin=-2, traps=[decimal.Inexact, decimal.FloatOperation])
+    ):
+        seeded = org.seed(enfore={"gift_cards": [{"id": "a", "name": "Xmas", "current_balance": RICH}]})
+        org.count(body={"a": 1})
+
+    [card] = seeded["enfore"]["gift_cards"]
+    assert card["current_balance"] == RICH
 
 
 def test_a_refusal_says_the_same(org: Org, server: Sandbox) -> None:
