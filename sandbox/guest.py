@@ -6,6 +6,7 @@ Signals, logging and the garbage collector stay as they are. What a test does wi
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ class Guest(Server):
 
     def __init__(self, app: App) -> None:
         super().__init__(app, log_config=None)
+        self._process = os.getpid()
         self._serving = False
         self._ended = threading.Event()
         self._waiting: set[asyncio.Task[None]] = set()
@@ -37,8 +39,11 @@ class Guest(Server):
     def ask(self, request: Request) -> Reply | None:
         """The whole reply, made in the server's thread: no signal breaks into it, no setting of the caller's counts.
 
-        What only comes with time is waited for. None where nobody answers: the server has stopped, or something broke.
+        What only comes with time is waited for. None where nobody answers: the server has stopped, something broke, or
+        this is a copy of it in a forked process.
         """
+        if os.getpid() != self._process:
+            return None
         answered: Future[Reply] = Future()
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._answer, request, answered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -65,6 +66,19 @@ def test_whoever_waits_when_the_server_ends_is_told() -> None:
         failures = [it.exception(timeout=10) for it in waiting]
 
     assert {type(failure) for failure in failures} == {Unreachable}
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # as a user's may be
+def test_a_forked_process_asks_the_server_of_the_one_it_was_forked_from(org: Org) -> None:
+    def ask() -> None:
+        org.seed(enfore={"gift_cards": [{"id": "forked", "name": "Xmas", "current_balance": EUR}]})
+
+    child = multiprocessing.get_context("fork").Process(target=ask)
+    child.start()
+    child.join(20)
+
+    assert child.exitcode == 0
+    assert [it["document"]["id"] for it in org.state()["documents"]["enfore"]["gift_cards"]] == ["forked"]
 
 
 def test_what_is_sent_in_pieces_is_whole(org: Org, server: Sandbox) -> None:
