@@ -17,6 +17,7 @@ from sandbox.app import App
 from sandbox.messages import Reply, Request
 from sandbox.server import Server
 
+_TURNS = 4  # of the loop
 _LOOK = 1.0  # seconds between looks at whether there is still somebody to answer
 
 
@@ -78,13 +79,15 @@ class Guest(Server):
         self._serving = False
         for task in self._waiting:
             task.cancel()
+        for server in self.servers:
+            server.close()
+        for _ in range(_TURNS):  # a connection that was taken before that is still being made
+            await asyncio.sleep(0)
         for connection in list(self.server_state.connections):
             connection.shutdown()
         await asyncio.sleep(0)
         if self.server_state.connections:
             await super().disconnect(sockets)
-        for server in self.servers:
-            server.close()
 
     def leave(self) -> None:
         """What is left is left: the test that wanted it has ended."""
