@@ -21,6 +21,7 @@ from sandbox.errors import SandboxError
 from sandbox.messages import decode, encode
 from sandbox.remote import Remote
 
+NAMES = ("the URL", "token=")  # as the clients call them
 Json = dict[str, Any]
 Jsons = list[Json]
 P = ParamSpec("P")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Unpack
 
 from sandbox.asking import (
+    NAMES,
     Ask,
     Criteria,
     Json,
@@ -47,7 +48,7 @@ __all__ += ["OtherVersion", "Refused", "SandboxError", "TooFew", "Unreachable"]
 
 class _Server(Part):
     def __init__(self, url: str, token: str | None = None, *, remote: Remote | None = None) -> None:
-        super().__init__(Wire(remote or Remote(url, token, names=("the URL", "token="))))
+        super().__init__(Wire(remote or Remote(url, token, names=NAMES)))
         self.url = self._wire.url
 
     @Verb
@@ -381,10 +382,9 @@ class AsyncOrg(_Org, Later):
 
 
 class Sandbox(_Server, Now):
-    """The server at a URL, such as `http://127.0.0.1:8080`; `token` is what its `--admin-token` is.
+    """The server at a URL, such as `http://127.0.0.1:8080`; `token`: its `--admin-token`. `remote`: another way to ask.
 
     Nothing is asked before the first verb; then the server must be of this version, or it raises `OtherVersion`.
-    `remote` is another way to ask it, as `sandbox.testing` has one for its own.
     """
 
     def org(self, name: str) -> Org:

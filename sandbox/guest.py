@@ -10,15 +10,18 @@ import os
 import socket
 import threading
 from collections.abc import AsyncIterator
-from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from sandbox.app import App
+from sandbox.errors import SandboxError
 from sandbox.messages import Reply, Request
 from sandbox.server import Server
 
 _TURNS = 4  # of the loop
 _LOOK = 1.0  # seconds between looks at whether there is still somebody to answer
+
+_Answered = SimpleQueue[Reply | None]  # where the reply comes, or that there is none
 
 
 class Guest(Server):
@@ -29,9 +32,10 @@ class Guest(Server):
         self._process = os.getpid()
         self._serving = False
         self._ended = threading.Event()
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._waiting: dict[_Answered, asyncio.Task[None]] = {}  # for what only comes with time
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
+        self._thread = threading.get_ident()
         try:
             super().run(sockets)
         finally:
@@ -41,34 +45,48 @@ class Guest(Server):
         """The whole reply, made in the server's thread: no signal breaks into it, no setting of the caller's counts.
 
         What only comes with time is waited for. None where nobody answers: the server has stopped, something broke, or
-        this is a copy of it in a forked process.
+        this is a copy of it in a forked process. Raises `SandboxError` in the server's own thread, which cannot wait
+        for itself.
         """
         if os.getpid() != self._process:
             return None
-        answered: Future[Reply] = Future()
-        with suppress(RuntimeError):  # the loop is closed
+        if threading.get_ident() == self._thread:
+            raise SandboxError("the thread of the sandbox's server cannot ask it anything")
+        answered: _Answered = SimpleQueue()  # which a signal's handler may ask by, too, whatever it interrupts
+        try:
             self._loop.call_soon_threadsafe(self._answer, request, answered)
+        except RuntimeError:
+            if self._loop.is_closed():
+                return None
+            raise
+        try:
             while not self._ended.is_set():
-                try:
-                    return answered.result(_LOOK)
-                except TimeoutError:
-                    continue
-                except CancelledError:
-                    break
+                with suppress(Empty):
+                    return answered.get(timeout=_LOOK)
+        except BaseException:  # a test's time is over, or somebody interrupts it
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._give_up, answered)
+            raise
+        with suppress(Empty):
+            return answered.get_nowait()
         return None
 
-    def _answer(self, request: Request, answered: Future[Reply]) -> None:
+    def _answer(self, request: Request, answered: _Answered) -> None:
         if not self._serving:
-            answered.cancel()
+            answered.put(None)
             return
         request.oversized = len(request.body) > self.app.max_body(request.target)
         reply = self.app.handle(request)
         if reply.stream is None:
-            answered.set_result(reply)
+            answered.put(reply)
         else:
-            task = self._loop.create_task(_answer_whole(reply, answered))
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
+            self._waiting[answered] = self._loop.create_task(_answer_whole(reply, answered))
+            self._waiting[answered].add_done_callback(lambda _: self._waiting.pop(answered, None))
+
+    def _give_up(self, answered: _Answered) -> None:
+        task = self._waiting.get(answered)
+        if task is not None:
+            task.cancel()
 
     def settle(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -77,7 +95,7 @@ class Guest(Server):
     async def disconnect(self, sockets: list[socket.socket] | None) -> None:
         """Whoever is asked nothing goes at once; uvicorn would wait a tenth of a second for them."""
         self._serving = False
-        for task in self._waiting:
+        for task in self._waiting.values():
             task.cancel()
         for server in self.servers:
             server.close()
@@ -93,7 +111,7 @@ class Guest(Server):
         """What is left is left: the test that wanted it has ended."""
 
 
-async def _answer_whole(reply: Reply, answered: Future[Reply]) -> None:
+async def _answer_whole(reply: Reply, answered: _Answered) -> None:
     try:
         stream = reply.stream
         if isinstance(stream, AsyncIterator):
@@ -101,6 +119,6 @@ async def _answer_whole(reply: Reply, answered: Future[Reply]) -> None:
         elif stream is not None:
             reply.body = b"".join(stream)
     except BaseException:
-        answered.cancel()
+        answered.put(None)
         raise
-    answered.set_result(reply)
+    answered.put(reply)

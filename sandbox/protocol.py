@@ -141,11 +141,12 @@ class Protocol(HttpToolsProtocol):
 
     def _read_fields(self) -> None:
         """Requests with the same fields share what is made of them, as they are many, and kept in the journal."""
-        if self._came != Protocol._newest.came:
+        newest = Protocol._newest
+        if self._came != newest.came:
             headers = [(name.lower(), value) for name, value in self._came]
             size = sum(len(name) + len(value) + 4 for name, value in headers)
-            Protocol._newest = _Fields(self._came, headers, dict(headers), size)
-        self._known, self.headers, self._fields, self._head = Protocol._newest
+            newest = Protocol._newest = _Fields(self._came, headers, dict(headers), size)
+        self._known, self.headers, self._fields, self._head = newest
 
     def on_headers_complete(self) -> None:
         self._head_complete = True

@@ -5,25 +5,26 @@ The command line asks through it, and `sandbox.client` for those who write Pytho
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import json
 import os
 import socket
 import time
-import weakref
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from sandbox.errors import SandboxError
 
 FORM = 1  # of an exported document
 TIMEOUT = 75.0  # seconds without a word; what waits for webhooks is silent for 60
-_KEPT = 1.0  # seconds that a connection waits for the next request; servers and what is between close theirs after 5
+_SECONDS_KEPT = 1.0  # that a connection waits for the next request; servers and what is between close theirs after 5
+_MOST_KEPT = 8
 
 
 class Unreachable(SandboxError):
@@ -42,7 +43,7 @@ class Remote:
     """The server at a URL. `names`: what the URL and the token are called where they were given.
 
     Threads may share it: each request has a connection to itself, one that another request has just done with or a new
-    one. There is nothing to close: what is kept for the next request closes with the object.
+    one. There is nothing to close: of all that a process has there are a few kept for a second.
     """
 
     def __init__(
@@ -65,8 +66,6 @@ class Remote:
         self._host, self._port, self._timeout = parts.hostname, port, timeout
         self._secure, self._base = parts.scheme == "https", parts.path
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._kept: deque[_Kept] = deque()
-        weakref.finalize(self, _close_all, self._kept)  # not __del__: a socket in a cycle would complain before it
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
         """The body of a success. Raises `SandboxError` with what the server says otherwise."""
@@ -100,37 +99,44 @@ class Remote:
     ) -> Iterator[http.client.HTTPResponse]:
         with ExitStack() as opened:
             try:
-                connection = self._connection()
-                opened.callback(connection.close)
-                sent = {name: value.encode() for name, value in fields.items()}
-                connection.request(method, f"{self._base}/__admin{path}", body, sent)
-                response = opened.enter_context(connection.getresponse())
+                connection, response = self._sent(method, path, body, fields)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 raise self._unreachable(error) from None
+            opened.callback(connection.close)
+            opened.enter_context(response)
             yield response
             if response.isclosed() and connection.sock is not None and not self._secure:
-                self._kept.append((connection, time.monotonic(), os.getpid()))
+                _keep(_Kept(self._host, self._port, connection, time.monotonic(), os.getpid()))
                 opened.pop_all()
+
+    def _sent(
+        self, method: str, path: str, body: bytes | None, fields: dict[str, str]
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        """The answer begun; sent once more where a kept connection was closed under our feet, if that does no harm."""
+        kept = _kept_for(self._host, self._port)
+        made = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        connection = kept or made(self._host, self._port)
+        try:
+            connection.timeout = self._timeout
+            if connection.sock is not None:
+                connection.sock.settimeout(self._timeout)
+            sent = {name: value.encode() for name, value in fields.items()}
+            connection.request(method, f"{self._base}/__admin{path}", body, sent)
+            return connection, connection.getresponse()
+        except (ConnectionError, http.client.RemoteDisconnected):
+            connection.close()
+            if kept is None or method == "POST":
+                raise
+        except BaseException:
+            connection.close()
+            raise
+        return self._sent(method, path, body, fields)
 
     def _read(self, response: http.client.HTTPResponse) -> bytes:
         try:
             return response.read()
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from None
-
-    def _connection(self) -> http.client.HTTPConnection:
-        """One that was kept, if the server has not closed it and it is this process's own; or a new one."""
-        while self._kept:
-            try:
-                connection, since, process = self._kept.pop()
-            except IndexError:  # another thread was quicker
-                break
-            if process == os.getpid() and time.monotonic() - since < _KEPT and _is_quiet(connection.sock):
-                connection.sock.settimeout(self._timeout)
-                return connection
-            connection.close()
-        made = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        return made(self._host, self._port, timeout=self._timeout)
 
     def _unreachable(self, error: Exception) -> Unreachable:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -156,7 +162,42 @@ def _is_success(status: int) -> bool:
     return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
-_Kept = tuple[http.client.HTTPConnection, float, int]  # since when, by the monotonic clock, and whose process
+class _Kept(NamedTuple):
+    """A connection that no request has, since when by the monotonic clock, and whose process it belongs to."""
+
+    host: str
+    port: int | None
+    connection: http.client.HTTPConnection
+    since: float
+    process: int
+
+    @property
+    def usable(self) -> bool:
+        return self.process == os.getpid() and time.monotonic() - self.since < _SECONDS_KEPT
+
+
+_kept: deque[_Kept] = deque()  # oldest first; of the whole process, as its sockets are
+
+
+def _keep(kept: _Kept) -> None:
+    _kept.append(kept)
+    with suppress(IndexError):  # another thread was quicker
+        while len(_kept) > _MOST_KEPT or not _kept[0].usable:
+            _kept.popleft().connection.close()
+
+
+def _kept_for(host: str, port: int | None) -> http.client.HTTPConnection | None:
+    """The newest to this server that it has not closed."""
+    for kept in reversed(tuple(_kept)):
+        if (kept.host, kept.port) == (host, port):
+            try:
+                _kept.remove(kept)
+            except ValueError:  # another thread was quicker
+                continue
+            if kept.usable and _is_quiet(kept.connection.sock):
+                return kept.connection
+            kept.connection.close()
+    return None
 
 
 def _is_quiet(sock: socket.socket) -> bool:
@@ -171,9 +212,10 @@ def _is_quiet(sock: socket.socket) -> bool:
     return False
 
 
-def _close_all(kept: deque[_Kept]) -> None:
-    while kept:
-        kept.pop()[0].close()
+@atexit.register
+def _close_kept() -> None:
+    while _kept:
+        _kept.popleft().connection.close()
 
 
 def exported(path: Path) -> tuple[bytes, str]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import difflib
 import gc
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from sandbox.app import App
+from sandbox.asking import NAMES
 from sandbox.client import Sandbox
 from sandbox.config import Config
 from sandbox.errors import SandboxError
@@ -63,27 +65,37 @@ def running(**settings: Any) -> Iterator[Sandbox]:
     server.started_hook = up.set
     thread = threading.Thread(target=_serve, args=(server, listener, up), name="promo-sandbox", daemon=True)
     thread.start()
+    within: _Within | None = None
     try:
         if not up.wait(_PATIENCE) or not server.started:
             raise SandboxError("the server of the sandbox did not start; its thread has said why")
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield Sandbox(url, remote=_Within(server, url, configuration.admin_token))
+        within = _Within(server, url, configuration.admin_token)
+        yield Sandbox(url, remote=within)
     finally:
         server.stop()
         thread.join(_PATIENCE)
         listener.close()
+        if within is not None:
+            within.server = None
 
 
 class _Within(Remote):
-    """The server of this process, which is asked without a connection."""
+    """The server of this process, which is asked without a connection; any other once that has ended."""
 
     def __init__(self, server: Guest, url: str, token: str | None) -> None:
-        super().__init__(url, token)
-        self._server = server
+        super().__init__(url, token, names=NAMES)
+        self.server: Guest | None = server
+        self._token = token
+
+    def __reduce__(self) -> tuple[Callable[..., Remote], tuple[str, str | None]]:
+        """In another process it is a server like any other."""
+        return partial(Remote, names=NAMES), (self.url, self._token)
 
     def said(self, method: str, path: str, body: bytes | None, fields: dict[str, str]) -> tuple[int, bytes]:
         sent = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
-        reply = self._server.ask(Request(method, f"/__admin{path}", sent, body or b""))
+        request = Request(method, f"/__admin{path}", sent, body or b"")
+        reply = self.server.ask(request) if self.server is not None else None
         return super().said(method, path, body, fields) if reply is None else (reply.status, reply.body)
 
 

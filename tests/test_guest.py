@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import decimal
 import multiprocessing
+import pickle
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -79,6 +82,41 @@ def test_a_forked_process_asks_the_server_of_the_one_it_was_forked_from(org: Org
 
     assert child.exitcode == 0
     assert [it["document"]["id"] for it in org.state()["documents"]["enfore"]["gift_cards"]] == ["forked"]
+
+
+def test_a_time_limit_ends_a_wait_and_breaks_nothing(org: Org) -> None:
+    def over(*_: object) -> None:
+        raise TimeoutError("the test has taken too long")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(TimeoutError, match="the test has taken too long"):
+            org.webhooks.wait(timeout=30)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert org.about()["documents"] == 0
+
+
+def test_a_signals_handler_may_ask_whatever_it_interrupts(org: Org) -> None:
+    asked: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda *_: asked.append(org.about()["documents"]))
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        while len(asked) < 200:
+            org.about()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert org.about()["documents"] == 0
+
+
+def test_a_handle_goes_to_another_process_and_asks_over_a_connection(org: Org) -> None:
+    assert pickle.loads(pickle.dumps(org)).about()["name"] == org.org  # noqa: S301 - our own
+    assert copy.deepcopy(org).about()["name"] == org.org
 
 
 def test_what_is_sent_in_pieces_is_whole(org: Org, server: Sandbox) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from sandbox.remote import Refused, Remote
+from sandbox.remote import Refused, Remote, Unreachable
 
 
 class Counting(ThreadingHTTPServer):
@@ -44,7 +45,7 @@ class _Numbered(BaseHTTPRequestHandler):
         self.server.connections += 1
         self.number = self.server.connections
 
-    def do_GET(self) -> None:
+    def answer(self) -> None:
         self.server.together.wait(10)
         said = b'{"detail": "no"}' if self.path.endswith("missing") else str(self.number).encode()
         self.send_response(404 if self.path.endswith("missing") else 200)
@@ -52,6 +53,8 @@ class _Numbered(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(said)
         self.close_connection = self.server.leaves
+
+    do_GET = do_PUT = do_POST = answer  # noqa: N815 - as the standard library calls them
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
@@ -137,14 +140,43 @@ def test_a_connection_that_is_old_or_of_another_process_is_not_asked_again(
     assert asked(client) == "2"
 
 
-def test_what_is_kept_closes_with_the_object(server: Counting) -> None:
+def test_few_connections_are_kept(server: Counting) -> None:
+    client, many = server.remote, 20
+    server.together = threading.Barrier(many)
+    with ThreadPoolExecutor(many) as threads:
+        list(threads.map(asked, [client] * many))
+
+    for _ in range(many - 8):
+        assert server.ended.acquire(timeout=10)
+
+
+def test_what_is_old_closes_when_something_newer_is_kept(server: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
     client = server.remote
-    around: list[Any] = [client]
-    around.append(around)  # so that only the collector finds it
+    server.together = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(asked, [client] * 2))
+    server.together = threading.Barrier(1)
+    later = time.monotonic() + 2
+    monkeypatch.setattr("sandbox.remote.time.monotonic", lambda: later)
+
     asked(client)
 
-    del client, around
-    gc.collect()
-
     assert server.ended.acquire(timeout=10)
-    assert not any(isinstance(it, Remote) for it in gc.get_objects())
+    assert server.ended.acquire(timeout=10)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+def test_a_request_on_a_connection_that_closes_under_our_feet_is_sent_again_if_it_may_be(
+    server: Counting, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    client = server.remote
+    server.leaves = True
+    asked(client)
+    assert server.ended.acquire(timeout=10)
+    monkeypatch.setattr("sandbox.remote._is_quiet", lambda _: True)  # it closed a moment later
+
+    if method == "POST":
+        with pytest.raises(Unreachable):
+            client.ask(method, "/number")
+    else:
+        assert client.ask(method, "/number") == b"2"

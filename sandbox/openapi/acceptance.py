@@ -118,8 +118,8 @@ def _texts(keywords: tuple[tuple[str, str | int], ...]) -> _Texts:
 def compiled(schema: Schema) -> jsonschema_rs.Draft202012Validator:
     """The judge of last resort.
 
-    Patterns are matched in linear time, unless one looks around: the engine that can do that, the library's own choice,
-    may also take ages, and finds `x` in `^x+y*x+$`.
+    Patterns are matched in linear time, unless one of the schema's looks around: the engine that can do that, the
+    library's own choice, may also take ages, and finds `x` in `^x+y*x+$`. No pattern of our specs looks around.
     """
     try:
         return _judge(schema, jsonschema_rs.RegexOptions())
