@@ -76,7 +76,11 @@ class Guest(Server):
             answered.put(None)
             return
         request.oversized = len(request.body) > self.app.max_body(request.target)
-        reply = self.app.handle(request)
+        try:
+            reply = self.app.handle(request)
+        except BaseException:  # it never raises, but somebody's logging may
+            answered.put(None)
+            raise
         if reply.stream is None:
             answered.put(reply)
         else:
