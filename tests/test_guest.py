@@ -84,6 +84,7 @@ def test_a_forked_process_asks_the_server_of_the_one_it_was_forked_from(org: Org
     assert [it["document"]["id"] for it in org.state()["documents"]["enfore"]["gift_cards"]] == ["forked"]
 
 
+@pytest.mark.fuzz  # which is not traced: coverage takes a lock that a signal may come in the middle of
 def test_a_time_limit_ends_a_wait_and_breaks_nothing(org: Org) -> None:
     def over(*_: object) -> None:
         raise TimeoutError("the test has taken too long")
@@ -100,6 +101,7 @@ def test_a_time_limit_ends_a_wait_and_breaks_nothing(org: Org) -> None:
     assert org.about()["documents"] == 0
 
 
+@pytest.mark.fuzz  # as above
 def test_a_signals_handler_may_ask_whatever_it_interrupts(org: Org) -> None:
     asked: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda *_: asked.append(org.about()["documents"]))
