@@ -81,11 +81,11 @@ class Guest(Server):
         except BaseException:  # it never raises, but somebody's logging may
             answered.put(None)
             raise
-        if reply.stream is None:
-            answered.put(reply)
-        else:
-            self._waiting[answered] = self._loop.create_task(_answer_whole(reply, answered))
+        if isinstance(reply.stream, AsyncIterator):
+            self._waiting[answered] = self._loop.create_task(_answer_whole(reply, reply.stream, answered))
             self._waiting[answered].add_done_callback(lambda _: self._waiting.pop(answered, None))
+        else:  # the admin API makes no other pieces
+            answered.put(reply)
 
     def _give_up(self, answered: _Answered) -> None:
         task = self._waiting.get(answered)
@@ -115,13 +115,9 @@ class Guest(Server):
         """What is left is left: the test that wanted it has ended."""
 
 
-async def _answer_whole(reply: Reply, answered: _Answered) -> None:
+async def _answer_whole(reply: Reply, stream: AsyncIterator[bytes], answered: _Answered) -> None:
     try:
-        stream = reply.stream
-        if isinstance(stream, AsyncIterator):
-            reply.body = b"".join([piece async for piece in stream])
-        elif stream is not None:
-            reply.body = b"".join(stream)
+        reply.body = b"".join([piece async for piece in stream])
     except BaseException:
         answered.put(None)
         raise

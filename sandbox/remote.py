@@ -113,7 +113,7 @@ class Remote:
         self, method: str, path: str, body: bytes | None, fields: dict[str, str]
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         """The answer begun; sent once more where a kept connection was closed under our feet, if that does no harm."""
-        kept = _kept_for(self._host, self._port)
+        kept = None if self._secure else _kept_for(self._host, self._port)
         made = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         connection = kept or made(self._host, self._port)
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from socketserver import BaseServer
+from typing import Any, TypeVar
 
 import httpx2
 
@@ -14,6 +15,7 @@ from sandbox.config import Config
 from sandbox.server import Server, listen
 
 Json = Any
+S = TypeVar("S", bound=BaseServer)
 
 
 @contextmanager
@@ -34,6 +36,19 @@ def running(config: Config | None = None, app: App | None = None, *, keep_alive:
         server.should_exit = True
         thread.join(10)
         listener.close()
+
+
+@contextmanager
+def in_a_thread(server: S) -> Iterator[S]:
+    """A server of the standard library, serving until the block ends."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class World:

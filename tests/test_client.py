@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +18,7 @@ import pytest
 from sandbox import __version__, client
 from sandbox.client import AsyncSandbox, Org, OtherVersion, Refused, Sandbox, SandboxError, TooFew, Unreachable
 from sandbox.config import Config
-from tests.serving import World, running
+from tests.serving import World, in_a_thread, running
 
 CARD = {"id": "gc-1", "name": "Xmas", "current_balance": {"unit": "EUR", "value": 50}}
 BEARER = {"Authorization": "Bearer any"}
@@ -391,17 +389,8 @@ class _Answering(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-@contextmanager
-def canned(answers: dict[str, Any]) -> Iterator[Canned]:
-    server = Canned(answers)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def canned(answers: dict[str, Any]) -> AbstractContextManager[Canned]:
+    return in_a_thread(Canned(answers))
 
 
 def test_a_server_of_another_version_is_told_apart_with_the_remedy() -> None:

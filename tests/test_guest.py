@@ -116,12 +116,12 @@ def test_a_signals_handler_may_ask_whatever_it_interrupts(org: Org) -> None:
     assert org.about()["documents"] == 0
 
 
-def test_a_handle_goes_to_another_process_and_asks_over_a_connection(org: Org) -> None:
+def test_a_copy_of_a_handle_asks_the_same_server(org: Org) -> None:
     assert pickle.loads(pickle.dumps(org)).about()["name"] == org.org  # noqa: S301 - our own
     assert copy.deepcopy(org).about()["name"] == org.org
 
 
-def test_what_is_sent_in_pieces_is_whole(org: Org, server: Sandbox) -> None:
+def test_an_export_is_the_same_over_a_connection(org: Org, server: Sandbox) -> None:
     org.clock.freeze("2030-01-01T00:00:00Z")
     org.seed(enfore={"gift_cards": [{"name": "Xmas", "current_balance": EUR}]})
 

@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from sandbox.remote import Refused, Remote, Unreachable
+from tests.serving import in_a_thread
 
 
 class Counting(ThreadingHTTPServer):
@@ -62,21 +62,8 @@ class _Numbered(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Counting]:
-    with counting() as server:
+    with in_a_thread(Counting()) as server:
         yield server
-
-
-@contextmanager
-def counting() -> Iterator[Counting]:
-    server = Counting()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def asked(client: Remote) -> str:
@@ -138,6 +125,14 @@ def test_a_connection_that_is_old_or_of_another_process_is_not_asked_again(
     monkeypatch.setattr(f"sandbox.remote.{name}", lambda: now)
 
     assert asked(client) == "2"
+
+
+def test_a_kept_connection_is_not_taken_for_a_secure_one(server: Counting) -> None:
+    asked(server.remote)
+    secure = Remote(server.remote.url.replace("http:", "https:"), "secret", timeout=10)
+
+    with pytest.raises(Unreachable):  # the server does not speak TLS
+        asked(secure)
 
 
 def test_few_connections_are_kept(server: Counting) -> None:

@@ -17,6 +17,7 @@ from sandbox.openapi.validation import Validator
 
 _PIECE = 200  # items of a reply that is sent in pieces
 PROBLEM = "application/problem+json"
+_BAD_REQUEST = 400
 
 
 class Rejection(NamedTuple):
@@ -109,7 +110,7 @@ class Operation:
             (name, in_path[name]) for name in self.path_names if name in in_path and in_path[name].validator
         )
         self._query = [parameter for parameter in parameters if parameter.location == "query"]
-        self._only = {parameter.name for parameter in self._query} if closed else None  # what a query may say
+        self._only = {it.name for it in self._query} if closed and _BAD_REQUEST in responses else None  # else anything
         self._headers = [parameter for parameter in parameters if parameter.location == "header"]
         self.success = responses[min(status for status in responses if 200 <= status < 300)]  # noqa: PLR2004 - successes
         self.success_media = next(iter(self.success.content), None)
@@ -136,10 +137,10 @@ class Operation:
         headers: dict[str, Any] = {}
         for name, parameter in self._judged_path:
             parameter.read([path[name]], {}, violations)
-        if self._query:
+        if self._query or self._only is not None:
             given = pairs(request.query, violations) if request.query else {}
-            if self._only is not None and not given.keys() <= self._only:
-                violations += self._unknown(given)
+            if self._only is not None:
+                violations += self._unknown(given, self._only)
             for parameter in self._query:
                 parameter.read(given.get(parameter.name, []), query, violations)
         for parameter in self._headers:
@@ -148,11 +149,11 @@ class Operation:
         body = self._read_body(request, violations) if self.body is not None else None
         return Values(path, query, headers, body), violations
 
-    def _unknown(self, given: Iterable[str]) -> Iterator[Violation]:
+    def _unknown(self, given: Iterable[str], known: set[str]) -> Iterator[Violation]:
         """Names that mean nothing here: whoever misspells a filter must not take what it lets through for an answer."""
         for name in given:
-            if self._only is not None and name not in self._only:
-                near = difflib.get_close_matches(name, self._only, n=1) or sorted(self._only)
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1) or sorted(known) or ["none"]
                 message = f"is no parameter of {self.id}; there is {', '.join(near)}"
                 yield Violation(f"query.{name[:100]}", message, "additionalProperties")
 

@@ -738,6 +738,15 @@ def test_a_filter_that_is_misspelt_is_refused(world: World, is_refused: Any, pat
     assert refused["detail"].startswith(said)
 
 
+def test_what_takes_no_parameters_is_not_done_to_all_where_one_is_given(world: World, is_refused: Any) -> None:
+    add(world)
+
+    refused = is_refused(world.admin("DELETE", "/requests?operation=addThing"), "invalid-request")
+
+    assert refused["detail"] == "query.operation: is no parameter of clearRequests; there is none"
+    assert world.admin("GET", "/requests").json()["total"] == 1
+
+
 def test_a_count_of_what_there_cannot_be_is_refused(world: World, is_refused: Any) -> None:
     add(world)
 

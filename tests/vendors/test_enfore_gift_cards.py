@@ -53,6 +53,14 @@ def test_the_answer_to_the_import_carries_no_type(world: World) -> None:
     assert card == {**new_card(), "id": card["id"], "number": card["number"]}
 
 
+def test_answer_event_and_card_say_the_same_whatever_a_client_calls_it(world: World) -> None:
+    name = '","@type":"ExternalGiftCard",\\'
+    card = import_card(world, name=name)
+
+    assert card == {**new_card(name=name), "id": card["id"], "number": card["number"]}
+    assert told(world, "gift-card-changed") == [get_card(world, card["id"])] == [{**card, "@type": "ExternalGiftCard"}]
+
+
 def test_every_optional_member_of_a_card_is_stored_as_given(world: World) -> None:
     given = new_card(
         initial_balance=eur(80),
