@@ -142,6 +142,7 @@ class Receiver:
         self.connections = 0  # ever opened
         self._open: set[Connection] = set()
         self._unread: list[socket.socket] = []
+        self._greeting: dict[asyncio.Task[None], socket.socket] = {}
         self._came = threading.Condition()
         self._up = threading.Event()
         self._tls = tls
@@ -207,37 +208,36 @@ class Receiver:
         self._loop.close()
 
     async def _serve(self) -> None:
-        accepting = asyncio.create_task(self._accept())
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._listener, self._accept)
         self._up.set()
         await self._closing.wait()
-        accepting.cancel()
-        await asyncio.gather(accepting, return_exceptions=True)
+        loop.remove_reader(self._listener)
+        greeting = dict(self._greeting)
+        for task in greeting:
+            task.cancel()
+        await asyncio.gather(*greeting, return_exceptions=True)
+        for unread in (self._listener, *self._unread, *greeting.values()):
+            unread.close()
         while self._open:
             for connection in list(self._open):
                 connection.transport.abort()
             await asyncio.sleep(0)
 
-    async def _accept(self) -> None:
-        loop, greeting = asyncio.get_running_loop(), set[asyncio.Task[None]]()
-        try:
-            while True:
-                accepted, _ = await loop.sock_accept(self._listener)
+    def _accept(self) -> None:
+        with suppress(OSError):  # whoever came has gone already
+            accepted, _ = self._listener.accept()
+            accepted.setblocking(False)
+            if self.mode.reads:
                 task = asyncio.create_task(self._greet(accepted))
-                greeting.add(task)
-                task.add_done_callback(greeting.discard)
-        finally:
-            for unread in (self._listener, *self._unread):
-                unread.close()
-            for task in greeting:
-                task.cancel()
-            await asyncio.gather(*greeting, return_exceptions=True)
+                self._greeting[task] = accepted
+                task.add_done_callback(self._greeting.pop)
+            else:
+                self._unread.append(accepted)
+                self._count()
 
     async def _greet(self, accepted: socket.socket) -> None:
         """A connection is one as soon as both sides have agreed upon TLS, if they are to."""
-        if not self.mode.reads:
-            self._count()
-            self._unread.append(accepted)
-            return
         with suppress(OSError):
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: Connection(self), accepted, ssl=_context() if self._tls else None
