@@ -52,41 +52,34 @@ def answer(
     script: Run | None = None,
 ) -> Reply:
     """The reply to a request that has a route. Whatever it is, the state is as before unless the rule succeeded."""
-    reply = _answered(route, request, call, path, admit, exchange, script)
+    call.operation, call.request = route.operation, request
+    call.state.begin()
+    try:
+        reply = _succeeded(route, request, call, path, admit, exchange, script)
+    except Exception as raised:  # a rule may break in any way, and each is a defect
+        reply = _failed(raised, route, call, exchange)
     if exchange.fault is not None and exchange.defect is None:  # a defect of ours is never disguised
         exchange.fault.befall(reply)
     return reply
 
 
-def _answered(
-    route: Route,
-    request: Request,
-    call: Call,
-    path: dict[str, str],
-    admit: Admit,
-    exchange: Exchange,
-    script: Run | None,
-) -> Reply:
-    call.operation, call.request = route.operation, request
-    call.state.begin()
+def _failed(raised: Exception, route: Route, call: Call, exchange: Exchange) -> Reply:
+    """The reply where the rule did not succeed, or was not even asked."""
     try:
-        try:
-            return _succeeded(route, request, call, path, admit, exchange, script)
-        except Rejected as rejected:
-            return _refused(route, rejected, call, exchange)
-        except Unreadable as unreadable:
-            call.state.roll_back()  # what the admission may have written
-            return transport(route.document, route.contract, unreadable.status, str(unreadable), exchange)
-        except Unpreferable as unpreferable:
-            call.state.roll_back()
-            exchange.violations = [Violation("header.Prefer", str(unpreferable), "enum")]
-            return problem(400, "No such preference", str(unpreferable))
-        except (Scripted, Throttled, Unexpected) as scripted:
-            call.state.roll_back()
-            return _scripted(route, scripted, exchange)
-    except Exception as error:  # a rule may break in any way, and each is a defect
-        call.state.roll_back()
-        return _defect(error, exchange)
+        if isinstance(raised, Rejected):
+            return _refused(route, raised, call, exchange)
+        call.state.roll_back()  # for one that is unreadable, what the admission may have written
+        if isinstance(raised, Unreadable):
+            return transport(route.document, route.contract, raised.status, str(raised), exchange)
+        if isinstance(raised, Unpreferable):
+            exchange.violations = [Violation("header.Prefer", str(raised), "enum")]
+            return problem(400, "No such preference", str(raised))
+        if isinstance(raised, Scripted | Throttled | Unexpected):
+            return _scripted(route, raised, exchange)
+    except Exception as error:  # a wording breaks in any way too
+        raised = error
+    call.state.roll_back()
+    return _defect(raised, exchange)
 
 
 def _succeeded(
@@ -106,7 +99,7 @@ def _succeeded(
     if call.events:
         exchange.told(route.contract.events(call))
     exchange.changed(call.state.changes)
-    if isinstance(reply.stream, Iterator):
+    if reply.transmission is not None and isinstance(reply.stream, Iterator):
         exchange.size += MAX_BODY
         reply.stream = _followed(reply.stream, exchange)
     return reply

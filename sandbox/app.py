@@ -133,9 +133,10 @@ class App:
 
 def head_text(reply: Reply) -> str:
     """All header lines of a reply but those of the connection."""
-    text = f"content-type: {reply.media}\r\n" if reply.media else ""
-    if reply.status != 204 and (reply.transmission is None or reply.transmission.stream is None):  # noqa: PLR2004 - RFC 9110: no Content-Length with No Content
-        text += f"content-length: {len(reply.body)}\r\n"
+    media, length = reply.media, f"content-length: {len(reply.body)}\r\n"
+    if reply.status == 204 or (reply.transmission is not None and reply.transmission.stream is not None):  # noqa: PLR2004 - RFC 9110: no Content-Length with No Content
+        length = ""
+    text = f"content-type: {media}\r\n{length}" if media else length
     for name, value in reply.headers:
         text += f"{name}: {value}\r\n"
     return text

@@ -41,7 +41,8 @@ class Coverage:
             return counts
         if counts is None:
             counts = {}
-        key = (exchange.operation, 0, None) if reply.cut else (exchange.operation, reply.status, rejection)
+        cut = reply.transmission is not None and reply.cut
+        key = (exchange.operation, 0, None) if cut else (exchange.operation, reply.status, rejection)
         try:
             counts[key] += 1
         except KeyError:

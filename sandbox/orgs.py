@@ -215,7 +215,7 @@ class Orgs:
 
     def tell(self, org: Org, entry: Entry, trouble: Trouble | None = None, after: float = 0.0) -> None:
         """Have subscribers told of an entry that is in the journal. after: seconds until its reply is sent."""
-        if not self._beginning and (org.outbox is not None or self.webhooks.has_subscribers(org)):
+        if not self._beginning and self.webhooks.concerns(org, entry):
             self.webhooks.told(org, entry, live=self._orgs.get(org.name) is org, trouble=trouble, after=after)
 
     def play(self, org: Org) -> None:

@@ -46,12 +46,12 @@ class Pipeline:
     def handle(self, request: Request) -> Reply:
         """The reply. Never raises: what goes wrong in here is a defect, answered as 500 and journalled."""
         started = perf_counter_ns()
-        prefixed = _take_prefix(request)
-        found = self._find(request.method, request.path)
-        if found[0] is not None:
-            contract: Contract | None = found[0].contract
-            document: Document | None = found[0].document
-            tenant = found[1].get(found[0].document.org_parameter or "")
+        prefixed = _take_prefix(request) if request.path.startswith("/~") else ""
+        route, path, allow = self._found.get((request.method, request.path)) or self._find(request.method, request.path)
+        if route is not None:
+            contract: Contract | None = route.contract
+            document: Document | None = route.document
+            tenant = path.get(route.document.org_parameter or "")
         else:
             contract, document = self._nearest(request.path)
             tenant = _tenant(document, request) if document else None
@@ -72,10 +72,10 @@ class Pipeline:
             self._orgs.pass_time(org, exchange.at)
         org.passed = exchange.at
         exchange.vendor = contract.vendor if contract is not None else None
-        if found[0] is None:
-            reply = _unmatched(contract, document, found[2], org, exchange)
+        if route is None:
+            reply = _unmatched(contract, document, allow, org, exchange)
         else:
-            reply = self._answer(found[0], found[1], org, named, tenant, exchange)
+            reply = self._answer(route, path.copy(), org, named, tenant, exchange)
             org.met = self._orgs.coverage.count(org.met, exchange, reply)
         if document is not None and document.cors and b"origin" in request.fields:
             reply.headers += _CORS
@@ -99,18 +99,15 @@ class Pipeline:
 
     def _find(self, method: str, path: str) -> Found:
         """The route, the decoded path parameters, and for another method what is allowed."""
-        key = (method, path)
-        found = self._found.get(key)
-        if found is None:
-            match = self._router.match(method, path)
-            if match is None or match.target is None:
-                return None, {}, match.allow if match else ()
-            found = match.target, match.target.operation.path_values(match.values, path), ()
-            if len(path) <= _REMEMBERED_LENGTH:
-                if len(self._found) >= _REMEMBERED:
-                    self._found.clear()
-                self._found[key] = found
-        return found[0], found[1].copy(), found[2]
+        match = self._router.match(method, path)
+        if match is None or match.target is None:
+            return None, {}, match.allow if match else ()
+        found = match.target, match.target.operation.path_values(match.values, path), ()
+        if len(path) <= _REMEMBERED_LENGTH:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[method, path] = found
+        return found
 
     def _journalled(self, org: Org, exchange: Exchange, reply: Reply, started: int) -> None:
         exchange.id = org.journal.next_id()
@@ -185,10 +182,8 @@ def _in_form(request: Request, field: str, word: str | None = None) -> str | Non
     return next((part.partition("=")[2] for part in text.split() if part.startswith(f"{word}=")), None)
 
 
-def _take_prefix(request: Request) -> str | None:
+def _take_prefix(request: Request) -> str:
     """The org of a path `/~{org}/…`; the path goes on without it."""
-    if not request.path.startswith("/~"):
-        return None
     name, _, rest = request.path[2:].partition("/")
     request.prefix = f"/~{name}"
     name = _decoded(name)

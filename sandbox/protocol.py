@@ -12,21 +12,26 @@ import logging
 import re
 from collections import deque
 from contextlib import aclosing
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sandbox.app import App, head_text, paced
+from sandbox.heads import METHODS, NO_FIELDS, Known, fields_of
 from sandbox.messages import Reply, Request, Stream
 
 MAX_LINE = 16_384  # bytes of method and target
 MAX_HEADERS = 65_536  # bytes of all header fields
 _LINGER = 2  # seconds in which the end of a connection's last request is still read
 
-_METHODS = {method.encode(): method for method in ("GET", "POST", "PUT", "PATCH", "DELETE")}  # saves decoding these
 _STATUS_LINES = {int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
 
+
+_PLAIN_LINE = re.compile(rb"([A-Z]+) (/[\w/.~%?=&:,@+-]{0,1000}) HTTP/1\.1\r\n")
+_REMEMBERED = 256  # blocks of header fields, of at most this many bytes:
+_REMEMBERED_LENGTH = 2048
+_SPECIAL = {b"transfer-encoding", b"expect", b"upgrade"}
 
 # An offer to speak another protocol on the connection. httptools would take the body for that protocol's, so the offer
 # is made unreadable to it (and readable again in the journal); RFC 9110 leaves a server free to ignore it.
@@ -52,21 +57,20 @@ class _Queued(NamedTuple):
     due: float  # by the loop's clock
 
 
-class _Fields(NamedTuple):
-    """The header fields of a request, and what is made of them."""
-
-    came: list[tuple[bytes, bytes]]
-    headers: list[tuple[bytes, bytes]]  # their names in lower case
-    fields: dict[bytes, bytes]
-    size: int  # bytes
-
-
 class Protocol(HttpToolsProtocol):
     """One connection. Requests are answered in the order in which they come, one at a time."""
 
-    _newest = _Fields([], [], {}, 0)  # of any connection
+    _newest = NO_FIELDS  # of any connection
+    _known = Known()  # to all connections
 
-    sandbox: App
+    # Beside the members that uvicorn's protocol has: with more in one dictionary Python reads each more slowly.
+    __slots__ = (
+        "_answered", "_begun", "_body", "_body_size", "_came", "_deaf", "_head_complete", "_keep_alive", "_limit",
+        "_method", "_offered", "_oversized", "_queue", "_read", "_sending", "_since", "_target", "_unfinished",
+        "_watch", "_writable", "url",
+    )  # fmt: skip
+
+    sandbox: ClassVar[App]
     _dated: tuple[object, bytes] = (None, b"")  # uvicorn's headers for every reply, and these as they are sent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -79,7 +83,7 @@ class Protocol(HttpToolsProtocol):
         self._head_complete = True
         self._keep_alive = True
         self._method = ""
-        self._known, self.headers, self._fields, self._head = Protocol._newest
+        self._read = Protocol._newest
         self._queue: deque[_Queued] = deque()  # replies that wait, the first of them being sent
         self._sending: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
@@ -95,6 +99,19 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        if self._begun or self._queue or not self._keep_alive:  # a request or its reply is under way
+            self._parse(data)
+        elif (request := self._known.request(data)) is None:
+            self._parse(data)
+            self._learn(data)
+        else:
+            self._since = self.loop.time()
+            self._answered += 1
+            self._method = request.method
+            if not self.transport.is_closing():
+                self._send(self.sandbox.handle(request))
+
+    def _parse(self, data: bytes) -> None:
         if data.find(b"pgrade") >= 0 or data.find(b"PGRADE") >= 0:  # `in` makes an exception first, and drops it
             head, end, rest = data.partition(b"\r\n\r\n")
             data = _UPGRADE.sub(rb"\1-", head) + end + rest
@@ -116,6 +133,10 @@ class Protocol(HttpToolsProtocol):
             self._refuse(cause if isinstance(cause, Refused) else Refused(400, "The request is not HTTP."))
         except httptools.HttpParserError:
             self._refuse(Refused(400, "The request is not HTTP."))
+
+    def _learn(self, data: bytes) -> None:
+        if self._keep_alive and not self._begun:
+            self._known.add(data, self._read, self.sandbox.config.max_body)
 
     def on_message_begin(self) -> None:
         self._begun = True
@@ -139,32 +160,26 @@ class Protocol(HttpToolsProtocol):
         if not self._head_complete:  # what comes after a body means nothing
             self._came.append((name, value))
 
-    def _read_fields(self) -> None:
-        """Requests with the same fields share what is made of them, as they are many, and kept in the journal."""
-        newest = Protocol._newest
-        if self._came != newest.came:
-            headers = [(name.lower(), value) for name, value in self._came]
-            size = sum(len(name) + len(value) + 4 for name, value in headers)
-            newest = Protocol._newest = _Fields(self._came, headers, dict(headers), size)
-        self._known, self.headers, self._fields, self._head = newest
-
     def on_headers_complete(self) -> None:
         self._head_complete = True
         if self._offered:
             self._offered = False
             self._came = [(b"Upgrade" if name == _HIDDEN_UPGRADE else name, value) for name, value in self._came]
-        if self._came != self._known:
-            self._read_fields()
-        if self._head > MAX_HEADERS:
+        # Requests with the same fields share what is made of them, as they are many, and kept in the journal.
+        if self._came != self._read.came:
+            newest = Protocol._newest
+            self._read = newest if newest.came == self._came else fields_of(self._came)
+            Protocol._newest = self._read
+        if self._read.size > MAX_HEADERS:
             self._too_long()
         parser = self.parser
         self._keep_alive = parser.should_keep_alive()
         method = parser.get_method()
-        self._method = _METHODS.get(method) or method.decode("ascii")
+        self._method = METHODS.get(method) or method.decode("ascii")
         self._target = target = self.url.decode("latin-1")
         if target[0] != "/":
             self._target = _origin_form(self.url)
-        fields = self._fields
+        fields = self._read.fields
         length = fields.get(b"content-length")
         if length is not None or b"transfer-encoding" in fields:
             self._limit = self.sandbox.max_body(self._target)
@@ -193,13 +208,14 @@ class Protocol(HttpToolsProtocol):
         self._answered += 1
         if self._deaf or self.transport.is_closing():
             return
-        head = len(self.url) + self._head
+        fields = self._read
+        head = len(self.url) + fields.size
         if self._oversized:
             self._keep_alive = False
-            request = Request(self._method, self._target, self.headers, b"", self._fields, head, oversized=True)
+            request = Request(self._method, self._target, fields.headers, b"", fields.fields, head, oversized=True)
         else:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-            request = Request(self._method, self._target, self.headers, body, self._fields, head)
+            request = Request(self._method, self._target, fields.headers, body, fields.fields, head)
         self._send(self.sandbox.handle(request))
 
     def _send(self, reply: Reply) -> None:
@@ -211,16 +227,19 @@ class Protocol(HttpToolsProtocol):
     def _write(self, reply: Reply, head_only: bool, keep_alive: bool) -> None:
         head = self._head_of(reply, keep_alive)
         self.transport.write(head if head_only else head + reply.body)
-        self.server_state.total_requests += 1
         if not keep_alive:
             self._end()
 
     def _head_of(self, reply: Reply, keep_alive: bool) -> bytes:
-        always, lines = Protocol._dated
+        always, dated = Protocol._dated
         if always is not self.server_state.default_headers:
-            lines = self._date()
-        end = "\r\n" if keep_alive else "connection: close\r\n\r\n"
-        return _STATUS_LINES[reply.status] + lines + f"{head_text(reply)}{end}".encode("latin-1")
+            dated = self._date()
+        return b"%b%b%b%b" % (
+            _STATUS_LINES[reply.status],
+            dated,
+            head_text(reply).encode("latin-1"),
+            b"\r\n" if keep_alive else b"connection: close\r\n\r\n",
+        )
 
     def _enqueue(self, reply: Reply) -> None:
         """What comes late or in pieces, and what is answered behind it. Nothing more is read until it is sent."""
@@ -271,7 +290,6 @@ class Protocol(HttpToolsProtocol):
         ):  # whatever it was: the head is sent, so that all that can be told is that this is not the whole
             logging.getLogger("sandbox").exception("a reply in pieces")
             self._lose()
-        self.server_state.total_requests += 1
         if not queued.keep_alive:
             self._end()
 

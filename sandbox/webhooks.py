@@ -78,9 +78,15 @@ class Webhooks:
         self._turns: dict[Outbox, None] = {}  # where something is ready, in order
         self.wake: Callable[[], None] = _nobody  # there is something to take
 
-    def has_subscribers(self, org: Teller) -> bool:
-        """Whether anybody subscribed to anything; what nobody is told costs no more than this."""
-        return any(map(org.state.records, self._collections.values()))
+    def concerns(self, org: Teller, entry: Entry) -> bool:
+        """Whether anybody may be told of an entry, or have been; what nobody is told costs no more than this."""
+        if org.outbox is not None:
+            return True
+        for event in entry.events:
+            subscriptions = self._subscriptions.get(event.name)
+            if subscriptions is not None and org.state.records(subscriptions.collection):
+                return True
+        return False
 
     def told(
         self, org: Teller, entry: Entry, *, live: bool, trouble: Trouble | None = None, after: float = 0.0

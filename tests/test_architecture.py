@@ -57,6 +57,7 @@ LEVELS = {
     "sandbox.courier": 6.5,
     "sandbox.app": 7,
     "sandbox.check": 7.5,
+    "sandbox.heads": 7.1,
     "sandbox.protocol": 7.3,
     "sandbox.server": 7.5,
     "sandbox.guest": 7.6,

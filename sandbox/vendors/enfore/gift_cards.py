@@ -50,8 +50,7 @@ def create_external_gift_card(call: Call) -> Reply:
         **given,
     }
     call.add(CARDS, card)
-    tell(call, GIFT_CARDS, card)
-    stored = call.get_encoded(CARDS, card["id"])
+    stored = tell(call, GIFT_CARDS, card)
     return call.reply(_without_type(card), encoded=stored.replace(_EXTERNAL, b"", 1) if stored else None)
 
 

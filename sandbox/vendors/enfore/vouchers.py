@@ -55,11 +55,15 @@ def _declare(name: str, event: str, expiry: str, unknown: str) -> Kind:
     return kind
 
 
-def tell(call: Call, kind: Kind, voucher: Doc) -> None:
-    """Tell the subscribers of a new or changed voucher. Source: Promotions API 0.0.4, …SubscriptionCallback."""
+def tell(call: Call, kind: Kind, voucher: Doc) -> bytes | None:
+    """Tell the subscribers of a new or changed voucher, which is returned as it is stored, if it is.
+
+    Source: Promotions API 0.0.4, …SubscriptionCallback.
+    """
     payload = {"org_id": call.tenant, "items": [voucher], "problems": []}
     stored = call.get_encoded(kind.collection, voucher["id"])
     call.emit(kind.event, payload, encoded({**payload, "items": [Raw(stored)]}) if stored is not None else None)
+    return stored
 
 
 def new_number(call: Call, collection: Collection) -> str:

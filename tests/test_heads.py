@@ -1,0 +1,201 @@
+"""Requests whose header fields came before are the same as httptools would read them, and no others are taken."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from sandbox.heads import Fields, Known, fields_of
+from sandbox.messages import Reply, Request
+from sandbox.protocol import Protocol
+
+MAX_BODY = 1000  # bytes
+POST = b"POST /things?a=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+
+
+class Transport(asyncio.Transport):
+    """Notes what is written; nobody is at the other end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def write_eof(self) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return False
+
+
+class Loop:
+    """A clock that stands, and timers that never ring."""
+
+    def time(self) -> float:
+        return 0.0
+
+    def call_later(self, *_: object) -> SimpleNamespace:
+        return SimpleNamespace(cancel=lambda: None)
+
+
+class Forgetful(Known):
+    """Has httptools read everything."""
+
+    def add(self, data: bytes, fields: Fields, max_body: int) -> None:
+        pass
+
+
+class Connection:
+    """A connection of its own world: what requests it made of what it received, and what it answered."""
+
+    def __init__(self, known: Known | None = None) -> None:
+        self.requests: list[Request] = []
+        self.known = known or Known()
+        config = SimpleNamespace(max_body=MAX_BODY, request_timeout=30)
+        sandbox = SimpleNamespace(config=config, handle=self._handle, max_body=lambda _: MAX_BODY)
+        kind = type("Recording", (Protocol,), {"sandbox": sandbox, "_known": self.known})
+        state = ServerState()
+        state.default_headers = [(b"date", b"now")]
+        loop = cast(asyncio.AbstractEventLoop, Loop())
+        self._protocol = kind(Config(app=None, http="httptools"), state, {}, loop)  # type: ignore[arg-type]  # no app
+        self._transport = Transport()
+        self._protocol.connection_made(self._transport)
+
+    def receive(self, data: bytes) -> list[dict[str, Any]]:
+        """The requests that this came to, each with all that it says."""
+        self.requests.clear()
+        self._protocol.data_received(data)
+        return [{name: getattr(request, name) for name in Request.__slots__} for request in self.requests]
+
+    @property
+    def answered(self) -> bytes:
+        return self._transport.written
+
+    def _handle(self, request: Request) -> Reply:
+        self.requests.append(request)
+        return Reply(204)
+
+
+NAMES = st.sampled_from(["Host", "host", "X-A", "Accept", "Content-Type", "Authorization", "Connection", "Expect"])
+VALUES = st.sampled_from(["", "x", " padded\t", "keep-alive", "close", "application/json", "Ärger", "a\r\n folded"])
+LINES = st.sampled_from(
+    [
+        "GET / HTTP/1.1", "POST /a/b%20c?d=e&f HTTP/1.1", "PUT //x HTTP/1.1", "DELETE /~org/a;b HTTP/1.1",
+        "HEAD / HTTP/1.1", "GET / HTTP/1.0", "GET http://host/a HTTP/1.1", "BREW /pot HTTP/1.1", "GET /ä HTTP/1.1",
+        "GET  / HTTP/1.1", "get / HTTP/1.1", "PATCH / HTTP/1.1 ",
+    ]
+)  # fmt: skip
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> bytes:
+    """Bytes that may be a request; how long the body is may be told wrongly, or not at all."""
+    body = draw(st.binary(max_size=20))
+    told = draw(st.sampled_from([len(body), len(body), len(body) + 1, max(len(body) - 1, 0), None]))
+    fields = draw(st.lists(st.tuples(NAMES, VALUES), max_size=5))
+    lines = [draw(LINES), *(f"{name}: {value}" for name, value in fields)]
+    if told is not None:
+        lines.append(f"Content-Length: {told}")
+    return draw(st.sampled_from(["\r\n", "\r\n", "\r\n", "\n"])).join([*lines, "", ""]).encode("latin-1") + body
+
+
+@settings(max_examples=500)
+@given(st.lists(requests(), min_size=1, max_size=3), st.lists(st.integers(0, 2), min_size=3, max_size=10))
+def test_what_is_known_is_read_as_httptools_reads_it(pieces: list[bytes], order: list[int]) -> None:
+    remembering, forgetful = Connection(), Connection(Forgetful())
+
+    for data in [*pieces, *(pieces[at % len(pieces)] for at in order)]:
+        assert remembering.receive(data) == forgetful.receive(data)
+    assert remembering.answered == forgetful.answered
+
+
+def test_what_comes_again_is_not_parsed_again() -> None:
+    connection = Connection()
+    first = connection.receive(POST)
+
+    assert connection.known.request(POST) is not None
+    assert connection.receive(POST) == first
+    assert first[0]["target"] == "/things?a=1"
+    assert first[0]["body"] == b"hello"
+
+
+def test_the_fields_are_known_for_any_path_method_and_body() -> None:
+    connection = Connection()
+    connection.receive(POST)
+    other = POST.replace(b"POST /things?a=1", b"PUT /others").replace(b"hello", b"\r\n\r\n!")
+
+    known = connection.known.request(other)
+
+    assert known is not None
+    assert (known.method, known.path, known.query, known.body) == ("PUT", "/others", "", b"\r\n\r\n!")
+    assert connection.receive(other) == Connection().receive(other)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na",
+        b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhell",
+        b"POST / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n" + bytes(1001),
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 2048 + b"\r\n\r\n",
+        b"GET /" + b"x" * 2048 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: x\n\n",
+        b"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+)
+def test_what_is_special_is_never_known(data: bytes) -> None:
+    connection = Connection()
+
+    connection.receive(data)
+
+    assert connection.known.request(data) is None
+
+
+def test_what_is_in_a_body_is_no_request() -> None:
+    connection = Connection()
+    connection.receive(POST)
+    head = b"POST /outer HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(POST)
+
+    assert connection.receive(head) == []
+    assert [request["body"] for request in connection.receive(POST)] == [POST]
+
+
+def test_who_announced_to_close_is_asked_no_more() -> None:
+    connection = Connection()
+    connection.receive(POST)
+    connection.receive(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+    assert connection.receive(POST) == []
+
+
+def test_only_so_many_fields_are_remembered() -> None:
+    known = Known()
+    blocks = [b"GET / HTTP/1.1\r\nX-Request-Id: %d\r\n\r\n" % number for number in range(1000)]
+
+    for number, data in enumerate(blocks):
+        known.add(data, fields_of([(b"X-Request-Id", b"%d" % number)]), MAX_BODY)
+
+    kept = [data for data in blocks if known.request(data) is not None]
+    assert 0 < len(kept) <= 256
+    assert blocks[-1] in kept
+
+
+def test_nothing_is_known_at_first() -> None:
+    assert Known().request(b"") is None
+    assert Known().request(POST) is None
