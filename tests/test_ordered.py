@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
+from unittest.mock import patch
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -11,6 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sandbox.ordered import CHUNK, Ordered
 
 FEW = st.integers(-20, 20)
+# Some differ in their lower bits only, some in the others.
+KEYS = FEW | st.builds(lambda high, low: (high << 63) + low, FEW, FEW)
 
 
 def filled(keys: list[int]) -> Ordered[str]:
@@ -20,12 +24,14 @@ def filled(keys: list[int]) -> Ordered[str]:
     return entries
 
 
-def is_sound(entries: Ordered[str]) -> bool:
+def is_sound(entries: Ordered[Any]) -> bool:
     """No chunk is empty or too long, each has as many values as numbers, and their last numbers are known."""
-    keys, values = entries._keys, entries._values  # noqa: SLF001 - what nobody outside can tell
+    chunks = entries._chunks  # noqa: SLF001 - what nobody outside can tell
+    keys = [[chunk.numbers[place] for place in range(len(chunk.numbers))] for chunk in chunks]
     return (
         all(0 < len(chunk) < 2 * CHUNK for chunk in keys)
-        and list(map(len, keys)) == list(map(len, values))
+        and all(len(chunk.numbers) == len(chunk.values) for chunk in chunks)
+        and not any(isinstance(chunk.numbers, list) for chunk in chunks[:-1])
         and entries._last == [chunk[-1] for chunk in keys]  # noqa: SLF001 - the same
         and all(one < other for one, other in pairwise(key for chunk in keys for key in chunk))
     )
@@ -91,15 +97,17 @@ class OrderedMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self._small_chunks = patch("sandbox.ordered.CHUNK", 3)
+        self._small_chunks.start()
         self.entries: Ordered[int] = Ordered()
         self.model: dict[int, int] = {}
 
-    @rule(key=FEW, value=st.integers())
+    @rule(key=KEYS, value=st.integers())
     def put(self, key: int, value: int) -> None:
         self.entries.put(key, value)
         self.model[key] = value
 
-    @rule(key=FEW)
+    @rule(key=KEYS)
     def pop(self, key: int) -> None:
         assert self.entries.pop(key) == self.model.pop(key, None)
 
@@ -108,16 +116,24 @@ class OrderedMachine(RuleBasedStateMachine):
         values = [self.model[key] for key in sorted(self.model)]
         assert self.entries.between(first, end) == values[max(first, 0) : max(end, 0)]
 
-    @rule(key=FEW)
+    @rule(key=KEYS)
     def position(self, key: int) -> None:
         assert self.entries.position(key) == sum(other < key for other in self.model)
+
+    @rule()
+    def go_on_with_a_copy(self) -> None:
+        self.entries = self.entries.copy()
 
     @invariant()
     def all_is_in_order(self) -> None:
         assert list(self.entries.values()) == [self.model[key] for key in sorted(self.model)]
         assert len(self.entries) == len(self.model)
         assert bool(self.entries) == bool(self.model)
+        assert is_sound(self.entries)
+
+    def teardown(self) -> None:
+        self._small_chunks.stop()
 
 
 TestOrderedAgainstADict = OrderedMachine.TestCase
-TestOrderedAgainstADict.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestOrderedAgainstADict.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
