@@ -69,7 +69,7 @@ def tell(call: Call, kind: Kind, voucher: Doc) -> bytes | None:
 def new_number(call: Call, collection: Collection) -> str:
     """A number that enfore assigns: unique among those of its kind. Its form is inferred."""
     while True:
-        number = f"{call.new_number():012d}"
+        number = str(call.new_number()).zfill(12)
         if call.find(collection, "number", number) is None:
             return number
 
