@@ -39,10 +39,12 @@ def fields_of(came: list[tuple[bytes, bytes]]) -> Fields:
 class Known:
     """Blocks of header fields as they came, each with what was made of it. Of what is special httptools is asked."""
 
-    __slots__ = ("_blocks",)
+    __slots__ = ("_blocks", "_max_body")
 
-    def __init__(self) -> None:
+    def __init__(self, max_body: int) -> None:
+        """max_body: bytes; whether a longer body is taken must be looked at each time."""
         self._blocks: dict[bytes, tuple[Fields, int]] = {}  # and the bytes of the body that follows
+        self._max_body = max_body
 
     def request(self, data: bytes) -> Request | None:
         """The request that the data is, if it is one whole request with known fields, after another or at first."""
@@ -57,17 +59,14 @@ class Known:
         method, target = line
         return Request(method, target, fields.headers, data[end:], fields.fields, len(target) + fields.size)
 
-    def add(self, data: bytes, fields: Fields, max_body: int) -> None:
-        """Remember the fields of data that httptools has just parsed, if it is one whole request and nothing special.
-
-        max_body: bytes; a longer body must always be looked at before it is taken.
-        """
+    def add(self, data: bytes, fields: Fields) -> None:
+        """Remember the fields of data httptools has just parsed, if it is one whole request and nothing special."""
         if not _SPECIAL.isdisjoint(fields.fields):
             return
         start, end = data.find(b"\r\n") + 2, data.find(b"\r\n\r\n") + 4
         length = int(fields.fields.get(b"content-length", b"0"))
         if (
-            length <= max_body
+            length <= self._max_body
             and end + length == len(data)
             and end - start <= _LONGEST
             and start <= _LONGEST

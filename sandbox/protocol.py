@@ -61,7 +61,6 @@ class Protocol(HttpToolsProtocol):
     """One connection. Requests are answered in the order in which they come, one at a time."""
 
     _newest = NO_FIELDS  # of any connection
-    _known = Known()  # to all connections
 
     # Beside the members that uvicorn's protocol has: with more in one dictionary Python reads each more slowly.
     __slots__ = (
@@ -71,6 +70,7 @@ class Protocol(HttpToolsProtocol):
     )  # fmt: skip
 
     sandbox: ClassVar[App]
+    known: ClassVar[Known]  # to all connections of a server
     _dated: tuple[object, bytes] = (None, b"")  # uvicorn's headers for every reply, and these as they are sent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -101,7 +101,7 @@ class Protocol(HttpToolsProtocol):
             return
         if self._begun or self._queue or not self._keep_alive:  # a request or its reply is under way
             self._parse(data)
-        elif (request := self._known.request(data)) is None:
+        elif (request := self.known.request(data)) is None:
             self._parse(data)
             self._learn(data)
         else:
@@ -136,7 +136,7 @@ class Protocol(HttpToolsProtocol):
 
     def _learn(self, data: bytes) -> None:
         if self._keep_alive and not self._begun:
-            self._known.add(data, self._read, self.sandbox.config.max_body)
+            self.known.add(data, self._read)
 
     def on_message_begin(self) -> None:
         self._begun = True

@@ -13,9 +13,11 @@ from typing import Any
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
+from sandbox.admin.api import BASE
 from sandbox.app import App
 from sandbox.courier import TICK
 from sandbox.errors import SandboxError
+from sandbox.heads import Known
 from sandbox.protocol import Protocol
 
 _SWEEP = 0.002  # seconds between slices of forgetting
@@ -29,7 +31,8 @@ class Server(uvicorn.Server):
     def __init__(
         self, app: App, *, log_level: str = "warning", log_config: dict[str, Any] | None = LOGGING_CONFIG
     ) -> None:
-        protocol = type("SandboxProtocol", (Protocol,), {"sandbox": app})
+        known = Known(min(app.max_body(""), app.max_body(BASE)))
+        protocol = type("SandboxProtocol", (Protocol,), {"sandbox": app, "known": known})
         settings = uvicorn.Config(
             app,
             http=protocol,

@@ -50,7 +50,7 @@ class Loop:
 class Forgetful(Known):
     """Has httptools read everything."""
 
-    def add(self, data: bytes, fields: Fields, max_body: int) -> None:
+    def add(self, data: bytes, fields: Fields) -> None:
         pass
 
 
@@ -59,10 +59,10 @@ class Connection:
 
     def __init__(self, known: Known | None = None) -> None:
         self.requests: list[Request] = []
-        self.known = known or Known()
+        self.known = known or Known(MAX_BODY)
         config = SimpleNamespace(max_body=MAX_BODY, request_timeout=30)
         sandbox = SimpleNamespace(config=config, handle=self._handle, max_body=lambda _: MAX_BODY)
-        kind = type("Recording", (Protocol,), {"sandbox": sandbox, "_known": self.known})
+        kind = type("Recording", (Protocol,), {"sandbox": sandbox, "known": self.known})
         state = ServerState()
         state.default_headers = [(b"date", b"now")]
         loop = cast(asyncio.AbstractEventLoop, Loop())
@@ -111,7 +111,7 @@ def requests(draw: st.DrawFn) -> bytes:
 @settings(max_examples=500)
 @given(st.lists(requests(), min_size=1, max_size=3), st.lists(st.integers(0, 2), min_size=3, max_size=10))
 def test_what_is_known_is_read_as_httptools_reads_it(pieces: list[bytes], order: list[int]) -> None:
-    remembering, forgetful = Connection(), Connection(Forgetful())
+    remembering, forgetful = Connection(), Connection(Forgetful(MAX_BODY))
 
     for data in [*pieces, *(pieces[at % len(pieces)] for at in order)]:
         assert remembering.receive(data) == forgetful.receive(data)
@@ -185,11 +185,11 @@ def test_who_announced_to_close_is_asked_no_more() -> None:
 
 
 def test_only_so_many_fields_are_remembered() -> None:
-    known = Known()
+    known = Known(MAX_BODY)
     blocks = [b"GET / HTTP/1.1\r\nX-Request-Id: %d\r\n\r\n" % number for number in range(1000)]
 
     for number, data in enumerate(blocks):
-        known.add(data, fields_of([(b"X-Request-Id", b"%d" % number)]), MAX_BODY)
+        known.add(data, fields_of([(b"X-Request-Id", b"%d" % number)]))
 
     kept = [data for data in blocks if known.request(data) is not None]
     assert 0 < len(kept) <= 256
@@ -197,5 +197,5 @@ def test_only_so_many_fields_are_remembered() -> None:
 
 
 def test_nothing_is_known_at_first() -> None:
-    assert Known().request(b"") is None
-    assert Known().request(POST) is None
+    assert Known(MAX_BODY).request(b"") is None
+    assert Known(MAX_BODY).request(POST) is None

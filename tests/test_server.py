@@ -404,6 +404,17 @@ def test_a_body_may_be_as_long_as_the_limit(wire: Wire) -> None:
     assert len(answer.json["name"]) == MAX_BODY - 11
 
 
+def test_what_another_server_of_the_process_takes_is_not_known_here(tmp_path: Path) -> None:
+    specs = write_specs(tmp_path / "specs")
+    with (
+        running(app=new_app(specs, max_body=1000)) as (_, wide),
+        running(app=new_app(specs, max_body=100)) as (_, narrow),
+    ):
+        for url, status in ((wide, 201), (narrow, 413), (wide, 201)):
+            with closing(Wire(int(url.rsplit(":", 1)[1]))) as wire:
+                assert wire.send(add("two", body=padded(500))).answer().status == status
+
+
 def test_a_body_that_says_it_is_longer_is_refused_without_being_read(wire: Wire) -> None:
     wire.send(add("toolarge", f"Content-Length: {MAX_BODY + 1}", body=""))
 
