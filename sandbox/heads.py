@@ -16,6 +16,8 @@ METHODS = {method.encode(): method for method in ("GET", "POST", "PUT", "PATCH",
 _PLAIN = re.compile(rb"([A-Z]+) (/[\w/.~%?=&:,@+-]{0,1000}) HTTP/1\.1\r\n")
 _REMEMBERED = 256  # blocks of fields, and request lines
 _LONGEST = 2048  # bytes of each
+_MOST = 64  # fields of a block
+_ONCE = 4096
 _SPECIAL = {b"expect", b"transfer-encoding", b"upgrade"}
 
 
@@ -37,13 +39,14 @@ def fields_of(came: list[tuple[bytes, bytes]]) -> Fields:
 
 
 class Known:
-    """Blocks of header fields as they came, each with what was made of it. Of what is special httptools is asked."""
+    """Blocks of header fields that came twice, with what was made of them. Of what is special httptools is asked."""
 
-    __slots__ = ("_blocks", "_max_body")
+    __slots__ = ("_blocks", "_max_body", "_once")
 
     def __init__(self, max_body: int) -> None:
         """max_body: bytes; whether a longer body is taken must be looked at each time."""
         self._blocks: dict[bytes, tuple[Fields, int]] = {}  # and the bytes of the body that follows
+        self._once: set[int] = set()  # hashes of those that came once, as where each request has a number
         self._max_body = max_body
 
     def request(self, data: bytes) -> Request | None:
@@ -61,20 +64,26 @@ class Known:
 
     def add(self, data: bytes, fields: Fields) -> None:
         """Remember the fields of data httptools has just parsed, if it is one whole request and nothing special."""
-        if not _SPECIAL.isdisjoint(fields.fields):
-            return
         start, end = data.find(b"\r\n") + 2, data.find(b"\r\n\r\n") + 4
+        if max(start, end - start) > _LONGEST:
+            return
+        block = data[start:end]
+        if hash(block) not in self._once:
+            if len(self._once) >= _ONCE:
+                self._once.clear()
+            self._once.add(hash(block))
+            return
         length = int(fields.fields.get(b"content-length", b"0"))
         if (
-            length <= self._max_body
+            _SPECIAL.isdisjoint(fields.fields)
+            and length <= self._max_body
             and end + length == len(data)
-            and end - start <= _LONGEST
-            and start <= _LONGEST
+            and len(fields.came) <= _MOST
             and _plain(data[:start])
         ):
             if len(self._blocks) >= _REMEMBERED:
                 self._blocks.clear()
-            self._blocks[data[start:end]] = fields, length
+            self._blocks[block] = fields, length
 
 
 @lru_cache(_REMEMBERED)

@@ -1,7 +1,7 @@
 """Values in the order of their numbers, each found by its number or by its position, in little memory.
 
 In chunks. Those that are full keep their numbers in arrays of machine integers, where they take a third of the memory;
-the last, to which most are added, in a list, where that takes a third of the time.
+the last, to which most are added, in a list, where that takes a third of the time. So do those with huge numbers.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Generic, TypeVar, overload
 
 V = TypeVar("V")
 CHUNK = 500  # entries of a chunk; it is split where it has twice as many
-_BITS = 63  # of a number that are in its lower half; both halves together are a number of up to 126 bits and a sign
+_BITS = 63  # of a number that are in its lower half
 _LOWER = (1 << _BITS) - 1
+_MOST = 2 * _BITS  # bits of a number that has room in two halves; a sign has too
 
 
 class _Chunk(Generic[V]):
@@ -32,9 +33,22 @@ class _Chunk(Generic[V]):
         numbers = self.numbers
         return bisect_left(numbers, number) if isinstance(numbers, list) else numbers.place(number)
 
+    def loose(self) -> list[int]:
+        """The numbers, from now on in a list."""
+        if not isinstance(self.numbers, list):
+            self.numbers = list(self.numbers)
+        return self.numbers
+
+    def insert(self, place: int, number: int, value: V) -> None:
+        numbers = self.loose() if number.bit_length() > _MOST else self.numbers
+        numbers.insert(place, number)
+        self.values.insert(place, value)
+
     def pack(self) -> None:
-        if isinstance(self.numbers, list):
-            self.numbers = _Numbers(self.numbers)
+        """Once nothing more is appended."""
+        numbers = self.numbers
+        if isinstance(numbers, list) and max(numbers[0].bit_length(), numbers[-1].bit_length()) <= _MOST:
+            self.numbers = _Numbers(numbers)
 
     def part(self, first: int, end: int) -> _Chunk[V]:
         """A copy of the entries at the places from `first` up to before `end`."""
@@ -53,6 +67,9 @@ class _Numbers:
     def __len__(self) -> int:
         return len(self._low)
 
+    def __iter__(self) -> Iterator[int]:
+        return (high << _BITS | low for high, low in zip(self._high, self._low, strict=True))
+
     @overload
     def __getitem__(self, place: int) -> int: ...
     @overload
@@ -66,9 +83,6 @@ class _Numbers:
 
     def __delitem__(self, place: int) -> None:
         del self._high[place], self._low[place]
-
-    def append(self, number: int) -> None:
-        self.insert(len(self), number)
 
     def insert(self, place: int, number: int) -> None:
         self._high.insert(place, number >> _BITS)
@@ -96,13 +110,13 @@ class Ordered(Generic[V]):
         return bool(self._chunks)
 
     def put(self, key: int, value: V) -> None:
-        """Put a value at its number, of at most 126 bits, in the place of another if there is one."""
+        """Put a value at its number, in the place of another if there is one."""
         last = self._last
         if last and key <= last[-1]:
             self._insert(key, value)
         elif last and len(self._chunks[-1].values) < CHUNK:  # they often come in their order
             chunk = self._chunks[-1]
-            chunk.numbers.append(key)
+            chunk.loose().append(key)
             chunk.values.append(value)
             last[-1] = key
         else:
@@ -171,9 +185,11 @@ class Ordered(Generic[V]):
         if chunk.numbers[place] == key:
             chunk.values[place] = value
             return
-        chunk.numbers.insert(place, key)
-        chunk.values.insert(place, value)
+        chunk.insert(place, key, value)
         if len(chunk.values) >= 2 * CHUNK:
-            chunk.pack()
-            self._chunks[at : at + 1] = [chunk.part(0, CHUNK), chunk.part(CHUNK, 2 * CHUNK)]
-            self._last.insert(at, self._chunks[at].numbers[-1])
+            first, second = chunk.part(0, CHUNK), chunk.part(CHUNK, 2 * CHUNK)
+            first.pack()
+            if at < len(self._chunks) - 1:
+                second.pack()
+            self._chunks[at : at + 1] = [first, second]
+            self._last.insert(at, first.numbers[-1])

@@ -17,6 +17,7 @@ from typing import ClassVar, NamedTuple
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sandbox.answers import problem
 from sandbox.app import App, head_text, paced
 from sandbox.heads import METHODS, NO_FIELDS, Known, fields_of
 from sandbox.messages import Reply, Request, Stream
@@ -26,12 +27,6 @@ MAX_HEADERS = 65_536  # bytes of all header fields
 _LINGER = 2  # seconds in which the end of a connection's last request is still read
 
 _STATUS_LINES = {int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
-
-
-_PLAIN_LINE = re.compile(rb"([A-Z]+) (/[\w/.~%?=&:,@+-]{0,1000}) HTTP/1\.1\r\n")
-_REMEMBERED = 256  # blocks of header fields, of at most this many bytes:
-_REMEMBERED_LENGTH = 2048
-_SPECIAL = {b"transfer-encoding", b"expect", b"upgrade"}
 
 # An offer to speak another protocol on the connection. httptools would take the body for that protocol's, so the offer
 # is made unreadable to it (and readable again in the journal); RFC 9110 leaves a server free to ignore it.
@@ -65,8 +60,8 @@ class Protocol(HttpToolsProtocol):
     # Beside the members that uvicorn's protocol has: with more in one dictionary Python reads each more slowly.
     __slots__ = (
         "_answered", "_begun", "_body", "_body_size", "_came", "_deaf", "_head_complete", "_keep_alive", "_limit",
-        "_method", "_offered", "_oversized", "_queue", "_read", "_sending", "_since", "_target", "_unfinished",
-        "_watch", "_writable", "url",
+        "_method", "_offered", "_oversized", "_parsed", "_queue", "_read", "_sending", "_since", "_target",
+        "_unfinished", "_watch", "_writable", "url",
     )  # fmt: skip
 
     sandbox: ClassVar[App]
@@ -83,6 +78,7 @@ class Protocol(HttpToolsProtocol):
         self._head_complete = True
         self._keep_alive = True
         self._method = ""
+        self._parsed = True  # or known
         self._read = Protocol._newest
         self._queue: deque[_Queued] = deque()  # replies that wait, the first of them being sent
         self._sending: asyncio.Task[None] | None = None
@@ -107,7 +103,7 @@ class Protocol(HttpToolsProtocol):
         else:
             self._since = self.loop.time()
             self._answered += 1
-            self._method = request.method
+            self._method, self._parsed = request.method, False
             if not self.transport.is_closing():
                 self._send(self.sandbox.handle(request))
 
@@ -139,7 +135,7 @@ class Protocol(HttpToolsProtocol):
             self.known.add(data, self._read)
 
     def on_message_begin(self) -> None:
-        self._begun = True
+        self._begun = self._parsed = True
         self._since = self.loop.time()
         self.url = b""
         self._came: list[tuple[bytes, bytes]] = []  # its header fields
@@ -225,7 +221,12 @@ class Protocol(HttpToolsProtocol):
             self._write(reply, self._method == "HEAD", self._keep_alive)
 
     def _write(self, reply: Reply, head_only: bool, keep_alive: bool) -> None:
-        head = self._head_of(reply, keep_alive)
+        try:
+            head = self._head_of(reply, keep_alive)
+        except Exception as error:  # whatever a rule has put into its headers
+            logging.getLogger("sandbox").exception("a reply")
+            reply, keep_alive = problem(500, "Defect of the sandbox", str(error)), False
+            head = self._head_of(reply, keep_alive)
         self.transport.write(head if head_only else head + reply.body)
         if not keep_alive:
             self._end()
@@ -243,7 +244,8 @@ class Protocol(HttpToolsProtocol):
 
     def _enqueue(self, reply: Reply) -> None:
         """What comes late or in pieces, and what is answered behind it. Nothing more is read until it is sent."""
-        chunked = reply.stream is not None and self.parser.get_http_version() != "1.0"
+        modern = not self._parsed or self.parser.get_http_version() != "1.0"
+        chunked = modern and reply.stream is not None
         keep_alive = self._keep_alive and (chunked or reply.stream is None)
         self._queue.append(_Queued(reply, self._method == "HEAD", keep_alive, chunked, self.loop.time() + reply.delay))
         if len(self._queue) == 1:

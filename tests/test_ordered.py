@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sandbox.ordered import CHUNK, Ordered
 
 FEW = st.integers(-20, 20)
-# Some differ in their lower bits only, some in the others.
-KEYS = FEW | st.builds(lambda high, low: (high << 63) + low, FEW, FEW)
+# Some differ in their lower bits only, some in the others, and some have more bits than two machine integers.
+KEYS = FEW | st.builds(lambda high, low, far: (high << far) + low, FEW, FEW, st.sampled_from([63, 121, 122, 300]))
 
 
 def filled(keys: list[int]) -> Ordered[str]:
@@ -31,7 +31,6 @@ def is_sound(entries: Ordered[Any]) -> bool:
     return (
         all(0 < len(chunk) < 2 * CHUNK for chunk in keys)
         and all(len(chunk.numbers) == len(chunk.values) for chunk in chunks)
-        and not any(isinstance(chunk.numbers, list) for chunk in chunks[:-1])
         and entries._last == [chunk[-1] for chunk in keys]  # noqa: SLF001 - the same
         and all(one < other for one, other in pairwise(key for chunk in keys for key in chunk))
     )
@@ -45,6 +44,14 @@ def test_many_that_come_in_any_order_stand_in_theirs() -> None:
     assert list(entries.values()) == list(map(str, sorted(keys)))
     assert (len(entries), entries.first) == (8 * CHUNK, -3 * CHUNK)
     assert is_sound(entries)
+
+
+def test_full_chunks_take_little_memory_unless_a_number_is_huge() -> None:
+    small, huge = filled(list(range(3 * CHUNK))), filled([number << 200 for number in range(3 * CHUNK)])
+
+    assert [isinstance(chunk.numbers, list) for chunk in small._chunks] == [False, False, True]  # noqa: SLF001 - the same
+    assert all(isinstance(chunk.numbers, list) for chunk in huge._chunks)  # noqa: SLF001 - the same
+    assert is_sound(huge)
 
 
 def test_a_part_may_span_chunks_and_ends_where_they_do() -> None:

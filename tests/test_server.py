@@ -755,6 +755,29 @@ def test_an_old_client_gets_the_pieces_up_to_the_end_of_the_connection(wire: Wir
     assert received.endswith(b"connection: close\r\n\r\nonetwo")
 
 
+def test_a_client_that_was_old_a_moment_ago_gets_them_as_its_last_request_wants(wire: Wire, replies: Replies) -> None:
+    streams = [Pieces(b"one")() for _ in range(3)]
+    replies(*(text("", stream=stream) for stream in streams[:2]), text("old"), text("", stream=streams[2]))
+    for _ in range(2):  # from now on its fields are known
+        wire.send(request()).until(b"0\r\n\r\n")
+
+    wire.send(request("/acme/greeting", "Connection: keep-alive", version="1.0")).answer()
+
+    assert b"transfer-encoding: chunked" in wire.send(request()).until(b"0\r\n\r\n")
+
+
+def test_a_header_that_cannot_be_sent_is_a_defect(connect: Connect, replies: Replies) -> None:
+    broken = [Reply(200, "", "text/plain", (("x", "€"),)) for _ in range(4)]
+    replies(*broken)
+
+    for _ in broken:  # whether the request is parsed or known
+        wire = connect().send(request())
+        answer = wire.answer()
+
+        assert (answer.status, answer.headers["connection"]) == (500, "close")
+        assert wire.closed
+
+
 def test_pieces_that_end_in_a_failure_are_not_taken_for_the_whole(wire: Wire, replies: Replies) -> None:
     pieces = Pieces(b"one", fails=True)
     replies(text("", stream=pieces()))

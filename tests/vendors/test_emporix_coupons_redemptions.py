@@ -9,6 +9,7 @@ import time
 import httpx2
 import pytest
 
+from sandbox.ordered import CHUNK
 from tests.serving import Json, World
 from tests.vendors.emporix_coupons_support import (
     LATER,
@@ -176,6 +177,18 @@ def test_each_legal_entity_of_a_customer_has_an_allowance_of_its_own(shop: World
         {"legalEntityId": "LE1", "count": 2},
         {"legalEntityId": "LE2", "count": 1},
     ]
+
+
+def test_more_legal_entities_with_long_ids_than_a_chunk_of_a_list_holds(shop: World) -> None:
+    create(shop)
+    ids = [f"64b7a1f5e8d9c20001aa{number * 7919 % 9973:04d}" for number in range(2 * CHUNK + 10)]
+
+    for id in ids:
+        redeemed(shop, order(legalEntityId=id))
+
+    coupon = read(shop)
+    assert coupon["redemptionCount"] == len(ids)
+    assert coupon["legalEntityRedemptions"] == [{"legalEntityId": id, "count": 1} for id in sorted(ids)]
 
 
 def test_the_legal_entity_may_be_the_tokens(shop: World) -> None:
