@@ -1,7 +1,7 @@
 """Values in the order of their numbers, each found by its number or by its position, in little memory.
 
-In chunks. Those that are full keep their numbers in arrays of machine integers, where they take a third of the memory;
-the last, to which most are added, in a list, where that takes a third of the time. So do those with huge numbers.
+In chunks. Most keep their numbers in arrays of machine integers, where they take a third of the memory; those to which
+others are being added, in a list, where that takes a third of the time. So do those with huge numbers.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ CHUNK = 500  # entries of a chunk; it is split where it has twice as many
 _BITS = 63  # of a number that are in its lower half
 _LOWER = (1 << _BITS) - 1
 _MOST = 2 * _BITS  # bits of a number that has room in two halves; a sign has too
+_WARM = 100  # entries in turn that make a list of a chunk's array worth while
 
 
 class _Chunk(Generic[V]):
@@ -39,15 +40,10 @@ class _Chunk(Generic[V]):
             self.numbers = list(self.numbers)
         return self.numbers
 
-    def insert(self, place: int, number: int, value: V) -> None:
-        numbers = self.loose() if number.bit_length() > _MOST else self.numbers
-        numbers.insert(place, number)
-        self.values.insert(place, value)
-
     def pack(self) -> None:
         """Once nothing more is appended."""
         numbers = self.numbers
-        if isinstance(numbers, list) and max(numbers[0].bit_length(), numbers[-1].bit_length()) <= _MOST:
+        if isinstance(numbers, list) and all(number.bit_length() <= _MOST for number in numbers[:1] + numbers[-1:]):
             self.numbers = _Numbers(numbers)
 
     def part(self, first: int, end: int) -> _Chunk[V]:
@@ -97,11 +93,14 @@ class _Numbers:
 class Ordered(Generic[V]):
     """A mapping from numbers, sorted. Empty ones are false."""
 
-    __slots__ = ("_chunks", "_last")
+    __slots__ = ("_asked", "_chunks", "_last", "_turns", "_warm")
 
     def __init__(self) -> None:
         self._chunks: list[_Chunk[V]] = []  # none is empty
         self._last: list[int] = []  # the highest number of each chunk
+        self._asked: _Chunk[V] | None = None  # the packed one to which something was added last,
+        self._turns = 0  # and so often in turn
+        self._warm: _Chunk[V] | None = None  # the one that is not packed, though not the last, for that reason
 
     def __len__(self) -> int:
         return sum(len(chunk.values) for chunk in self._chunks)
@@ -181,15 +180,37 @@ class Ordered(Generic[V]):
     def _insert(self, key: int, value: V) -> None:
         at = bisect_left(self._last, key)
         chunk = self._chunks[at]
-        place = chunk.place(key)
-        if chunk.numbers[place] == key:
-            chunk.values[place] = value
+        numbers, values = chunk.numbers, chunk.values
+        if not isinstance(numbers, list):
+            numbers = self._warmed(chunk, key)
+        place = bisect_left(numbers, key) if isinstance(numbers, list) else numbers.place(key)
+        if numbers[place] == key:
+            values[place] = value
             return
-        chunk.insert(place, key, value)
-        if len(chunk.values) >= 2 * CHUNK:
-            first, second = chunk.part(0, CHUNK), chunk.part(CHUNK, 2 * CHUNK)
-            first.pack()
-            if at < len(self._chunks) - 1:
-                second.pack()
-            self._chunks[at : at + 1] = [first, second]
-            self._last.insert(at, first.numbers[-1])
+        numbers.insert(place, key)
+        values.insert(place, value)
+        if len(values) >= 2 * CHUNK:
+            self._split(at)
+
+    def _warmed(self, chunk: _Chunk[V], key: int) -> list[int] | _Numbers:
+        """The numbers of a packed chunk that another is added to; a list, once that has happened often in turn."""
+        if chunk is not self._asked:
+            self._asked, self._turns = chunk, 0
+        self._turns += 1
+        if self._turns < _WARM:
+            return chunk.loose() if key.bit_length() > _MOST else chunk.numbers
+        if self._warm is not None and self._warm is not self._chunks[-1]:
+            self._warm.pack()
+        self._warm = chunk
+        return chunk.loose()
+
+    def _split(self, at: int) -> None:
+        chunk = self._chunks[at]
+        first, second = chunk.part(0, CHUNK), chunk.part(CHUNK, 2 * CHUNK)
+        first.pack()
+        if chunk is self._warm:
+            self._warm = second
+        elif at < len(self._chunks) - 1:
+            second.pack()
+        self._chunks[at : at + 1] = [first, second]
+        self._last.insert(at, first.numbers[-1])

@@ -54,6 +54,21 @@ def test_full_chunks_take_little_memory_unless_a_number_is_huge() -> None:
     assert is_sound(huge)
 
 
+def test_a_chunk_to_which_much_was_added_may_vanish() -> None:
+    with patch.multiple("sandbox.ordered", CHUNK=4, _WARM=2):
+        entries = filled(list(range(0, 160, 10)))
+        for key in (41, 42):
+            entries.put(key, str(key))
+        for key in (40, 41, 42, 50, 60, 70):
+            entries.pop(key)
+
+        for key in (81, 82):
+            entries.put(key, str(key))
+
+    assert list(entries.values()) == list(map(str, [0, 10, 20, 30, 80, 81, 82, *range(90, 160, 10)]))
+    assert is_sound(entries)
+
+
 def test_a_part_may_span_chunks_and_ends_where_they_do() -> None:
     entries = filled(list(range(4 * CHUNK)))
 
@@ -104,8 +119,8 @@ class OrderedMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._small_chunks = patch("sandbox.ordered.CHUNK", 3)
-        self._small_chunks.start()
+        self._small = patch.multiple("sandbox.ordered", CHUNK=3, _WARM=2)
+        self._small.start()
         self.entries: Ordered[int] = Ordered()
         self.model: dict[int, int] = {}
 
@@ -139,7 +154,7 @@ class OrderedMachine(RuleBasedStateMachine):
         assert is_sound(self.entries)
 
     def teardown(self) -> None:
-        self._small_chunks.stop()
+        self._small.stop()
 
 
 TestOrderedAgainstADict = OrderedMachine.TestCase
