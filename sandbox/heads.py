@@ -17,7 +17,7 @@ _PLAIN = re.compile(rb"([A-Z]+) (/[\w/.~%?=&:,@+-]{0,1000}) HTTP/1\.1\r\n")
 _REMEMBERED = 256  # blocks of fields, and request lines
 _LONGEST = 2048  # bytes of each
 _MOST = 64  # fields of a block
-_ONCE = 4096
+_ONCE = 4096  # hashes of blocks that came once
 _SPECIAL = {b"expect", b"transfer-encoding", b"upgrade"}
 
 
@@ -46,7 +46,7 @@ class Known:
     def __init__(self, max_body: int) -> None:
         """max_body: bytes; whether a longer body is taken must be looked at each time."""
         self._blocks: dict[bytes, tuple[Fields, int]] = {}  # and the bytes of the body that follows
-        self._once: set[int] = set()  # hashes of those that came once, as where each request has a number
+        self._once: set[int] = set()  # hashes; where each request has a number, none comes again
         self._max_body = max_body
 
     def request(self, data: bytes) -> Request | None:

@@ -41,7 +41,7 @@ class _Chunk(Generic[V]):
         return self.numbers
 
     def pack(self) -> None:
-        """Once nothing more is appended."""
+        """The numbers, from now on in arrays, if they have room there."""
         numbers = self.numbers
         if isinstance(numbers, list) and all(number.bit_length() <= _MOST for number in numbers[:1] + numbers[-1:]):
             self.numbers = _Numbers(numbers)

@@ -253,11 +253,15 @@ class Protocol(HttpToolsProtocol):
             self._sending = self.loop.create_task(self._send_queue())
 
     async def _send_queue(self) -> None:
-        while self._queue and not self.transport.is_closing():
-            queued = self._queue[0]
-            await asyncio.sleep(queued.due - self.loop.time())
-            await self._deliver(queued)
-            self._queue.popleft()
+        try:
+            while self._queue and not self.transport.is_closing():
+                queued = self._queue[0]
+                await asyncio.sleep(queued.due - self.loop.time())
+                await self._deliver(queued)
+                self._queue.popleft()
+        except Exception:  # of a rule's pieces or headers; what is sent can only be cut short
+            logging.getLogger("sandbox").exception("a reply that came late or in pieces")
+            self._lose()
         self._since = self.loop.time()
         if not self.transport.is_closing():
             self.transport.resume_reading()
@@ -280,18 +284,12 @@ class Protocol(HttpToolsProtocol):
         if queued.chunked:
             head = head[:-2] + b"transfer-encoding: chunked\r\n\r\n"
         self.transport.write(head)
-        try:
-            async with aclosing(paced(stream)) as pieces:
-                if not queued.head_only:
-                    async for piece in pieces:
-                        await self._writable.wait()
-                        self._write_piece(piece, queued.chunked)
-                    self.transport.write(b"0\r\n\r\n" if queued.chunked else b"")
-        except (
-            Exception
-        ):  # whatever it was: the head is sent, so that all that can be told is that this is not the whole
-            logging.getLogger("sandbox").exception("a reply in pieces")
-            self._lose()
+        async with aclosing(paced(stream)) as pieces:
+            if not queued.head_only:
+                async for piece in pieces:
+                    await self._writable.wait()
+                    self._write_piece(piece, queued.chunked)
+                self.transport.write(b"0\r\n\r\n" if queued.chunked else b"")
         if not queued.keep_alive:
             self._end()
 

@@ -778,6 +778,17 @@ def test_a_header_that_cannot_be_sent_is_a_defect(connect: Connect, replies: Rep
         assert wire.closed
 
 
+@pytest.mark.parametrize("delivery", [{"cut": "midway"}, {"stream": iter([b"one"])}])
+def test_a_header_that_cannot_be_sent_with_a_special_reply_ends_the_connection(
+    wire: Wire, replies: Replies, delivery: dict[str, Any]
+) -> None:
+    broken = text("0123456789", **delivery)
+    broken.headers = (("x", "€"),)
+    replies(broken)
+
+    assert wire.send(request()).closed
+
+
 def test_pieces_that_end_in_a_failure_are_not_taken_for_the_whole(wire: Wire, replies: Replies) -> None:
     pieces = Pieces(b"one", fails=True)
     replies(text("", stream=pieces()))
