@@ -122,6 +122,8 @@ class Courier:
         self._woken = False
         if self._loop is None:
             return
+        if self._webhooks.work():
+            self._wake()
         for _ in range(_STARTS):
             if len(self._quick) >= MAX_QUICK or len(self._begun) >= MAX_IN_FLIGHT:
                 return  # the end of one of them wakes us

@@ -18,6 +18,7 @@ from sandbox.contract import Contract
 from sandbox.coverage import Counts, Coverage
 from sandbox.errors import SandboxError
 from sandbox.journal import Budget, Entry, Event, Exchange, Journal, Listener, Occurrence
+from sandbox.lanes import News
 from sandbox.messages import Violation
 from sandbox.outbox import Outbox
 from sandbox.scenarios import Run, Scenario, Step
@@ -50,7 +51,7 @@ class Org:
     """One world. Shares nothing with any other."""
 
     __slots__ = (
-        "clock", "journal", "met", "name", "outbox", "passed", "rewrites", "scenario", "snapshots", "state",
+        "clock", "journal", "met", "name", "news", "outbox", "passed", "rewrites", "scenario", "snapshots", "state",
     )  # fmt: skip
 
     def __init__(self, name: str, journal: Journal) -> None:
@@ -63,6 +64,7 @@ class Org:
         self.scenario: Run | None = None
         self.snapshots: dict[str, Snapshot] = {}
         self.outbox: Outbox | None = None  # an org that tells nobody has none
+        self.news = News()  # of its deliveries
         self.rewrites: tuple[Rewrite, ...] = ()  # where its callbacks really go
 
 
@@ -171,6 +173,7 @@ class Orgs:
     def begin(self, org: Org, scenario: Scenario | None) -> None:
         """Reset an org and have it begin a scenario. Raises `Unacceptable`, and then nothing has changed."""
         fresh = Org(org.name, self._new_journal(org.name))
+        fresh.news = org.news
         try:
             self._plant(fresh, self._seeds.get(org.name))
             if scenario is not None:
@@ -208,8 +211,7 @@ class Orgs:
     def set_clock(self, org: Org, before: int = 0) -> None:
         """An org's clock was set, which showed `before`: what was due until now is attempted as at its own moment."""
         if org.outbox is not None:
-            org.outbox.rewind(max(before - org.clock.now(), 0))
-            org.outbox.jumped = org.clock.now()
+            self.webhooks.jump(org, max(before - org.clock.now(), 0))
             if self._orgs.get(org.name) is org:  # nobody only rehearses
                 self.webhooks.run(org)
 

@@ -7,7 +7,7 @@ Sends nothing and resolves nothing; which events make deliveries is the business
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from time import perf_counter
 
@@ -18,12 +18,14 @@ from sandbox.deliveries import (
     DELIVERED,
     DROPPED,
     NOT_ALLOWED,
+    WAITING,
     Attempt,
     Delivery,
     Limits,
     answered,
     is_sink,
 )
+from sandbox.lanes import SLICE, Lane, News, Tally, dismantled, key_alone, rewound
 from sandbox.state import NEVER
 
 FIRST_RETRY = clock.SECOND
@@ -33,61 +35,27 @@ MAX_CAUGHT_UP = 100  # attempts of one delivery at moments that a clock jumped o
 _ACCEPTED = 202
 
 
-class Tally:
-    """What the outboxes of all orgs hold together."""
-
-    __slots__ = ("outboxes", "settled_bytes", "waiting_bytes")
-
-    def __init__(self) -> None:
-        self.outboxes: set[Outbox] = set()  # those that hold something
-        self.waiting_bytes = 0
-        self.settled_bytes = 0
-
-
-class Lane:
-    """The deliveries of one subscription that wait, each for the one before it."""
-
-    __slots__ = ("busy", "due", "entry", "key", "last", "lost", "ready", "subscription", "waiting")
-
-    def __init__(self, key: str, subscription: str) -> None:
-        self.key = key
-        self.subscription = subscription
-        self.waiting: deque[Delivery] = deque()
-        self.ready = False  # its first is to be attempted
-        self.busy = False  # it is being attempted
-        self.last = 0  # the moment of the newest attempt
-        self.entry = 0  # the number of its valid entry in the agenda; 0: it has none
-        self.due = NEVER  # the moment of that entry
-        self.lost = False  # its subscription is gone, or its org
-
-    def add(self, delivery: Delivery) -> None:
-        """At the end; one that is to come out of order lets it pass."""
-        held = self.waiting[-1] if self.waiting else None
-        if held is None or held.due != NEVER:
-            self.waiting.append(delivery)
-            return
-        if delivery.due == NEVER:
-            delivery.due = delivery.event.at  # it has come out of order by passing the other
-        held.due = delivery.due
-        self.waiting.insert(len(self.waiting) - 1, delivery)
-
-
 class Outbox:
     """All deliveries of one org: those that wait, and the newest of the others."""
 
-    def __init__(self, limits: Limits, kept: int, tally: Tally) -> None:
+    def __init__(self, limits: Limits, kept: int, tally: Tally, news: News | None = None) -> None:
         self._limits = limits
         self._kept = kept
         self._tally = tally
+        self._news = news or News()
         tally.outboxes.add(self)
         self._all: dict[int, Delivery] = {}
         self._settled: deque[int] = deque()
         self._lanes: dict[str, Lane] = {}
+        self._late: set[str] = set()  # the keys of lanes that have one delivery for themselves
         self._agenda: list[tuple[int, int, Lane]] = []
         self._ready: deque[Lane] = deque()
-        self._held: list[Lane] = []  # until the reply that told it was sent
+        self._held: list[tuple[float, int, Lane]] = []  # a heap: until the reply that told it was sent
         self._number = 0
         self._entries = 0
+        self._oldest = 1  # no delivery with a lower id waits
+        self._behind = False  # more is due than one `run` finds
+        self.spreading = 0  # events that are still being given to their many subscribers
         self.jumped = 0  # up to this moment the clock was set; what is due before is attempted at its own moment
         self.dropped = 0
         self.waiting = 0
@@ -95,7 +63,6 @@ class Outbox:
         self.waiting_bytes = 0
         self.settled_bytes = 0
         self.closed = False  # its org is gone: nothing is sent any more
-        self.watchers: set[Callable[[], None]] = set()  # told of every change
 
     def __iter__(self) -> Iterator[Delivery]:
         """Oldest first."""
@@ -117,7 +84,16 @@ class Outbox:
     @property
     def idle(self) -> bool:
         """Whether all that was due has been attempted."""
-        return self.closed or not (self._ready or self._held or self.in_flight)
+        return self.closed or not (self._ready or self._held or self.in_flight or self._behind or self.spreading)
+
+    @property
+    def lanes(self) -> list[Lane]:
+        return list(self._lanes.values())
+
+    @property
+    def size(self) -> int:
+        """Bytes of all deliveries, about."""
+        return self.waiting_bytes + self.settled_bytes
 
     def add(self, delivery: Delivery, *, alone: bool = False) -> Delivery:
         """Number a delivery and take it in, after the others of its subscription unless it is `alone`.
@@ -135,10 +111,12 @@ class Outbox:
             self.end(delivery, DROPPED, "A script has it be lost.")
             self.changed()
             return delivery
-        key = f"{delivery.subscription} {delivery.id}" if alone else delivery.subscription
+        key = key_alone(delivery) if alone else delivery.subscription
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(key, delivery.subscription)
+            if alone:
+                self._late.add(key)
         lane.add(delivery)
         self._schedule(lane)
         return delivery
@@ -146,6 +124,8 @@ class Outbox:
     def end(self, delivery: Delivery, status: str, detail: str | None = None) -> None:
         """Nothing more is attempted. Which lane it stood in must have let go of it."""
         delivery.status, delivery.detail, delivery.due = status, detail, NEVER
+        if self.closed:
+            return
         self.waiting -= 1
         self.waiting_bytes -= delivery.size
         self.settled_bytes += delivery.size
@@ -174,70 +154,123 @@ class Outbox:
         self._tally = Tally()  # what is in flight still ends, and counts for nobody
         self.changed()
 
+    def dismantle(self) -> Iterator[None]:
+        """Free the memory of a closed outbox in slices. What is being attempted keeps its place."""
+        self._agenda, self._held, self._ready = [], [], deque()
+        return dismantled(self._lanes, self._all)
+
     def give_up_oldest(self, detail: str) -> bool:
         """End the oldest delivery that waits and is not being attempted; whether there was one."""
-        chosen = None
-        for lane in self._lanes.values():
-            at = 1 if lane.busy or lane.ready else 0
-            if len(lane.waiting) > at and (chosen is None or lane.waiting[at].id < chosen[0].waiting[chosen[1]].id):
-                chosen = lane, at
-        if chosen is None:
+        for id in range(self._oldest, self._number + 1):
+            delivery = self._all.get(id)
+            if delivery is None or delivery.status != WAITING:
+                self._oldest += id == self._oldest
+            elif self._give_up(delivery, detail):
+                return True
+        return False
+
+    def _give_up(self, delivery: Delivery, detail: str) -> bool:
+        for key in (delivery.subscription, key_alone(delivery)):
+            lane = self._lanes.get(key)
+            at = lane.place(delivery) if lane is not None else None
+            if lane is not None and at is not None:
+                break
+        else:
+            return False  # its subscription is gone
+        if at == 0 and lane.busy:
             return False
-        lane, at = chosen
-        delivery = lane.waiting[at]
         del lane.waiting[at]
         self.end(delivery, DEAD, detail)
         self._schedule(lane)
         self.changed()
         return True
 
-    def cancel(self, subscriptions: Iterable[str] | None = None) -> None:
-        """End what waits for these subscriptions, or for all."""
-        chosen = set(subscriptions) if subscriptions is not None else None
-        for lane in list(self._lanes.values()):
-            if chosen is None or lane.subscription in chosen:
-                self._cancel(lane)
+    def cancel(self, subscriptions: Iterable[str] | None = None) -> Iterator[None]:
+        """End what waits for these subscriptions, or for all: none of it is attempted from now on.
+
+        A slice is done at once; the iterator does the rest, where there is more.
+        """
+        if subscriptions is None:
+            lost = self.lanes
+        else:
+            chosen = set(subscriptions)
+            lost = [self._lanes[id] for id in chosen if id in self._lanes]
+            lost += [self._lanes[key] for key in self._late if self._lanes[key].subscription in chosen]
+        for lane in lost:
+            self._drop(lane)
         self._ready = deque(lane for lane in self._ready if not lane.lost)
-        self._held = [lane for lane in self._held if not lane.lost]
+        if self._held:
+            self._held = [it for it in self._held if not it[2].lost]
+            heapify(self._held)
+        rest = self._empty(lost)
+        next(rest, None)
+        return rest
+
+    def _drop(self, lane: Lane) -> None:
+        lane.lost = True
+        del self._lanes[lane.key]
+        self._late.discard(lane.key)
+
+    def _empty(self, lost: list[Lane]) -> Iterator[None]:
+        """End what waited in lanes that are lost; what is in flight ends by itself."""
+        ended = 0
+        for lane in lost:
+            while len(lane.waiting) > lane.busy:
+                at = 1 if lane.busy else 0
+                delivery = lane.waiting[at]
+                del lane.waiting[at]
+                self.end(delivery, CANCELED, "Its subscription is gone.")
+                ended += 1
+                if ended % SLICE == 0:
+                    self.changed()
+                    yield
         self.changed()
 
     def subscribed(self) -> set[str]:
         """The subscriptions for which something waits."""
         return {lane.subscription for lane in self._lanes.values() if lane.waiting}
 
-    def run(self, now: int) -> None:
-        """Find what is due at this moment, and settle at once what the sink takes."""
-        if self._held:
-            held, self._held = self._held, []
-            for lane in held:
-                self._schedule(lane)
-        while self._agenda and self._agenda[0][0] <= now:
-            _, entry, lane = heappop(self._agenda)
-            if entry != lane.entry:
-                continue
-            lane.entry = 0
-            if lane.busy or lane.lost or not lane.waiting:
-                continue
-            if lane.waiting[0].not_before > perf_counter():
-                self._held.append(lane)
-            elif is_sink(lane.waiting[0].url):
-                self._sink(lane, now)
-            else:
-                lane.ready = True
-                self._ready.append(lane)
+    def run(self, now: int) -> bool:
+        """Find what is due at this moment, and settle at once what the sink takes; whether more is due."""
+        real, left = perf_counter(), SLICE
+        while left > 0 and self._held and self._held[0][0] <= real:
+            self._schedule(heappop(self._held)[2])
+            left -= 1
+        while left > 0 and self._agenda and self._agenda[0][0] <= now:
+            left -= self._found(heappop(self._agenda), now, left)
+        self._behind = left <= 0 and not self.closed
+        return self._behind
 
-    def hasten(self, now: int) -> list[Delivery]:
-        """Make every first in its lane due; which they are."""
-        hastened = []
-        for lane in self._lanes.values():
+    def _found(self, entry: tuple[int, int, Lane], now: int, most: int) -> int:
+        """What an entry of the agenda stands for is due; how many deliveries that were, of so many at most."""
+        _, number, lane = entry
+        if number != lane.entry:
+            return 1
+        lane.entry = 0
+        if lane.busy or lane.lost or not lane.waiting:
+            return 1
+        first = lane.waiting[0]
+        if first.not_before > perf_counter():
+            self._entries += 1
+            heappush(self._held, (first.not_before, self._entries, lane))
+        elif is_sink(first.url):
+            return self._sink(lane, now, most)
+        else:
+            lane.ready = True
+            self._ready.append(lane)
+        return 1
+
+    def hasten(self, now: int, lanes: Iterable[Lane]) -> None:
+        """Make the first of each of these lanes due."""
+        for lane in lanes:
+            if lane.lost or not lane.waiting:
+                continue
             if lane.waiting[-1].due == NEVER:
                 lane.waiting[-1].due = now  # nobody passes it any more
             if not lane.busy:
                 lane.waiting[0].due = min(lane.waiting[0].due, now)
                 lane.waiting[0].not_before = 0.0
-                hastened.append(lane.waiting[0])
                 self._schedule(lane)
-        return hastened
 
     def take(self, now: int) -> tuple[Lane, Delivery, int] | None:
         """A delivery to attempt now, and the moment that counts as that of the attempt; `settle` ends it."""
@@ -283,8 +316,7 @@ class Outbox:
         self.changed()
 
     def changed(self) -> None:
-        for watcher in list(self.watchers):
-            watcher()
+        self._news.come()
 
     def _moment(self, lane: Lane, delivery: Delivery, now: int) -> int:
         return max(delivery.due, lane.last) if delivery.due <= self.jumped else now
@@ -294,8 +326,7 @@ class Outbox:
         if lane.busy or lane.ready or lane.lost:
             return
         if not lane.waiting:
-            lane.lost = True
-            del self._lanes[lane.key]
+            self._drop(lane)
             return
         due = lane.waiting[0].due
         if lane.entry and lane.due == due:
@@ -308,9 +339,16 @@ class Outbox:
                 self._agenda = [it for it in self._agenda if it[1] == it[2].entry and not it[2].lost]
                 heapify(self._agenda)
 
-    def _sink(self, lane: Lane, now: int) -> None:
-        """Answer for the host that is nowhere, as long as something is due."""
-        while lane.waiting and lane.waiting[0].due <= now and lane.waiting[0].not_before <= perf_counter():
+    def _sink(self, lane: Lane, now: int, most: int) -> int:
+        """Answer for the host that is nowhere, as long as something is due, so many times at most; how many times."""
+        times = 0
+        while (
+            times < most
+            and lane.waiting
+            and lane.waiting[0].due <= now
+            and lane.waiting[0].not_before <= perf_counter()
+        ):
+            times += 1
             delivery = lane.waiting[0]
             at = self._moment(lane, delivery, now)
             attempt = answered(delivery, Attempt(at, _ACCEPTED, 0, b"", None))
@@ -321,6 +359,7 @@ class Outbox:
                 self._retry(lane, delivery, attempt, now)
         self._schedule(lane)
         self.changed()
+        return max(times, 1)
 
     def note(self, lane: Lane, delivery: Delivery, attempt: Attempt) -> None:
         """An attempt was made, and is not the last word."""
@@ -332,14 +371,14 @@ class Outbox:
         self.waiting_bytes += grown
         self._tally.waiting_bytes += grown
 
-    def rewind(self, by: int) -> None:
-        """The clock was set back: what waits, waits as long as it would have."""
-        for lane in self._lanes.values() if by else ():
-            lane.last -= by
-            for delivery in lane.waiting:
-                if delivery.due != NEVER:
-                    delivery.due -= by
-            self._schedule(lane)
+    def rewind(self, by: int) -> Iterator[None]:
+        """The clock was set back: what waits, waits as long as it would have.
+
+        A slice is done at once; the iterator does the rest, where there is more.
+        """
+        rest = rewound(self.lanes, by, self._number, self._schedule) if by else iter(())
+        next(rest, None)
+        return rest
 
     def _retry(self, lane: Lane, delivery: Delivery, attempt: Attempt, now: int) -> None:
         """Documented of a sibling API: exponential back-off, until the subscription is deleted."""
@@ -354,12 +393,3 @@ class Outbox:
     def _leave(self, lane: Lane, delivery: Delivery, status: str, detail: str | None = None) -> None:
         lane.waiting.popleft()
         self.end(delivery, status, detail)
-
-    def _cancel(self, lane: Lane) -> None:
-        lane.lost = True
-        del self._lanes[lane.key]
-        first = lane.waiting.popleft() if lane.busy else None
-        while lane.waiting:
-            self.end(lane.waiting.popleft(), CANCELED, "Its subscription is gone.")
-        if first is not None:
-            lane.waiting.append(first)  # what is in flight ends by itself

@@ -212,9 +212,12 @@ class State:
 
     def whole(self, name: str) -> Iterator[tuple[str, Doc]]:
         """All documents of a list as it is now, each decoded in its turn; what changes meanwhile is not seen."""
+        return ((record.key, _decode(record.body)) for record in self.listed(name))
+
+    def listed(self, name: str) -> list[Record]:
+        """The records of a list as it is now."""
         entries = self._lists.get(name)
-        records = list(entries.values()) if entries is not None else []
-        return ((record.key, _decode(record.body)) for record in records)
+        return list(entries.values()) if entries is not None else []
 
     def place_of(self, collection: Collection, doc: Doc) -> int:
         """The number by which a stored document is ordered in its first list."""

@@ -5,9 +5,8 @@ Whom a vendor tells is said by its rules; what is told was judged before. Sendin
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from heapq import heapify, heappop, heapreplace
-from itertools import islice
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
@@ -16,19 +15,18 @@ from sandbox.contract import Contract
 from sandbox.deliveries import WAITING, Attempt, Delivery, Limits, answered
 from sandbox.errors import SandboxError
 from sandbox.journal import Entry, Event, Occurrence
-from sandbox.messages import decode, encode
-from sandbox.outbox import Lane, Outbox, Tally
-from sandbox.rules import Subscriptions
-from sandbox.state import NEVER, State
+from sandbox.lanes import SLICE, Lane, News, Tally
+from sandbox.messages import decode, decode_own, encode
+from sandbox.outbox import Outbox
+from sandbox.rules import Doc, Subscriptions
+from sandbox.state import NEVER, Record, State
 from sandbox.targets import Policy, Rewrite
 from sandbox.then import Trouble
 
-MEBIBYTE = 1_048_576
-MAX_WAITING_BYTES = 256 * MEBIBYTE  # of all orgs
-MAX_SETTLED_BYTES = 16 * MEBIBYTE
 MAX_IN_FLIGHT = 200  # attempts of one org at a time
-_TICKED = 500  # orgs that are looked at in one go
-_ALL = 1_000_000_000
+MAX_SPREADING = 1000  # events of one org that are still being given to their many subscribers
+_TICKED = 500  # orgs that are looked at in one go, which takes
+_TURN = 0.003  # seconds at most, about, before other requests have their turn
 _WRONG = {"sandbox": "not what the contract says"}
 
 
@@ -39,6 +37,7 @@ class Teller(Protocol):
     state: State
     clock: clock.Clock
     outbox: Outbox | None
+    news: News
     rewrites: tuple[Rewrite, ...]
 
 
@@ -50,6 +49,17 @@ class Sending(NamedTuple):
     lane: Lane
     delivery: Delivery
     at: int  # its moment
+
+
+class _Telling(NamedTuple):
+    """An event on its way to its subscribers."""
+
+    outbox: Outbox
+    event: Event
+    cause: str
+    trouble: Trouble | None
+    not_before: float  # by the monotonic clock
+    subscribers: list[Record]  # when it happened
 
 
 class Webhooks:
@@ -76,6 +86,11 @@ class Webhooks:
         self._open: dict[Outbox, Teller] = {}  # where something waits
         self._round: Iterator[tuple[Outbox, Teller]] = iter(())  # those that `tick` has not come to yet
         self._turns: dict[Outbox, None] = {}  # where something is ready, in order
+        self._chores: deque[Iterator[None]] = deque()  # what is too much for one turn of the event loop
+        self._spreading: dict[Outbox, deque[_Telling]] = {}
+        self._listed: dict[Outbox, dict[str, list[Record]]] = {}  # subscribers, as long as they are the same
+        self._behind: set[Outbox] = set()  # where more is due than was found yet
+        self._shrinking: Iterator[None] | None = None
         self.wake: Callable[[], None] = _nobody  # there is something to take
 
     def concerns(self, org: Teller, entry: Entry) -> bool:
@@ -96,29 +111,29 @@ class Webhooks:
         live: the org is there, nobody only rehearses. after: seconds until the reply that told it is sent.
         """
         if org.outbox is not None:
-            self._cancel_deleted(org.outbox, entry)
+            self._cancel_deleted(org, entry)
         cause = entry.name if isinstance(entry, Occurrence) else str(entry.id)
         for event in entry.events:
             met = trouble
             if met is None and org.state.armed:
                 then = org.state.disarm(event.name)
                 met = then.webhook if then is not None else None
-            for id, url in self._subscribers(org, event):
-                outbox = org.outbox
-                if outbox is None:
-                    outbox = org.outbox = Outbox(self._limits, self._kept, self._tally)
-                self._add(outbox, event, cause, id, url, met, perf_counter() + after if after else 0.0)
-        if org.outbox is not None and entry.events and live:
-            self.run(org)
-            self._shrink()
+            self._tell(org, event, cause, met, perf_counter() + after if after else 0.0)
+        if org.outbox is not None and entry.events:
+            org.news.come()
+            if live:
+                self.run(org)
+                self._shrink()
 
     def run(self, org: Teller) -> None:
         """Have what is due in an org be attempted."""
         outbox = org.outbox
         if outbox is None or outbox.closed:
             return
-        outbox.run(org.clock.now())
-        if outbox.waiting:
+        if outbox.run(org.clock.now()) and outbox not in self._behind:
+            self._behind.add(outbox)
+            self._later(self._run_on(org, outbox))
+        if outbox.waiting or outbox.spreading:
             self._open[outbox] = org
         else:
             self._open.pop(outbox, None)
@@ -129,12 +144,26 @@ class Webhooks:
 
     def tick(self) -> None:
         """The same where something waits: in some of the orgs, the next time in others."""
-        chosen = list(islice(self._round, _TICKED))
-        if len(chosen) < _TICKED:
-            self._round = iter(list(self._open.items()))
-        for outbox, org in chosen:
+        until = perf_counter() + _TURN
+        for _ in range(_TICKED):
+            outbox, org = next(self._round, (None, None))
+            if outbox is None or org is None:
+                self._round = iter(list(self._open.items()))
+                return
             if org.outbox is outbox:
                 self.run(org)
+            if perf_counter() > until:
+                return
+
+    def work(self) -> bool:
+        """Do a slice of what is too much for one turn of the event loop; whether there is more."""
+        until = perf_counter() + _TURN
+        while self._chores and perf_counter() < until:
+            if next(self._chores[0], self) is self:
+                self._chores.popleft()
+            else:
+                self._chores.rotate(-1)
+        return bool(self._chores)
 
     def take(self) -> Sending | None:
         """The next delivery to attempt, the orgs in turn."""
@@ -175,21 +204,28 @@ class Webhooks:
         """Nothing of it is sent any more: its org is gone, or begins anew."""
         if outbox is not None:
             self._open.pop(outbox, None)
+            self._spreading.pop(outbox, None)
+            self._listed.pop(outbox, None)
             outbox.close()
+            self._later(outbox.dismantle())
 
     def restored(self, org: Teller) -> None:
         """End what waits for subscriptions that a restored org does not have."""
         if org.outbox is not None:
             waiting = org.outbox.subscribed()
             known = {id for it in self._collections.values() for id in org.state.records(it)}
-            org.outbox.cancel(waiting - known)
+            self.cancel(org, waiting - known)
 
     def redeliver(self, org: Teller, delivery: Delivery) -> Delivery | None:
         """Send it once more; None if its subscription is gone."""
         outbox = org.outbox
-        url = dict(self._subscribers(org, delivery.event)).get(delivery.subscription)
-        if outbox is None or url is None:
+        subscriptions = self._subscriptions.get(delivery.event.name)
+        if outbox is None or subscriptions is None:
             return None
+        subscription = org.state.get(subscriptions.collection, delivery.subscription)
+        if subscription is None:
+            return None
+        url = subscription[subscriptions.url]
         now = org.clock.now()
         made = outbox.add(
             Delivery(0, delivery.event, delivery.cause, delivery.subscription, url, now, redelivery_of=delivery.id)
@@ -208,25 +244,105 @@ class Webhooks:
             for url, count in counts.items():
                 yield org.name, url, count
 
-    def _subscribers(self, org: Teller, event: Event) -> Iterator[tuple[str, str]]:
+    def cancel(self, org: Teller, subscriptions: Iterable[str] | None = None) -> None:
+        """End what waits for these subscriptions of an org, or for all."""
+        outbox = org.outbox
+        if outbox is not None:
+            self._listed.pop(outbox, None)
+            if subscriptions is None:
+                self._spreading.pop(outbox, None)
+                outbox.spreading = 0
+            self._later(outbox.cancel(subscriptions))
+
+    def jump(self, org: Teller, back: int) -> None:
+        """The clock of an org was set, so far back: what waits, waits as long as it would have."""
+        if org.outbox is not None:
+            self._later(org.outbox.rewind(back))
+            org.outbox.jumped = org.clock.now()
+
+    def _tell(self, org: Teller, event: Event, cause: str, trouble: Trouble | None, not_before: float) -> None:
+        """Make the deliveries of an event: for many subscribers in slices. Events keep their order."""
         subscriptions = self._subscriptions.get(event.name)
-        if subscriptions is None:
+        name = subscriptions.listed(event.name) if subscriptions is not None else ""
+        if subscriptions is None or not org.state.size(name):
             return
-        name = subscriptions.listed(event.name)
-        if org.state.size(name):
-            for _, doc in org.state.page(name, start=None, stop=None, offset=0, limit=_ALL):
-                yield doc["id"], doc[subscriptions.url]
+        outbox = org.outbox
+        if outbox is None:
+            outbox = org.outbox = Outbox(self._limits, self._kept, self._tally, org.news)
+        listed = self._listed.get(outbox, {})
+        subscribers = listed.get(name)
+        if subscribers is None:
+            subscribers = org.state.listed(name)
+            if len(subscribers) > SLICE:  # the next event's are the same
+                self._listed[outbox] = {**listed, name: subscribers}
+        telling = _Telling(outbox, event, cause, trouble, not_before, subscribers)
+        if outbox in self._spreading:
+            self._queue(telling)
+        elif len(subscribers) > SLICE:
+            self._spreading[outbox] = deque()
+            self._queue(telling)
+            self._later(self._spread(org, outbox))
+        else:
+            for record in subscribers:
+                self._add(telling, decode_own(record.body), subscriptions.url)
 
-    def _cancel_deleted(self, outbox: Outbox, entry: Entry) -> None:
-        deleted = [
-            change.id for change in entry.changes if change.after is None and change.collection.key in self._collections
-        ]
+    def _queue(self, telling: _Telling) -> None:
+        queue, outbox = self._spreading[telling.outbox], telling.outbox
+        if len(queue) >= MAX_SPREADING:  # the second, for the first is on its way
+            outbox.dropped += len(queue[1].subscribers)
+            del queue[1]
+        queue.append(telling)
+        outbox.spreading = len(queue)
+
+    def _spread(self, org: Teller, outbox: Outbox) -> Iterator[None]:
+        """Give the events of an org to their many subscribers, a slice at a time."""
+        while queue := self._spreading.get(outbox):
+            telling = queue[0]
+            subscriptions = self._subscriptions[telling.event.name]
+            for at in range(0, len(telling.subscribers), SLICE):
+                while self._tally.too_much:
+                    self._shrink()
+                    yield
+                owner = self._open.get(outbox, org)
+                there = owner.state.records(subscriptions.collection)
+                for record in telling.subscribers[at : at + SLICE]:
+                    doc = decode_own(record.body)
+                    if doc["id"] in there:
+                        self._add(telling, doc, subscriptions.url)
+                self.run(owner)
+                self._shrink()
+                yield
+                if self._spreading.get(outbox) is not queue:
+                    return
+            queue.popleft()
+            outbox.spreading = len(queue)
+        if self._spreading.pop(outbox, None) is not None:
+            outbox.changed()
+
+    def _run_on(self, org: Teller, outbox: Outbox) -> Iterator[None]:
+        """Find what more is due."""
+        yield
+        while not outbox.closed and outbox.run(org.clock.now()):
+            yield
+        self._behind.discard(outbox)
+        if org.outbox is outbox:
+            self.run(org)
+
+    def _later(self, chore: Iterator[None]) -> None:
+        self._chores.append(chore)
+        self.wake()
+
+    def _cancel_deleted(self, org: Teller, entry: Entry) -> None:
+        changed = [change for change in entry.changes if change.collection.key in self._collections]
+        deleted = [change.id for change in changed if change.after is None]
+        if changed and org.outbox is not None:
+            self._listed.pop(org.outbox, None)
         if deleted:
-            outbox.cancel(deleted)
+            self.cancel(org, deleted)
 
-    def _add(
-        self, outbox: Outbox, event: Event, cause: str, id: str, url: str, trouble: Trouble | None, not_before: float
-    ) -> None:
+    def _add(self, telling: _Telling, subscription: Doc, url_member: str) -> None:
+        outbox, event, cause, trouble, not_before, _ = telling
+        id, url = subscription["id"], subscription[url_member]
         kind = trouble.kind if trouble is not None else None
         sent, due, alone = None, event.at, False
         if kind == "truncated":
@@ -258,31 +374,13 @@ class Webhooks:
 
     def _shrink(self) -> None:
         """Keep what waits, and what is remembered of the rest, within bounds: whoever has most gives first."""
-        tally = self._tally
-        if tally.waiting_bytes > MAX_WAITING_BYTES:
-            for outbox in _largest(tally, lambda outbox: outbox.waiting_bytes):
-                if tally.waiting_bytes <= MAX_WAITING_BYTES * 15 // 16:
-                    break
-                outbox.give_up_oldest("Too much waits in this server.")
-        if tally.settled_bytes > MAX_SETTLED_BYTES:
-            for outbox in _largest(tally, lambda outbox: outbox.settled_bytes):
-                if tally.settled_bytes <= MAX_SETTLED_BYTES * 15 // 16:
-                    break
-                outbox.forget_oldest()
-
-
-def _largest(tally: Tally, size: Callable[[Outbox], int]) -> Iterator[Outbox]:
-    """Whichever holds most, again and again, as long as it has become less each time."""
-    heap = [(-size(outbox), at, outbox) for at, outbox in enumerate(tally.outboxes)]
-    heapify(heap)
-    while heap:
-        held, at, outbox = heap[0]
-        yield outbox
-        left = -size(outbox)
-        if left == held:
-            heappop(heap)
-        else:
-            heapreplace(heap, (left, at, outbox))
+        if self._shrinking is None:
+            if not self._tally.too_much:
+                return
+            self._shrinking = self._tally.shrink()
+            self._later(self._shrinking)
+        if next(self._shrinking, self) is self:  # this frees as much as may have been added since
+            self._shrinking = None
 
 
 def _nobody() -> None:

@@ -46,6 +46,7 @@ LEVELS = {
     "sandbox.coverage": 3.8,
     "sandbox.storing": 3.8,
     "sandbox.deliveries": 3.6,
+    "sandbox.lanes": 3.65,
     "sandbox.outbox": 3.7,
     "sandbox.webhooks": 3.9,
     "sandbox.orgs": 4,

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import NamedTuple
 
+from sandbox.admin.turns import Turns
 from sandbox.journal import Entry, Exchange, Journal
 from sandbox.messages import encode
 from sandbox.orgs import Orgs
@@ -20,6 +21,9 @@ HEARTBEAT = 15.0  # seconds
 MAX_WAITING = 1000  # events of one listener, of so many bytes together:
 MAX_WAITING_BYTES = 8 * 1_048_576
 REMEMBERED = 1000  # exchanges by which a listener of all orgs can go on after its connection was lost
+_WRITTEN = 100  # exchanges that stay written down for the other listeners, of so many bytes together:
+_WRITTEN_BYTES = 4 * 1_048_576
+_LARGE = 65_536  # bytes of an event that is sent in a turn of its own
 _DIGITS = 18  # of the longest number that a client may say
 _RETRY = b"retry: 1000\n\n"
 _STILL_THERE = b": still there\n\n"
@@ -55,6 +59,27 @@ class Live:
         self._recent: deque[tuple[int, str, int]] = deque(maxlen=REMEMBERED)  # number, org, id of the exchange
         self._unheard = 0  # exchanges since nobody listens
         self.listeners: set[Listener] = set()
+        self.turns = Turns()
+        self._written: dict[int, tuple[Exchange, bytes]] = {}  # by its identity; oldest first
+        self._written_bytes = 0
+
+    def written(self, exchange: Exchange) -> bytes | None:
+        """An exchange as JSON, if it was written down a moment ago for another listener."""
+        _, written = self._written.get(id(exchange), (None, None))
+        return written
+
+    def write(self, wish: Wish, told: Told, exchange: Exchange) -> bytes:
+        """The same, written down now: once for all listeners that keep up."""
+        written = encode(wish.write(told.org, exchange))
+        self._written[id(exchange)] = exchange, written
+        self._written_bytes += len(written)
+        while len(self._written) > _WRITTEN or self._written_bytes > _WRITTEN_BYTES:
+            _, oldest = self._written.pop(next(iter(self._written)))
+            self._written_bytes -= len(oldest)
+        return written
+
+    def forget_written(self) -> None:
+        self._written, self._written_bytes = {}, 0
 
     def listener(self, wish: Wish) -> Listener:
         """What a reply streams. It begins with what has happened since now, also if it is begun only later."""
@@ -164,7 +189,7 @@ class Listener:
             yield _RETRY
             while True:
                 while self._waiting or self._dropped:
-                    yield self._next()
+                    yield await self._next()
                     await asyncio.sleep(0)  # others have their turn between two events
                 if not self.wish.follow:
                     return
@@ -175,6 +200,8 @@ class Listener:
                     yield _STILL_THERE
         finally:
             self._live.listeners.discard(self)
+            if not self._live.listeners:
+                self._live.forget_written()
 
     def _catch_up(self) -> None:
         for told in self._live.missed(self.wish, self._since):
@@ -185,7 +212,7 @@ class Listener:
         if self.wish.follow:
             self._live.listeners.add(self)
 
-    def _next(self) -> bytes:
+    async def _next(self) -> bytes:
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
             return b'event: dropped\ndata: {"dropped":%d}\n\n' % dropped
@@ -193,7 +220,11 @@ class Listener:
         name = b"id: %b\n" % told.name.encode() if told.name else b""
         if told.exchange is None:
             return name + b"\n"  # which a client takes note of and says nothing
-        return name + b"event: exchange\ndata: %b\n\n" % encode(self.wish.write(told.org, told.exchange))
+        written = self._live.written(told.exchange)
+        if written is None or len(written) > _LARGE:  # a hundred listeners are not served in one turn
+            async with self._live.turns.turn(rest=False):
+                written = self._live.written(told.exchange) or self._live.write(self.wish, told, told.exchange)
+        return b"%bevent: exchange\ndata: %b\n\n" % (name, written)
 
     def _take(self) -> Told:
         told = self._waiting.popleft()

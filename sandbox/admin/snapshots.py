@@ -39,8 +39,7 @@ class SnapshotOperations(Operations):
     def _restore(self, call: Call) -> Reply:
         org = self.known(call)
         self.orgs.discard(self._snapshot(call, org).restore(org))
-        if org.outbox is not None:
-            org.outbox.cancel()
+        self.orgs.webhooks.cancel(org)
         self.orgs.set_clock(org)
         return call.reply(org_json(org))
 

@@ -6,27 +6,66 @@ Deliveries themselves are the business of `sandbox.outbox` and `sandbox.webhooks
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from functools import cached_property
 from time import perf_counter
+from typing import NamedTuple, TypeVar
 
 from sandbox import clock
 from sandbox.admin.operations import Operations
+from sandbox.admin.turns import SLICE, Turns
 from sandbox.call import Call
 from sandbox.deliveries import WAITING, Attempt, Delivery
+from sandbox.lanes import Lane
 from sandbox.messages import Reply, decode, encode
 from sandbox.orgs import Org
+from sandbox.outbox import Outbox
 from sandbox.rules import Doc, Rules
 from sandbox.state import NEVER
 from sandbox.targets import NotAllowed, Rewrite
 from sandbox.then_document import duration
 
 MAX_WAIT = 60  # seconds
+V = TypeVar("V")
+_NOTHING: Doc = {"total": 0, "dropped": 0, "waiting": 0, "webhooks": []}
+_UNFLUSHED: Doc = {"attempted": 0, "delivered": 0, "waiting": 0}
 _DIGITS = 18  # of an id at most
+MAX_WAITS = 1000  # replies that wait at once
 _MAX_FLUSH = 60.0  # seconds
-_LOOK = 0.05  # seconds between looks for an outbox that does not exist yet
+_SMALL = 1_048_576  # bytes of deliveries that are looked through and written down at once
+_PIECE = 65_536  # bytes of a longer list that are sent in one piece
+
+
+class _Wish(NamedTuple):
+    """Which deliveries are asked for, and how many of them are awaited or shown."""
+
+    since: int
+    criteria: Doc  # event, subscription, status; those that are given
+    awaited: int
+    limit: int
+
+    def holds(self, delivery: Delivery) -> bool:
+        if delivery.id <= self.since:
+            return False
+        if not self.criteria:
+            return True
+        has = {"event": delivery.event.name, "subscription": delivery.subscription, "status": delivery.status}
+        return all(has[name] == value for name, value in self.criteria.items())
+
+    def awaits(self, delivery: Delivery) -> bool:
+        """Whether it counts: it was attempted, or ended without it, or is as the caller wants it."""
+        return ("status" in self.criteria or delivery.attempted > 0 or delivery.status != WAITING) and self.holds(
+            delivery
+        )
 
 
 class WebhookOperations(Operations):
+    _waits = 0  # replies that wait
+
+    @cached_property
+    def _turns(self) -> Turns:
+        return Turns()
+
     def bind(self, rules: Rules) -> None:
         rules.operation("listWebhooks")(self._list)
         rules.operation("getWebhook")(self._get)
@@ -36,17 +75,34 @@ class WebhookOperations(Operations):
         rules.operation("putRewrites")(self._put_rewrites)
 
     def _list(self, call: Call) -> Reply:
-        org, query = self.known(call), dict(call.query)
+        org, query = self.known(call), call.query
         self.meant(call, "callback", query.get("event"), self.callbacks)
-        if "wait" not in query or _enough(org, query):
-            return call.reply(_list_json(org, query))
-        seconds = duration(_with_unit(query["wait"])) / clock.SECOND
+        criteria: Doc = {name: query[name] for name in ("event", "subscription", "status") if name in query}
+        wish = _Wish(query.get("since", 0), criteria, int(query["count"]), int(query["limit"]))
+        seconds = duration(_with_unit(query["wait"])) / clock.SECOND if "wait" in query else 0.0
         if seconds > MAX_WAIT:
             call.reject("invalid-request", f"wait is at most {MAX_WAIT} s.")
-        reply = call.reply(_list_json(org, query))
-        reply.body = b""
-        reply.stream = _later(org, lambda: _enough(org, query), seconds, lambda: _list_json(org, query))
+        small = org.outbox is None or org.outbox.size <= _SMALL
+        if small and (not seconds or _counted(wish, org.outbox or ()) >= wish.awaited):
+            return call.reply(_list_json(org, wish))
+        return self._waiting(call, _NOTHING, self._listed(org, wish, seconds))
+
+    def _waiting(self, call: Call, shape: Doc, stream: AsyncGenerator[bytes, None]) -> Reply:
+        """A reply that comes later. shape: what the contract may check in its place."""
+        if self._waits >= MAX_WAITS:
+            call.reject("too-many-waits")
+        reply = call.reply(shape)
+        reply.body, reply.stream = b"", self._admitted(stream)
         return reply
+
+    async def _admitted(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        self._waits += 1
+        try:
+            async for piece in stream:
+                yield piece
+        finally:
+            self._waits -= 1
+            await stream.aclose()
 
     def _get(self, call: Call) -> Reply:
         return call.reply(webhook_json(self._delivery(call, self.known(call))))
@@ -55,21 +111,75 @@ class WebhookOperations(Operations):
         org = self.known(call)
         outbox = org.outbox
         if outbox is None:
-            return call.reply({"attempted": 0, "delivered": 0, "waiting": 0})
-        before = {delivery.id: delivery.attempted for delivery in outbox if delivery.status == WAITING}
-        outbox.hasten(org.clock.now())
+            return call.reply(_UNFLUSHED)
+        flush = _Flush(outbox)
+        if outbox.size > _SMALL:
+            return self._waiting(call, _UNFLUSHED, self._flushed(org, flush, outbox.lanes))
+        flush.note(outbox)
+        self._hasten(org, outbox, outbox.lanes)
+        if outbox.idle:
+            return call.reply(flush.json(flush.came_of(outbox)))
+        return self._waiting(call, _UNFLUSHED, self._flushed(org, flush, []))
+
+    def _hasten(self, org: Org, outbox: Outbox, lanes: list[Lane]) -> None:
+        outbox.hasten(org.clock.now(), lanes)
         self.orgs.webhooks.run(org)
 
-        def flushed() -> Doc:
-            tried = [it for it in outbox if it.id in before and it.attempted > before[it.id]]
-            delivered = sum(it.status == "delivered" for it in tried)
-            return {"attempted": len(tried), "delivered": delivered, "waiting": outbox.waiting}
+    async def _flushed(self, org: Org, flush: _Flush, lanes: list[Lane]) -> AsyncGenerator[bytes, None]:
+        """What came of a flush, once nothing is in flight; `lanes` are to be hastened yet."""
+        outbox = flush.outbox
+        if lanes:
+            async with self._turns.turn():
+                for some in _slices(list(outbox)):
+                    flush.note(some)
+                    await asyncio.sleep(0)
+                for part in _slices(lanes):
+                    self._hasten(org, outbox, part)
+                    await asyncio.sleep(0)
+        until = perf_counter() + _MAX_FLUSH
+        while not outbox.idle and await _came(org.news.next(), until):
+            pass
+        came = _Came(0, 0)
+        async with self._turns.turn():
+            for some in _slices(list(outbox)):
+                came = came.plus(flush.came_of(some))
+                await asyncio.sleep(0)
+        yield encode(flush.json(came))
 
-        reply = call.reply(flushed())
-        if not outbox.idle:
-            reply.body = b""
-            reply.stream = _later(org, lambda: outbox.idle, _MAX_FLUSH, flushed)
-        return reply
+    async def _listed(self, org: Org, wish: _Wish, seconds: float) -> AsyncGenerator[bytes, None]:
+        """The list, once there is enough of what is awaited, or the time is over."""
+        until = perf_counter() + seconds
+        while perf_counter() < until:
+            news = org.news.next()
+            if await self._enough(org, wish) or not await _came(news, until):
+                break
+        shown: list[Delivery] = []
+        async with self._turns.turn():
+            total = 0
+            for some in _slices(list(org.outbox or ())):
+                found = [delivery for delivery in some if wish.holds(delivery)]
+                total += len(found)
+                shown += found[: wish.limit - len(shown)]
+                await asyncio.sleep(0)
+        head = encode({"total": total, **_counts_json(org), "webhooks": []})
+        piece = head[:-2]
+        for at, delivery in enumerate(shown):
+            piece += (b"," if at else b"") + encode(webhook_json(delivery))
+            if len(piece) > _PIECE:
+                yield piece
+                piece = b""
+                await asyncio.sleep(0)
+        yield piece + head[-2:]
+
+    async def _enough(self, org: Org, wish: _Wish) -> bool:
+        counted = 0
+        async with self._turns.turn():
+            for some in _slices(list(org.outbox or ())):
+                counted += _counted(wish, some)
+                if counted >= wish.awaited:
+                    return True
+                await asyncio.sleep(0)
+        return False
 
     def _redeliver(self, call: Call) -> Reply:
         org = self.known(call)
@@ -104,59 +214,64 @@ class WebhookOperations(Operations):
         return delivery
 
 
-async def _later(
-    org: Org, done: Callable[[], bool], seconds: float, content: Callable[[], Doc]
-) -> AsyncGenerator[bytes, None]:
-    """What there is to say once something is done, or the time is over."""
-    until, watched = perf_counter() + seconds, None
-    news = asyncio.Event()
+class _Came(NamedTuple):
+    """What came of a flush: how many deliveries were attempted, and how many of these arrived."""
+
+    attempted: int
+    delivered: int
+
+    def plus(self, other: _Came) -> _Came:
+        return _Came(self.attempted + other.attempted, self.delivered + other.delivered)
+
+
+class _Flush:
+    """Which deliveries waited when an outbox was flushed, and how often each had been attempted."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self._before: dict[int, int] = {}
+
+    def note(self, deliveries: Iterable[Delivery]) -> None:
+        self._before.update((it.id, it.attempted) for it in deliveries if it.status == WAITING)
+
+    def came_of(self, deliveries: Iterable[Delivery]) -> _Came:
+        tried = [it for it in deliveries if it.attempted > self._before.get(it.id, it.attempted)]
+        return _Came(len(tried), sum(it.status == "delivered" for it in tried))
+
+    def json(self, came: _Came) -> Doc:
+        return {**came._asdict(), "waiting": self.outbox.waiting}
+
+
+async def _came(news: asyncio.Event, until: float) -> bool:
+    """Wait for news; whether they came in time."""
     try:
-        while (left := until - (looked := perf_counter())) > 0 and not done():
-            cost = perf_counter() - looked
-            if org.outbox is not watched:  # it has begun to tell, or began anew
-                if watched is not None:
-                    watched.watchers.discard(news.set)
-                watched = org.outbox
-                if watched is not None:
-                    watched.watchers.add(news.set)
-            news.clear()
-            try:
-                await asyncio.wait_for(news.wait(), min(left, _LOOK))
-            except TimeoutError:
-                continue
-            await asyncio.sleep(max(0.005, 10 * cost))  # not after each of many
-    finally:
-        if watched is not None:
-            watched.watchers.discard(news.set)
-    yield encode(content())
+        async with asyncio.timeout(max(until - perf_counter(), 0)):
+            await news.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
-def _chosen(org: Org, query: Doc) -> Iterator[Delivery]:
-    wanted: Doc = {name: query[name] for name in ("event", "subscription", "status") if name in query}
-    since = query.get("since", 0)
-    for delivery in org.outbox or ():
-        if delivery.id > since and (not wanted or _fits(delivery, wanted)):
-            yield delivery
+def _slices(all_: list[V]) -> Iterator[list[V]]:
+    for at in range(0, len(all_), SLICE):
+        yield all_[at : at + SLICE]
 
 
-def _fits(delivery: Delivery, wanted: Doc) -> bool:
-    has = {"event": delivery.event.name, "subscription": delivery.subscription, "status": delivery.status}
-    return all(has[name] == value for name, value in wanted.items())
+def _counted(wish: _Wish, deliveries: Iterable[Delivery]) -> int:
+    return sum(wish.awaits(delivery) for delivery in deliveries)
 
 
-def _enough(org: Org, query: Doc) -> bool:
-    """Whether so many were attempted, or ended without it; or are as the caller wants them."""
-    found = sum("status" in query or it.attempted > 0 or it.status != WAITING for it in _chosen(org, query))
-    return found >= int(query["count"])
+def _counts_json(org: Org) -> Doc:
+    outbox = org.outbox
+    return {"dropped": outbox.dropped if outbox else 0, "waiting": outbox.waiting if outbox else 0}
 
 
-def _list_json(org: Org, query: Doc) -> Doc:
-    found = list(_chosen(org, query))
+def _list_json(org: Org, wish: _Wish) -> Doc:
+    found = [delivery for delivery in org.outbox or () if wish.holds(delivery)]
     return {
         "total": len(found),
-        "dropped": org.outbox.dropped if org.outbox is not None else 0,
-        "waiting": org.outbox.waiting if org.outbox is not None else 0,
-        "webhooks": [webhook_json(delivery) for delivery in found[: query["limit"]]],
+        **_counts_json(org),
+        "webhooks": [webhook_json(delivery) for delivery in found[: wish.limit]],
     }
 
 

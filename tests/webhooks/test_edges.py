@@ -14,7 +14,8 @@ from sandbox.app import App
 from sandbox.config import CallbackConfig, Config
 from sandbox.deliveries import WAITING, Attempt, Delivery, Limits
 from sandbox.journal import Event
-from sandbox.outbox import Outbox, Tally
+from sandbox.lanes import Tally
+from sandbox.outbox import Outbox
 from sandbox.targets import Policy
 from tests.receiving import Receiver, answers, hangs, is_slow
 from tests.serving import World, running
