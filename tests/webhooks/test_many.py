@@ -1,0 +1,255 @@
+"""Many subscribers, many deliveries, many clients that wait: the work is done in slices, and nothing of it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import aiohttp
+import httpx2
+import pytest
+
+from sandbox import webhooks as module
+from sandbox.admin import webhooks as admin
+from sandbox.app import App
+from sandbox.config import CallbackConfig, Config
+from sandbox.lanes import SLICE
+from sandbox.messages import Reply, Request
+from sandbox.outbox import Outbox
+from sandbox.targets import Policy
+from tests.serving import Json, World, running
+from tests.vendors.enfore_support import new_card
+from tests.webhooks.support import EVENT, frozen, sell, subscribe, webhooks
+
+MANY = 2 * SLICE + 50
+ORG = "/__admin/orgs/many"
+CARDS = "/promotions/org/many/sales-vouchers/gift-cards"
+WAITING = "/__admin/orgs/waiting/webhooks"
+NOBODY = "https://127.0.0.1:9/hook"
+LOCAL = CallbackConfig(policy=Policy(allow_http=True), timeout=5.0)
+
+
+@pytest.fixture
+def app() -> App:
+    """An app in whose process nobody works: deliveries go on when the test says so."""
+    return App(Config(journal_limit=10_000, callbacks=LOCAL))
+
+
+def ask(app: App, method: str, target: str, body: Json = None) -> Json:
+    headers = [(b"authorization", b"Bearer any"), (b"content-type", b"application/json"), (b"host", b"localhost")]
+    reply = app.handle(Request(method, target, headers, b"" if body is None else json.dumps(body).encode()))
+    assert reply.status < 400, reply.body
+    return json.loads(whole(reply) or b"null")
+
+
+def whole(reply: Reply) -> bytes:
+    stream = reply.stream
+    if stream is None:
+        return reply.body
+    assert isinstance(stream, AsyncIterator)
+
+    async def read() -> bytes:
+        return b"".join([piece async for piece in stream])
+
+    return asyncio.run(read())
+
+
+def subscribed(app: App, count: int = MANY, url: str = "https://sink.sandbox/hook") -> None:
+    entries = [{"id": f"s{at}", "event": EVENT, "callback_url": f"{url}?{at}"} for at in range(count)]
+    ask(app, "POST", f"{ORG}/seed", {"enfore": {"subscriptions": entries}})
+
+
+def sold(app: App, number: str) -> None:
+    ask(app, "POST", CARDS, new_card(external_number=number))
+
+
+def outbox(app: App) -> Outbox:
+    org = app.orgs.known("many")
+    assert org is not None
+    assert org.outbox is not None
+    return org.outbox
+
+
+def finish(app: App) -> int:
+    """Do all that was left for later turns; in how many turns."""
+    turns = 1
+    while app.orgs.webhooks.work():
+        turns += 1
+    return turns
+
+
+# Many subscribers
+
+
+def test_an_event_with_many_subscribers_is_spread_after_the_request(app: App) -> None:
+    subscribed(app)
+
+    sold(app, "X-1")
+    at_once = len(list(outbox(app)))
+    finish(app)
+
+    assert at_once <= SLICE
+    assert Counter(it.status for it in outbox(app)) == {"delivered": MANY}
+    assert outbox(app).idle
+
+
+def test_each_of_many_subscribers_gets_all_events_in_their_order(app: App) -> None:
+    subscribed(app)
+
+    for number in ("X-1", "X-2", "X-3"):
+        sold(app, number)
+    finish(app)
+
+    per_subscriber: dict[str, list[str]] = {}
+    for it in outbox(app):
+        number = json.loads(it.event.payload)["items"][0]["external_number"]
+        per_subscriber.setdefault(it.subscription, []).append(number)
+    assert len(per_subscriber) == MANY
+    assert set(map(tuple, per_subscriber.values())) == {("X-1", "X-2", "X-3")}
+
+
+def test_who_subscribes_while_an_event_is_spread_gets_the_next_one_only(app: App) -> None:
+    subscribed(app)
+    sold(app, "X-1")
+
+    new = {"id": "new", "event": EVENT, "callback_url": "https://sink.sandbox/new"}
+    ask(app, "POST", f"{ORG}/seed", {"enfore": {"subscriptions": [new]}})
+    sold(app, "X-2")
+    finish(app)
+
+    to_new = [json.loads(it.event.payload)["items"][0] for it in outbox(app) if it.subscription == "new"]
+    assert [it["external_number"] for it in to_new] == ["X-2"]
+
+
+def test_who_unsubscribes_while_an_event_is_spread_gets_it_no_more(app: App) -> None:
+    subscribed(app)
+    sold(app, "X-1")
+
+    ask(app, "DELETE", f"/promotions/org/many/sales-vouchers/gift-card-subscriptions/s{MANY - 1}")
+    finish(app)
+
+    subscribers = {it.subscription for it in outbox(app)}
+    assert len(subscribers) == MANY - 1
+    assert f"s{MANY - 1}" not in subscribers
+
+
+def test_an_org_that_is_reset_while_an_event_is_spread_delivers_nothing_more(app: App) -> None:
+    subscribed(app)
+    sold(app, "X-1")
+
+    ask(app, "POST", f"{ORG}/reset")
+    finish(app)
+
+    org = app.orgs.known("many")
+    assert org is not None
+    assert org.outbox is None
+
+
+def test_events_that_come_faster_than_they_are_spread_are_bounded(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SPREADING", 2)
+    subscribed(app)
+
+    for at in range(4):
+        sold(app, f"X-{at}")
+    finish(app)
+
+    told = Counter(json.loads(it.event.payload)["items"][0]["external_number"] for it in outbox(app))
+    assert told == {"X-0": MANY, "X-3": MANY}
+    assert ask(app, "GET", f"{ORG}/webhooks?limit=1")["dropped"] == 2 * MANY
+
+
+# Many deliveries
+
+
+def test_deleting_a_subscription_ends_many_deliveries_in_slices(app: App) -> None:
+    ask(app, "PUT", f"{ORG}/clock", {"now": "2030-01-01T00:00:00Z", "frozen": True})
+    subscribed(app, 1, NOBODY)
+    cards = [{"name": f"c{at}", "current_balance": {"unit": "EUR", "value": 1}} for at in range(MANY)]
+    ask(app, "POST", f"{ORG}/seed", {"enfore": {"gift_cards": cards}})
+    waited = outbox(app).waiting
+
+    ask(app, "DELETE", "/promotions/org/many/sales-vouchers/gift-card-subscriptions/s0")
+    at_once = waited - outbox(app).waiting
+    finish(app)
+
+    assert waited == MANY
+    assert at_once <= SLICE
+    assert Counter(it.status for it in outbox(app)) == {"canceled": MANY}
+
+
+def test_a_clock_that_is_set_back_moves_all_of_many_deliveries(app: App) -> None:
+    ask(app, "PUT", f"{ORG}/clock", {"now": "2030-01-02T00:00:00Z", "frozen": True})
+    subscribed(app, url=NOBODY)
+    sold(app, "X-1")
+    finish(app)
+
+    ask(app, "PUT", f"{ORG}/clock", {"now": "2030-01-01T00:00:00Z", "frozen": True})
+    finish(app)
+
+    due = {it["next_attempt"] for it in ask(app, "GET", f"{ORG}/webhooks?limit=10000")["webhooks"]}
+    assert due == {"2030-01-01T00:00:00.000Z"}
+
+
+def test_a_long_list_is_the_same_in_pieces(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    subscribed(app)
+    sold(app, "X-1")
+    finish(app)
+    query = f"{ORG}/webhooks?limit=300&status=delivered&since=7"
+
+    small = ask(app, "GET", query)
+    monkeypatch.setattr(admin, "_SMALL", 0)
+    monkeypatch.setattr(admin, "_PIECE", 1000)
+    large = ask(app, "GET", query)
+
+    assert len(small["webhooks"]) == 300
+    assert large == small
+
+
+def test_what_failed_attempts_leave_needs_no_garbage_collector(http: httpx2.Client) -> None:
+    with running(Config(callbacks=LOCAL)) as (_, base):
+        world = World(base, "failing", http)
+        subscribe(world, "http://127.0.0.1:9/nobody")
+        gc.disable()
+        try:
+            sell(world)
+            attempted = webhooks(world, "?wait=10s")
+            kept = [it for it in gc.get_objects() if isinstance(it, aiohttp.ClientConnectorError)]
+        finally:
+            gc.enable()
+
+    assert attempted[0]["attempts"][0]["error"].startswith("Cannot connect")
+    assert kept == []
+
+
+# Many clients that wait
+
+
+def test_all_who_wait_hear_of_the_same_delivery(http: httpx2.Client) -> None:
+    with running(Config(callbacks=LOCAL)) as (_, base):
+        world = frozen(World(base, "waiting", http))
+        subscribe(world)
+
+        async def played() -> list[Json]:
+            limits = httpx2.Limits(max_connections=50)
+            async with httpx2.AsyncClient(base_url=base, limits=limits, timeout=30) as client:
+                waits = [asyncio.create_task(client.get(f"{WAITING}?wait=20s")) for _ in range(50)]
+                assert (await client.get("/__admin/health")).status_code == 200
+                await asyncio.to_thread(sell, world)
+                return [(await it).json() for it in waits]
+
+        replies = asyncio.run(played())
+
+    assert [reply["total"] for reply in replies] == [1] * 50
+
+
+def test_only_so_many_may_wait_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin, "MAX_WAITS", 0)
+    frozen(world)
+
+    response = world.admin("GET", "/webhooks?wait=1s")
+
+    assert response.status_code == 503
+    assert response.json()["title"] == "Too many waits"
