@@ -343,28 +343,37 @@ def test_no_more_than_the_coupon_grants_is_given(shop: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("percentage", "total", "granted", "beyond"),
+    ("percentage", "currency", "total", "granted", "beyond"),
     [
-        (10, "299.3", "29.93", "29.94"),  # the page's pairs
-        (10, "369.07", "36.91", "36.92"),
-        (10, "0.05", "0.01", "0.02"),  # half a cent is rounded up
-        (10, "0.04", "0", "0.01"),
-        (10, "36.9049999999999999999999999999999", "3.69", "3.70"),
-        (10, "36.95", "3.70", "3.71"),
-        ("33.333333333333333333333333333333", "100", "33.33", "33.34"),
-        (0, "1000", "0", "0.01"),
-        (100, "0.1", "0.1", "0.11"),
-        (7, "90000000000000", "6300000000000", "6300000000000.01"),
+        (10, "USD", "299.3", "29.93", "29.94"),  # the page's pairs
+        (10, "USD", "369.07", "36.91", "36.92"),
+        (10, "EUR", "0.05", "0.01", "0.02"),  # half a cent is rounded up
+        (10, "EUR", "0.04", "0", "0.01"),
+        (10, "EUR", "36.9049999999999999999999999999999", "3.69", "3.70"),
+        (10, "EUR", "36.95", "3.70", "3.71"),
+        ("33.333333333333333333333333333333", "EUR", "100", "33.33", "33.34"),
+        (0, "EUR", "1000", "0", "0.01"),
+        (100, "EUR", "0.1", "0.1", "0.11"),
+        (7, "EUR", "90000000000000", "6300000000000", "6300000000000.01"),
+        (10, "JPY", "1234", "123", "124"),  # none of its own parts
+        (10, "JPY", "1235", "124", "125"),
+        (50, "KRW", "1", "1", "2"),
+        (10, "KWD", "1.234", "0.123", "0.124"),  # a thousandth
+        (10, "BHD", "1.235", "0.124", "0.125"),
+        (7.5, "OMR", "10.02", "0.752", "0.753"),
+        (15, "JOD", "3.333", "0.5", "0.501"),
+        (33, "TND", "100.005", "33.002", "33.003"),
     ],
 )
-def test_a_percentage_is_rounded_half_up_to_cents(
-    shop: World, percentage: Json, total: str, granted: str, beyond: str
+def test_a_percentage_is_rounded_half_up_to_the_minor_unit_of_the_currency(
+    shop: World, percentage: Json, currency: str, total: str, granted: str, beyond: str
 ) -> None:
     raw = f'{{"code": "P", "name": "P", "discountType": "PERCENT", "discountPercentage": {percentage}}}'
     assert shop.request("POST", f"/coupon/{shop.org}/coupons", raw=raw.encode()).status_code == 201
 
     def redeem_exactly(discount: str) -> httpx2.Response:
-        amounts = f'{{"orderTotal": {{"amount": {total}}}, "discount": {{"amount": {discount}}}}}'
+        full, off = (f'{{"amount": {amount}, "currency": "{currency}"}}' for amount in (total, discount))
+        amounts = f'{{"orderTotal": {full}, "discount": {off}}}'
         path = f"/coupon/{shop.org}/coupons/P/redemptions"
         bearer = {"Authorization": f"Bearer {customer(shop)}"}
         return shop.request("POST", path, raw=amounts.encode(), headers=bearer)

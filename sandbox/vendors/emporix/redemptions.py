@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import ROUND_05UP, ROUND_HALF_UP, Context, Decimal
+from decimal import Decimal
 
 from sandbox.rules import Call, Doc, Money, Reply
 from sandbox.vendors.emporix import lists
@@ -25,10 +25,6 @@ from sandbox.vendors.emporix.coupons_stored import (
     whole,
 )
 from sandbox.vendors.emporix.rules import rules
-
-# A product that is longer is cut in a way that rounding it once more gives what rounding it whole would have given.
-_LONG = Context(prec=100, rounding=ROUND_05UP)
-_CENT = Decimal("0.01")
 
 
 @rules.operation("validateCoupon")
@@ -117,16 +113,12 @@ def _money_objections(coupon: Doc, order: Money, discount: Money) -> Iterator[st
 
 
 def _granted(coupon: Doc, order: Money, absolute: Money, discount: Money) -> Decimal:
-    """Inferred: for free shipping whatever it costs."""
+    """Inferred: a percentage is rounded half up to the minor unit of the order's currency, as the page's pairs are
+    (299.30 and 29.93, 369.07 and 36.91); free shipping takes off whatever it costs.
+    """
     if coupon["discountType"] == "PERCENT":
-        return _percentage(order.value, coupon.get("discountPercentage", 0))
+        return order.percentage(coupon.get("discountPercentage", 0)).value
     return absolute.value if coupon["discountType"] == "ABSOLUTE" else discount.value
-
-
-def _percentage(total: Decimal, percent: Decimal | int) -> Decimal:
-    """Inferred from the page's pairs (299.30 and 29.93, 369.07 and 36.91): rounded half up to cents."""
-    part = _LONG.scaleb(_LONG.multiply(total, Decimal(percent)), -2)
-    return part.quantize(_CENT, ROUND_HALF_UP, _LONG)
 
 
 @rules.operation("listRedemptions")
