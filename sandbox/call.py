@@ -152,6 +152,13 @@ class Call:
         names = declared.item_members[array] if declared else ()
         return [{name: item[name] for name in names if name in item} for item in self.body.get(array, ())]
 
+    def object_members(self, name: str) -> Doc:
+        """The same of an object in the body; empty if that is absent or null."""
+        assert self.operation is not None  # only a request has a body
+        declared, given = self.operation.body, self.body.get(name) or {}
+        names = declared.item_members[name] if declared else ()
+        return {member: given[member] for member in names if member in given}
+
     @property
     def _given(self) -> Values:
         if self.values is None:

@@ -129,6 +129,14 @@ def test_a_request_s_values_are_at_hand(call: Call) -> None:
     assert call.item_members("parts") == [{"part": "x"}, {"part": "y", "count": 3}]
 
 
+def test_of_an_object_in_the_body_the_members_count_that_are_declared(call: Call) -> None:
+    requested(call, Request("POST", "/", [], b'{"name":"Lamp","price":{"value":2,"unit":"EUR","unknown":1}}'))
+    assert call.object_members("price") == {"unit": "EUR", "value": 2}
+
+    requested(call, Request("POST", "/", [], b'{"name":"Lamp"}'))
+    assert call.object_members("price") == {}
+
+
 def test_an_array_that_is_absent_has_no_items(call: Call) -> None:
     assert requested(call, Request("POST", "/", [], b'{"name":"Lamp"}')).item_members("parts") == []
 

@@ -263,8 +263,9 @@ class Document:
         content = {media: self.validator(entry["schema"], place) for media, entry in body["content"].items()}
         members = self._members(next(iter(body["content"].values()))["schema"], place)
         item_members = {
-            name: tuple(self._members(schema["items"], place)) for name, schema in members.items() if "items" in schema
+            name: tuple(self._members(schema.get("items", schema), place)) for name, schema in members.items()
         }
+        item_members = {name: declared for name, declared in item_members.items() if declared}
         return Body(body.get("required", False), content, tuple(members), item_members)
 
     def _members(self, node: dict[str, Any], place: Place, depth: int = 0) -> dict[str, dict[str, Any]]:

@@ -43,7 +43,8 @@ class Response(NamedTuple):
 
 
 class Body(NamedTuple):
-    """The declared request body; `members` are the names its schema declares, `item_members` those in its arrays."""
+    """The declared request body; `members` are the names its schema declares, `item_members` those in each of these: of
+    an object itself, of an array its items."""
 
     required: bool
     content: dict[str, Validator]

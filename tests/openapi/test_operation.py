@@ -165,7 +165,7 @@ def test_an_operation_knows_its_success_and_its_members(adding: Operation, opera
     assert adding.template == "/acme/{shop}/things"
     assert adding.body is not None
     assert adding.body.members == ("name", "code", "price", "expires", "parts")
-    assert adding.body.item_members == {"parts": ("part", "count")}
+    assert adding.body.item_members == {"price": ("unit", "value"), "parts": ("part", "count")}
 
 
 def test_a_reply_that_keeps_the_contract_has_no_flaws(adding: Operation, operations: dict[str, Operation]) -> None:

@@ -175,6 +175,10 @@ STAGED: dict[str, Staging] = {
     "missing-tenant": asks_without("tenant"),
     "missing-refresh-token": asks_without("refresh_token"),
     "invalid-refresh-token": refreshes_with_nonsense,
+    "contact-email-differs": says(customerDetails={"contactEmail": "shop@example.com"}),
+    "company-incomplete": says(
+        customerDetails={"firstName": "Ben", "lastName": "Au", "b2b": {"companyRegistrationId": "1"}}
+    ),
     "duplicate-account": says(email="ada@example.com"),
     "wrong-password": says(password="another"),
     "not-logged-in": rejections.shows(of_a_service),

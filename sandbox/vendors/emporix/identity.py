@@ -1,10 +1,11 @@
-"""Tokens of services, visitors and customers, and the customers themselves."""
+"""Tokens of services, visitors and customers."""
 
 from __future__ import annotations
 
 import re
 
-from sandbox.rules import Call, Doc, Grant, NotUnique, Rejected, Reply, Violation
+from sandbox.rules import Call, Doc, Grant, Rejected, Reply, Violation
+from sandbox.vendors.emporix.customers import CUSTOMERS, folded
 from sandbox.vendors.emporix.rules import rules
 
 # Every scope of the coupon and the reward-points API: what a service gets that asks for none.
@@ -17,7 +18,32 @@ _SCOPES = (
     "rewardspoints.rewardpoints_manage",
     "rewardspoints.rewardpoints_view",
 )
-_CUSTOMER_SCOPES = ("coupon.coupon_redeem",)  # documented: customer management, what validating a token shows
+# Documented: customer management, the example of validating a token, in its order.
+_CUSTOMER_SCOPES = (
+    "approval.approval_read_own",
+    "customermanagement.legalentity_read_own",
+    "customer.customer_read_own",
+    "quote.quote_read_own",
+    "returns.returns_read_own",
+    "iam.scope_read_own",
+    "iam.user_read_own",
+    "customersegment.segment_read_own",
+    "iam.group_read_own",
+    "order.order_readascustomer",
+    "coupon.coupon_redeem",
+    "customer.customerprofile_edit",
+    "quote.quote_manage_own",
+    "returns.returns_manage_own",
+    "customer.customer_manage_own",
+    "approval.approval_manage_own",
+    "order.order_updateascustomer",
+    "iam.assignment_delete_own",
+    "customer.consent_view",
+    "customer.customerprofile_view",
+    "order.history_view",
+    "iam.assignment_create_own",
+    "customer.consent_manage",
+)
 
 # Lifetimes in seconds. Source: documented, the examples of each token.
 _SERVICE = 14399
@@ -26,42 +52,16 @@ _CUSTOMER = 2591999
 _REFRESH = 86399
 _SECOND = 1_000_000_000  # in the unit of moments
 
-_NOBODY = "00000000"  # documented: the number of a visitor
-_FIRST_NUMBER = 10_000_000
-_ASSIGNED = {"id", "customerNumber", "accounts", "addresses", "businessModel", "email", "account", "password"}
 _TENANT = re.compile(r"[a-z][a-z0-9]{2,15}", re.ASCII)
 
 
 # Documents
 
 
-def _prepare_customer(doc: Doc, call: Call) -> None:
-    number = doc.get("id", doc.get("customerNumber")) or _new_customer_number(call)
-    email = doc.get("email")
-    doc.update(id=number, customerNumber=number)
-    if isinstance(email, str):
-        doc["account"] = _folded(email)
-        doc.setdefault("accounts", [{"id": email}])
-        doc.setdefault("contactEmail", email)
-    doc.setdefault("addresses", [])
-    doc.setdefault("preferredLanguage", "en_US")
-    doc.setdefault("preferredCurrency", "USD")
-    doc.setdefault("preferredSite", "main")
-    doc.setdefault("businessModel", "B2C")
-    doc.setdefault("mixins", {})
-    doc.setdefault("metadata", {"version": 1, "mixins": {}})
-
-
 def _logout_dues(doc: Doc) -> list[tuple[int, str]]:
     return [(doc["expires"] * _SECOND, "forget-logout")] if "expires" in doc else []
 
 
-CUSTOMERS = rules.collection(
-    "customers",
-    places=lambda _, created: [("customers", created)],
-    unique=("account",),
-    prepare=_prepare_customer,
-)
 LOGOUTS = rules.collection("logouts", places=lambda _, created: [("logouts", created)], dues=_logout_dues)
 
 
@@ -69,19 +69,6 @@ LOGOUTS = rules.collection("logouts", places=lambda _, created: [("logouts", cre
 def forget_logout(call: Call, id: str) -> None:
     """A token that was logged out expires, so that the logout need not be remembered any longer."""
     call.delete(LOGOUTS, id)
-
-
-def _new_customer_number(call: Call) -> str:
-    """Eight digits, as in every example of the vendor's."""
-    while True:
-        number = str(_FIRST_NUMBER + call.new_number())
-        if call.get(CUSTOMERS, number) is None:  # a seed may have taken it
-            return number
-
-
-def _folded(email: str) -> str:
-    """Inferred: mail addresses that differ in case are the same account."""
-    return email.lower()
 
 
 # Bearers
@@ -218,39 +205,20 @@ def _granted(call: Call, token: str, tenant: str, *, kind: str | None) -> Grant 
 # Customers
 
 
-@rules.operation("signUp")
-def sign_up(call: Call) -> Reply:
-    """Documented: one account for each mail address. Inferred: active at once, whatever is configured."""
-    sent = call.body
-    details = {name: value for name, value in sent.get("customerDetails", {}).items() if name not in _ASSIGNED}
-    customer = {
-        **details,
-        "email": sent["email"],
-        "password": sent["password"],
-        "metadata": {"mixins": {}, **details.get("metadata", {}), "version": 1},
-    }
-    if "customerAddress" in sent:
-        customer["addresses"] = [{**sent["customerAddress"], "id": call.new_hex(10), "isDefault": True}]
-    _prepare_customer(customer, call)
-    try:
-        call.add(CUSTOMERS, customer)
-    except NotUnique:
-        call.reject("duplicate-account", f"Duplicate account '{sent['email']}' for tenant '{call.tenant}'.")
-    return call.reply({"id": customer["id"]})
-
-
 @rules.operation("logIn")
 def log_in(call: Call) -> Reply:
-    """Documented: the bearer is an anonymous token, whose session goes on."""
-    customer = call.find(CUSTOMERS, "account", _folded(call.body["email"]))
+    """Documented: the bearer is an anonymous token, whose session goes on; the profile shows the last login."""
+    customer = call.find(CUSTOMERS, "account", folded(call.body["email"]))
     if customer is None or customer.get("password") != call.body["password"]:
         call.reject("wrong-password")
+    customer = call.update(CUSTOMERS, customer, lastLogin=call.now_text)
     session = _session(call.grant, call)
     saas = call.issue_token(
         tenant=call.tenant, scopes=(), customer=customer["id"], seconds=_CUSTOMER, claims={"kind": "saas"}
     )
     tokens = _customer_tokens(call, customer["id"], {"session": session})
-    return call.reply({**tokens, "saas_token": saas, "saasToken": saas, "initialPassword": False})
+    initial = "true" if customer.get("initialPassword") else "false"
+    return call.reply({**tokens, "saas_token": saas, "saasToken": saas, "initialPassword": initial})
 
 
 @rules.operation("refreshAuthToken")
@@ -309,29 +277,6 @@ def validate_auth_token(call: Call) -> Reply:
     if "legal_entity" in grant.claims:
         content["legalEntityId"] = grant.claims["legal_entity"]
     return call.reply(content)
-
-
-@rules.operation("getMe")
-def get_me(call: Call) -> Reply:
-    """Documented: whoever is not logged in is 00000000, and `expand` adds the addresses."""
-    number = call.grant.customer if call.grant else None
-    if number is None:
-        return call.reply(
-            {
-                "id": _NOBODY,
-                "customerNumber": _NOBODY,
-                "firstName": "Anonymous",
-                "lastName": "Anonymous",
-                "preferredSite": "default",
-                "accounts": [],
-            }
-        )
-    customer = call.get(CUSTOMERS, number)
-    if customer is None:
-        call.reject("unknown-customer", f"Customer {number} not found.")
-    if "addresses" not in call.query.get("expand", "").split(","):
-        customer.pop("addresses", None)
-    return call.reply(call.public(CUSTOMERS, customer))
 
 
 @rules.operation("logOut")
