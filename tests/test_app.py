@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -252,6 +253,30 @@ def test_a_failure_before_any_operation_is_answered_too(app: App) -> None:
     reply = app.handle(Request("POST", "/acme/shop/things", [(b"authorization", b"Bearer any")], b'{"name":"Lamp"}'))
 
     assert reply.status == 500
+
+
+def test_the_settings_of_a_server_have_the_vendor_s_own_shape() -> None:
+    app = App(
+        Config(
+            settings=(
+                ("emporix.currency", "EUR"),
+                ("emporix.couponSettings.referral.value", "2.50"),
+                ("emporix.couponSettings.referral.redemptionCodeValue", "5"),
+                ("emporix.couponSettings.sendReferralCoupon", "true"),
+                ("emporix.couponSettings.length", "3"),
+                ("emporix.couponSettings.codePrefix", "XYZ"),
+            )
+        )
+    )
+
+    headers = [(b"authorization", b"Bearer any")]
+    coupon = app.handle(Request("POST", "/coupon/acme/referral-coupons/C1", headers)).content
+    headers.append((b"content-type", b"application/json"))
+    body = b'{"name": "Any", "discountAbsolute": {"amount": 1}}'
+    created = app.handle(Request("POST", "/coupon/acme/coupons", headers, body)).content
+
+    assert coupon["discountAbsolute"] == {"amount": Decimal("2.5"), "currency": "EUR"}
+    assert (created["id"][:3], len(created["id"])) == ("XYZ", 6)
 
 
 def test_a_setting_of_the_server_is_every_org_s_default_and_an_org_may_have_another() -> None:

@@ -128,6 +128,51 @@ def test_members_that_nobody_knows_are_ignored(shop: World) -> None:
     assert "value" not in response.json()[0]
 
 
+def test_members_that_nobody_knows_are_ignored_inside_a_template_too(shop: World) -> None:
+    amount = {"amount": 10, "currency": "EUR", "unknown": 1}
+    link = {"rel": "self", "title": "x", "href": "https://x.example", "type": "text/html", "unknown": 1}
+    sent = template(
+        unknown=1, discountAbsolute=amount, links=[link], restrictions={"minOrderValue": amount, "unknown": 1}
+    )
+
+    id = offer(shop, 90, sent)
+    assert "unknown" not in str(options(shop))
+
+    assert replace(shop, id, option(90, sent)).status_code == 200
+    (shown,) = options(shop)
+    assert "unknown" not in str(shown)
+    assert shown["coupon"]["restrictions"] == {"minOrderValue": {"amount": 10, "currency": "EUR"}}
+
+
+def test_the_years_of_an_option_are_shown_where_the_page_of_2021_lists_them(shop: World) -> None:
+    created = staff(shop, "POST", f"/{shop.org}/redeemOptions", option(validInYears=2)).json()
+
+    shown = {path: staff(shop, "GET", path.format(tenant=shop.org)).json() for path in (PRESENT, STOREFRONT, PAST)}
+
+    assert [("validInYears" in found, "metadata" in found) for found in created] == [(False, True)]
+    assert [found.get("validInYears") for found in shown[PAST]] == [2]
+    for path in (PRESENT, STOREFRONT):
+        assert [("validInYears" in found, "metadata" in found) for found in shown[path]] == [(False, True)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"discountPercentage": "10"},
+        {"discountAbsolute": {"amount": "10"}},
+        {"maxRedemptions": True},
+        {"restrictions": {"validFor": "C1"}},
+        {"status": "NEW"},
+        {"links": [{}]},
+    ],
+)
+def test_a_template_that_is_seeded_has_the_members_of_the_page(shop: World, wrong: Json) -> None:
+    seeded = {"redeem_options": [option(coupon=template(**wrong))]}
+    response = shop.admin("POST", "/seed", {"emporix": seeded})
+
+    assert response.status_code == 400, response.text
+
+
 def test_an_option_is_shown_with_what_it_leaves_to_the_customer_who_asks(shop: World) -> None:
     offer(shop, 90)
     offer(shop, 10)

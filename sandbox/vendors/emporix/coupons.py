@@ -27,6 +27,14 @@ from sandbox.vendors.emporix.coupons_stored import (
 from sandbox.vendors.emporix.coupons_terms import flaws
 from sandbox.vendors.emporix.rules import rules
 
+# Documented: the schema of a referral coupon, which lists less than that of other coupons.
+_OF_REFERRALS = (
+    *("code", "name", "description", "discountType", "discountPercentage", "discountAbsolute", "allowAnonymous"),
+    *("maxRedemptions", "maxRedemptionsPerCustomer", "restrictions", "issuedTo", "referralCoupon", "redemptionCount"),
+    *("status", "deleted", "mixins", "metadata"),
+)
+_LIMITS_OF_REFERRALS = ("validFor", "validFrom", "validUntil", "minOrderValue")
+
 
 @rules.operation("listCoupons")
 def list_coupons(call: Call) -> Reply:
@@ -38,7 +46,7 @@ def list_coupons(call: Call) -> Reply:
 @rules.operation("createCoupon")
 def create_coupon(call: Call) -> Reply:
     """Documented: a code that is taken is refused. Inferred: a deleted coupon that is kept keeps its code too."""
-    given = call.members
+    given = _sent(call)
     code = fold(call, given["code"]) if "code" in given else new_code(call)
     coupon = _new(code, given, _metadata(0, given.get("metadata")))
     refuse(call, list(flaws(coupon)))
@@ -46,6 +54,12 @@ def create_coupon(call: Call) -> Reply:
         call.reject("coupon-exists", f"Duplicate Coupon '{code}' on tenant '{call.path['tenant']}'")
     call.add(COUPONS, dated(call, coupon))
     return call.reply({"id": code})
+
+
+def _sent(call: Call) -> Doc:
+    """What the request says of a coupon; members of no meaning are left out, among the restrictions too."""
+    sent = call.members
+    return {**sent, "restrictions": call.object_members("restrictions")} if "restrictions" in sent else sent
 
 
 def _new(code: str, given: Doc, metadata: Doc, *, referral: bool = False) -> Doc:
@@ -79,7 +93,7 @@ def _may_read(call: Call, coupon: Doc, customer: str | None) -> bool:
 @rules.operation("updateCoupon")
 def update_coupon(call: Call) -> Reply:
     """Documented: replaces, or with `partial` (deprecated) merges. Inferred: name and type cannot be taken away."""
-    coupon, given = find(call), call.members
+    coupon, given = find(call), _sent(call)
     if call.query["partial"]:
         return _update(call, coupon, _merged(coupon, given))
     return _update(call, coupon, {"name": coupon["name"], "discountType": coupon["discountType"], **given})
@@ -89,7 +103,7 @@ def update_coupon(call: Call) -> Reply:
 def patch_coupon(call: Call) -> Reply:
     """Documented: merges. Inferred: object by object."""
     coupon = find(call)
-    return _update(call, coupon, _merged(coupon, call.members))
+    return _update(call, coupon, _merged(coupon, _sent(call)))
 
 
 def _update(call: Call, coupon: Doc, given: Doc) -> Reply:
@@ -135,13 +149,15 @@ def get_referral_coupon(call: Call) -> Reply:
 
 @rules.operation("createReferralCoupon")
 def create_referral_coupon(call: Call) -> Reply:
-    """Documented: one for each customer, worth what the tenant says. Inferred: all else, by the page's example."""
+    """Documented: one for each customer, worth what the settings say. Inferred: in the site's currency, and all else by
+    the page's example.
+    """
     coupon = _referral(call)
     if coupon is None:
         customer, referral = call.path["customerNumber"], call.settings["couponSettings"]["referral"]
         given = {
             "name": "Referral coupon",
-            "discountAbsolute": referral["value"],
+            "discountAbsolute": {"amount": referral["value"], "currency": call.settings["currency"]},
             "allowAnonymous": True,
             "issuedTo": customer,
         }
@@ -167,4 +183,9 @@ def _referral(call: Call) -> Doc | None:
 
 def _reply(call: Call, coupon: Doc) -> Reply:
     shown = {**as_of_now(call, coupon), "issuedTo": call.path["customerNumber"]}
-    return call.reply(call.public(COUPONS, shown))
+    shown["restrictions"] = _only(_LIMITS_OF_REFERRALS, shown["restrictions"])
+    return call.reply(_only(_OF_REFERRALS, shown))
+
+
+def _only(names: tuple[str, ...], doc: Doc) -> Doc:
+    return {name: doc[name] for name in names if name in doc}

@@ -24,6 +24,8 @@ _DEFAULTS: Doc = {
     "categoryRestricted": False,
     "segmentRestricted": False,
 }
+_ATTEMPTS = 20  # to find a code that no coupon has
+_MAX_DIGITS = 32
 _COMPUTED = ("status", "redemptionCount", "legalEntityRedemptions")
 
 
@@ -136,11 +138,15 @@ def fold(call: Call, code: str) -> str:
 
 
 def new_code(call: Call) -> str:
-    """Documented: a coupon without a code is given one. Its form is inferred."""
+    """Documented: a coupon without a code is given one. Inferred: the settings say how it begins and how long it is."""
+    settings, attempts = call.settings["couponSettings"], 0
     while True:
-        code = call.new_hex(8).upper()
+        # Where most codes of this length are taken, the next are longer.
+        digits = min(int(settings["length"]) + attempts // _ATTEMPTS, _MAX_DIGITS)
+        code = fold(call, f"{settings['codePrefix']}{call.new_hex(digits).upper()}")
         if call.get(COUPONS, code) is None:
             return code
+        attempts += 1
 
 
 def find(call: Call) -> Doc:

@@ -17,6 +17,9 @@ from sandbox.vendors.emporix.rules import rules
 _LIST = "redeem_options"
 _ASSIGNED = ("id", "pointsAfterCoupon", "metadata")  # not for a client to say
 _READ_ONLY = ("code", "issuedTo", "redemptionCount", "status", "links", "deleted")
+_RESTRICTIONS = ("validFor", "validFrom", "validUntil", "minOrderValue")
+_AMOUNT = ("amount", "currency")
+_LINK = ("rel", "title", "href", "type")
 _CHARGEBACK = "Chargeback - redeemed voucher could not be created."  # documented, to the letter
 _CHARGEBACK_MONTHS = 36
 _CODES = 1_000_000
@@ -45,23 +48,23 @@ OPTIONS = rules.collection(_LIST, places=_places, prepare=_prepare)
 def create_option(call: Call) -> Reply:
     """Documented: the answer is the list. Inferred: of all options, not only of the new one."""
     _create(call)
-    return call.reply(_shown(call))
+    return call.reply(_without("validInYears", _shown(call)))
 
 
 @rules.operation("createMyRedeemOption")
 def create_option_2021(call: Call) -> Reply:
     _create(call)
-    return call.reply(_without_metadata(_shown(call)))
+    return call.reply(_without("metadata", _shown(call)))
 
 
 @rules.operation("listRedeemOptions", "listMyRedeemOptions")
 def list_options(call: Call) -> Reply:
-    return call.reply(_shown(call))
+    return call.reply(_without("validInYears", _shown(call)))
 
 
 @rules.operation("listMyRedeemOptions2021")
 def list_options_2021(call: Call) -> Reply:
-    return call.reply(_without_metadata(_shown(call)))
+    return call.reply(_without("metadata", _shown(call)))
 
 
 @rules.operation("updateRedeemOption")
@@ -146,7 +149,27 @@ def _given(call: Call) -> Doc:
     if call.body["points"] <= 0:
         call.reject("points-not-positive")
     given = {name: value for name, value in call.members.items() if name not in _ASSIGNED}
+    if "coupon" in given:
+        given["coupon"] = _listed(call.object_members("coupon"))
     return {**given, "points": int(given["points"])}
+
+
+def _listed(template: Doc) -> Doc:
+    """A template with what the page lists inside of it, and no more."""
+    listed = dict(template)
+    if "restrictions" in listed:
+        listed["restrictions"] = _only(_RESTRICTIONS, listed["restrictions"])
+        if "minOrderValue" in listed["restrictions"]:
+            listed["restrictions"]["minOrderValue"] = _only(_AMOUNT, listed["restrictions"]["minOrderValue"])
+    if "discountAbsolute" in listed:
+        listed["discountAbsolute"] = _only(_AMOUNT, listed["discountAbsolute"])
+    if "links" in listed:
+        listed["links"] = [_only(_LINK, link) for link in listed["links"]]
+    return listed
+
+
+def _only(names: tuple[str, ...], doc: Doc) -> Doc:
+    return {name: value for name, value in doc.items() if name in names}
 
 
 def _option(call: Call, id: str) -> Doc:
@@ -167,6 +190,6 @@ def _shown(call: Call) -> list[Doc]:
     return [{**option, "pointsAfterCoupon": active - option["points"]} for option in options]
 
 
-def _without_metadata(options: list[Doc]) -> list[Doc]:
-    """The page of 2021 knows no versions of options."""
-    return [{name: value for name, value in option.items() if name != "metadata"} for option in options]
+def _without(member: str, options: list[Doc]) -> list[Doc]:
+    """Documented: the page of 2021 lists no `metadata` of an option, the present one no `validInYears`."""
+    return [{name: value for name, value in option.items() if name != member} for option in options]
