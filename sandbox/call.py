@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from itertools import chain, islice
 from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
@@ -106,6 +106,7 @@ class Call:
     request: Request | None = None
     grant: Grant | None = None
     values: Values | None = None
+    reserved: Set[str] = frozenset()  # what objects that are seeded have of their own, which no other is given
 
     def __init__(
         self, org: str, state: State, rules: Binding, now: int, issuer: Issuer, vendor: Vendor | None = None
@@ -208,18 +209,39 @@ class Call:
 
     def new_uuid(self) -> str:
         """The org's next id, as a UUID; the same in every run of the same script."""
-        state = self.state
-        state.sequence += 1
-        return ids.uuid(state.sequence)
+        return self._unused(ids.uuid)
 
     def new_hex(self, digits: int) -> str:
         """The org's next id, as at most 32 hexadecimal digits."""
-        return ids.digest(self.new_number(), digits)
+        return self._unused(lambda place: ids.digest(place, digits))
+
+    def _unused(self, made: Callable[[int], str]) -> str:
+        """The next id that no document has: one that came from another org may have been given out there.
+
+        What is skipped is skipped for good, so many documents with ids of this sequence are passed over once.
+        """
+        state, reserved = self.state, self.reserved
+        while True:
+            state.sequence += 1
+            id = made(state.sequence)
+            if id not in reserved and not state.has(id):
+                return id
 
     def new_number(self) -> int:
-        """The next number of the org's one sequence of ids, from 1; none is ever given out twice."""
+        """The next number of the org's one sequence of ids, from 1; none is ever given out twice.
+
+        A document that was seeded or imported may have what is made of it: see `is_taken`.
+        """
         self.state.sequence += 1
         return self.state.sequence
+
+    def is_taken(self, collection: Collection, value: str, member: str = "id") -> bool:
+        """Whether a document has this id, or this value of a unique member; or one that is seeded in the same go."""
+        if value in self.reserved:
+            return True
+        if member == "id":
+            return self.state.get_encoded(collection, value) is not None
+        return self.state.find(collection, member, value) is not None
 
     def get(self, collection: Collection, id: str) -> Doc | None:
         return self.state.get(collection, id)

@@ -6,7 +6,7 @@ Whose world it is, and that all of them are stored or none, is `sandbox.orgs`'s 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sandbox.call import Call, Rejected
@@ -58,6 +58,17 @@ def unknown(where: str, what: str, known: Mapping[str, Any], name: str | None = 
     return Violation(where, f"is no {what}{hint}")
 
 
+def _own(docs: Iterable[Any]) -> set[str]:
+    """The texts that objects have, ids, numbers and codes among them: those that lack one are given none of these."""
+    return {
+        str(value)
+        for doc in docs
+        if isinstance(doc, dict)
+        for name, value in doc.items()
+        if isinstance(value, str) or name.lower() == "id"
+    }
+
+
 def sow(
     call: Call, contract: Contract, collections: Mapping[str, Any], violations: list[Violation], most: int
 ) -> dict[str, list[Doc]]:
@@ -69,6 +80,7 @@ def sow(
             violations.append(unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
             continue
         stored[name] = []
+        call.reserved = _own(docs)
         for at, doc in enumerate(docs):
             where = f"{contract.vendor}.{name}[{at}]"
             doc = dict(doc) if isinstance(doc, dict) else doc  # noqa: PLW2901 - the caller's own stays as it is
@@ -95,6 +107,7 @@ def put_back(
         if collection is None:
             violations.append(unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
             continue
+        call.reserved = _own(doc for doc, _, _ in entries)
         for at, (doc, created, place) in enumerate(entries):
             where = f"{contract.vendor}.{name}[{at}]"
             found = judge(call, contract, collection, name, doc, where)

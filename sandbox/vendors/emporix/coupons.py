@@ -170,7 +170,7 @@ def create_referral_coupon(call: Call) -> Reply:
 def _new_referral_code(call: Call, prefix: str) -> str:
     while True:
         code = fold(call, f"{prefix}_{call.new_number()}")
-        if call.get(COUPONS, code) is None:
+        if not call.is_taken(COUPONS, code):
             return code
 
 

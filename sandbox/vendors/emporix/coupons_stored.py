@@ -144,7 +144,7 @@ def new_code(call: Call) -> str:
         # Where most codes of this length are taken, the next are longer.
         digits = min(int(settings["length"]) + attempts // _ATTEMPTS, _MAX_DIGITS)
         code = fold(call, f"{settings['codePrefix']}{call.new_hex(digits).upper()}")
-        if call.get(COUPONS, code) is None:
+        if not call.is_taken(COUPONS, code):
             return code
         attempts += 1
 

@@ -53,7 +53,7 @@ def _new_customer_number(call: Call) -> str:
     """Eight digits, as in every example of the vendor's."""
     while True:
         number = str(_FIRST_NUMBER + call.new_number())
-        if call.get(CUSTOMERS, number) is None:  # a seed may have taken it
+        if not call.is_taken(CUSTOMERS, number):
             return number
 
 

@@ -11,7 +11,7 @@ from calendar import monthrange
 from functools import lru_cache
 from typing import Any
 
-from sandbox.rules import Call, Doc, Reply, moment, moment_text
+from sandbox.rules import Call, Collection, Doc, Reply, moment, moment_text
 from sandbox.vendors.emporix.rules import rules
 
 _MAX_YEAR = 9999
@@ -240,7 +240,7 @@ def add(call: Call, account: Doc, terms: Doc, *, seeded: bool = False) -> Doc:
     Inferred: `id`, `createdAt` and `validUntil` are kept as sent, what follows from the account is worked out. A seed
     tells how things stand, so there `usedPoints`, `usedWith` and `allPointsAfterCreation` are kept too.
     """
-    key = call.new_uuid()
+    key = _key(call, ADDED, terms)
     created = moment(terms["createdAt"]) if "createdAt" in terms else call.now
     # Inferred: without an end, points live as long as the settings say.
     end = date_text(moment(terms["validUntil"])) if "validUntil" in terms else months_later(created, _validity(call))
@@ -262,6 +262,12 @@ def add(call: Call, account: Doc, terms: Doc, *, seeded: bool = False) -> Doc:
     entry["allPointsAfterCreation"] = int(terms.get("allPointsAfterCreation", active)) if seeded else active
     call.add(ADDED, doc)
     return call.update(ACCOUNTS, account, activePoints=active)
+
+
+def _key(call: Call, collection: Collection, terms: Doc) -> str:
+    """The id of an entry: what a client gave it, so that no other is given the same, unless it has given it before."""
+    given = terms.get("id")
+    return given if isinstance(given, str) and not call.is_taken(collection, given) else call.new_uuid()
 
 
 def redeem(call: Call, account: Doc, terms: Doc) -> Doc:
@@ -292,7 +298,7 @@ def _draw(call: Call, customer: str, points: int) -> list[str]:
 
 
 def _write_redemption(call: Call, account: Doc, terms: Doc, active: int, sources: list[str]) -> None:
-    key = call.new_uuid()
+    key = _key(call, REDEEMED, terms)
     entry = {
         "id": terms.get("id", key),
         **({"description": terms["description"]} if "description" in terms else {}),

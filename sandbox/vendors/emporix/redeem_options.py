@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.rules import Call, Doc, Rejected, Reply
+from sandbox.vendors.emporix.coupons_stored import COUPONS, fold
 from sandbox.vendors.emporix.points import (
     ACCOUNTS,
     account_of,
@@ -23,7 +24,7 @@ _LINK = ("rel", "title", "href", "type")
 _CHARGEBACK = "Chargeback - redeemed voucher could not be created."  # documented, to the letter
 _CHARGEBACK_MONTHS = 36
 _CODES = 1_000_000
-_ATTEMPTS = 20  # to find a code that no coupon has
+_ATTEMPTS = 20  # where the Coupon API refuses a code that is free
 
 
 def _places(_: Doc, __: int) -> list[tuple[str, int]]:
@@ -116,15 +117,24 @@ def exchange(call: Call) -> Reply:
 def _new_coupon(call: Call, option: Doc) -> str | None:
     """The code of a coupon that the Coupon API has made; None if it makes none."""
     template = _template(call, option)
-    prefix = settings_of(call)["codePrefix"]
     for _ in range(_ATTEMPTS):
-        # Documented: prefix, hyphen, digits. Six of them is inferred; no two of a million numbers give the same.
-        code = f"{prefix}-{call.new_number() * 618_033 % _CODES:06d}"
+        code = _new_code(call, settings_of(call)["codePrefix"])
+        if code is None:
+            return None
         made = call.ask("createCoupon", path={"tenant": call.tenant}, body={**template, "code": code})
         if not isinstance(made, Rejected):
             return str(made.content["id"])
         if made.name != "coupon-exists":
             break
+    return None
+
+
+def _new_code(call: Call, prefix: str) -> str | None:
+    """Documented: prefix, hyphen, digits. Six of them is inferred; no two of a million numbers give the same."""
+    for _ in range(_CODES):
+        code = f"{prefix}-{call.new_number() * 618_033 % _CODES:06d}"
+        if not call.is_taken(COUPONS, fold(call, code)):
+            return code
     return None
 
 

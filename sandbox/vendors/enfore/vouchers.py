@@ -70,7 +70,7 @@ def new_number(call: Call, collection: Collection) -> str:
     """A number that enfore assigns: unique among those of its kind. Its form is inferred."""
     while True:
         number = str(call.new_number()).zfill(12)
-        if call.find(collection, "number", number) is None:
+        if not call.is_taken(collection, number, "number"):
             return number
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sandbox.rules import Call, Doc
@@ -118,18 +119,19 @@ def seeded(call: Call, kind: Kind, given: Any) -> Any:
     if not isinstance(given, list):
         return given
     rows = []
+    taken = {row.get("Id") for row in given if isinstance(row, dict) and isinstance(row.get("Id"), int | Decimal)}
     for row in given:
         if not isinstance(row, dict):
             return given
         made = filled(kind.blank, row)
-        made["Id"] = made["Id"] or call.new_number()
+        made["Id"] = made["Id"] or _new_id(call, taken)
         if kind.products is not None:
             made["ProductList"] = seeded(call, kind.products, made["ProductList"])
         rows.append(_derived(made))
     return rows
 
 
-def _new_id(call: Call, taken: set[int]) -> int:
+def _new_id(call: Call, taken: set[Any]) -> int:
     while (id := call.new_number()) in taken:  # a seed may have given it
         pass
     return id

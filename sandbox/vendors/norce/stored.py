@@ -155,7 +155,7 @@ def _unknown(call: Call) -> NoReturn:
 def new_promotion_id(call: Call, application: Any) -> int:
     while True:
         id = call.new_number()
-        if call.get(PROMOTIONS, promotion_id(application, id)) is None:  # a seed may have taken it
+        if not call.is_taken(PROMOTIONS, promotion_id(application, id)) and str(id) not in call.reserved:
             return id
 
 
