@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from sandbox import yamlfile
 from sandbox.errors import SandboxError
-from sandbox.orgs import Org, Orgs, Unacceptable
+from sandbox.orgs import Org, Orgs
 from sandbox.scenario_document import Reader, parsed, refused_seed
 from sandbox.scenarios import Scenario
+from sandbox.storing import Unacceptable
 
 
 class Entry(NamedTuple):

@@ -24,27 +24,18 @@ from sandbox.outbox import Outbox
 from sandbox.scenarios import Run, Scenario, Step
 from sandbox.snapshots import Snapshot
 from sandbox.state import NEVER, Doc, State
-from sandbox.storing import put_back, sow, unknown
+from sandbox.storing import Unacceptable, put_back, refuse, sow, unknown
 from sandbox.targets import Rewrite
 from sandbox.then import Trouble
 from sandbox.webhooks import Webhooks
 
 MAX_NAME = 256
-_MAX_VIOLATIONS = 50
 _TICKED = 500  # orgs that are looked at in one go
 Seed = Mapping[str, Any]  # {vendor: {collection: [object]}}, not judged yet
 
 
 class TooManyOrgs(Exception):
     """No further org is made."""
-
-
-class Unacceptable(Exception):
-    """A seed or a state that is refused whole."""
-
-    def __init__(self, violations: list[Violation]) -> None:
-        super().__init__("; ".join(map(str, violations)))
-        self.violations = violations
 
 
 class Org:
@@ -247,10 +238,14 @@ class Orgs:
             wakes_at = org.scenario.wakes_at if org.scenario is not None else NEVER
             first = min(org.state.due_at, wakes_at)
             if first != NEVER and first <= org.clock.now() and self._orgs.get(org.name) is org:
-                if wakes_at <= org.clock.now():
-                    self.play(org)
-                self.pass_time(org, org.clock.now())
+                self.catch_up(org)
         self.webhooks.tick()
+
+    def catch_up(self, org: Org) -> None:
+        """Let what has fallen due until now happen, as it does by itself within a moment."""
+        if org.scenario is not None and org.scenario.wakes_at <= org.clock.now():
+            self.play(org)
+        self.pass_time(org, org.clock.now())
 
     def sweep(self) -> bool:
         """Free a slice of what was forgotten; whether there is more."""
@@ -291,7 +286,9 @@ class Orgs:
         """
         now = org.clock.now()
         self.pass_time(org, now)
-        org.state.begin()
+        state = org.state
+        state.begin()
+        before = state.sequence, state.place
         occurrence = Occurrence(now, "seed")
         stored: dict[str, dict[str, list[Doc]]] = {}
         violations: list[Violation] = []
@@ -303,14 +300,13 @@ class Orgs:
                     violations.append(unknown(vendor, "vendor", self._contracts))
                     continue
                 call = Call(org.name, org.state, contract.rules, now, self._issuer, contract)
-                stored[vendor] = sow(call, contract, collections, violations, _MAX_VIOLATIONS)
+                stored[vendor] = sow(call, contract, collections, violations)
                 events += [] if violations else contract.events(call)
+            refuse(violations)
         except BaseException:  # the same
-            org.state.roll_back()
+            state.roll_back()
+            state.sequence, state.place = before
             raise
-        if violations:
-            org.state.roll_back()
-            raise Unacceptable(violations[:_MAX_VIOLATIONS])
         occurrence.told(events)
         self._record(org, occurrence)
         self.pass_time(org, now)
@@ -335,15 +331,15 @@ class Orgs:
         state = State()
         state.sequence = sequence
         violations: list[Violation] = []
+        places: set[int] = set()
         for vendor, collections in documents.items():
             contract = self._contracts.get(vendor)
             if contract is None:
                 violations.append(unknown(vendor, "vendor", self._contracts))
                 continue
             call = Call(org.name, state, contract.rules, now, self._issuer, contract)
-            put_back(call, contract, collections, violations)
-        if violations:
-            raise Unacceptable(violations[:_MAX_VIOLATIONS])
+            put_back(call, contract, collections, violations, places)
+        refuse(violations)
         self.discard(org.state)
         state.armed = org.state.armed
         org.state = state

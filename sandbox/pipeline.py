@@ -117,6 +117,8 @@ class Pipeline:
         org.journal.add(exchange)
         if exchange.changes or exchange.events:
             self._orgs.tell(org, exchange, exchange.trouble, reply.delay)
+            if org.state.due_at <= exchange.at:  # it was over already when it was stored
+                self._orgs.pass_time(org, exchange.at)
 
     def _admit(self, route: Route, request: Request, call: Call) -> Grant | str:
         return self._gate.admit(

@@ -14,6 +14,22 @@ from sandbox.contract import Contract, OffContract
 from sandbox.messages import Violation, encode
 from sandbox.state import Collection, Doc, NotUnique, State
 
+_MAX_VIOLATIONS = 50
+
+
+class Unacceptable(Exception):
+    """A seed or a state that is refused whole."""
+
+    def __init__(self, violations: list[Violation]) -> None:
+        super().__init__("; ".join(map(str, violations)))
+        self.violations = violations
+
+
+def refuse(violations: list[Violation]) -> None:
+    """Raises `Unacceptable` if there are any."""
+    if violations:
+        raise Unacceptable(violations[:_MAX_VIOLATIONS])
+
 
 def judge(call: Call, contract: Contract, collection: Collection, name: str, doc: Any, where: str) -> list[Violation]:
     """What keeps an object from being stored, once what it leaves out is filled in."""
@@ -70,9 +86,9 @@ def _own(docs: Iterable[Any]) -> set[str]:
 
 
 def sow(
-    call: Call, contract: Contract, collections: Mapping[str, Any], violations: list[Violation], most: int
+    call: Call, contract: Contract, collections: Mapping[str, Any], violations: list[Violation]
 ) -> dict[str, list[Doc]]:
-    """Store what a seed has of one vendor, and tell of it; what was stored. Stops after so many violations."""
+    """Store what a seed has of one vendor, and tell of it; what was stored. Stops after many violations."""
     stored: dict[str, list[Doc]] = {}
     for name, docs in collections.items():
         collection = contract.rules.collections.get(name)
@@ -90,7 +106,7 @@ def sow(
                 stored[name].append(doc)
                 if collection.seeded is not None:
                     collection.seeded(call, doc)
-            if len(violations) >= most:
+            if len(violations) >= _MAX_VIOLATIONS:
                 return stored
     return stored
 
@@ -100,8 +116,12 @@ def put_back(
     contract: Contract,
     collections: Mapping[str, list[tuple[Doc, int | None, int | None]]],
     violations: list[Violation],
+    places: set[int],
 ) -> None:
-    """Store what one vendor had: each document with the moment of its creation and its place, if it says them."""
+    """Store what one vendor had: each document with the moment of its creation and its place, if it says them.
+
+    places: those that are taken, by whatever vendor's documents.
+    """
     for name, entries in collections.items():
         collection = contract.rules.collections.get(name)
         if collection is None:
@@ -110,7 +130,11 @@ def put_back(
         call.reserved = _own(doc for doc, _, _ in entries)
         for at, (doc, created, place) in enumerate(entries):
             where = f"{contract.vendor}.{name}[{at}]"
+            number = call.state.place if place is None else place
             found = judge(call, contract, collection, name, doc, where)
+            if number in places:
+                found.append(Violation(f"{where}.place", f"{number} is the place of another one"))
             violations += found
             if not found:
-                store(call.state, collection, doc, call.now if created is None else created, place, where, violations)
+                places.add(number)
+                store(call.state, collection, doc, call.now if created is None else created, number, where, violations)

@@ -15,8 +15,8 @@ from sandbox.contract import Contract, router
 from sandbox.errors import SandboxError
 from sandbox.messages import decode
 from sandbox.openapi.document import Document
-from sandbox.orgs import Unacceptable
 from sandbox.rules import Call, Doc, Reply, Rule, Rules
+from sandbox.storing import Unacceptable
 from tests.acme import SPEC, Acme, content, new_rules
 
 

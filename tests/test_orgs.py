@@ -9,8 +9,9 @@ import pytest
 from sandbox import clock
 from sandbox.errors import SandboxError
 from sandbox.journal import Occurrence
-from sandbox.orgs import Org, Orgs, TooManyOrgs, Unacceptable
+from sandbox.orgs import Org, Orgs, TooManyOrgs
 from sandbox.rules import Call, Rejected
+from sandbox.storing import Unacceptable
 from tests.acme import Acme, rejecting
 
 START = clock.parse("2030-01-01T00:00:00Z")

@@ -6,8 +6,9 @@ from sandbox import clock
 from sandbox.admin.operations import Operations, clock_json, errors_json
 from sandbox.call import Call
 from sandbox.messages import Reply
-from sandbox.orgs import Org, Unacceptable
+from sandbox.orgs import Org
 from sandbox.rules import Doc, Rules
+from sandbox.storing import Unacceptable
 
 
 class DocumentOperations(Operations):
@@ -18,27 +19,41 @@ class DocumentOperations(Operations):
 
     def _get_state(self, call: Call) -> Reply:
         org = self.known(call)
-        self.orgs.pass_time(org, org.clock.now())
+        self.orgs.catch_up(org)
         return call.reply(self._state_json(org))
 
     def _put_state(self, call: Call) -> Reply:
-        org = self.made(call)
         moment = self.moment(call, call.body["now"]) if "now" in call.body else None
-        documents = self._documents(call, call.body["documents"])
-        try:
-            self.orgs.restore(org, documents, int(call.body.get("sequence", 0)))
-        except Unacceptable as unacceptable:
-            self._refuse_documents(call, unacceptable)
+        org = self._restored(call, call.body["documents"], int(call.body.get("sequence", 0)))
+        if call.body.get("frozen"):
+            org.clock.freeze()  # before it is set, so that it shows just that
         if moment is not None:
             org.clock.set(moment)
-        if "frozen" in call.body:
-            (org.clock.freeze if call.body["frozen"] else org.clock.run)()
-        org.passed = org.clock.now()
+        if call.body.get("frozen") is False:
+            org.clock.run()
+        self._pass_no_time(org)
         return call.reply(self._state_json(org))
+
+    def _restored(self, call: Call, given: Doc, sequence: int) -> Org:
+        """The org, with these documents in place of its own."""
+        documents = self._documents(call, given)
+        try:
+            with self.making(call) as org:
+                self.orgs.restore(org, documents, sequence)
+        except Unacceptable as unacceptable:
+            self._refuse_documents(call, unacceptable)
+            raise
+        return org
+
+    def _pass_no_time(self, org: Org) -> None:
+        """Have nothing happen but what was over already when it was stored; that happens now."""
+        org.passed = org.clock.now()
+        self.orgs.pass_time(org, org.passed)
 
     def _seed(self, call: Call) -> Reply:
         try:
-            return call.reply(self.orgs.seed(self.made(call), call.body))
+            with self.making(call) as org:
+                return call.reply(self.orgs.seed(org, call.body))
         except Unacceptable as unacceptable:
             self._refuse_documents(call, unacceptable)
             raise

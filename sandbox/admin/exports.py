@@ -8,7 +8,6 @@ from sandbox.admin.orgs import org_json
 from sandbox.call import Call
 from sandbox.clock import Clock
 from sandbox.messages import Reply
-from sandbox.orgs import Unacceptable
 from sandbox.rules import Rules
 
 FORM = 1  # of the document; another number means that an older server cannot read it
@@ -21,7 +20,7 @@ class ExportOperations(DocumentOperations):
 
     def _export(self, call: Call) -> Reply:
         org = self.known(call)
-        self.orgs.pass_time(org, org.clock.now())
+        self.orgs.catch_up(org)
         state = self._state_json(org)
         return call.reply(
             {
@@ -40,16 +39,11 @@ class ExportOperations(DocumentOperations):
     def _import(self, call: Call) -> Reply:
         given = call.body["org"]
         moment = self.moment(call, given["clock"]["now"])
-        documents = self._documents(call, given["documents"])
-        org = self.made(call)
-        try:
-            self.orgs.restore(org, documents, int(given["sequence"]))
-        except Unacceptable as unacceptable:
-            self._refuse_documents(call, unacceptable)
+        org = self._restored(call, given["documents"], int(given["sequence"]))
         org.clock = Clock()
+        if given["clock"]["frozen"]:
+            org.clock.freeze()  # before it is set, so that it shows just that
         if not given["clock"]["real"]:
             org.clock.set(moment)
-            if given["clock"]["frozen"]:
-                org.clock.freeze()
-        org.passed = org.clock.now()
+        self._pass_no_time(org)
         return call.reply(org_json(org))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 from sandbox import clock
@@ -52,6 +53,18 @@ class Operations(ABC):
             return self.orgs.get(self.name(call))
         except TooManyOrgs:
             call.reject("too-many-orgs")
+
+    @contextmanager
+    def making(self, call: Call) -> Iterator[Org]:
+        """The same, but an org that did not exist does not exist afterwards either if what is done with it fails."""
+        existed = self.orgs.known(self.name(call)) is not None
+        org = self.made(call)
+        try:
+            yield org
+        except BaseException:  # whatever it was goes on after this
+            if not existed:
+                self.orgs.forget(org.name)
+            raise
 
     def criteria(self, call: Call, given: Doc) -> Doc:
         """Those of a filter, whose names must be there: whoever misspells one must not think that there was nothing."""

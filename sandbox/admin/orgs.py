@@ -34,8 +34,7 @@ class OrgOperations(Operations):
 
     def _get_org(self, call: Call) -> Reply:
         org = self.known(call)
-        self.orgs.pass_time(org, org.clock.now())
-        self.orgs.play(org)
+        self.orgs.catch_up(org)
         return call.reply(org_json(org))
 
     def _forget_org(self, call: Call) -> Reply:
@@ -50,13 +49,14 @@ class OrgOperations(Operations):
         return call.reply(clock_json(self.known(call)))
 
     def _set_clock(self, call: Call) -> Reply:
+        moment = self.moment(call, call.body["now"]) if "now" in call.body else None
         org = self.made(call)
+        self.orgs.catch_up(org)
         before = org.clock.now()
         frozen = call.body.get("frozen", org.clock.frozen)
         if frozen:
             org.clock.freeze()  # before it is set, so that it shows just that
-        if "now" in call.body:
-            moment = self.moment(call, call.body["now"])
+        if moment is not None:
             if moment > before:
                 self.orgs.pass_time(org, moment)  # before it is set: what is told on the way waits for `set_clock`
             org.clock.set(moment)
@@ -68,22 +68,26 @@ class OrgOperations(Operations):
         return call.reply(clock_json(org))
 
     def _advance_clock(self, call: Call) -> Reply:
-        org = self.made(call)
-        now = org.clock.now()
+        with self.making(call) as org:
+            self.orgs.catch_up(org)  # so that what is told is the same whether it came by itself a moment ago or not
+            moment = self._end(call, org.clock.now())
+        happened = self.orgs.advance(org, moment)
+        self.orgs.play(org)
+        return call.reply({**clock_json(org), "happened": [occurrence_json(occurrence) for occurrence in happened]})
+
+    def _end(self, call: Call, now: int) -> int:
+        """The moment to advance to."""
         if "to" in call.body:
             moment = self.moment(call, call.body["to"])
             if moment < now:
                 call.reject(
                     "no-such-time", f"The clock stands at {clock.text(now)} and cannot advance backwards; set it."
                 )
-        else:
-            try:
-                moment = clock.later(now, call.body["by"])
-            except ValueError as error:
-                call.reject("no-such-time", str(error))
-        happened = self.orgs.advance(org, moment)
-        self.orgs.play(org)
-        return call.reply({**clock_json(org), "happened": [occurrence_json(occurrence) for occurrence in happened]})
+            return moment
+        try:
+            return clock.later(now, call.body["by"])
+        except ValueError as error:
+            call.reject("no-such-time", str(error))
 
     def _issue_token(self, call: Call) -> Reply:
         vendor = call.body["vendor"]

@@ -27,19 +27,15 @@ class ScenarioOperations(Operations):
         return call.reply(self.library.reader.schema)
 
     def _put_scenario(self, call: Call) -> Reply:
-        existed = self.orgs.known(self.name(call)) is not None
-        org = self.made(call)
         assert call.request is not None  # an operation of this API is always asked by a request
         try:
-            if "name" in call.body:
-                self._begin_named(call, call.body)
-            else:
-                self.library.begin_written(org, call.request.body.decode("utf-8"), "scenario", call.body)
-        except BaseException as error:  # whatever it was goes on after this
-            if not existed:
-                self.orgs.forget(org.name)  # what is refused makes no org
-            if isinstance(error, Flawed):
-                _refuse(call, error)
+            with self.making(call) as org:
+                if "name" in call.body:
+                    self._begin_named(call, call.body)
+                else:
+                    self.library.begin_written(org, call.request.body.decode("utf-8"), "scenario", call.body)
+        except Flawed as flawed:
+            _refuse(call, flawed)
             raise
         assert org.scenario is not None  # it has just begun
         return call.reply(report_json(org.scenario))

@@ -32,7 +32,7 @@ class SnapshotOperations(Operations):
             self.orgs.discard(replaced.state)
         elif len(org.snapshots) >= MAX_SNAPSHOTS:
             call.reject("too-many-snapshots")
-        self.orgs.pass_time(org, org.clock.now())
+        self.orgs.catch_up(org)
         org.snapshots[name] = Snapshot.of(org)
         return call.reply(_snapshot_json(name, org.snapshots[name]), status=200 if replaced else 201)
 
@@ -40,6 +40,7 @@ class SnapshotOperations(Operations):
         org = self.known(call)
         self.orgs.discard(self._snapshot(call, org).restore(org))
         self.orgs.webhooks.cancel(org)
+        self.orgs.catch_up(org)
         self.orgs.set_clock(org)
         return call.reply(org_json(org))
 
