@@ -11,7 +11,8 @@ from typing import Any
 
 from sandbox.call import Call, Rejected
 from sandbox.contract import Contract, OffContract
-from sandbox.messages import Violation, encode
+from sandbox.messages import Violation, decode, encode
+from sandbox.openapi.validation import strangers
 from sandbox.state import Collection, Doc, NotUnique, State
 
 _MAX_VIOLATIONS = 50
@@ -31,17 +32,34 @@ def refuse(violations: list[Violation]) -> None:
         raise Unacceptable(violations[:_MAX_VIOLATIONS])
 
 
-def judge(call: Call, contract: Contract, collection: Collection, name: str, doc: Any, where: str) -> list[Violation]:
-    """What keeps an object from being stored, once what it leaves out is filled in."""
-    if isinstance(doc, dict) and collection.prepare is not None:
-        given, sequence = encode(doc), call.state.sequence
+def judge(
+    call: Call, contract: Contract, collection: Collection, name: str, doc: Any, where: str, *, deep: bool
+) -> list[Violation]:
+    """What keeps an object from being stored, once what it leaves out is filled in.
+
+    deep: whether the objects in it too may only have members that the schema knows. What was exported may hold there
+    what a client once sent.
+    """
+    schema = contract.schemas[name]
+    if not isinstance(doc, dict):
+        return schema.violations(doc, where)
+    strange = list(strangers(schema.schema, doc, where, deep=deep))
+    if collection.prepare is not None:
+        given, sequence, id = encode(doc), call.state.sequence, doc.get("id")
         try:
             collection.prepare(doc, call)
         except Rejected as rejected:
-            return [Violation(where, rejected.detail or rejected.name)]
+            return [*strange, Violation(where, rejected.detail or rejected.name)]
         if encode(doc) == given:
             call.state.sequence = sequence  # no id was needed, so none was given out
-    return contract.schemas[name].violations(doc, where)
+        if id is not None and doc.get("id") != id:
+            return [*strange, Violation(f"{where}.id", f"its other members make it {doc.get('id')!r}, so leave it out")]
+        # A reply may be seeded as it is: what is worked out anew whenever it is read was taken out of it.
+        gone = {f"{where}.{member}" for member in decode(given).keys() - doc.keys()}
+        strange = [violation for violation in strange if violation.where not in gone]
+    # Those of members that are unknown are in there too, without a hint.
+    found = (found for found in schema.violations(doc, where) if found.kind != "additionalProperties")
+    return [*strange, *found]
 
 
 def store(
@@ -100,7 +118,7 @@ def sow(
         for at, doc in enumerate(docs):
             where = f"{contract.vendor}.{name}[{at}]"
             doc = dict(doc) if isinstance(doc, dict) else doc  # noqa: PLW2901 - the caller's own stays as it is
-            found = judge(call, contract, collection, name, doc, where)
+            found = judge(call, contract, collection, name, doc, where, deep=True)
             violations += found
             if not found and store(call.state, collection, doc, call.now, None, where, violations):
                 stored[name].append(doc)
@@ -131,7 +149,7 @@ def put_back(
         for at, (doc, created, place) in enumerate(entries):
             where = f"{contract.vendor}.{name}[{at}]"
             number = call.state.place if place is None else place
-            found = judge(call, contract, collection, name, doc, where)
+            found = judge(call, contract, collection, name, doc, where, deep=False)
             if number in places:
                 found.append(Violation(f"{where}.place", f"{number} is the place of another one"))
             violations += found

@@ -937,7 +937,7 @@ def test_a_step_that_names_what_there_is_not_is_refused(acme: Acme, step: str, p
             3,
             "is no vendor with settings; did you mean acme?",
         ),
-        ("given:\n  settings:\n    acme: {edtion: '7'}\nsteps: []", "/given/settings/acme", 3, "edtion"),
+        ("given:\n  settings:\n    acme: {edtion: '7'}\nsteps: []", "/given/settings/acme/edtion", 3, "edition"),
         (
             "given:\n  settings: {acme: {}}\n  seed: {acme: {settings: []}}\nsteps: []",
             "/given/settings/acme",

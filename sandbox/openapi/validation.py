@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -13,6 +14,7 @@ from sandbox.openapi.acceptance import Test, acceptance, compiled, separable
 
 MAX_VIOLATIONS = 50
 MAX_MESSAGE = 300
+_MAX_DEPTH = 50  # of schemas composed of schemas
 _REMEMBERED = 64  # replies that each validator knows to be valid
 
 # Members of an OpenAPI schema that say nothing about validity.
@@ -139,3 +141,57 @@ def references(schema: Any) -> set[str]:
         for item in schema:
             found |= references(item)
     return found
+
+
+def strangers(schema: dict[str, Any], value: Any, where: str, *, deep: bool) -> Iterator[Violation]:
+    """The members of an object that its schema does not know, each with the nearest name that it does know.
+
+    A schema that says `additionalProperties`, or no member at all, knows any. deep: of the objects inside it too; else
+    there only where the schema itself forbids others.
+    """
+    yield from _strangers([schema], schema.get("$defs", {}), value, where, strict=True, deep=deep)
+
+
+def _strangers(
+    schemas: list[Any], definitions: dict[str, Any], value: Any, where: str, *, strict: bool, deep: bool
+) -> Iterator[Violation]:
+    parts = [part for schema in schemas for part in _parts(schema, definitions)]
+    if isinstance(value, list):
+        items = [part["items"] for part in parts if "items" in part]
+        for at, item in enumerate(value if items else ()):
+            yield from _strangers(items, definitions, item, f"{where}[{at}]", strict=strict and deep, deep=deep)
+    elif isinstance(value, dict):
+        known: dict[str, list[Any]] = {}
+        for part in parts:
+            for name, member in part.get("properties", {}).items():
+                known.setdefault(name, []).append(member)
+        others = [part["additionalProperties"] for part in parts if "additionalProperties" in part]
+        closed = False in others or (strict and known and not others)
+        for name, member in value.items():
+            if name in known:
+                inner = f"{where}.{name}"
+                yield from _strangers(known[name], definitions, member, inner, strict=strict and deep, deep=deep)
+            elif closed:
+                place = f"{where}.{name}"
+                yield Violation(place[:MAX_MESSAGE], f"is no member{_hint(name, known)}", "additionalProperties")
+
+
+def _parts(schema: Any, definitions: dict[str, Any], depth: int = 0) -> Iterator[dict[str, Any]]:
+    """A schema and all that it is composed of."""
+    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
+        return
+    yield schema
+    if "$ref" in schema:
+        yield from _parts(definitions.get(schema["$ref"].rsplit("/", 1)[1]), definitions, depth + 1)
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        for part in schema.get(keyword, ()):
+            yield from _parts(part, definitions, depth + 1)
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    folded = {it.lower(): it for it in known}
+    near = difflib.get_close_matches(name[:MAX_MESSAGE].lower(), folded, n=1)
+    if near:
+        return f"; did you mean {folded[near[0]]}?"
+    names = ", ".join(sorted(known))
+    return f"; there are {names}" if len(names) <= MAX_MESSAGE else ""

@@ -37,6 +37,8 @@ def _prepare(doc: Doc, call: Call) -> None:
     if "id" not in doc:  # what has one is stored already, under the code that was folded then
         code = doc.get("code")
         doc["id"] = new_code(call) if code is None else fold(call, code) if isinstance(code, str) else code
+    elif doc.get("code", doc["id"]) != doc["id"]:
+        call.reject("invalid-request", f"the code of a coupon is its id; {doc['code']!r} is not {doc['id']!r}")
     doc["code"] = doc["id"]
     for member in _COMPUTED:
         doc.pop(member, None)

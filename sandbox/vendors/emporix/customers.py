@@ -15,6 +15,8 @@ _COMPANY = ("firstName", "lastName", "company")  # documented: what a company's 
 
 def _prepare_customer(doc: Doc, call: Call) -> None:
     number = doc.get("id", doc.get("customerNumber")) or _new_customer_number(call)
+    if doc.get("customerNumber", number) != number:
+        call.reject("invalid-request", f"a customer's id is its number; {doc['customerNumber']!r} is not {number!r}")
     email = doc.get("email")
     doc.update(id=number, customerNumber=number)
     if isinstance(email, str):

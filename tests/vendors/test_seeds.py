@@ -1,0 +1,150 @@
+"""Seeds are strict: a member that an object's schema does not know is refused, whichever way it comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sandbox import testing
+from sandbox.errors import SandboxError
+from tests.serving import Json, World
+from tests.vendors import emporix_coupons_support as coupons
+from tests.vendors import enfore_support as enfore
+
+MISTAKEN = enfore.new_card(expiration_date_time="2030-01-01T00:00:00Z")
+PLACE = "enfore.gift_cards[0].expiration_date_time"
+HINT = "is no member; did you mean expiration_date_and_time?"
+
+# What is misspelt, and what it should have been.
+MISTAKES: dict[str, tuple[str, str, Json, str, str]] = {
+    "a member": ("enfore", "gift_cards", MISTAKEN, ".expiration_date_time", "expiration_date_and_time"),
+    "a member of an object inside": (
+        "enfore",
+        "gift_cards",
+        enfore.new_card(current_balance={"unit": "EUR", "value": 5, "valeu": 6}),
+        ".current_balance.valeu",
+        "value",
+    ),
+    "points of an account": ("emporix", "reward_points", {"id": "c1", "points": 250}, ".points", "activePoints"),
+    "a member of an entry": (
+        "emporix",
+        "reward_points",
+        {"id": "c1", "summary": {"addedPointsList": [{"points": 5, "validTo": "2031-01-01T00:00:00Z"}]}},
+        ".summary.addedPointsList[0].validTo",
+        "validUntil",
+    ),
+    "a restriction": (
+        "emporix",
+        "coupons",
+        coupons.new_coupon(restrictions={"validTill": "2031-01-01T00:00:00Z"}),
+        ".restrictions.validTill",
+        "validUntil",
+    ),
+    "a setting": (
+        "emporix",
+        "settings",
+        {"couponPermanentlyDelete": True},
+        ".couponPermanentlyDelete",
+        "couponPermanentDelete",
+    ),
+    "a promotion's date": (
+        "norce",
+        "promotions",
+        {"Name": "P", "EndDat": "2031-01-01T00:00:00Z"},
+        ".EndDat",
+        "EndDate",
+    ),
+    "a member of a row": (
+        "norce",
+        "promotions",
+        {"Name": "P", "Requirements": [{"RequirementType": "BasketTotal", "OrderSun": 5}]},
+        ".Requirements[0].OrderSun",
+        "OrderSum",
+    ),
+}
+
+
+def _errors(world: World, method: str, path: str, body: Json) -> list[tuple[str, str]]:
+    response = world.admin(method, path, body)
+    assert response.status_code == 400, response.text
+    return [(error["pointer"], error["detail"]) for error in response.json()["errors"]]
+
+
+@pytest.mark.parametrize(("vendor", "collection", "given", "place", "meant"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_what_is_misspelt_is_refused_with_the_nearest_name(
+    world: World, vendor: str, collection: str, given: Json, place: str, meant: str
+) -> None:
+    errors = _errors(world, "POST", "/seed", {vendor: {collection: [given]}})
+
+    assert (f"{vendor}.{collection}[0]{place}", f"is no member; did you mean {meant}?") in errors
+
+
+@pytest.mark.parametrize("door", ["/state", "/import"])
+def test_a_state_is_as_strict(world: World, door: str) -> None:
+    documents = {"enfore": {"gift_cards": [{"document": MISTAKEN}]}}
+    if door == "/state":
+        errors = _errors(world, "PUT", door, {"documents": documents})
+    else:
+        clock = {"now": enfore.NOW, "frozen": True, "real": False}
+        org = {"clock": clock, "sequence": 0, "documents": documents}
+        errors = _errors(world, "POST", door, {"promo_sandbox_export": 1, "org": org})
+
+    assert errors == [(PLACE, HINT)]
+
+
+def test_what_a_scenario_begins_with_is_as_strict(world: World) -> None:
+    given = {"seed": {"enfore": {"gift_cards": [MISTAKEN]}}}
+
+    errors = _errors(world, "PUT", "/scenario", {"given": given, "steps": [{"operation": "getGiftCard"}]})
+
+    assert errors == [("/given/seed/enfore/gift_cards/0/expiration_date_time", HINT)]
+
+
+def test_a_seed_of_the_operator_is_as_strict() -> None:
+    with pytest.raises(SandboxError, match=r"did you mean expiration_date_and_time"):
+        testing.app(seeds={"shop": {"enfore": {"gift_cards": [MISTAKEN]}}})
+
+
+@pytest.mark.parametrize(
+    ("vendor", "collection", "given"),
+    [
+        ("norce", "promotions", {"id": "mine", "Name": "P"}),
+        ("norce", "unique_codes", {"id": "mine", "promotion": 1, "DiscountCode": "A"}),
+        ("emporix", "reward_points", {"id": "c1", "customerId": "c2"}),
+        ("emporix", "coupons", coupons.new_coupon(id="A", code="B")),
+        ("emporix", "customers", {"id": "1", "customerNumber": "2", "email": "a@example.com"}),
+        ("emporix", "settings", {"id": "mine"}),
+    ],
+)
+def test_an_id_that_would_not_be_kept_is_refused(world: World, vendor: str, collection: str, given: Json) -> None:
+    errors = _errors(world, "POST", "/seed", {vendor: {collection: [given]}})
+
+    assert [place.removesuffix(".id") for place, _ in errors] == [f"{vendor}.{collection}[0]"]
+
+
+def _seeded_replies(world: World) -> list[tuple[str, str, Callable[[], Json]]]:
+    card = enfore.import_card(world)
+    coupons.create(world)
+    return [
+        ("enfore", "gift_cards", lambda: enfore.get_card(world, card["id"])),
+        ("emporix", "coupons", lambda: coupons.read(world)),
+    ]
+
+
+def test_a_reply_may_be_seeded_as_it_is(world: World) -> None:
+    coupons.tenant(world)
+
+    for vendor, collection, read in _seeded_replies(world):
+        shown = read()
+        world.seed(vendor, **{collection: [shown]})
+        assert read() == shown
+
+
+def test_what_a_client_sent_inside_a_member_goes_to_another_server_with_the_rest(world: World) -> None:
+    enfore.import_card(world, current_balance={"unit": "EUR", "value": 5, "note": "kept as it was sent"})
+    exported = world.admin("GET", "/export").json()
+
+    response = World(world.url, f"{world.org}-x", world.http).admin("POST", "/import", exported)
+
+    assert response.status_code == 200, response.text
