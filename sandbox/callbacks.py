@@ -5,7 +5,6 @@ What does the work is imported when it runs.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -166,8 +165,6 @@ def listen_command(
 
     if tls_key is not None and tls_cert is None:
         raise SandboxError("--tls-key needs --tls-cert")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # whatever comes can be printed
     terminal = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     printer = listening.Printer(as_json=as_json, coloured=color == "always" or (color == "auto" and terminal))
     certificate = listening.Certificate(tls_cert, tls_key) if tls_cert else None
@@ -177,5 +174,10 @@ def listen_command(
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        silence()
         sys.exit(0)
+
+
+def silence() -> None:
+    """Nobody reads standard output any more: what is still to be written is dropped, or Python would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,23 +5,27 @@ A mistake of the operator is one line on standard error and exit code 2.
 
 from __future__ import annotations
 
+import errno
 import gc
+import io
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from sandbox import __version__
-from sandbox.callbacks import callback_options, listen_command
+from sandbox.callbacks import callback_options, listen_command, silence
 from sandbox.errors import SandboxError
 from sandbox.health import URL, health, here
 from sandbox.parity.command import parity
 from sandbox.reports.command import coverage
+from sandbox.saving import FULL, save
 from sandbox.verify.command import verify
 
 if TYPE_CHECKING:
@@ -250,7 +254,7 @@ def tail(
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        silence()
         sys.exit(0)
 
 
@@ -266,10 +270,7 @@ def export_org(*, url: str, admin_token: str | None, org: str, out: Path | None)
     if out is None:
         click.echo(document)
         return
-    try:
-        out.write_bytes(document + b"\n")
-    except OSError as error:
-        raise SandboxError(f"cannot write {out}: {error.strerror}") from None
+    save(out, document + b"\n")
 
 
 @cli.command("import")
@@ -337,6 +338,9 @@ def main() -> None:
     """The entry point: what the operator did wrong is one line and exit code 2."""
     if os.getpid() == 1:  # the kernel spares the first process of a container what it does not handle
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever there is to say can be written, in any locale
     try:
         cli(prog_name="promo-sandbox", standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -345,5 +349,15 @@ def main() -> None:
         sys.exit(130)
     except (click.ClickException, SandboxError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        _complain(message)
+    except OSError as error:  # those of files and servers are told apart where they are used
+        if error.filename is not None or error.errno not in (*FULL, errno.EBADF):
+            raise
+        silence()
+        _complain(f"cannot write to standard output: {error.strerror}")
+
+
+def _complain(message: str) -> NoReturn:
+    with suppress(OSError):  # that is full too
         click.echo(f"promo-sandbox: {' '.join(message.split())}", err=True)
-        sys.exit(2)
+    sys.exit(2)

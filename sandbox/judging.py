@@ -16,6 +16,7 @@ from sandbox.errors import SandboxError
 from sandbox.flaws import quoted, unknown
 from sandbox.reports import verdicts
 from sandbox.reports.verdicts import Verdicts
+from sandbox.saving import save
 
 _OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
 _TOKEN = set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110
@@ -135,15 +136,6 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def prepare(out: Path | None) -> None:
-    """Raises `SandboxError` now, not after minutes of work, if the report cannot be written."""
-    if out is not None:
-        try:
-            out.open("a", encoding="utf-8").close()
-        except OSError as error:
-            raise SandboxError(f"cannot write {out}: {error.strerror or error}") from None
-
-
 def conclude(report: Verdicts, form: str, out: Path | None, hint: str = "") -> None:
     """Write the report, and the hint on standard error.
 
@@ -151,12 +143,9 @@ def conclude(report: Verdicts, form: str, out: Path | None, hint: str = "") -> N
     """
     written = verdicts.write(form, report)
     if out is None:
-        click.echo(written, nl=False)
+        click.echo(written if form == "text" else written.encode(), nl=False)
     else:
-        try:
-            out.write_text(written, encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise SandboxError(f"cannot write {out}: {error.strerror or error}") from None
+        save(out, written.encode())
         click.echo(f"{report.summary()}; see {out}")
     if hint:
         click.echo(f"promo-sandbox: {hint}", err=True)

@@ -6,7 +6,6 @@ import asyncio
 import re
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -63,9 +62,9 @@ class Answers:
 
 
 class Listening:
-    """The receiver as an ASGI app. It stops, by `ended`, when nobody reads what it prints any more."""
+    """The receiver as an ASGI app. It stops, by `ended`, when what it prints cannot be written any more."""
 
-    def __init__(self, answers: Answers, write: Callable[[Callback], None], ended: Callable[[], None]) -> None:
+    def __init__(self, answers: Answers, write: Callable[[Callback], None], ended: Callable[[OSError], None]) -> None:
         self._answers, self._write, self._ended = answers, write, ended
         self._clock = clock.Clock()
 
@@ -83,8 +82,8 @@ class Listening:
         at = clock.text(self._clock.now())
         try:
             self._write(Callback(at, scope["method"], target, headers, body, status))
-        except BrokenPipeError:
-            self._ended()
+        except OSError as error:
+            self._ended(error)
         if body is not None and self._answers.delay:
             await asyncio.sleep(self._answers.delay)
         sent = [] if status in _NO_BODY else [(b"content-length", b"0")]
@@ -102,9 +101,10 @@ class Printer:
         self._coloured = coloured
 
     def write(self, callback: Callback) -> None:
-        lines = [_as_json(callback)] if self._as_json else self.lines(callback)
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
-        sys.stdout.flush()
+        if self._as_json:
+            click.echo(_as_json(callback).encode())  # JSON is UTF-8, whatever the locale
+        else:
+            click.echo("".join(f"{line}\n" for line in self.lines(callback)), nl=False, color=True)
 
     def lines(self, callback: Callback) -> Iterator[str]:
         """What came, and below it the payload."""
@@ -154,7 +154,7 @@ def listen(
     printer: Printer,
     say: Callable[[str], None],
 ) -> None:
-    """Receive until interrupted (KeyboardInterrupt) or nobody reads (BrokenPipeError).
+    """Receive until interrupted (KeyboardInterrupt) or nothing more can be written (OSError).
 
     Port 0 picks a free one; `say` is told which. Raises `SandboxError` if it cannot begin.
     """
@@ -165,10 +165,10 @@ def listen(
     url = f"{'https' if certificate else 'http'}://{shown}:{listener.getsockname()[1]}/"
     trusted = f" --callback-ca {certificate.cert}" if certificate else ""
     say(f"listening on {url}; start the server with --callback-rewrite https://shop.example/={url}{trusted}")
-    unread: list[bool] = []
+    unread: list[OSError] = []
 
-    def ended() -> None:
-        unread.append(True)
+    def ended(error: OSError) -> None:
+        unread.append(error)
         server.should_exit = True
 
     settings = uvicorn.Config(
@@ -185,7 +185,7 @@ def listen(
     server = uvicorn.Server(settings)
     server.run(sockets=[listener])
     if unread:
-        raise BrokenPipeError
+        raise unread[0]
 
 
 def _listener(host: str, port: int) -> socket.socket:

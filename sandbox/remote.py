@@ -238,4 +238,6 @@ def exported(path: Path) -> tuple[bytes, str]:
 
 def segment(name: str) -> str:
     """A name as a segment of a path."""
-    return "".join(f"%{byte:02X}" for byte in name.encode()) if name in (".", "..") else quote(name, safe="")
+    if name in (".", ".."):
+        return "".join(f"%{byte:02X}" for byte in name.encode())
+    return quote(name, safe="", errors="surrogateescape")  # of the command line, in a locale that is not UTF-8

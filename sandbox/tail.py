@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -17,6 +16,7 @@ from urllib.parse import urlencode
 import click
 
 from sandbox.remote import Remote, Unreachable
+from sandbox.saving import FULL
 
 _MOST_NEAR = 2  # operations shown below a request that matched none
 _ORG, _METHOD = 12, 6  # columns, at least
@@ -60,8 +60,8 @@ def follow(remote: Remote, filters: Filters, write: Callable[[Event], None], war
             if not position.connected:
                 raise
         except (http.client.HTTPException, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise  # it is our own reader that has gone
+            if isinstance(error, BrokenPipeError) or getattr(error, "errno", None) in FULL:
+                raise  # it is our own reader that has gone, or has no room
         if not gone:
             warn(f"{remote.url} has gone; waiting for it to come back")
             gone = True
@@ -70,7 +70,8 @@ def follow(remote: Remote, filters: Filters, write: Callable[[Event], None], war
 
 def _asked(remote: Remote, filters: Filters, position: _Position) -> AbstractContextManager[http.client.HTTPResponse]:
     said = {"org": filters.org, "unmatched": filters.unmatched, "rejected": filters.rejected}
-    query = urlencode({name: value if isinstance(value, str) else "true" for name, value in said.items() if value})
+    given = {name: value if isinstance(value, str) else "true" for name, value in said.items() if value}
+    query = urlencode(given, errors="surrogateescape")
     headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": position.last} if position.last else {})
     return remote.asked("GET", f"/requests/stream?{query}" if query else "/requests/stream", headers=headers)
 
@@ -104,10 +105,10 @@ class Printer:
         if event.name == "dropped":
             self.warn(f"{json.loads(event.data)['dropped']} exchanges were dropped")
         elif self._as_json:
-            self._print(event.data)
+            click.echo(event.data.encode())  # JSON is UTF-8, whatever the locale
         else:
             for line in self.lines(json.loads(event.data)):
-                self._print(line)
+                click.echo(line, color=True)
 
     def warn(self, text: str) -> None:
         click.echo(f"promo-sandbox: {text}", err=True)
@@ -145,10 +146,6 @@ class Printer:
 
     def _styled(self, text: str, **style: Any) -> str:
         return click.style(text, **style) if self._coloured else text
-
-    def _print(self, line: str) -> None:
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
 
 
 def _troubles(fault: dict[str, Any]) -> Iterator[str]:

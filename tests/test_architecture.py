@@ -63,6 +63,7 @@ LEVELS = {
     "sandbox.server": 7.5,
     "sandbox.guest": 7.6,
     "sandbox.remote": 7.5,
+    "sandbox.saving": 7.4,
     "sandbox.asking": 7.6,
     "sandbox.client": 7.7,
     "sandbox.health": 7.6,

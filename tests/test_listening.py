@@ -28,7 +28,7 @@ AT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}"
 def client(answers: Answers | None = None, *, as_json: bool = False, coloured: bool = False) -> TestClient:
     """A client of a receiver that prints to standard output."""
     printer = Printer(as_json=as_json, coloured=coloured)
-    return TestClient(Listening(answers or Answers(), printer.write, lambda: None))
+    return TestClient(Listening(answers or Answers(), printer.write, lambda _: None))
 
 
 @contextmanager

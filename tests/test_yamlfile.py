@@ -7,9 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from sandbox import yamlfile
 from sandbox.errors import DocumentError
+
+ROOT = Path(__file__).parent.parent
+YAML_FILES = [
+    path
+    for folder in ("specs", "scenarios", "tests", "docs", "bench")
+    for path in sorted((ROOT / folder).rglob("*.y*ml"))
+]
 
 
 @pytest.mark.parametrize(
@@ -153,3 +161,10 @@ def test_the_line_of_a_member_is_its_own_or_that_of_its_nearest_parent(path: tup
 
 def test_an_empty_text_has_no_line() -> None:
     assert yamlfile.line_of("", ("a",)) is None
+
+
+@pytest.mark.parametrize("path", YAML_FILES, ids=lambda path: path.name)
+def test_a_pyyaml_without_libyaml_reads_the_same(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    assert yaml.load(text, yaml.BaseLoader) == yaml.load(text, yaml.CBaseLoader)  # noqa: S506 - texts, and nothing else

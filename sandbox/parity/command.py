@@ -13,6 +13,7 @@ from sandbox import judging
 from sandbox.config import files
 from sandbox.errors import SandboxError
 from sandbox.reports.verdicts import SKIPPED, Verdict, Verdicts
+from sandbox.saving import prepare
 
 if TYPE_CHECKING:
     from sandbox.parity.cases import Case
@@ -62,7 +63,8 @@ def parity(
     judging.require_any(case for case in found if allow_writes or not case.writes)
     values = _variables(variables, found)
     sent = judging.fields(headers)
-    judging.prepare(out)
+    if out is not None:
+        prepare(out)
     provider.probe()
     begun = time.perf_counter()
     verdicts, tried, ended = _play(found, provider, judging.named(org), sent, values, allow_writes=allow_writes)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from sandbox.errors import SandboxError
 from sandbox.health import URL, here
+from sandbox.saving import save
 
 FORMATS = ("text", "json", "markdown", "junit", "html")
 
@@ -50,17 +50,10 @@ def coverage(
     report = fetch.coverage(url, token=admin_token or None, org=org, vendor=vendor)
     written = writers.write(form, report, missing=missing)
     if out is None:
-        click.echo(written, nl=False)
+        click.echo(written if form == "text" else written.encode(), nl=False)
     else:
-        _save(out, written)
+        save(out, written.encode())
         click.echo(f"{figures.summary(report['totals'])}; see {out}")
     if fail_under is not None and not figures.reaches(report["totals"], fail_under):
         click.echo(f"promo-sandbox: {figures.summary(report['totals'])}, and --fail-under is {fail_under:g}", err=True)
         sys.exit(1)
-
-
-def _save(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise SandboxError(f"cannot write {path}: {error.strerror or error}") from None

@@ -12,7 +12,8 @@ from sandbox.remote import Remote
 
 def coverage(url: str, *, token: str | None, org: str | None, vendor: str | None) -> dict[str, Any]:
     """Raises `SandboxError` that says in a line why there is no answer."""
-    query = urlencode({name: value for name, value in (("org", org), ("vendor", vendor)) if value is not None})
+    given = {name: value for name, value in (("org", org), ("vendor", vendor)) if value is not None}
+    query = urlencode(given, errors="surrogateescape")  # of the command line, in a locale that is not UTF-8
     body = Remote(url, token).ask("GET", f"/coverage?{query}" if query else "/coverage")
     try:
         answer = json.loads(body)

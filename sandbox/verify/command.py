@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from sandbox import judging
+from sandbox.saving import prepare
 
 
 @click.command()
@@ -54,7 +55,8 @@ def verify(
 
     examining.require()
     headers_sent = judging.fields(headers)
-    judging.prepare(out)
+    if out is not None:
+        prepare(out)
     report = examining.examine(
         Provider(url, timeout),
         judging.chosen(vendors),

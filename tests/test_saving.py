@@ -1,0 +1,240 @@
+"""What commands write: files whole or not at all, and a standard output that is full, closed or of another locale."""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sandbox.errors import SandboxError
+from sandbox.saving import prepare, save
+from tests.serving import World
+
+FORMER, NEW = b"the former content\n", b"the new content\n" * 4
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "org.json"
+    path.write_bytes(FORMER)
+    return path
+
+
+def _alone(path: Path) -> bool:
+    """There is nothing else in the folder of a file."""
+    return list(path.parent.iterdir()) == [path]
+
+
+def _with_files_up_to(size: int, act: Callable[[], None]) -> None:
+    """Have every file of this process that grows beyond a size meet a full disk's fate."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        act()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_file_gets_its_new_content_and_keeps_its_permissions(file: Path) -> None:
+    file.chmod(0o640)
+
+    save(file, NEW)
+
+    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (NEW, 0o640)
+    assert _alone(file)
+
+
+def test_a_new_file_has_the_permissions_that_the_umask_leaves(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+
+    save(tmp_path / "new.json", NEW)
+
+    assert (tmp_path / "new.json").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_file_that_cannot_be_written_whole_stays_as_it_was(file: Path) -> None:
+    def act() -> None:
+        with pytest.raises(SandboxError, match=r"cannot write .*org\.json: File too large"):
+            save(file, b"x" * 100_000)
+
+    _with_files_up_to(1000, act)
+
+    assert file.read_bytes() == FORMER
+    assert _alone(file)
+
+
+def test_a_symbolic_link_stays_one(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "links"
+    folder.mkdir()
+    link = folder / "latest.json"
+    link.symlink_to(file)
+
+    save(link, NEW)
+
+    assert link.is_symlink()
+    assert file.read_bytes() == NEW
+
+
+def test_a_link_to_nothing_makes_what_it_names(tmp_path: Path) -> None:
+    link = tmp_path / "latest.json"
+    link.symlink_to(tmp_path / "org.json")
+
+    prepare(link)
+    save(link, NEW)
+
+    assert link.is_symlink()
+    assert (tmp_path / "org.json").read_bytes() == NEW
+
+
+def test_a_file_with_a_long_name_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 255)
+
+    save(path, NEW)
+
+    assert path.read_bytes() == NEW
+
+
+def test_a_pipe_is_written_itself(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+    save(path, NEW)
+
+    assert os.read(reading, 1000) == NEW
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    os.close(reading)
+
+
+@pytest.mark.parametrize("act", [prepare, lambda path: save(path, NEW)])
+def test_a_folder_is_no_file(tmp_path: Path, act: Callable[[Path], None]) -> None:
+    with pytest.raises(SandboxError, match="Is a directory"):
+        act(tmp_path)
+
+
+@pytest.mark.parametrize("act", [prepare, lambda path: save(path, NEW)])
+def test_a_folder_that_there_is_not_is_said(tmp_path: Path, act: Callable[[Path], None]) -> None:
+    with pytest.raises(SandboxError, match="No such file or directory"):
+        act(tmp_path / "none" / "org.json")
+
+
+def test_to_be_prepared_changes_nothing(file: Path, tmp_path: Path) -> None:
+    prepare(file)
+    prepare(tmp_path / "new.json")
+
+    assert file.read_bytes() == FORMER
+    assert _alone(file)
+
+
+# The commands, in processes of their own
+
+
+def _command(
+    *arguments: str, out: int = subprocess.PIPE, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(  # noqa: S603 - a command of our own
+        [sys.executable, "-m", "sandbox", *arguments],
+        stdout=out,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
+        timeout=60,
+        check=False,
+    )
+
+
+def _commands(world: World) -> dict[str, list[str]]:
+    return {
+        "help": ["--help"],
+        "version": ["--version"],
+        "help of a command": ["coverage", "--help"],
+        "routes": ["routes"],
+        "check": ["check"],
+        "serve": ["serve", "--port", "0"],
+        "listen": ["listen", "--port", "0"],
+        "export": ["export", world.org, "--url", world.url],
+        "coverage": ["coverage", "--url", world.url],
+        "coverage as JSON": ["coverage", "--url", world.url, "--format", "json"],
+        "health": ["health", "--url", world.url],
+        "parity": ["parity", world.url, "--vendor", "norce", "--header", "Authorization: Bearer any"],
+    }
+
+
+NAMES = list(_commands(World("", "", None)))  # type: ignore[arg-type]  # nothing is asked
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_full_standard_output_is_one_sentence_and_the_exit_code_2(world: World, name: str) -> None:
+    world.seed("enfore")
+    world.request("GET", f"/promotions/org/{world.org}/nothing")
+
+    with Path("/dev/full").open("wb") as full:
+        ended = _command(*_commands(world)[name], out=full.fileno())
+
+    said = ended.stderr.decode()
+    assert ended.returncode == 2, said
+    assert said == "promo-sandbox: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_to_follow_ends_where_there_is_no_room(world: World, form: list[str]) -> None:
+    command = [sys.executable, "-m", "sandbox", "tail", "--url", world.url, "--org", world.org, *form]
+    with Path("/dev/full").open("wb") as full:
+        tail = subprocess.Popen(command, stdout=full, stderr=subprocess.PIPE)  # noqa: S603 - a command of our own
+
+        while tail.poll() is None:
+            world.request("GET", f"/promotions/org/{world.org}/nothing")
+
+    _, said = tail.communicate()
+    assert (tail.returncode, said) == (2, b"promo-sandbox: cannot write to standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("name", ["routes", "export", "coverage", "check"])
+def test_a_closed_pipe_is_no_news(world: World, name: str) -> None:
+    world.seed("enfore")
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    ended = _command(*_commands(world)[name], out=writing)
+    os.close(writing)
+
+    assert ended.stderr == b""
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_whatever_there_is_to_say_can_be_said_in_any_locale(world: World, form: str) -> None:
+    world.org = f"{world.org}-Käse"
+    world.seed("enfore")
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+    ended = _command("coverage", "--url", world.url, "--org", world.org, "--format", form, environment=plain)
+    unknown = _command("export", "Käse-none", "--url", world.url, environment=plain)
+
+    assert ended.returncode == 0, ended.stderr
+    assert "Käse" in ended.stdout.decode()
+    assert unknown.returncode == 2
+    assert unknown.stderr.startswith(b"promo-sandbox: ")
+
+
+def test_an_export_that_fails_leaves_the_former_file(world: World, file: Path) -> None:
+    world.seed("enfore")
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
+
+    ended = subprocess.run(  # noqa: S603 - a command of our own
+        [sys.executable, "-m", "sandbox", "export", world.org, "--url", world.url, "--out", str(file)],
+        stderr=subprocess.PIPE,
+        preexec_fn=limit,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 2
+    assert b"cannot write" in ended.stderr
+    assert file.read_bytes() == FORMER
