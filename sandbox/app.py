@@ -23,7 +23,7 @@ from sandbox.courier import Courier
 from sandbox.deliveries import Limits
 from sandbox.errors import SandboxError
 from sandbox.library import Library
-from sandbox.messages import Reply, Request, Stream
+from sandbox.messages import OldRequest, Reply, Request, Stream
 from sandbox.openapi.document import Document
 from sandbox.orgs import Orgs
 from sandbox.pipeline import Pipeline
@@ -128,7 +128,8 @@ class App:
             if len(body) > limit:
                 oversized = True
                 body.clear()
-        return Request(scope["method"], target, list(scope["headers"]), bytes(body), oversized=oversized)
+        made = OldRequest if scope.get("http_version") == "1.0" else Request
+        return made(scope["method"], target, list(scope["headers"]), bytes(body), oversized=oversized)
 
 
 def head_text(reply: Reply) -> str:

@@ -52,6 +52,7 @@ class Request:
     """A request as it came. `path` is percent-encoded, header names are lower case; the last of equal ones is it."""
 
     __slots__ = ("body", "fields", "head", "headers", "method", "oversized", "path", "prefix", "query", "target")
+    version = "HTTP/1.1"
 
     def __init__(
         self,
@@ -77,6 +78,13 @@ class Request:
     def header(self, name: bytes) -> str | None:
         value = self.fields.get(name)
         return None if value is None else value.decode("latin-1")
+
+
+class OldRequest(Request):
+    """One of HTTP/1.0."""
+
+    __slots__ = ()
+    version = "HTTP/1.0"
 
 
 def _fields_size(headers: list[tuple[bytes, bytes]]) -> int:

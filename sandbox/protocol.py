@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from sandbox.answers import problem
 from sandbox.app import App, head_text, paced
 from sandbox.heads import METHODS, NO_FIELDS, Known, fields_of
-from sandbox.messages import Reply, Request, Stream
+from sandbox.messages import OldRequest, Reply, Request, Stream
 
 MAX_LINE = 16_384  # bytes of method and target
 MAX_HEADERS = 65_536  # bytes of all header fields
@@ -206,12 +206,13 @@ class Protocol(HttpToolsProtocol):
             return
         fields = self._read
         head = len(self.url) + fields.size
+        made = OldRequest if self.parser.get_http_version() == "1.0" else Request
         if self._oversized:
             self._keep_alive = False
-            request = Request(self._method, self._target, fields.headers, b"", fields.fields, head, oversized=True)
+            request = made(self._method, self._target, fields.headers, b"", fields.fields, head, oversized=True)
         else:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-            request = Request(self._method, self._target, fields.headers, body, fields.fields, head)
+            request = made(self._method, self._target, fields.headers, body, fields.fields, head)
         self._send(self.sandbox.handle(request))
 
     def _send(self, reply: Reply) -> None:

@@ -6,9 +6,10 @@ What no HAR member can say is in members that begin with an underscore, as that 
 from __future__ import annotations
 
 import http
+import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote_plus
 
 from sandbox import __version__, clock
 from sandbox.admin import masking
@@ -18,6 +19,9 @@ from sandbox.journal import Exchange
 from sandbox.rules import Doc
 
 _PHRASES = {int(status): status.phrase for status in http.HTTPStatus}
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{1,5}))?", re.ASCII)
+_MOST_PORTS = 65_535
+_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")  # that encodes nothing
 _UNKNOWN = -1  # what HAR wants for a size that nobody knows
 
 
@@ -27,13 +31,16 @@ def har(exchanges: Iterable[Exchange], explainer: Explainer) -> Doc:
         "log": {
             "version": "1.2",
             "creator": {"name": "promo-sandbox", "version": __version__},
+            "pages": [],  # there is none, but importers look for it
             "entries": [_entry(exchange, explainer) for exchange in exchanges],
         }
     }
 
 
 def _entry(exchange: Exchange, explainer: Explainer) -> Doc:
-    milliseconds = exchange.nanoseconds / 1_000_000
+    # The reply was held back for as long as something had it wait.
+    delay = exchange.fault.delay if exchange.fault is not None else 0.0
+    milliseconds = exchange.nanoseconds / 1_000_000 + delay * 1000
     return {
         "startedDateTime": clock.text(exchange.at),
         "time": milliseconds,
@@ -60,8 +67,8 @@ def _request(exchange: Exchange) -> Doc:
     target = masking.sent(request.target)
     said: Doc = {
         "method": request.method,
-        "url": f"http://{request.header(b'host') or 'localhost'}{target}",
-        "httpVersion": "HTTP/1.1",
+        "url": _url(request.header(b"host") or "", target),
+        "httpVersion": request.version,
         "cookies": _cookies([value for name, value in headers if name.lower() == "cookie"], ";"),
         "headers": _headers(headers),
         "queryString": _query(target.partition("?")[2]),
@@ -72,6 +79,14 @@ def _request(exchange: Exchange) -> Doc:
     if body is not None:
         said["postData"] = {"mimeType": request.header(b"content-type") or "", "text": body}
     return said
+
+
+def _url(host: str, target: str) -> str:
+    """The address that was asked for, which is valid whatever a client wrote into it."""
+    found = _HOST.fullmatch(host)
+    fits = found is not None and int(found[1] or 0) <= _MOST_PORTS
+    path = quote(_PERCENT.sub("%25", target), safe="/?:@!$&'()*+,;=%", encoding="latin-1")
+    return f"http://{host if fits else 'localhost'}{path if path.startswith('/') else f'/{path}'}"
 
 
 def _response(exchange: Exchange) -> Doc:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
+import rfc3986_validator
+from haralyzer import HarParser
 
+from sandbox.admin.explaining import Explainer
+from sandbox.admin.har import har
+from sandbox.journal import Exchange
+from sandbox.messages import Request
 from tests.admin.conftest import Refused
 from tests.serving import World
 
@@ -80,7 +88,7 @@ HAR = _object(
                     ),
                 },
             },
-            {"comment": {"type": "string"}, "browser": {}, "pages": {}},
+            {"comment": {"type": "string"}, "browser": {}, "pages": {"type": "array"}},
         )
     }
 )
@@ -230,6 +238,64 @@ def test_the_log_is_valid_har(asked: World) -> None:
     entries = response.json()["log"]["entries"]
     assert [entry["_sandbox"]["exchange"] for entry in entries] == [1, 2, 3, 4, 5]
     assert {entry["startedDateTime"] for entry in entries} == {"2030-01-01T00:00:00.000Z"}
+
+
+def test_an_independent_library_reads_the_log(asked: World) -> None:
+    log = asked.admin("GET", "/requests.har").json()
+
+    entries = [entry for page in HarParser(log).pages for entry in page.entries]
+
+    assert [entry.response.status for entry in entries] == [201, 409, 400, 404, 204]
+    assert entries[0].request.text == '{"name":"Lamp é","code":"1"}'
+    assert {entry.startTime.isoformat() for entry in entries} == {"2030-01-01T00:00:00+00:00"}
+    assert log["log"]["pages"] == []  # Firefox imports nothing where there is no such list
+
+
+def test_the_time_of_an_entry_has_the_delay_in_it(world: World) -> None:
+    world.request("GET", f"/acme/{world.org}/things", headers={"Prefer": "wait=0.25"})
+
+    (entry,) = world.admin("GET", "/requests.har").json()["log"]["entries"]
+
+    assert 250 <= entry["time"] < 1000
+    assert entry["time"] == sum(entry["timings"].values())
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_an_entry_says_by_which_version_it_was_asked(world: World, version: str) -> None:
+    _ask(world, f"GET /acme/{world.org}/things HTTP/{version}\r\nHost: shop.example\r\n\r\n".encode())
+
+    (entry,) = world.admin("GET", "/requests.har").json()["log"]["entries"]
+
+    assert (entry["request"]["httpVersion"], entry["response"]["httpVersion"]) == (f"HTTP/{version}", "HTTP/1.1")
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("shop.example:8080", "shop.example:8080"),
+        ("my_shop", "my_shop"),
+        ("[::1]:8080", "[::1]:8080"),
+        ("a b", "localhost"),
+        ("shop.example:99999", "localhost"),
+        ("user@shop.example", "localhost"),
+        ("é", "localhost"),
+    ],
+)
+def test_the_address_of_an_entry_is_valid_whatever_a_client_sends(host: str, shown: str) -> None:
+    request = Request("GET", '/a b/é"?q=[x]|%zz%41', [(b"host", host.encode())])
+
+    entries = har([Exchange(at=0, request=request)], Explainer([]))["log"]["entries"]
+
+    url = entries[0]["request"]["url"]
+    assert url == f"http://{shown}/a%20b/%E9%22?q=%5Bx%5D%7C%25zz%41"
+    assert rfc3986_validator.validate_rfc3986(url)
+
+
+def _ask(world: World, sent: bytes) -> None:
+    address = urlsplit(world.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(sent)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 ")
 
 
 def test_an_entry_of_the_log_says_what_was_on_the_wire_and_what_is_known(asked: World) -> None:
