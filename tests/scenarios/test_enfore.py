@@ -24,16 +24,13 @@ from tests.serving import World
 
 
 @shows("enfore/lost-reply", until="2030-01-31T00:00:00.000")
-def test_whoever_repeats_a_lost_redemption_is_refused_and_the_card_is_spent_once(world: World) -> None:
-    client = Persistent(world)
-
-    repeated = client.ask("POST", cards(world, "gc-1", "redemptions"), amount(20, "order 1"))
-    again = spend(world, 20, "order 1")
+def test_whoever_looks_for_a_lost_redemption_spends_the_card_once(world: World) -> None:
+    with pytest.raises(httpx2.RemoteProtocolError, match="without sending a response"):
+        spend(world, 20, "order 1")
+    found = booked(world)
     card = world.request("GET", cards(world, "gc-1"))
 
-    assert client.met == ["no reply", "422"]
-    assert repeated.json()["type"].endswith("/amount-exceeds-balance")
-    assert again.status_code == 422
+    assert found == ["order 1"]
     assert card.elapsed.total_seconds() >= 2
     assert card.json()["current_balance"] == {"unit": "EUR", "value": 30}
 
@@ -141,12 +138,11 @@ def test_a_card_that_was_good_a_moment_ago_is_refused_as_expired(world: World) -
 
 @shows("enfore/contract-drift")
 def test_a_card_without_its_balance_is_noticed_by_who_looks(world: World) -> None:
-    drifted = world.request("GET", cards(world, "gc-1"))
-    as_documented = world.request("GET", cards(world, "gc-1"))
+    for _ in range(2):
+        drifted = world.request("GET", cards(world, "gc-1"))
+        assert drifted.status_code == 200
+        assert "current_balance" not in drifted.json()
 
-    assert drifted.status_code == 200
-    assert "current_balance" not in drifted.json()
-    assert as_documented.json()["current_balance"] == {"unit": "EUR", "value": 50}
     assert stored_balance(world) == 50
 
 
