@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 from calendar import monthrange
-from datetime import MAXYEAR, UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from functools import lru_cache
 
 SECOND = 1_000_000_000
@@ -25,6 +25,17 @@ _THOUSANDTHS = {"Z": 0} | {f".{number:03}Z": number for number in range(1000)}
 _NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - for texts whose Z was cut off
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+# Days of UTC that ended with a leap second: IERS Bulletin C, as `leapseconds` of the tz database lists them (2026).
+_LEAP_DAYS = (
+    *("1972-06-30", "1972-12-31", "1973-12-31", "1974-12-31", "1975-12-31", "1976-12-31", "1977-12-31", "1978-12-31"),
+    *("1979-12-31", "1981-06-30", "1982-06-30", "1983-06-30", "1985-06-30", "1987-12-31", "1989-12-31", "1990-12-31"),
+    *("1992-06-30", "1993-06-30", "1994-06-30", "1995-12-31", "1997-06-30", "1998-12-31", "2005-12-31", "2008-12-31"),
+    *("2012-06-30", "2015-06-30", "2016-12-31"),
+)
+# The seconds after them, since 1970.
+_AFTER_LEAP_SECONDS = frozenset(
+    (date.fromisoformat(day) - date(1970, 1, 1)).days * 86_400 + 86_400 for day in _LEAP_DAYS
 )
 _DURATION = re.compile(
     r"P(?!$)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?!$)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,9}))?S)?)?",
@@ -95,7 +106,10 @@ def _text_of_second(seconds: int) -> str:
 
 @lru_cache(maxsize=1024)  # a rule, an order and an agenda read the same text
 def parse(written: str) -> int:
-    """The moment an RFC 3339 text names; a leap second is the one after it. Raises `ValueError` for anything else."""
+    """The moment an RFC 3339 text names; a leap second is the one after it. Raises `ValueError` for anything else.
+
+    A second 60 is a date-time only where UTC had one (RFC 3339, 5.7).
+    """
     # The usual forms, the second being our own; some Pythons know an hour 24.
     thousandths = _THOUSANDTHS.get(written[19:]) if len(written) in (20, 24) else None
     if thousandths is not None and written[4:19:3] == "--T::" and written[11:13] != "24":
@@ -115,13 +129,11 @@ def parse(written: str) -> int:
     if max(hour, offset_hour) > 23 or max(minute, offset_minute) > 59 or second > 60:  # noqa: PLR2004 - a leap second
         raise ValueError(f"{written!r} names no time of day")
     days = datetime(year + shift, month, day, tzinfo=UTC).toordinal() - 719_163 - (_400_YEARS if shift else 0)
-    moment = (days * 86_400 + hour * 3600 + minute * 60 + second) * SECOND
-    if fraction:
-        moment += int(fraction[:9].ljust(9, "0"))
-    if match[8]:
-        offset = (offset_hour * 60 + offset_minute) * 60 * SECOND
-        moment += -offset if match[8] == "+" else offset
-    return moment
+    offset = (offset_hour * 60 + offset_minute) * (-60 if match[8] == "+" else 60)
+    seconds = days * 86_400 + hour * 3600 + minute * 60 + second + offset
+    if second == 60 and seconds not in _AFTER_LEAP_SECONDS:  # noqa: PLR2004 - the same
+        raise ValueError(f"{written!r} names a leap second that never was")
+    return seconds * SECOND + int((fraction or "")[:9].ljust(9, "0"))
 
 
 def later(moment: int, duration: str) -> int:
@@ -144,9 +156,9 @@ def later(moment: int, duration: str) -> int:
 
 def _months_later(moment: int, months: int) -> int:
     days, time_of_day = divmod(moment, DAY)
-    date = _EPOCH + timedelta(days=days)
-    year, month = divmod(date.year * 12 + date.month - 1 + months, 12)
+    first = _EPOCH + timedelta(days=days)
+    year, month = divmod(first.year * 12 + first.month - 1 + months, 12)
     if year > MAXYEAR:
         return LATEST + 1
-    day = min(date.day, monthrange(year, month + 1)[1])
+    day = min(first.day, monthrange(year, month + 1)[1])
     return (datetime(year, month + 1, day, tzinfo=UTC) - _EPOCH).days * DAY + time_of_day

@@ -75,9 +75,11 @@ class Contract:
         given: Any = value
         for name in reversed(place):
             given = {name: given}
-        for violation in self.schemas[SETTINGS].violations({"id": SETTINGS, **given}, self.vendor):
-            raise SandboxError(f"the setting {violation}")
-        self._defaults = _over(self._defaults, given)
+        violations: list[Violation] = []
+        kept = self.schemas[SETTINGS].read({"id": SETTINGS, **given}, self.vendor, violations)
+        if violations:
+            raise SandboxError(f"the setting {violations[0]}")
+        self._defaults = _over(self._defaults, {name: kept[name] for name in given})
         self._encoded_defaults = encode(self._defaults)
 
     def settings(self, state: State) -> Doc:

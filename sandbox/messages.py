@@ -15,14 +15,26 @@ class _Fractions(dict[str, Decimal]):
     """The same short text is the same number, as one object: quicker than to make it, and to judge it, once more."""
 
     def __missing__(self, text: str) -> Decimal:
-        number = Decimal(text)
+        found = number(text)
         if len(text) <= _SHORT:
             if len(self) >= _REMEMBERED:
                 self.clear()
-            self[text] = number
-        return number
+            self[text] = found
+        return found
 
 
+def number(text: str) -> Decimal:
+    """A number as it is written. Raises `ArithmeticError` for one, be it 0, of an order that no double has.
+
+    Nobody means it, and what is made of it, as its digits written out, might take all memory.
+    """
+    found = Decimal(text)
+    if not _LEAST <= found.adjusted() <= _MOST:
+        raise OverflowError(f"{text[:_SHORT]} is out of range")
+    return found
+
+
+_LEAST, _MOST = -324, 308  # powers of ten
 _SHORT = 30  # characters
 _REMEMBERED = 1024
 # JSON as we wrote it ourselves; for what somebody else wrote, see `decode`.

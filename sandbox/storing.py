@@ -35,7 +35,7 @@ def refuse(violations: list[Violation]) -> None:
 def judge(
     call: Call, contract: Contract, collection: Collection, name: str, doc: Any, where: str, *, deep: bool
 ) -> list[Violation]:
-    """What keeps an object from being stored, once what it leaves out is filled in.
+    """What keeps an object from being stored, once integers are written as such and what it leaves out is filled in.
 
     deep: whether the objects in it too may only have members that the schema knows. What was exported may hold there
     what a client once sent.
@@ -43,6 +43,7 @@ def judge(
     schema = contract.schemas[name]
     if not isinstance(doc, dict):
         return schema.violations(doc, where)
+    doc |= schema.with_integers(doc)  # before ids are made of them
     strange = list(strangers(schema.schema, doc, where, deep=deep))
     if collection.prepare is not None:
         given, sequence, id = encode(doc), call.state.sequence, doc.get("id")

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from sandbox.errors import DocumentError
+from sandbox.messages import number
 
 try:
     from yaml import CSafeLoader as _Base
@@ -45,7 +46,7 @@ class _Loader(_Base):
 
     def construct_decimal(self, node: yaml.ScalarNode) -> Decimal:
         try:
-            return Decimal(node.value)
+            return number(node.value)
         except ArithmeticError:
             problem = f"{node.value[:50]!r} is no number that can be read"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None

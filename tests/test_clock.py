@@ -67,6 +67,26 @@ def test_every_form_of_rfc_3339_is_read(written: str, moment: int) -> None:
 def test_a_leap_second_is_the_one_after_it() -> None:
     assert text(parse("2016-12-31T23:59:60Z")) == "2017-01-01T00:00:00.000Z"
     assert text(parse("2016-12-31T15:59:60.25-08:00")) == "2017-01-01T00:00:00.250Z"
+    assert text(parse("2012-07-01T05:29:60+05:30")) == "2012-07-01T00:00:00.000Z"
+    assert text(parse("1972-06-30T23:59:60Z")) == "1972-07-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2030-01-01T00:00:60Z",
+        "2016-12-31T23:58:60Z",
+        "2016-12-31T23:59:60+01:00",
+        "2016-12-31T15:59:60-07:00",
+        "2017-12-31T23:59:60Z",
+        "1971-12-31T23:59:60Z",
+        "0000-12-31T23:59:60Z",
+        "9999-12-31T23:59:60Z",
+    ],
+)
+def test_a_leap_second_that_never_was_is_refused(written: str) -> None:
+    with pytest.raises(ValueError, match="a leap second that never was"):
+        parse(written)
 
 
 def test_the_year_0_has_a_29th_of_february() -> None:

@@ -32,11 +32,17 @@ def test_a_number_goes_out_as_it_came_in(number: str) -> None:
 
 
 def test_a_number_with_an_exponent_keeps_its_value() -> None:
-    assert decode(encode(decode(b"[1e3,1.5E-7,1e400]"))) == [Decimal("1e3"), Decimal("1.5e-7"), Decimal("1e400")]
+    assert decode(encode(decode(b"[1e3,1.5E-7,1e308,1e-324]"))) == [
+        *(Decimal("1e3"), Decimal("1.5e-7"), Decimal("1e308"), Decimal("1e-324"))
+    ]
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals(min_value="-1e308", max_value="1e308", places=9)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
@@ -73,6 +79,11 @@ def test_the_last_of_two_equal_keys_wins() -> None:
         b'"\x00"',
         b"{} {}",
         b"1e99999999999999999999",
+        b"1e999999999",
+        b"[-1e-999999999]",
+        b'{"n": 0e999999999}',
+        b"1e309",
+        b"1e-325",
         b"1" * 5000,
     ],
 )

@@ -80,6 +80,8 @@ def test_an_alias_repeats_what_its_anchor_names() -> None:
         ("a: 1\n---\nb: 2", "f.yaml:2: "),
         ("a: \x07", "f.yaml: unacceptable character"),
         ("x: 1\na: 1e99999999999999999999", "f.yaml:2: '1e99999999999999999999' is no number"),
+        ("x: 1\na: 1e999999999", "f.yaml:2: '1e999999999' is no number"),
+        ("x: 1\na: -0.1e-999999999", "f.yaml:2: '-0.1e-999999999' is no number"),
         ("a: " + "1" * 5000, "f.yaml: "),
         ("a: !!float x", "f.yaml:1: 'x' is no number"),
         ("a: !!int x", "f.yaml: "),

@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema_rs
 
 from sandbox import clock
+from sandbox.openapi.integers import Integers, says_integer
 
 Test = Callable[[Any], bool]
 Schema = Mapping[str, Any]
@@ -205,6 +206,7 @@ class _Writer:
             _text(schema, keys, value)
             or self._constants(schema, keys, value)
             or self._number(schema, keys, value)
+            or self._nullable(schema, keys, value)
             or _types(schema, keys, value)
         )
         if found:
@@ -221,6 +223,15 @@ class _Writer:
         allowed = [schema["const"]] if "const" in keys else schema["enum"]
         return f"{value} in {self._bind('texts', frozenset(text for text in allowed if isinstance(text, str)))}"
 
+    def _nullable(self, schema: Schema, keys: set[str], value: str) -> str | None:
+        """A text or a number, or null."""
+        kinds = schema.get("type")
+        if not isinstance(kinds, list) or len(kinds) != 2 or "null" not in kinds:  # noqa: PLR2004 - one besides null
+            return None
+        plain = {**schema, "type": next((kind for kind in kinds if kind != "null"), "null")}
+        found = _text(plain, keys, value) or self._number(plain, keys, value)
+        return f"({value} is None or {found})" if found else None
+
     def _number(self, schema: Schema, keys: set[str], value: str) -> str | None:
         kind = schema.get("type")
         if kind not in ("number", "integer") or not keys <= _NUMBER:
@@ -232,7 +243,7 @@ class _Writer:
             amounts = _amounts(*bounds)
             valid, judge = self._bind("valid", amounts.valid.get), self._bind("judge", amounts.judge)
             return f"({valid}(id({value}), DOUBT) is {value} or {judge}({value}))"
-        # `1.0` is an integer too, but nobody writes it.
+        # `1.0` is an integer too, but must be noticed, to be kept as 1.
         test = f"type({value}) is int" if kind == "integer" else f"(type({value}) is Decimal or type({value}) is int)"
         for key, sign in (("minimum", ">="), ("maximum", "<=")):
             if key in keys:
@@ -246,7 +257,11 @@ class _Writer:
             texts = _texts(tuple(schema.items()))
             valid, judge = self._bind("valid", texts.valid), self._bind("judge", texts.judge)
             return f"({value} in {valid} or {judge}({value}))"
-        return f"{self._bind('valid', compiled({**schema, '$defs': self._definitions}).is_valid)}({value})"
+        valid = self._bind("valid", compiled({**schema, "$defs": self._definitions}).is_valid)
+        if not says_integer([schema], self._definitions):
+            return f"{valid}({value})"
+        written = self._bind("written", Integers([schema], self._definitions).written)
+        return f"({valid}({value}) and {written}({value}) is {value})"
 
     def _object(self, schema: Schema) -> list[str] | None:
         lines = self._members(schema, "v", 0)

@@ -173,8 +173,7 @@ class Operation:
         except (ValueError, DocumentError) as error:
             violations.append(Violation("body", str(error), "syntax"))
             return None
-        violations += declared.content[media].violations(content, "body")
-        return content
+        return declared.content[media].read(content, "body", violations)
 
     def media_of(self, request: Request) -> str:
         """The declared media type the request names; one that is not named is taken to be the first."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from sandbox.messages import Violation
+from sandbox.messages import Violation, number
 from sandbox.openapi.validation import Validator
 
 _INTEGER = re.compile(r"-?\d{1,40}", re.ASCII)
@@ -63,7 +62,10 @@ def _typed(text: str, kind: str) -> Any:
     if kind == "integer" and _INTEGER.fullmatch(text):
         return int(text)
     if kind == "number" and _NUMBER.fullmatch(text):
-        return Decimal(text)
+        try:
+            return number(text)
+        except ArithmeticError:
+            return text
     if kind == "boolean" and text in ("true", "false"):
         return text == "true"
     return text

@@ -11,6 +11,7 @@ import jsonschema_rs
 
 from sandbox.messages import Violation, decode_own
 from sandbox.openapi.acceptance import Test, acceptance, compiled, separable
+from sandbox.openapi.integers import Integers
 
 MAX_VIOLATIONS = 50
 MAX_MESSAGE = 300
@@ -28,12 +29,13 @@ _SCHEMAS = "#/components/schemas/"
 class Validator:
     """A schema that is compiled when it is first asked."""
 
-    __slots__ = ("_accepts", "_compiled", "_separable", "_valid", "schema")
+    __slots__ = ("_accepts", "_compiled", "_integers", "_separable", "_valid", "schema")
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self.schema = schema
         self._compiled: jsonschema_rs.Draft202012Validator | None = None
         self._accepts: Test | None = None
+        self._integers: Integers | None = None
         self._separable: dict[str, Test] | None = None
         self._valid: set[int] = set()  # by 64 bits of a hash that nobody outside can aim at
 
@@ -55,11 +57,32 @@ class Validator:
             self._valid.add(known)
         return found
 
+    def read(self, value: Any, where: str, violations: list[Violation]) -> Any:
+        """A value from outside as it is to be kept: its integers written as integers. What is wrong is put on the list.
+
+        What is accepted at a glance has them so.
+        """
+        if (self._accepts or self._acceptance())(value):
+            return value
+        found = self.violations(value, where)
+        if found:
+            violations += found
+            return value
+        return self.with_integers(value)
+
+    def with_integers(self, value: Any) -> Any:
+        """A value, be it right or not, with what are integers by the schema written as integers."""
+        if self._integers is None:
+            self._integers = Integers([self.schema], self.schema.get("$defs", {}))
+        return self._integers.written(value)
+
+    def _acceptance(self) -> Test:
+        self._accepts = acceptance(self.schema, self.schema.get("$defs", {}))
+        return self._accepts
+
     def violations(self, value: Any, where: str) -> list[Violation]:
         """What is wrong with `value`, at most 50; `where` names its place in the message, as `body`."""
-        if self._accepts is None:
-            self._accepts = acceptance(self.schema, self.schema.get("$defs", {}))
-        if self._accepts(value):
+        if (self._accepts or self._acceptance())(value):
             return []
         errors = self.compiled.iter_errors(self._doubtful(value))
         return list(islice((found for error in errors for found in explained(error, where)), MAX_VIOLATIONS))

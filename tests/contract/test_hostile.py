@@ -130,7 +130,8 @@ def test_a_media_type_may_have_parameters_and_capitals(world: World, media: str)
         ("1e400", 400),
         ("1e99999999999", 400),
         ("1e-99999999999", 400),
-        ("0e-99999999999", 201),
+        ("0e-99999999999", 400),
+        ("0e-300", 201),
     ],
     ids=lambda value: str(value)[:24],
 )
@@ -146,7 +147,7 @@ def test_an_amount_is_exact_or_refused(world: World, number: str, status: int) -
 
 def test_a_nothing_of_very_many_digits_is_not_written_out(world: World) -> None:
     card = world.request("POST", cards(world), new_card()).json()["id"]
-    body = b'{"external_reference": "Order 1", "redeemed_amount": {"unit": "EUR", "value": 0e-99999999999}}'
+    body = b'{"external_reference": "Order 1", "redeemed_amount": {"unit": "EUR", "value": 0e-300}}'
     response = world.request("POST", cards(world, card, "redemptions"), raw=body)
     assert response.status_code == 422
     assert len(response.content) < 1000

@@ -58,6 +58,9 @@ _LEAVES = (
             {"type": "null"},
             {"$ref": "#/$defs/D"},
             {"type": ["string", "null"]},
+            {"type": ["null", "string"], "maxLength": 1},
+            {"type": ["integer", "null"], "minimum": -1},
+            {"type": ["number", "null"], "maximum": Decimal("0.5")},
             {"type": "array"},
             {"type": "object"},
         ]

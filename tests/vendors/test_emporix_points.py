@@ -575,7 +575,7 @@ def test_dates_before_1970_are_dates(shop: World, date: str) -> None:
     assert balance(shop) == 0  # three years later they expire
 
 
-@pytest.mark.parametrize("date", ["9999-12-31T23:59:59.999Z", "9999-12-31T23:59:60Z", "9999-12-31T23:59:59.9999-23:59"])
+@pytest.mark.parametrize("date", ["9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.9999-23:59"])
 def test_dates_at_the_end_of_time_are_dates(shop: World, date: str) -> None:
     earn(shop, 5, createdAt=date, validUntil=date)
 
