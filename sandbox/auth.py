@@ -209,10 +209,10 @@ def _held(
     """A token is held to what it says."""
     if grant.vendor not in (None, vendor) or grant.audience not in (None, audience):
         return INVALID
+    if grant.org not in (None, org) or (tenant is not None and grant.tenant not in (None, tenant)):
+        return FOREIGN  # first, since it expires by its own org's clock
     if grant.expires is not None and grant.expires <= now:
         return EXPIRED
-    if grant.org not in (None, org) or (tenant is not None and grant.tenant not in (None, tenant)):
-        return FOREIGN
     if scopes and grant.scopes is not None and not scopes <= grant.scopes:
         return SCOPE
     return grant

@@ -82,6 +82,8 @@ class Binding(Protocol):
     def vendor(self) -> str: ...
     @property
     def internal(self) -> Mapping[str, tuple[str, ...]]: ...
+    @property
+    def order(self) -> Mapping[str, tuple[str, ...]]: ...
 
 
 class Vendor(Protocol):
@@ -207,6 +209,11 @@ class Call:
         internal = self.rules.internal[collection.key]
         return {name: value for name, value in doc.items() if name not in internal} if internal else doc
 
+    def in_order(self, collection: Collection, doc: Doc) -> Doc:
+        """The document with its members in the order that the spec gives the collection, if it gives one."""
+        order = self.rules.order.get(collection.key)
+        return {**{name: doc[name] for name in order if name in doc}, **doc} if order else doc
+
     def new_uuid(self) -> str:
         """The org's next id, as a UUID; the same in every run of the same script."""
         return self._unused(ids.uuid)
@@ -259,6 +266,7 @@ class Call:
         """Store a new document under its `id`. Raises `NotUnique`, also for an id that is taken."""
         if self.state.get(collection, doc["id"]) is not None:
             raise NotUnique("id", doc["id"])
+        doc = self.in_order(collection, doc)
         self.state.put(collection, doc["id"], doc, self.now)
         return doc
 
@@ -268,11 +276,13 @@ class Call:
         for member, value in changes.items():
             if value is None:
                 del changed[member]
+        changed = self.in_order(collection, changed)
         self.state.put(collection, doc["id"], changed, self.now)
         return changed
 
     def replace(self, collection: Collection, doc: Doc) -> Doc:
         """Store a whole new version of an existing document."""
+        doc = self.in_order(collection, doc)
         self.state.put(collection, doc["id"], doc, self.now)
         return doc
 

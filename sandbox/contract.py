@@ -58,6 +58,7 @@ class Contract:
             self.callbacks |= document.callbacks
             self.schemas |= document.collections
             rules.internal |= {f"{self.vendor}.{name}": members for name, members in document.internal.items()}
+            rules.order |= {f"{self.vendor}.{name}": members for name, members in document.order.items()}
             self._defaults |= document.defaults(SETTINGS)
         self._encoded_defaults = encode(self._defaults)
         self._bind()

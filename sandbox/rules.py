@@ -76,6 +76,7 @@ class Rules:
         self.wording: Wording = _example_with_detail
         self.subscriptions: list[Subscriptions] = []
         self.internal: dict[str, tuple[str, ...]] = {}  # by collection key; the spec says which
+        self.order: dict[str, tuple[str, ...]] = {}  # of members, in the same way; empty: as they came
         self.admission: Callable[[Call], None] | None = None
 
     def operation(self, *operation_ids: str) -> Callable[[F], F]:

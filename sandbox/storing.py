@@ -121,10 +121,12 @@ def sow(
             doc = dict(doc) if isinstance(doc, dict) else doc  # noqa: PLW2901 - the caller's own stays as it is
             found = judge(call, contract, collection, name, doc, where, deep=True)
             violations += found
-            if not found and store(call.state, collection, doc, call.now, None, where, violations):
-                stored[name].append(doc)
-                if collection.seeded is not None:
-                    collection.seeded(call, doc)
+            if not found:
+                doc = call.in_order(collection, doc)  # noqa: PLW2901 - as above
+                if store(call.state, collection, doc, call.now, None, where, violations):
+                    stored[name].append(doc)
+                    if collection.seeded is not None:
+                        collection.seeded(call, doc)
             if len(violations) >= _MAX_VIOLATIONS:
                 return stored
     return stored
@@ -156,4 +158,6 @@ def put_back(
             violations += found
             if not found:
                 places.add(number)
-                store(call.state, collection, doc, call.now if created is None else created, number, where, violations)
+                kept = call.in_order(collection, doc)
+                since = call.now if created is None else created
+                store(call.state, collection, kept, since, number, where, violations)

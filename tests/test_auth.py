@@ -119,7 +119,8 @@ def test_an_issued_token_admits_to_what_it_says(strict: bool) -> None:
         ({"scopes": ["things.read"]}, auth.SCOPE),
         # The first that applies.
         ({"vendor": "other", "expires": NOW}, auth.INVALID),
-        ({"org": "elsewhere", "expires": NOW}, auth.EXPIRED),
+        ({"org": "elsewhere", "expires": NOW}, auth.FOREIGN),
+        ({"scopes": [], "expires": NOW}, auth.EXPIRED),
         ({"org": "elsewhere", "scopes": []}, auth.FOREIGN),
     ],
 )

@@ -88,6 +88,8 @@ class Document:
             name: self.validator(collection["schema"], ("x-collections", name))
             for name, collection in collections.items()
         }
+        # In which order its members are stored, and so sent, whatever the order in which they came.
+        self.order = {name: self._order(name, collection) for name, collection in collections.items()}
         # What is stored with an object but never sent.
         self.internal = {
             name: tuple(
@@ -97,6 +99,12 @@ class Document:
             )
             for name, collection in collections.items()
         }
+
+    def _order(self, name: str, collection: dict[str, Any]) -> tuple[str, ...]:
+        for member in collection.get("order", ()):
+            if member not in self.member_names:
+                raise self.fail(("x-collections", name, "order"), f"no schema has a member {member}")
+        return tuple(collection.get("order", ()))
 
     @classmethod
     def load(cls, path: Path) -> list[Document]:

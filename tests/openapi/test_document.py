@@ -460,6 +460,19 @@ def test_a_patch_that_breaks_the_document_is_told_with_file_and_line(tmp_path: P
     assert "\n" not in str(caught.value)
 
 
+# Collections
+
+
+def test_the_order_of_members_is_that_of_the_document(tmp_path: Path) -> None:
+    ordered = "x-collections:\n  settings:\n    schema: {type: object}\n    order: [word, old]\n"
+    text = TEXT.replace("components:\n", f"{ordered}components:\n", 1).replace("    Name: ", f"{INNER}    Name: ")
+
+    assert document(tmp_path, text).order == {"settings": ("word", "old")}
+
+    with pytest.raises(DocumentError, match=r"acme/things\.yaml:\d+: no schema has a member wrod$"):
+        document(tmp_path, text.replace("[word, old]", "[wrod, old]"))
+
+
 # Defaults
 
 

@@ -168,8 +168,8 @@ class GiftCards(Machine):
         if ends is not None:
             body["expiration_date_and_time"] = text(ends)
         answer = self.request("POST", self.path, body)
-        if issued is not None and ends is not None and ends <= begins:
-            self.is_refused(answer, "expiration-not-after-issue")
+        if issued is not None and ends is not None and ends < begins:
+            self.is_refused(answer, "expiration-before-issue")
             return
         if again:
             self.is_refused(answer, "external-number-taken")
@@ -314,8 +314,8 @@ class Programs(Machine):
     def a_draft_is_written(self, start: int | None, end: int | None) -> None:
         body, begins, ends = self.content(start, end)
         answer = self.request("POST", self.drafts_path, body)
-        if begins is not None and ends is not None and ends <= begins:
-            self.is_refused(answer, "end-not-after-start")
+        if begins is not None and ends is not None and ends < begins:
+            self.is_refused(answer, "end-before-start")
         else:
             assert answer == (201, {**body, "id": answer[1]["id"]})
             self.drafts.append(Program(answer[1]["id"], next(self.places), begins, ends))
@@ -331,8 +331,8 @@ class Programs(Machine):
             return
         body, begins, ends = self.content(start, end)
         answer = self.request("PUT", f"{self.drafts_path}/{draft.id}", body)
-        if begins is not None and ends is not None and ends <= begins:
-            self.is_refused(answer, "end-not-after-start")
+        if begins is not None and ends is not None and ends < begins:
+            self.is_refused(answer, "end-before-start")
         else:
             assert answer == (200, {**body, "id": draft.id})
             draft.start, draft.end = begins, ends

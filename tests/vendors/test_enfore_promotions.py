@@ -167,16 +167,15 @@ def test_a_draft_without_what_it_needs_is_invalid(world: World, kind: PromotionK
 
 
 @each_kind
-@pytest.mark.parametrize("end", [SOON, PAST])
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_a_draft_must_end_after_it_starts(world: World, kind: PromotionKind, method: str, end: str) -> None:
+def test_a_draft_must_not_end_before_it_starts(world: World, kind: PromotionKind, method: str) -> None:
     id = create_draft(world, kind)["id"]
-    body = draft(**{START: SOON, END: end})
+    body = draft(**{START: SOON, END: PAST})
 
     with unchanged(world):
         response = world.request(method, kind.draft_path(world, *([id] if method == "PUT" else [])), body)
 
-    assert_refused(world, response, 422, "end-not-after-start")
+    assert_refused(world, response, 422, "end-before-start")
 
 
 @each_kind
@@ -302,7 +301,7 @@ def test_a_draft_seeded_with_its_dates_reversed_cannot_be_scheduled(world: World
     with unchanged(world):
         response = create(world, kind, "d", "SCHEDULE")
 
-    assert_refused(world, response, 422, "end-not-after-start")
+    assert_refused(world, response, 422, "end-before-start")
 
 
 @each_kind
@@ -486,9 +485,9 @@ def test_of_updates_that_do_not_all_hold_none_is_applied(world: World, kind: Pro
     id = started(world, kind, "SCHEDULE", **FULL)["id"]
 
     with unchanged(world):
-        response = patch(world, kind, id, {"name": "A"}, {END: SOON})
+        response = patch(world, kind, id, {"name": "A"}, {END: PAST})
 
-    body = assert_refused(world, response, 422, "end-not-after-start")
+    body = assert_refused(world, response, 422, "end-before-start")
     assert body["on_resource"] == world.url + kind.path(world, id)
 
 

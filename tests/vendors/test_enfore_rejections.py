@@ -175,7 +175,7 @@ def names_an_unknown_draft(attempt: Attempt) -> None:
 
 
 def ends_before_it_starts(attempt: Attempt) -> None:
-    dates = {"start_date_and_time": SOON, "end_date_and_time": SOON}
+    dates = {"start_date_and_time": SOON, "end_date_and_time": NOW}
     if attempt.operation.method == "PATCH":
         says(updates=[dates])(attempt)
     elif attempt.operation.id.endswith("Draft"):
@@ -213,7 +213,7 @@ STAGED: dict[str, Staging] = {
     "negative-balance": says(current_balance=eur(-1)),
     "balance-units-differ": says(initial_balance={"unit": "CHF", "value": 50}),
     "balance-above-initial": says(initial_balance=eur(49)),
-    "expiration-not-after-issue": says(issued_date_and_time=NOW, expiration_date_and_time=NOW),
+    "expiration-before-issue": says(issued_date_and_time=SOON, expiration_date_and_time=NOW),
     "internal-gift-card": names("internal"),
     "gift-card-canceled": names("canceled"),
     "gift-card-expired": names("expired"),
@@ -225,7 +225,7 @@ STAGED: dict[str, Staging] = {
     "start-missing": creates_from("without-start", "SCHEDULE"),
     "start-not-in-future": creates_from("started", "SCHEDULE"),
     "end-in-past": creates_from("ended", "ACTIVATE"),
-    "end-not-after-start": ends_before_it_starts,
+    "end-before-start": ends_before_it_starts,
     "loyalty-program-archived": names("archived"),
     "coupon-promotion-archived": names("archived"),
     "start-of-active-fixed": moves_a_start_that_has_been,

@@ -181,6 +181,13 @@ def test_a_token_of_another_customer_is_refused(slug: World) -> None:
     refused(slug, response, 403, "foreign-credentials")
 
 
+def test_a_token_of_another_customer_is_never_judged_by_this_ones_clock(slug: World) -> None:
+    token = token_of(request_token(neighbour(slug)))
+    slug.advance("P1Y")
+
+    refused(slug, ask(slug, "GET", bearer=token), 403, "foreign-credentials")
+
+
 def test_without_a_host_the_client_names_the_customer(slug: World) -> None:
     token = token_of(request_token(slug, headers={}, client_id=slug.org))
 

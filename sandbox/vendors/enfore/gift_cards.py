@@ -10,7 +10,7 @@ from sandbox.vendors.enfore.rules import rules
 from sandbox.vendors.enfore.vouchers import EXPIRABLE, GIFT_CARDS, new_number, tell
 
 CARDS = GIFT_CARDS.collection
-_EXTERNAL = b'"@type":"ExternalGiftCard",'  # as a stored card says it before anything that a client wrote
+_EXTERNAL = b',"@type":"ExternalGiftCard"}'  # what a stored card ends with
 
 _NOT_REDEEMABLE = {
     "REDEEMED": "gift-card-redeemed",
@@ -43,19 +43,15 @@ def create_external_gift_card(call: Call) -> Reply:
     """Import a card that somebody else issued. Inferred: whatever status it comes with is kept, as a foreign state."""
     given = call.members
     _judge_new_card(call, given)
-    card = {
-        "id": call.new_uuid(),
-        "@type": "ExternalGiftCard",
-        "number": new_number(call, CARDS),
-        **given,
-    }
-    call.add(CARDS, card)
+    given = {"id": call.new_uuid(), "number": new_number(call, CARDS), **given, "@type": "ExternalGiftCard"}
+    card = call.add(CARDS, given)
     stored = tell(call, GIFT_CARDS, card)
-    return call.reply(_without_type(card), encoded=stored.replace(_EXTERNAL, b"", 1) if stored else None)
+    return call.reply(_without_type(card), encoded=stored.removesuffix(_EXTERNAL) + b"}" if stored else None)
 
 
 def _judge_new_card(call: Call, card: Doc) -> None:
-    """Inferred: what an amount and a date cannot be. Documented: external_number is unique."""
+    """Inferred: what an amount and a date cannot be. Documented: external_number is unique, and, by the page's samples,
+    a card may expire when it is issued."""
     current = money(card["current_balance"])
     initial = money(card["initial_balance"]) if "initial_balance" in card else current
     if current.value < 0 or initial.value < 0:
@@ -65,10 +61,8 @@ def _judge_new_card(call: Call, card: Doc) -> None:
     if current.value > initial.value:
         call.reject("balance-above-initial", f"current_balance ({current}) is above initial_balance ({initial}).")
     issued, expiration = card.get("issued_date_and_time"), card.get("expiration_date_and_time")
-    if issued and expiration and moment(expiration) <= moment(issued):
-        call.reject(
-            "expiration-not-after-issue", f"The card expires ({expiration}) no later than it is issued ({issued})."
-        )
+    if issued and expiration and moment(expiration) < moment(issued):
+        call.reject("expiration-before-issue", f"The card expires ({expiration}) before it is issued ({issued}).")
     holder = call.find(CARDS, "external_number", card["external_number"])
     if holder is not None:
         detail = f"The external_number {card['external_number']!r} belongs to the gift card {holder['id']}."
@@ -133,7 +127,7 @@ def record_redemption(call: Call) -> Reply:
         "transaction_date_and_time": call.now_text,
         **call.members,
     }
-    call.add(REDEMPTIONS, redemption)
+    redemption = call.add(REDEMPTIONS, redemption)
     left = balance.minus(amount)
     card = call.update(
         CARDS,

@@ -44,12 +44,9 @@ def _promotions(name: str, start_event: str, end_event: str) -> Collection:
 
     def dues(doc: Doc) -> list[tuple[int, str]]:
         # Documented by what the statuses mean: SCHEDULED has not started, ACTIVE has not ended.
-        found = []
         if doc["status"] == "SCHEDULED" and _START in doc:
-            found.append((moment(doc[_START]), start_event))
-        if doc["status"] != "ARCHIVED" and _END in doc:
-            found.append((moment(doc[_END]), end_event))
-        return found
+            return [(moment(doc[_START]), start_event)]  # then its end, which may be the same moment
+        return [(moment(doc[_END]), end_event)] if doc["status"] != "ARCHIVED" and _END in doc else []
 
     collection = rules.collection(name, places=places, dues=dues, prepare=_prepare_promotion)
 
@@ -212,9 +209,9 @@ def _with_image_ids(call: Call, doc: Doc) -> Doc:
 
 
 def _judge_order(call: Call, doc: Doc, **members: str) -> None:
-    if _START in doc and _END in doc and moment(doc[_END]) <= moment(doc[_START]):
-        detail = f"It would end ({doc[_END]}) no later than it starts ({doc[_START]})."
-        call.reject("end-not-after-start", detail, **members)
+    if _START in doc and _END in doc and moment(doc[_END]) < moment(doc[_START]):
+        detail = f"It would end ({doc[_END]}) before it starts ({doc[_START]})."
+        call.reject("end-before-start", detail, **members)
 
 
 def _moved(before: str | None, after: str | None) -> bool:
