@@ -65,10 +65,10 @@ class Claims(msgspec.Struct, omit_defaults=True, kw_only=True):
     exp: int | None = None
     jti: str
     org: str | None = None
-    aud: str | None = None
+    api: str | None = None  # the only one that takes the token; `aud` is the vendor's, in its own words
     tenant: str | None = None
     sub: str | None = None
-    scope: str | None = None
+    scope: str | list[str] | None = None
     claims: Mapping[str, str] | None = None
 
 
@@ -105,16 +105,20 @@ class Gate:
         scopes: Iterable[str] | None,
         customer: str | None,
         claims: Mapping[str, str] | None = None,
+        shown: Mapping[str, Any] | None = None,
         issued: int,
         expires: int | None,
         number: int,
     ) -> str:
-        """A token for `org`, from the moment `issued` to `expires`; the same arguments give the same token."""
+        """A token for `org`, from the moment `issued` to `expires`; the same arguments give the same token.
+
+        shown: members as this vendor's own tokens have them, for a client that opens one; they grant nothing.
+        """
         payload = Claims(
             iss="promo-sandbox",
             org=org,
             vendor=vendor,
-            aud=audience,
+            api=audience,
             tenant=tenant,
             sub=customer,
             scope=None if scopes is None else " ".join(scopes),
@@ -123,7 +127,8 @@ class Gate:
             exp=None if expires is None else expires // clock.SECOND,
             jti=str(number),
         )
-        signed = f"{_HEADER}.{_base64(_encode(payload))}"
+        said = {**msgspec.to_builtins(payload), **shown} if shown else payload
+        signed = f"{_HEADER}.{_base64(_encode(said))}"
         return f"{signed}.{_signature(signed)}"
 
     def token_org(self, request: Request) -> str | None:
@@ -235,15 +240,19 @@ def _issued(token: str) -> Grant | None:
     return Grant(
         org=said.org,
         vendor=said.vendor,
-        audience=said.aud,
+        audience=said.api,
         tenant=said.tenant,
-        scopes=None if said.scope is None else frozenset(said.scope.split()),
+        scopes=None if said.scope is None else frozenset(_words(said.scope)),
         customer=said.sub,
         claims=said.claims or {},
         expires=None if said.exp is None else said.exp * clock.SECOND,
         issued=True,
         id=said.jti,
     )
+
+
+def _words(scope: str | list[str]) -> list[str]:
+    return scope.split() if isinstance(scope, str) else scope
 
 
 def _self_described(token: str) -> Grant:

@@ -67,6 +67,7 @@ class Issuer(Protocol):
         scopes: Iterable[str] | None,
         customer: str | None,
         claims: Mapping[str, str] | None,
+        shown: Mapping[str, Any] | None,
         issued: int,
         expires: int | None,
         number: int,
@@ -335,11 +336,12 @@ class Call:
         seconds: int | None,
         audience: str | None = None,
         any_org: bool = False,
+        shown: Mapping[str, Any] | None = None,
     ) -> str:
         """A bearer token of this vendor that expires by the org's clock; no scopes given means all.
 
         seconds: None means for ever. claims: what else it says. audience: the base path of the only API that takes it.
-        any_org: it is not bound to this org.
+        any_org: it is not bound to this org. shown: members of the JWT as the vendor has them; they grant nothing.
         """
         return self.issuer.issue(
             org=None if any_org else self.org,
@@ -349,6 +351,7 @@ class Call:
             scopes=scopes,
             customer=customer,
             claims=claims,
+            shown=shown,
             issued=self.now,
             expires=None if seconds is None else self.now + seconds * clock.SECOND,
             number=self.new_number(),

@@ -13,6 +13,7 @@ from sandbox.call import Call, Rejected
 from sandbox.contract import Contract, OffContract
 from sandbox.messages import Violation, decode, encode
 from sandbox.openapi.validation import strangers
+from sandbox.rules import SETTINGS
 from sandbox.state import Collection, Doc, NotUnique, State
 
 _MAX_VIOLATIONS = 50
@@ -108,13 +109,13 @@ def sow(
     call: Call, contract: Contract, collections: Mapping[str, Any], violations: list[Violation]
 ) -> dict[str, list[Doc]]:
     """Store what a seed has of one vendor, and tell of it; what was stored. Stops after many violations."""
-    stored: dict[str, list[Doc]] = {}
-    for name, docs in collections.items():
+    stored: dict[str, list[Doc]] = {name: [] for name in collections if name in contract.rules.collections}
+    # Settings first: they decide what the rest is filled in with.
+    for name, docs in sorted(collections.items(), key=lambda item: item[0] != SETTINGS):
         collection = contract.rules.collections.get(name)
         if collection is None or not isinstance(docs, list):
             violations.append(unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
             continue
-        stored[name] = []
         call.reserved = _own(docs)
         for at, doc in enumerate(docs):
             where = f"{contract.vendor}.{name}[{at}]"

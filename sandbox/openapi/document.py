@@ -258,6 +258,8 @@ class Document:
             parameter = self.follow(node, place)
             schema = self.follow(parameter["schema"], place)
             where = (parameter["in"], parameter["name"])
+            if "x-aliases" in parameter and parameter["in"] != "header":
+                raise self.fail(place, f"{parameter['name']}: x-aliases is for headers")
             found[where] = Parameter(parameter, schema, self.validator(parameter["schema"], place))
         for segment in template.split("/"):
             if segment.startswith("{") and ("path", segment[1:-1]) not in found:

@@ -96,8 +96,7 @@ class Operation:
     ) -> None:
         self.id = id
         self.method, self.template = method, template
-        self.summary = summary
-        self.deprecated = deprecated
+        self.summary, self.deprecated = summary, deprecated
         self.parameters = parameters
         self.body = body
         self.declared = frozenset(body.members) if body else frozenset()  # the members of a body that mean anything
@@ -112,7 +111,8 @@ class Operation:
         )
         self._query = [parameter for parameter in parameters if parameter.location == "query"]
         self._only = {it.name for it in self._query} if closed and _BAD_REQUEST in responses else None  # else anything
-        self._headers = [parameter for parameter in parameters if parameter.location == "header"]
+        self._headers = [it for it in parameters if it.location == "header" and not it.aliases]
+        self._aliased = [it for it in parameters if it.aliases]
         self.success = responses[min(status for status in responses if 200 <= status < 300)]  # noqa: PLR2004 - successes
         self.success_media = next(iter(self.success.content), None)
         self._negotiable = len(self.success.content) > 1
@@ -147,6 +147,8 @@ class Operation:
         for parameter in self._headers:
             text = request.header(parameter.field)
             parameter.read([] if text is None else [text], headers, violations)
+        for parameter in self._aliased:
+            parameter.read(_under_any_name(parameter, request, violations), headers, violations)
         body = self._read_body(request, violations) if self.body is not None else None
         return Values(path, query, headers, body), violations
 
@@ -221,6 +223,15 @@ class Operation:
             yield before + encode(piece)[1:-1]
             before = b","
         yield b"]"
+
+
+def _under_any_name(parameter: Parameter, request: Request, violations: list[Violation]) -> list[str]:
+    """What a header says that has several names; under two of them it must say the same."""
+    said = {name: request.header(name.lower().encode()) for name in (parameter.name, *parameter.aliases)}
+    given = {name: text for name, text in said.items() if text is not None}
+    if len(set(given.values())) > 1:
+        violations.append(Violation(f"header.{parameter.name}", f"differs between {' and '.join(given)}", "const"))
+    return list(given.values())[:1]
 
 
 def response_flaws(response: Response, reply: Reply) -> list[Violation]:

@@ -18,12 +18,13 @@ _ABSENT: Any = object()
 class Parameter:
     """One declared parameter. A schema that admits every text is not asked."""
 
-    __slots__ = ("default", "explode", "field", "kind", "location", "name", "required", "validator")
+    __slots__ = ("aliases", "default", "explode", "field", "kind", "location", "name", "required", "validator")
 
     def __init__(self, raw: dict[str, Any], schema: dict[str, Any], validator: Validator) -> None:
         self.name: str = raw["name"]
         self.location: str = raw["in"]
         self.field = self.name.lower().encode()
+        self.aliases: tuple[str, ...] = tuple(raw.get("x-aliases", ()))  # what else a header is called
         self.required: bool = raw.get("required", False)
         self.explode: bool = raw.get("explode", self.location == "query")
         self.kind: str = schema.get("type", "string")

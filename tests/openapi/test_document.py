@@ -124,6 +124,11 @@ def test_the_text_that_the_other_tests_break_is_right(tmp_path: Path) -> None:
         ),
         # The sandbox's own members.
         ("paths:", "x-cors: sometimes\npaths:", 'acme/things.yaml:4: x-cors: "sometimes" is not of type "boolean"'),
+        (
+            "{name: id, in: path,",
+            "{name: id, x-aliases: [key], in: path,",
+            "acme/things.yaml:8: id: x-aliases is for headers",
+        ),
         ("paths:", "x-org: [query]\npaths:", "acme/things.yaml:4: x-org.0: "),
         ("paths:", "x-org: [token, form.]\npaths:", "acme/things.yaml:4: x-org.1: "),
         ("paths:", "x-org: [cookie.shop]\npaths:", "acme/things.yaml:4: x-org.0: "),

@@ -1,4 +1,4 @@
-"""What Norce's promotions do when their dates come: the clock tells of it, once, and their status stays."""
+"""What Norce's promotions do when their dates come: the clock tells of it, once, and what has ended is inactive."""
 
 from __future__ import annotations
 
@@ -28,13 +28,51 @@ def test_advancing_tells_that_a_promotion_has_begun_and_has_ended(slug: World) -
     id = f"1/{promotion['Id']}"
 
     assert told(slug.advance("P1Y")) == [(SOON, "start-promotion", id), (LATER, "end-promotion", id)]
-    assert read(slug, promotion) == promotion  # documented: an active one that has ended stays active
+    stopped = {"Status": "Inactive", "StoppedDate": LATER, "StoppedBy": 0, "StoppedByName": "System"}
+    assert read(slug, promotion) == promotion | stopped
 
 
 def test_a_promotion_of_one_instant_begins_and_ends(slug: World) -> None:
     inserted(slug, **{**DATED, "EndDate": SOON})
 
-    assert sorted(event for _, event, _ in told(slug.advance("P1Y"))) == ["end-promotion", "start-promotion"]
+    assert [event for _, event, _ in told(slug.advance("P1Y"))] == ["start-promotion", "end-promotion"]
+
+
+def test_what_is_over_is_not_made_active(slug: World) -> None:
+    made = inserted(slug, account=7, Status="Active", EndDate=NOW)
+    seeded = slug.seed("norce", promotions=[{"Id": 100, "Status": "Active", "EndDate": PAST}])["promotions"][0]
+    for promotion in (made, seeded):
+        assert (promotion["Status"], promotion["StoppedDate"], promotion["StoppedBy"]) == ("Inactive", NOW, 0)
+    slug.advance("P1D")
+
+    again = updated(slug, made, account=7, Status="Active", EndDate=PAST)
+    assert (again["Status"], again["StoppedDate"]) == ("Inactive", NOW)  # since when it is
+    renewed = updated(slug, made, account=7, Status="Active", EndDate=LATER)
+    assert (renewed["Status"], renewed["StoppedDate"]) == ("Active", None)
+
+
+@pytest.mark.parametrize("status", ["Inactive", "Draft"])
+def test_what_is_not_active_keeps_its_status_at_the_end(slug: World, status: str) -> None:
+    promotion = inserted(slug, Status=status, EndDate=SOON)
+    slug.advance("P1Y")
+
+    assert read(slug, promotion) == promotion
+
+
+def test_with_the_setting_what_has_ended_stays_active(slug: World) -> None:
+    seed: dict[str, list[Json]] = {
+        "promotions": [{"Id": 100, "Status": "Active", "EndDate": PAST}],
+        "settings": [{"status_at_end": "Active"}],
+    }
+    assert slug.seed("norce", **seed)["promotions"][0]["Status"] == "Active"
+    promotion = inserted(slug, **DATED)
+    assert inserted(slug, Status="Active", EndDate=PAST)["StoppedDate"] is None
+
+    assert [event for _, event, _ in told(slug.advance("P1Y"))] == ["start-promotion", "end-promotion"]
+    assert read(slug, promotion) == promotion
+    exported = slug.admin("GET", "/export").json()
+    assert slug.admin("POST", "/import", exported).status_code == 200
+    assert read(slug, promotion) == promotion
 
 
 @pytest.mark.parametrize("status", ["Inactive", "Draft"])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import datetime
 
 import httpx2
 import pytest
 
 from tests.serving import Json, World
 from tests.vendors.norce_support import (
+    NOW,
     TOKEN,
     answered,
     ask,
@@ -57,7 +59,7 @@ def test_a_token_is_a_jwt_that_names_client_and_scope(slug: World) -> None:
 
     said = payload(token)
     assert said["exp"] - said["iat"] == 3600
-    assert said["scope"] == "playground stage"
+    assert said["scope"] == ["playground", "stage"]
     assert said["claims"] == {"client": "integration"}
     header = json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
     assert header["typ"] == "at+jwt"
@@ -179,6 +181,19 @@ def test_a_token_of_another_customer_is_refused(slug: World) -> None:
     response = ask(slug, "GET", bearer=token)
 
     refused(slug, response, 403, "foreign-credentials")
+
+
+@pytest.mark.parametrize(("scope", "granted"), [("stage playground", ["stage", "playground"]), ("prod", ["prod"])])
+def test_a_token_says_what_the_vendors_say(slug: World, scope: str, granted: list[str]) -> None:
+    token = token_of(request_token(slug, scope=scope))
+
+    assert json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))["typ"] == "at+jwt"
+    said = payload(token)
+    now = int(datetime.fromisoformat(NOW).timestamp())
+    assert (said["nbf"], said["exp"]) == (now, now + 3600)
+    assert (said["client_id"], said["scope"], said["aud"]) == ("integration", granted, "Norce Management")
+    assert said["iss"]
+    assert ask(slug, "GET", bearer=token).status_code == 200
 
 
 def test_a_token_of_another_customer_is_never_judged_by_this_ones_clock(slug: World) -> None:

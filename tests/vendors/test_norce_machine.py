@@ -20,7 +20,7 @@ pick = st.integers(0, 1000)  # which of those there are
 applications = st.sampled_from([None, 1, 2])
 statuses = st.sampled_from(["Inactive", "Active", "Draft"])
 limits = st.sampled_from([None, 0, 1, 2, 3])
-texts = st.sampled_from(["A", "B", "C", "D", "a", "A ", "A/B", "Å", "x" * 50])
+texts = st.sampled_from([None, "None", "A", "B", "C", "a", "A ", "A/B", "Å", "x" * 50])
 codes = st.fixed_dictionaries(
     {"DiscountCode": texts},
     optional={
@@ -32,7 +32,7 @@ codes = st.fixed_dictionaries(
     },
 )
 bodies = st.lists(codes, max_size=8)
-broken = st.sampled_from([{}, {"DiscountCode": None}, {"DiscountCode": " "}, {"DiscountCode": "x" * 51}, 5])
+broken = st.sampled_from([{"DiscountCode": ""}, {"DiscountCode": " "}, {"DiscountCode": "x" * 51}, 5])
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Promotion:
     name: str | None
     usage: int = 0
     stopped: bool = False
-    codes: dict[str, Json] = field(default_factory=dict)  # in the order of insertion
+    codes: dict[str | None, Json] = field(default_factory=dict)  # in the order of insertion
 
     @property
     def claimed(self) -> int:
@@ -58,7 +58,7 @@ class Promotion:
 
     def take(self, status: str) -> None:
         """The status that it is given; one that is used up does not become active."""
-        used_up = status == "Active" and self.limit is not None and self.usage >= self.limit
+        used_up = status == "Active" and self.limit is not None and self.usage >= max(self.limit, 1)
         before, self.status = self.status, "Inactive" if used_up else status
         if self.status != "Inactive":
             self.stopped = False

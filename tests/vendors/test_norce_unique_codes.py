@@ -233,8 +233,6 @@ def test_codes_survive_an_update_of_their_promotion(slug: World, promotion: Json
 @pytest.mark.parametrize(
     ("code", "key"),
     [
-        ({"DiscountCode": None}, "DiscountCode"),
-        ({}, "DiscountCode"),
         ({"DiscountCode": ""}, "DiscountCode"),
         ({"DiscountCode": " \t"}, "DiscountCode"),
         ({"DiscountCode": "x" * 51}, "DiscountCode"),
@@ -267,8 +265,24 @@ def test_a_code_may_have_fifty_characters(slug: World, promotion: Json) -> None:
     assert insert_codes(slug, promotion, code) == 1
 
 
+def test_a_code_without_a_text_is_one_code(slug: World, promotion: Json) -> None:
+    assert (
+        insert_codes(slug, promotion, {}, {"DiscountCode": None}, {"DiscountCode": "None"}, {"DiscountCode": "null"})
+        == 3
+    )
+    put_codes(slug, promotion, {"IsClaimed": True, "QuotationId": 7})
+    slug.seed("norce", unique_codes=[{"promotion": promotion["Id"], "QuotationId": 8, "IsClaimed": True}])
+
+    found = codes(slug, promotion)
+    assert names(found) == [None, "None", "null"]
+    assert (found[0]["IsClaimed"], found[0]["QuotationId"]) == (True, 8)
+    assert read(slug, promotion)["UniqueDiscountCodeCount"] == 3
+
+
 def test_every_code_that_is_wrong_is_named(slug: World, promotion: Json) -> None:
-    response = ask(slug, "POST", codes_path(promotion), [{}, {"DiscountCode": "A"}, {"DiscountCode": ""}])
+    response = ask(
+        slug, "POST", codes_path(promotion), [{"DiscountCode": 5}, {"DiscountCode": "A"}, {"DiscountCode": ""}]
+    )
 
     assert wrong(slug, response) == {"codes[0].DiscountCode", "codes[2].DiscountCode"}
 

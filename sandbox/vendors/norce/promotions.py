@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.rules import Call, Doc, Rejected, Reply, Violation, moment
-from sandbox.vendors.norce.asking import SYSTEM, Asker, asker, changed, stopped
+from sandbox.vendors.norce.asking import Asker, asker, changed, stopped
 from sandbox.vendors.norce.rows import EFFECT, REQUIREMENT, merged
 from sandbox.vendors.norce.rules import rules
 from sandbox.vendors.norce.stored import (
@@ -19,7 +19,7 @@ from sandbox.vendors.norce.stored import (
     promotions_of,
     show_encoded,
     shown,
-    within_limit,
+    stopped_if_over,
 )
 from sandbox.vendors.norce.terms import TERMS, culture, filled, image_url, texts
 
@@ -52,12 +52,10 @@ def insert_promotion(call: Call) -> Reply:
         "Created": call.now_text,
         "CreatedByName": by.name,
     }
-    limited = within_limit(promotion)
-    if limited is not promotion:
-        limited |= stopped(call, SYSTEM)
-    call.add(PROMOTIONS, dated(call, limited))
+    promotion = stopped_if_over(call, promotion)
+    call.add(PROMOTIONS, dated(call, promotion))
     _meet_application(call, by)
-    return _result(call, limited)
+    return _result(call, promotion)
 
 
 @rules.operation("PromotionApi_Update")
@@ -66,12 +64,13 @@ def update_promotion(call: Call) -> Reply:
     by = asker(call)
     stored = find(call, by.application)
     _judge(call, stored["Id"])
-    asked = {**stored, **_said(call, stored, by), **changed(call, by)}
-    promotion = within_limit(asked)
+    promotion = {**stored, **_said(call, stored, by), **changed(call, by)}
     if promotion["Status"] != "Inactive":
-        promotion |= NOT_STOPPED
+        promotion = stopped_if_over(call, promotion | NOT_STOPPED)
     elif stored["Status"] != "Inactive":
-        promotion |= stopped(call, by if asked["Status"] == "Inactive" else SYSTEM)
+        promotion |= stopped(call, by)
+    if stored["Status"] == promotion["Status"] == "Inactive":
+        promotion |= {member: stored[member] for member in NOT_STOPPED}  # since when and by whom, it still is
     call.replace(PROMOTIONS, dated(call, promotion))
     return _result(call, promotion)
 
@@ -102,7 +101,9 @@ def _judge(call: Call, id: int | None) -> None:
         wrong.append(("start-after-end", Violation("body.StartDate", "is after EndDate")))
     met: set[str] = set()
     for at, row in enumerate(sent.get("Cultures") or ()):
-        code = row["CultureCode"]
+        code = row.get("CultureCode")
+        if code is None:
+            continue
         if code in met:
             place = f"body.Cultures[{at}].CultureCode"
             wrong.append(("duplicate-culture", Violation(place, f"{code} stands twice")))

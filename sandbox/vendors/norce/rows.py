@@ -48,6 +48,7 @@ REQUIREMENT = Kind(
         "Id": 0,
         "RequirementType": None,
         "DiscountCode": None,
+        "ExternalDiscountCode": None,
         "ValueType": None,
         "OrderSumType": None,
         "OrderSum": None,

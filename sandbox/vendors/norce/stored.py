@@ -47,11 +47,12 @@ def _promotion_places(doc: Doc, created: int) -> list[tuple[str, int]]:
 
 
 def _dues(doc: Doc) -> list[tuple[int, str]]:
-    """Documented: only an active promotion has an effect, and its status stays. So it is only told, once, that a date
-    which was still to come has come."""
+    """Documented: only an active promotion has an effect. Each of its dates that was still to come falls due once; of
+    two that are the same moment the start comes first, and then the end."""
     if doc["Status"] != "Active":
         return []
-    return [(moment(doc[date]), _EVENTS[date]) for date in doc["coming"] if doc[date] is not None]
+    found = [(moment(doc[date]), _EVENTS[date]) for date in _EVENTS if date in doc["coming"] and doc[date] is not None]
+    return found[:1] if len({at for at, _ in found}) == 1 else found
 
 
 def dated(call: Call, promotion: Doc) -> Doc:
@@ -88,8 +89,10 @@ def _prepare_promotion(doc: Doc, call: Call) -> None:
         doc["Cultures"] = [culture(row, doc) if isinstance(row, dict) else row for row in cultures]
     if _is_used_up(doc):
         doc.update(stopped(call, SYSTEM), Status="Inactive")
-    if "coming" not in doc:
+    if "coming" not in doc:  # else it was stored before, under the settings of that time
         with suppress(TypeError, ValueError):  # the spec says what is wrong
+            if _has_ended(call, doc):
+                doc.update(stopped(call, SYSTEM), Status="Inactive")
             doc.update(dated(call, doc))
 
 
@@ -107,19 +110,21 @@ APPLICATIONS = rules.collection("applications", places=lambda _, created: [("app
 @rules.on_due(_EVENTS["StartDate"])
 def start(call: Call, id: str) -> None:
     """At the `StartDate` of an active promotion it is told; the status stays as it was set."""
-    _pass(call, id, "StartDate")
+    promotion = call.get(PROMOTIONS, id)
+    if promotion is not None:
+        call.replace(PROMOTIONS, _without_coming(promotion, "StartDate"))
 
 
 @rules.on_due(_EVENTS["EndDate"])
 def end(call: Call, id: str) -> None:
-    """At the `EndDate` of an active promotion it is told; the status stays as it was set."""
-    _pass(call, id, "EndDate")
-
-
-def _pass(call: Call, id: str, date: str) -> None:
+    """At its `EndDate` an active promotion becomes `Inactive`, unless the setting `status_at_end` says otherwise."""
     promotion = call.get(PROMOTIONS, id)
     if promotion is not None:
-        call.update(PROMOTIONS, promotion, coming=[other for other in promotion["coming"] if other != date])
+        call.replace(PROMOTIONS, stopped_if_over(call, _without_coming(promotion, "EndDate")))
+
+
+def _without_coming(promotion: Doc, date: str) -> Doc:
+    return {**promotion, "coming": [other for other in promotion["coming"] if other != date]}
 
 
 def promotion_id(application: Any, id: Any) -> str:
@@ -127,8 +132,8 @@ def promotion_id(application: Any, id: Any) -> str:
 
 
 def code_id(application: Any, promotion: Any, code: Any) -> str:
-    """The code comes last, so that it may have any character."""
-    return f"{application}/{promotion}/{code}"
+    """The code comes last, so that it may have any character; without one there is nothing after the promotion."""
+    return f"{application}/{promotion}" if code is None else f"{application}/{promotion}/{code}"
 
 
 def promotions_of(application: int) -> str:
@@ -202,12 +207,22 @@ def _counts(allowed: int | None, used: int, codes: int, claimed: int) -> Doc:
     }
 
 
-def within_limit(promotion: Doc) -> Doc:
-    """Documented: a promotion that was used as often as it may be is not active."""
-    return {**promotion, "Status": "Inactive"} if _is_used_up(promotion) else promotion
+def stopped_if_over(call: Call, promotion: Doc) -> Doc:
+    """Documented: an active promotion that has ended, or was used as often as it may be, is inactive."""
+    if _is_used_up(promotion) or _has_ended(call, promotion):
+        return {**promotion, "Status": "Inactive", **stopped(call, SYSTEM)}
+    return promotion
+
+
+def _has_ended(call: Call, promotion: Doc) -> bool:
+    """Documented in the user portal; a later page calls such a promotion "Ended" and active, so it is a setting."""
+    end = promotion["EndDate"]
+    over = promotion["Status"] == "Active" and end is not None and moment(end) <= call.now
+    return over and call.settings["status_at_end"] == "Inactive"
 
 
 def _is_used_up(promotion: Doc) -> bool:
+    """Inferred: only a use reaches the limit, since the page's own samples allow 0 uses."""
     allowed, used = promotion["AllowedUsageCount"], promotion["UsageCount"]
     counted = isinstance(allowed, int | Decimal) and isinstance(used, int | Decimal)  # a seed may say anything
-    return counted and promotion["Status"] == "Active" and used >= allowed
+    return counted and promotion["Status"] == "Active" and used >= max(allowed, 1)

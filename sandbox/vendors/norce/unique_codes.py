@@ -36,7 +36,7 @@ def update_codes(call: Call) -> Reply:
     """Documented: what is there is updated, the rest inserted. Inferred: of a code sent twice the last counts."""
     promotion = find(call, asker(call).application)
     now = call.now_text
-    for sent in {sent["DiscountCode"]: sent for sent in call.body}.values():
+    for sent in {sent.get("DiscountCode"): sent for sent in call.body}.values():
         code = _code(promotion, sent, now)
         stored = call.get(CODES, code["id"])
         if stored is None:
@@ -49,7 +49,7 @@ def update_codes(call: Call) -> Reply:
 def _code(promotion: Doc, sent: Doc, now: str) -> Doc:
     application, id = promotion["application"], promotion["Id"]
     return {
-        "id": code_id(application, id, sent["DiscountCode"]),
+        "id": code_id(application, id, sent.get("DiscountCode")),
         "application": application,
         "promotion": id,
         **unique_code(sent, now),
