@@ -14,6 +14,7 @@ from typing import Any
 from sandbox.auth import Grant
 from sandbox.call import Call, Rejected
 from sandbox.contract import INVALID_REQUEST, MISSING_BODY, Contract, OffContract, Route
+from sandbox.field_values import preferences
 from sandbox.journal import MAX_BODY, Exchange
 from sandbox.messages import Reply, Request, Violation
 from sandbox.openapi.document import Document
@@ -24,7 +25,6 @@ from sandbox.then import Fault, Then
 
 Admit = Callable[["Route", Request, Call], "Grant | str"]
 
-_PREFERENCE = re.compile(r'\b(code|example|wait)\s*=\s*"?([\w.-]+)"?', re.ASCII)
 _WAIT = re.compile(r"\d{1,4}(?:\.\d{1,3})?", re.ASCII)
 _THROTTLED = 429
 _MAX_WAIT = 300  # seconds
@@ -70,7 +70,9 @@ def _failed(raised: Exception, route: Route, call: Call, exchange: Exchange) -> 
             return _refused(route, raised, call, exchange)
         call.state.roll_back()  # for one that is unreadable, what the admission may have written
         if isinstance(raised, Unreadable):
-            return transport(route.document, route.contract, raised.status, str(raised), exchange)
+            reply = transport(route.document, route.contract, raised.status, str(raised), exchange)
+            reply.headers += raised.headers
+            return reply
         if isinstance(raised, Unpreferable):
             exchange.violations = [Violation("header.Prefer", str(raised), "enum")]
             return problem(400, "No such preference", str(raised))
@@ -204,12 +206,13 @@ def _reading_failed(operation: Operation, violations: list[Violation]) -> str:
 
 def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply | None:
     """The reply that `Prefer: code=…` or `Prefer: example=…` (RFC 7240) asks for; other preferences are not ours."""
-    wanted = dict(_PREFERENCE.findall(prefer))
-    wait = wanted.pop("wait", None)
+    preferred = preferences(prefer)
+    wait = preferred.get("wait")
     if wait is not None:
         if not _WAIT.fullmatch(wait) or float(wait) > _MAX_WAIT:
             raise Unpreferable(f"wait={wait[:50]} is no number of seconds up to {_MAX_WAIT}.")
         exchange.fault = Fault(delay=float(wait), preferred=f"wait={wait}")
+    wanted = {name: value for name, value in preferred.items() if name in ("code", "example")}
     code, name = wanted.get("code"), wanted.get("example")
     if not wanted:
         return None
@@ -223,7 +226,7 @@ def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply |
         exchange.preference = prefer
         if rejection := operation.rejections.get(chosen):
             exchange.rejection, exchange.source = rejection.name, rejection.source
-        applied = "; ".join(f"{key}={value}" for key, value in wanted.items())
+        applied = ", ".join(f"{key}={value}" for key, value in wanted.items())
         return Reply(status, example["value"], media, (*response.headers, ("preference-applied", applied)))
     names = [name for response in operation.responses.values() for name in response.examples]
     near = difflib.get_close_matches(name or "", names, n=1)

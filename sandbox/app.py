@@ -17,6 +17,7 @@ from sandbox.admin.api import BASE, Admin
 from sandbox.answers import problem
 from sandbox.auth import Gate
 from sandbox.clock import MILLISECOND, SECOND
+from sandbox.codings import decode_body
 from sandbox.config import Config
 from sandbox.contract import Contract
 from sandbox.courier import Courier
@@ -25,6 +26,7 @@ from sandbox.errors import SandboxError
 from sandbox.library import Library
 from sandbox.messages import OldRequest, Reply, Request, Stream
 from sandbox.openapi.document import Document
+from sandbox.openapi.paths import normalised
 from sandbox.orgs import Orgs
 from sandbox.pipeline import Pipeline
 from sandbox.rules import Rules
@@ -90,6 +92,10 @@ class App:
     def handle(self, request: Request) -> Reply:
         """The reply to any request. Synchronous, so that each one is atomic; never raises."""
         try:
+            if "%" in request.path:
+                request.path = normalised(request.path)
+            if request.body and b"content-encoding" in request.fields and request.unread is None:
+                decode_body(request, self.max_body(request.target))
             if request.path.startswith(BASE):
                 return self.admin.handle(request)
             return self._pipeline.handle(request)
@@ -99,7 +105,8 @@ class App:
 
     def max_body(self, target: str) -> int:
         """How many bytes of body a request to this target may have."""
-        return MAX_ADMIN_BODY if target.startswith(BASE) else self.config.max_body
+        path = normalised(target) if "%" in target else target
+        return MAX_ADMIN_BODY if path.startswith(BASE) else self.config.max_body
 
     async def __call__(
         self,

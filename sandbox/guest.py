@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 
 from sandbox.app import App
 from sandbox.errors import SandboxError
-from sandbox.messages import Reply, Request
+from sandbox.messages import TOO_LARGE, Reply, Request
 from sandbox.server import Server
 
 _TURNS = 4  # of the loop
@@ -75,7 +75,8 @@ class Guest(Server):
         if not self._serving:
             answered.put(None)
             return
-        request.oversized = len(request.body) > self.app.max_body(request.target)
+        if len(request.body) > self.app.max_body(request.target):
+            request.unread = TOO_LARGE
         try:
             reply = self.app.handle(request)
         except BaseException:  # it never raises, but somebody's logging may

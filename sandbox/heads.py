@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from sandbox.messages import Request
+from sandbox.messages import Request, combined
 
 METHODS = {method.encode(): method for method in ("GET", "POST", "PUT", "PATCH", "DELETE")}  # saves decoding these
 # A request line that httptools reads as it stands, and that leaves the connection open.
@@ -35,7 +35,7 @@ NO_FIELDS = Fields([], [], {}, 0)
 
 def fields_of(came: list[tuple[bytes, bytes]]) -> Fields:
     headers = [(name.lower(), value) for name, value in came]
-    return Fields(came, headers, dict(headers), sum(len(name) + len(value) + 4 for name, value in headers))
+    return Fields(came, headers, combined(headers), sum(len(name) + len(value) + 4 for name, value in headers))
 
 
 class Known:

@@ -60,10 +60,41 @@ class Violation(NamedTuple):
         return f"{self.where}: {self.message}"
 
 
-class Request:
-    """A request as it came. `path` is percent-encoded, header names are lower case; the last of equal ones is it."""
+class Unread(NamedTuple):
+    """Why a body was not read: the status for it, a sentence, and headers for the reply."""
 
-    __slots__ = ("body", "fields", "head", "headers", "method", "oversized", "path", "prefix", "query", "target")
+    status: int
+    detail: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+TOO_LARGE = Unread(413, "The body is larger than this server takes.")
+
+# Header fields that hold one value. Of several lines the last counts; those of any other field are one list.
+_SINGLE = frozenset(
+    b"access-control-request-method authorization content-length content-location content-range content-type date from"
+    b" host if-modified-since if-range if-unmodified-since last-event-id max-forwards origin proxy-authorization range"
+    b" referer sandbox-org user-agent".split()
+)
+
+
+def combined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The value of each field; where a list comes in several lines, it is one (RFC 9110, 5.3). Names in lower case."""
+    fields = dict(headers)
+    if len(fields) < len(headers):
+        lines: dict[bytes, list[bytes]] = {}
+        for name, value in headers:
+            lines.setdefault(name, []).append(value)
+        for name, values in lines.items():
+            if len(values) > 1 and name not in _SINGLE:
+                fields[name] = (b"; " if name == b"cookie" else b", ").join(values)
+    return fields
+
+
+class Request:
+    """A request as it came. `path` is percent-encoded, header names are lower case, `fields` has each name once."""
+
+    __slots__ = ("body", "fields", "head", "headers", "method", "path", "prefix", "query", "target", "unread")
     version = "HTTP/1.1"
 
     def __init__(
@@ -80,10 +111,10 @@ class Request:
         self.method = method
         self.target = target
         self.headers = headers
-        self.fields = dict(headers) if fields is None else fields
+        self.fields = combined(headers) if fields is None else fields
         self.body = body
         self.head = len(target) + _fields_size(headers) if head is None else head  # bytes of target and fields
-        self.oversized = oversized  # the body was larger than the server takes, and was not kept
+        self.unread = TOO_LARGE if oversized else None  # why the body cannot be read
         self.path, _, self.query = target.partition("?")
         self.prefix = ""  # `/~{org}`, if the target began with one; `path` is what follows
 

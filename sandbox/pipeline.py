@@ -151,7 +151,8 @@ class Pipeline:
                 label = _FIRST_LABEL.match(request.fields.get(b"host", b""))
                 name = label[1].decode() if label else None
             elif source.startswith("header."):
-                name = request.header(source.removeprefix("header.").lower().encode())
+                said = request.header(source.removeprefix("header.").lower().encode())
+                name = said.rpartition(",")[2].strip() if said else None  # the last, where it came several times
             elif source.startswith("query."):
                 name = _last(request.query, source.removeprefix("query."))
             elif source.startswith("form."):

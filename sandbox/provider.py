@@ -59,8 +59,10 @@ class Provider:
                 connection.request(method, f"{self._prefix}{path}", body, fields)
                 response = connection.getresponse()
                 received = response.read(_MAX_BODY)
-                fields_said = {name.lower(): value for name, value in response.getheaders()}
-                return Answer(response.status, fields_said, received)
+                fields_said: dict[str, list[str]] = {}
+                for name, value in response.getheaders():
+                    fields_said.setdefault(name.lower(), []).append(value)
+                return Answer(response.status, {name: ", ".join(fields_said[name]) for name in fields_said}, received)
         except TimeoutError:
             raise NoAnswer(f"nothing came within {self.timeout:g} s") from None
         except (OSError, http.client.HTTPException, ValueError) as error:

@@ -68,7 +68,8 @@ class Written(NamedTuple):
         reply = Reply(self.status, None, None, self.headers)
         reply.media, reply.content = self.media, self.content
         if self.media is not None:
-            as_it_is = isinstance(self.content, str) and not self.media.partition(";")[0].strip().endswith("json")
+            media = self.media.partition(";")[0].strip().lower()
+            as_it_is = isinstance(self.content, str) and not media.endswith("json")
             reply.body = self.content.encode() if as_it_is else encode(self.content)
         return reply
 

@@ -126,7 +126,7 @@ class Thens:
         media = None
         if "body" in raw:
             media = said or _declared_media(routes[0].operation, status)
-            if not isinstance(raw["body"], str) and not media.partition(";")[0].strip().endswith("json"):
+            if not isinstance(raw["body"], str) and not media.partition(";")[0].strip().lower().endswith("json"):
                 self._flaws.add((*place, "body"), f"is a text where the media type is {media}")
                 return None
         rest = tuple((name, value) for name, value in headers if media is None or name.lower() != "content-type")
@@ -192,7 +192,7 @@ def _first_flaws(written: Written, routes: list[Route]) -> list[Any]:
     for route in routes:
         reply = written.reply()
         if reply.media is not None:
-            reply.media = reply.media.partition(";")[0].strip()
+            reply.media = reply.media.partition(";")[0].strip().lower()
         flaws = route.operation.flaws(reply)
         if flaws:
             return flaws

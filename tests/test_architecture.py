@@ -21,6 +21,8 @@ LEVELS = {
     "sandbox.yamlloader": 0.3,
     "sandbox.yamlfile": 0.5,
     "sandbox.messages": 0,
+    "sandbox.field_values": 0,
+    "sandbox.codings": 0.5,
     "sandbox.parsed": 0.8,
     "sandbox.clock": 0,
     "sandbox.ids": 0,

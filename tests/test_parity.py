@@ -251,6 +251,34 @@ def test_a_server_that_goes_away_is_not_waited_for_case_by_case(invoke: Invoke) 
     assert said.rstrip().endswith("ended early: the server no longer answers")
 
 
+def test_a_media_type_may_be_written_in_any_letters(invoke: Invoke) -> None:
+    class Capital(App):
+        def handle(self, request: Request) -> Reply:
+            reply = super().handle(request)
+            reply.media = reply.media and f"{reply.media.upper()};charset=UTF-8"
+            return reply
+
+    with running(app=Capital()) as (_, url):
+        code, said, _ = invoke("parity", url, "--allow-writes", *TOKEN)
+
+    assert code == 0, said
+
+
+def test_a_header_in_several_lines_is_one_list(tmp_path: Path, invoke: Invoke) -> None:
+    class Repeating(App):
+        def handle(self, request: Request) -> Reply:  # noqa: ARG002 - as `App` has it
+            return Reply(200, {}, "application/json", (("Vary", "Origin"), ("vary", "Accept")))
+
+    expect = {"status": 200, "headers": {"Vary": "Origin, Accept", "Content-Type": "Application/JSON"}}
+    document = {"vendor": "enfore", "page": "x", "cases": [{**SOUND, "expect": expect}]}
+    (tmp_path / "case.yaml").write_text(json.dumps(document), encoding="utf-8")
+
+    with running(app=Repeating()) as (_, url):
+        code, said, _ = invoke("parity", url, "--cases", str(tmp_path))
+
+    assert code == 0, said
+
+
 def test_a_run_that_is_told_to_end_still_writes_its_report(tmp_path: Path) -> None:
     asked = threading.Event()
 

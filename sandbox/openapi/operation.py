@@ -11,6 +11,7 @@ import msgspec
 
 from sandbox import yamlfile
 from sandbox.errors import DocumentError
+from sandbox.field_values import accepted
 from sandbox.messages import Reply, Request, Violation, decode, encode
 from sandbox.openapi.parameters import Parameter, pairs, unquote
 from sandbox.openapi.validation import Validator
@@ -60,11 +61,12 @@ class Security(NamedTuple):
 
 
 class Unreadable(Exception):
-    """The body cannot be judged at all: `status` is 413 or 415."""
+    """The body cannot be judged at all: `status` is 413 or 415. `headers` are for the reply."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(detail)
         self.status = status
+        self.headers = headers
 
 
 class Values(msgspec.Struct):
@@ -115,7 +117,7 @@ class Operation:
         self._aliased = [it for it in parameters if it.aliases]
         self.success = responses[min(status for status in responses if 200 <= status < 300)]  # noqa: PLR2004 - successes
         self.success_media = next(iter(self.success.content), None)
-        self._negotiable = len(self.success.content) > 1
+        self._acceptable = tuple(self.success.content) if len(self.success.content) > 1 else ()  # to choose from
         self._ok = self.success.content[self.success_media] if self.success_media else None
         self._repeats = method == "GET"  # what is asked again is answered so again
         self._ok_status = None if self.success.required_headers else self.success.status
@@ -163,8 +165,11 @@ class Operation:
     def _read_body(self, request: Request, violations: list[Violation]) -> Any:
         declared = self.body
         assert declared is not None  # for the type checker; `read` has asked
-        if request.oversized:
-            raise Unreadable(413, "The body is larger than this server takes.")
+        if (unread := request.unread) is not None:
+            if unread.status != _BAD_REQUEST:
+                raise Unreadable(*unread)
+            violations.append(Violation("body", unread.detail, "syntax"))
+            return None
         if not request.body:
             if declared.required:
                 violations.append(Violation("body", "is required", "required"))
@@ -191,12 +196,12 @@ class Operation:
         return media
 
     def answered_in(self, request: Request | None) -> str | None:
-        """The media type of a success: the first declared one, or another that the request's `Accept` names first."""
-        if self._negotiable and request is not None:
-            for part in (request.header(b"accept") or "").split(","):
-                media = part.partition(";")[0].strip().lower()
-                if media in self.success.content:
-                    return media
+        """The media type of a success: the declared one that the request's `Accept` prefers, or else the first.
+
+        Where it accepts none of them, RFC 9110, 12.5.1 leaves the choice between that and 406, which no vendor has.
+        """
+        if self._acceptable and request is not None and (accept := request.header(b"accept")):
+            return accepted(accept, self._acceptable) or self.success_media
         return self.success_media
 
     def flaws(self, reply: Reply) -> list[Violation]:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from sandbox.field_values import elements
 from sandbox.messages import Violation, number
 from sandbox.openapi.validation import Validator
 
@@ -54,6 +55,8 @@ class Parameter:
 
     def _value(self, texts: list[str]) -> Any:
         if self.kind == "array":
+            if self.location == "header":
+                return list(elements(texts[-1]))
             return texts if self.explode else texts[-1].split(",")
         return _typed(texts[-1], self.kind)  # the last of two equal names wins, as in a JSON object
 

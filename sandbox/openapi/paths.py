@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
+_ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+
+
+def normalised(path: str) -> str:
+    """The path with its unreserved characters as they are; `%2f` becomes `%2F` and stays (RFC 3986, 6.2.2)."""
+    return _ESCAPED.sub(_unescaped, path)
+
+
+def _unescaped(escaped: re.Match[str]) -> str:
+    character = chr(int(escaped[1], 16))
+    return character if _UNRESERVED.fullmatch(character) else escaped[0].upper()
 
 
 class Match(NamedTuple, Generic[T]):

@@ -113,7 +113,7 @@ def _sent(request: Json, headers: Mapping[str, str]) -> Sent:
 def _found(answer: Answer) -> dict[str, Json]:
     """An answer as patterns see it: a body that is no JSON is a text, an empty one is absent."""
     body: Json = answer.body.decode("utf-8", "replace") if answer.body else ABSENT
-    if "json" in answer.headers.get("content-type", ""):
+    if "json" in answer.headers.get("content-type", "").lower():
         with contextlib.suppress(ValueError):
             body = decode(answer.body)
     return {"status": answer.status, "headers": dict(answer.headers), "body": body}
@@ -128,6 +128,11 @@ def _wrong(expect: Json, found: Mapping[str, Json]) -> Iterator[str]:
         said = "a success" if wanted is _SUCCESS else " or ".join(map(str, wanted))
         yield f"status is {found['status']}, not {said}"
     headers = {str(name).lower(): pattern for name, pattern in expect.get("headers", {}).items()}
+    media, pattern = found["headers"].get("content-type"), headers.get("content-type")
+    if media is not None and pattern is not None:
+        lowered = pattern.lower() if isinstance(pattern, str) else pattern
+        if why_not(lowered, media.lower(), "") is None:  # media types are the same in any letters
+            del headers["content-type"]
     yield from _differences(headers, found["headers"], "headers")
     if "body" in expect:
         yield from _differences(expect["body"], found["body"], "body")
