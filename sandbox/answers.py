@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sandbox.auth import Grant
+from sandbox.auth import Grant, challenged
 from sandbox.call import Call, Rejected
 from sandbox.contract import INVALID_REQUEST, MISSING_BODY, Contract, OffContract, Route
 from sandbox.field_values import preferences
@@ -224,10 +224,12 @@ def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply |
         chosen = name or next(iter(response.examples), "")
         media, example = response.examples.get(chosen, (None, {"value": None}))
         exchange.preference = prefer
+        headers = response.headers
         if rejection := operation.rejections.get(chosen):
             exchange.rejection, exchange.source = rejection.name, rejection.source
+            headers = challenged(rejection, exchange.request)
         applied = ", ".join(f"{key}={value}" for key, value in wanted.items())
-        return Reply(status, example["value"], media, (*response.headers, ("preference-applied", applied)))
+        return Reply(status, example["value"], media, (*headers, ("preference-applied", applied)))
     names = [name for response in operation.responses.values() for name in response.examples]
     near = difflib.get_close_matches(name or "", names, n=1)
     hint = f" Did you mean example={near[0]}?" if near else ""
@@ -256,11 +258,13 @@ def _worded(
 ) -> Reply:
     exchange.rejection, exchange.source = rejection.name, rejection.source
     exchange.violations = rejected.violations
-    path = exchange.request.path.removeprefix(document.base)
-    content = contract.rules.wording(Refusal(rejection, rejected.detail, rejected.violations, path, exchange.at))
+    path = exchange.request.path
+    below = path.removeprefix(document.base)
+    refusal = Refusal(rejection, rejected.detail, rejected.violations, below, exchange.at, path)
+    content = contract.rules.wording(refusal)
     if rejected.members:
         content = {**content, **rejected.members}
-    return Reply(rejection.status, content, rejection.media, rejection.headers)
+    return Reply(rejection.status, content, rejection.media, challenged(rejection, exchange.request))
 
 
 def unmatched(

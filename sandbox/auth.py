@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,13 +16,17 @@ import msgspec
 
 from sandbox import clock
 from sandbox.messages import Request
-from sandbox.openapi.operation import Operation, Security
+from sandbox.openapi.operation import Operation, Rejection, Security
 
 MISSING = "missing-credentials"
 INVALID = "invalid-credentials"
 EXPIRED = "expired-credentials"
 FOREIGN = "foreign-credentials"
 SCOPE = "insufficient-scope"
+
+_UNAUTHORIZED = 401
+_OF_CREDENTIALS = {INVALID, EXPIRED, FOREIGN}
+_BEARER = re.compile(r'\bBearer\b( realm="[^"]*")?')
 
 _KEY = b"promo-sandbox"
 _REMEMBERED = 4096  # headers, of at most this many bytes:
@@ -206,6 +211,23 @@ class Gate:
                 self._said.clear()
             self._said[header] = said
         return said
+
+
+def challenged(rejection: Rejection, request: Request) -> tuple[tuple[str, str], ...]:
+    """The headers of a rejection. The challenge of a 401 says so where it is the bearer token that was not accepted.
+
+    RFC 6750, 3.1; where no token was sent, it says no more than how to be admitted.
+    """
+    headers = rejection.headers
+    if rejection.status != _UNAUTHORIZED or rejection.name not in _OF_CREDENTIALS:
+        return headers
+    if not request.fields.get(b"authorization", b"").lower().startswith(b"bearer "):
+        return headers
+    return tuple((name, _with_error(value) if name.lower() == "www-authenticate" else value) for name, value in headers)
+
+
+def _with_error(challenge: str) -> str:
+    return _BEARER.sub(lambda found: f'{found[0]}{"," if found[1] else ""} error="invalid_token"', challenge)
 
 
 def _held(

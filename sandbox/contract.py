@@ -162,12 +162,12 @@ class Contract:
             for operation in document.operations:
                 rule = self.rules.operations[operation.id]
                 versions = {
-                    str(other.version): Route(found, rule, self, other)
+                    str(other.version): Route(found, _with_constants(rule, found), self, other)
                     for other in later
                     for found in other.operations
                     if found.id == operation.id
                 }
-                yield Route(operation, rule, self, document, versions or None)
+                yield Route(operation, _with_constants(rule, operation), self, document, versions or None)
 
     def rejections(self) -> Iterator[tuple[Operation, Rejection]]:
         for document in self.documents:
@@ -202,6 +202,20 @@ class Contract:
         for file, line, text in _texts(self.rules):
             if _NAME.fullmatch(text) and text not in known:
                 yield f"{file}:{line}: {text!r} is declared nowhere"
+
+
+def _with_constants(rule: Rule, operation: Operation) -> Rule:
+    """The rule, whose replies have the headers that the spec gives but one value."""
+    constant = {status: response.constant for status, response in operation.responses.items() if response.constant}
+    if not constant:
+        return rule
+
+    def replying(call: Call) -> Reply:
+        reply = rule(call)
+        reply.headers += constant.get(reply.status, ())
+        return reply
+
+    return replying
 
 
 def _needed(operation: Operation, document: Document) -> set[str]:

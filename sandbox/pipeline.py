@@ -22,7 +22,10 @@ DEFAULT_ORG = "default"
 _REMEMBERED = 1024  # paths and where they lead, of at most this many characters:
 _REMEMBERED_LENGTH = 256
 # What a browser must hear to let a page of another site read the reply.
-_CORS = (("access-control-allow-origin", "*"), ("access-control-expose-headers", "*"))
+_CORS = (("access-control-allow-origin", "*"), ("access-control-expose-headers", "*"), ("vary", "Origin"))
+_VARY = (("vary", "Origin"),)  # whoever keeps a reply without these must not give it to a browser of another site
+_NAME_TOO_LONG = (400, "Org name too long", f"The name of an org has at most {MAX_NAME} characters.")
+_TOO_MANY_ORGS = (503, "Too many orgs", "The server has as many orgs as --max-orgs admits; delete some.")
 _FIRST_LABEL = re.compile(rb"([a-z0-9][a-z0-9-]*)\.[a-z]", re.IGNORECASE)
 
 Found = tuple[Route | None, dict[str, str], tuple[str, ...]]
@@ -58,11 +61,11 @@ class Pipeline:
         named = prefixed or request.header(b"sandbox-org") or tenant or self._named_elsewhere(document, request)
         name = named or DEFAULT_ORG
         if len(name) > MAX_NAME:
-            return problem(400, "Org name too long", f"The name of an org has at most {MAX_NAME} characters.")
+            return _without_org(_NAME_TOO_LONG, document, request)
         try:
             org = self._orgs.get(name)
         except TooManyOrgs:
-            return problem(503, "Too many orgs", "The server has as many orgs as --max-orgs admits; delete some.")
+            return _without_org(_TOO_MANY_ORGS, document, request)
         exchange = Exchange(org.clock.now(), request)
         script = org.scenario
         if script is not None and script.wakes_at <= exchange.at:
@@ -77,8 +80,8 @@ class Pipeline:
         else:
             reply = self._answer(route, path.copy(), org, named, tenant, exchange)
             org.met = self._orgs.coverage.count(org.met, exchange, reply)
-        if document is not None and document.cors and b"origin" in request.fields:
-            reply.headers += _CORS
+        if document is not None and document.cors:
+            reply.headers += _cors(request)
         self._journalled(org, exchange, reply, started)
         if script is not None and (exchange.step is not None or exchange.unexpected is not None):
             self._orgs.follow(org, exchange)
@@ -168,6 +171,18 @@ def _unmatched(
     if contract is not None and document is not None:
         document = contract.document_in_force(document, org.state)
     return unmatched(exchange.request, contract, document, allow, exchange)
+
+
+def _cors(request: Request) -> tuple[tuple[str, str], ...]:
+    return _CORS if b"origin" in request.fields else _VARY
+
+
+def _without_org(why: tuple[int, str, str], document: Document | None, request: Request) -> Reply:
+    """An answer that no journal has: status, title and detail of a problem."""
+    reply = problem(*why)
+    if document is not None and document.cors:
+        reply.headers += _cors(request)
+    return reply
 
 
 def _last(pairs_text: str, name: str) -> str | None:

@@ -63,6 +63,7 @@ class Refusal(NamedTuple):
     violations: list[Violation]
     path: str  # of the request, below the base path of its document
     at: int  # moment
+    whole_path: str = ""  # with the base path
 
 
 class Rules:

@@ -334,6 +334,39 @@ def test_credentials_are_judged_before_the_request(acme: Acme) -> None:
     assert acme.last("shop").rejection == "insufficient-scope"
 
 
+def test_a_401_that_declares_no_challenge_has_that_of_the_operation_s_security_schemes(acme: Acme) -> None:
+    def challenge(method: str, target: str, token: str | None) -> str | None:
+        reply = acme.send(method, target, {"name": "x"}, token=token)
+        assert reply.status == 401
+        return header(reply, "WWW-Authenticate")
+
+    assert challenge("GET", "/acme/shop/things", None) == 'Bearer realm="acme"'
+    assert challenge("GET", "/acme/shop/things", "invalid") == 'Bearer realm="acme", error="invalid_token"'
+    assert challenge("POST", "/acme/token", "invalid") == 'Basic realm="acme"'
+    assert challenge("POST", "/acme/shop/orders", None) == 'Bearer realm="acme", Basic realm="acme"'
+    assert challenge("POST", "/acme/shop/orders", "expired") == (
+        'Bearer realm="acme", error="invalid_token", Basic realm="acme"'
+    )
+
+
+def test_a_header_that_can_have_but_one_value_is_sent_with_each_reply_that_declares_it(tmp_path: Path) -> None:
+    (tmp_path / "acme").mkdir()
+    path = tmp_path / "acme" / "things.yaml"
+    text = SPEC.read_text(encoding="utf-8")
+    total = "headers: {Acme-Total: {required: true, schema: {type: string}}}"
+    kept = f"{total[:-2]}, example: '0'}}, Cache-Control: {{schema: {{const: no-store}}}}}}"
+    assert text.count(total) == 1
+    path.write_text(text.replace(total, kept), encoding="utf-8")
+    acme = Acme(documents=Document.load(path))
+
+    listed = acme.send("GET", "/acme/shop/things")
+    preferred = acme.send("GET", "/acme/shop/things", headers={"Prefer": "code=200"})
+    refused = acme.send("GET", "/acme/shop/things?limit=0")
+
+    found = [(reply.status, header(reply, "Cache-Control")) for reply in (listed, preferred, refused)]
+    assert found == [(200, "no-store"), (200, "no-store"), (400, None)]
+
+
 def test_a_token_issued_by_a_rule_is_held_to_its_org(acme: Acme) -> None:
     login = acme.send("POST", "/acme/token", token=None, headers={"Authorization": "Basic YTpi", "Sandbox-Org": "t1"})
     token = content(login)["token"]

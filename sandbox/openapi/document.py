@@ -19,6 +19,7 @@ from sandbox.openapi.validation import Validator, json_schema, references
 
 METHODS = ("get", "put", "post", "delete", "patch")
 _ERROR = 400
+_UNAUTHORIZED = 401
 _MAX_DEPTH = 50  # of schemas composed of schemas
 
 Place = tuple[str | int, ...]
@@ -228,6 +229,7 @@ class Document:
         }
         if not any(200 <= status < 300 for status in responses):  # noqa: PLR2004 - the class of successes
             raise self.fail((*place, "responses"), "an operation needs a response for its success")
+        security = self._security(raw, place)
         rejections: dict[str, Rejection] = {}
         for status, response in responses.items():
             for rejection in self._rejections(status, response, (*place, "responses", str(status))):
@@ -235,7 +237,7 @@ class Document:
                     raise self.fail(
                         (*place, "responses", str(status)), f"{rejection.name} is declared for two statuses"
                     )
-                rejections[rejection.name] = rejection
+                rejections[rejection.name] = self._challenging(rejection, security)
         for name, callback in raw.get("callbacks", {}).items():
             self._callback(name, callback, (*place, "callbacks", name))
         return Operation(
@@ -248,7 +250,7 @@ class Document:
             body=self._body(raw, place),
             responses=responses,
             rejections=rejections,
-            security=self._security(raw, place),
+            security=security,
             closed=not self.raw.get("x-additional-parameters", True),
         )
 
@@ -304,8 +306,9 @@ class Document:
                 examples["example"] = (media, {"value": entry["example"]})
         declared = {name: self.follow(header, place) for name, header in response.get("headers", {}).items()}
         required = tuple(name.lower() for name, header in declared.items() if header.get("required"))
-        headers = tuple((name, header["example"]) for name, header in declared.items() if "example" in header)
-        made = Response(status, content, examples, required, headers)
+        constant = {name: header["schema"]["const"] for name, header in declared.items() if "const" in header["schema"]}
+        headers = {name: header["example"] for name, header in declared.items() if "example" in header} | constant
+        made = Response(status, content, examples, required, tuple(headers.items()), tuple(constant.items()))
         if shared[1]:
             self._responses[shared] = made
         return made
@@ -321,6 +324,15 @@ class Document:
             summary, source = example["summary"], example["x-source"]
             found.append(Rejection(name, status, media, example["value"], summary, source, response.headers))
         return found
+
+    def _challenging(self, rejection: Rejection, security: tuple[Security, ...]) -> Rejection:
+        """A 401 says how to be admitted (RFC 9110, 15.5.2); where the document does not, its security schemes do."""
+        headers = rejection.headers
+        if rejection.status != _UNAUTHORIZED or any(name.lower() == "www-authenticate" for name, _ in headers):
+            return rejection
+        schemes = dict.fromkeys(way.scheme.title() for way in security)
+        challenge = ", ".join(f'{scheme} realm="{self.vendor}"' for scheme in schemes)
+        return rejection._replace(headers=(*headers, ("WWW-Authenticate", challenge))) if challenge else rejection
 
     def _callback(self, name: str, node: dict[str, Any], place: Place) -> None:
         for item in self.follow(node, place).values():

@@ -40,7 +40,8 @@ class Response(NamedTuple):
     content: dict[str, Validator]
     examples: dict[str, tuple[str, Any]]  # name -> media type, value
     required_headers: tuple[str, ...]
-    headers: tuple[tuple[str, str], ...]  # those that the document gives an example for
+    headers: tuple[tuple[str, str], ...]  # those that the document gives an example for, or a `const`
+    constant: tuple[tuple[str, str], ...] = ()  # those with a `const`, which say the same in each reply
 
 
 class Body(NamedTuple):

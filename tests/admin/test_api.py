@@ -608,7 +608,7 @@ def test_one_request_whole(world: World) -> None:
         "request": {"method": "POST", "target": f"/acme/{world.org}/things?x=1", "body": '{"name":"Lamp"}', "size": 15},
         "reply": {
             "status": 201,
-            "headers": [["sandbox-exchange", "1"]],
+            "headers": [["vary", "Origin"], ["sandbox-exchange", "1"]],
             "media": "application/json",
             "body": response.text,
             "size": len(response.content),

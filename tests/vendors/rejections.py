@@ -99,6 +99,7 @@ def assert_refused(
     assert (exchange["operation"], exchange["rejection"]) == (operation.id, rejection.name)
     assert (exchange["source"], exchange["defect"]) == (rejection.source, None)
     assert changes or exchange["changes"] == []
+    assert ("www-authenticate" in response.headers) is (rejection.status == 401)
     return response.json()
 
 
@@ -112,6 +113,7 @@ def assert_prefers_the_example(world: World, attempt: Request, rejection: Reject
     assert (response.status_code, response.json()) == (rejection.status, rejection.value)
     assert response.headers["content-type"] == rejection.media
     assert response.headers["preference-applied"] == f"example={rejection.name}"
+    assert ("www-authenticate" in response.headers) is (rejection.status == 401)
     exchange = world.last()
     assert (exchange["rejection"], exchange["preference"]) == (rejection.name, f"example={rejection.name}")
 

@@ -161,7 +161,7 @@ def test_a_token_opens_the_promotions_until_it_expires(slug: World) -> None:
 
     response = ask(slug, "GET", bearer=token)
     refused(slug, response, 401, "expired-credentials")
-    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
 def test_a_token_of_a_host_is_that_customers(slug: World) -> None:

@@ -180,7 +180,8 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
     assert body.keys() >= rejection.value.keys()
     for member in ("error", "type", "title", "status"):
         assert body.get(member) == rejection.value.get(member)
-    challenge = "Bearer" if rejection.status == 401 else None
+    sent = "" if rejection.name == "missing-credentials" else ' error="invalid_token"'
+    challenge = f"Bearer{sent}" if rejection.status == 401 else None
     assert response.headers.get("www-authenticate") == challenge
 
 

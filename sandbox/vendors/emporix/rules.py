@@ -32,7 +32,8 @@ def word(refusal: Refusal) -> Any:
     """The example, filled with what is known of this case where the example has a place for it.
 
     `message` (or else `Error`, `detail`) takes the detail, `details` the violations, `instance` and `path` the
-    request's path, `timestamp` the moment. Source: the error examples of the reward-points and coupon API references.
+    request's path, `timestamp` the moment; a fault of the gateway that names a path names the one that was called.
+    Source: the error examples of the reward-points and coupon API references.
     """
     body: Any = refusal.rejection.value
     if not isinstance(body, dict):
@@ -50,9 +51,16 @@ def word(refusal: Refusal) -> Any:
     for member in ("instance", "path"):
         if member in body:
             body[member] = refusal.path
+    if "fault" in body:
+        body["fault"] = _of_gateway(body["fault"], refusal.whole_path)
     if "timestamp" in body:
         body["timestamp"] = moment_text(refusal.at).replace("Z", "+00:00")
     return body
+
+
+def _of_gateway(fault: Doc, path: str) -> Doc:
+    before, url, _ = fault["faultstring"].partition(" and url: ")
+    return {**fault, "faultstring": f"{before}{url}{path}"} if url else fault
 
 
 def _detail(violation: Violation) -> Doc:
