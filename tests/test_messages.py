@@ -179,6 +179,19 @@ def test_a_request_is_taken_apart() -> None:
     assert request.unread is None
 
 
+def test_fields_in_several_lines_are_one_list_but_for_those_that_hold_one_value() -> None:
+    lines = [(b"accept", b"a"), (b"cookie", b"x=1"), (b"content-type", b"c"), (b"x-own", b"1, 2"), (b"host", b"h")]
+    more = [(b"cookie", b"y=2"), (b"accept", b"b"), (b"x-own", b""), (b"content-type", b"d"), (b"accept", b"c;q=0")]
+
+    assert Request("GET", "/", [*lines, *more]).fields == {
+        b"accept": b"a, b, c;q=0",
+        b"cookie": b"x=1; y=2",
+        b"content-type": b"d",
+        b"x-own": b"1, 2, ",
+        b"host": b"h",
+    }
+
+
 def test_a_reply_without_a_media_type_has_no_body() -> None:
     assert Reply(204).body == b""
 

@@ -114,6 +114,7 @@ def test_of_two_equal_names_the_last_wins_but_an_array_has_them_all() -> None:
 def test_an_array_that_does_not_explode_is_separated_by_commas() -> None:
     assert read(parameter({"type": "array"}, explode=False), "1,2", "3,4") == ({"X-it": ["3", "4"]}, [])
     assert read(parameter({"type": "array"}, **{"in": "header"}), "1,2") == ({"X-it": ["1", "2"]}, [])
+    assert read(parameter({"type": "array"}, **{"in": "header"}), "1 ,, 2,") == ({"X-it": ["1", "2"]}, [])
 
 
 def test_a_parameter_of_a_path_or_a_header_says_so_in_its_violation() -> None:
