@@ -1,5 +1,6 @@
 # The image of Promo Sandbox: `docker build -t promo-sandbox .`, then `docker run -p 8080:8080 promo-sandbox`.
 # Every option of `promo-sandbox serve` is a SANDBOX_… variable; docs/ci.md shows how pipelines use it.
+# It listens on all addresses: SANDBOX_ADMIN_TOKEN closes its admin API.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build

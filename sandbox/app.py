@@ -14,6 +14,7 @@ from typing import Any
 
 from sandbox import config as configuration
 from sandbox.admin.api import BASE, Admin
+from sandbox.admin.guard import Guard
 from sandbox.answers import problem
 from sandbox.auth import Gate
 from sandbox.clock import MILLISECOND, SECOND
@@ -67,7 +68,7 @@ class App:
             if contract is None or not place:
                 raise SandboxError(f"there is no setting {name}")
             contract.default(place, text)
-        gate = Gate(strict=self.config.strict, clients=self.config.clients)
+        gate = Gate(strict=self.config.strict, clients=self.config.clients, key=self.config.signing_key)
         callbacks = self.config.callbacks
         limits = Limits(callbacks.attempts, max(int(callbacks.longest_retry * SECOND), MILLISECOND))
         for contract in self.contracts:
@@ -87,7 +88,9 @@ class App:
         reader = Reader(specs / _OWN / "scenario.schema.json", self.contracts)
         self.library = Library(reader, self.orgs, configuration.files("scenarios"), self.config.scenarios)
         spec = specs / _OWN / "admin.yaml"
-        self.admin = Admin(spec, self.contracts, self.orgs, gate, self.config.admin_token, self.library)
+        guard = Guard(self.config.admin_hosts)
+        token = self.config.admin_token
+        self.admin = Admin(spec, self.contracts, self.orgs, gate, token, self.library, guard=guard)
 
     def handle(self, request: Request) -> Reply:
         """The reply to any request. Synchronous, so that each one is atomic; never raises."""

@@ -1,7 +1,7 @@
 """Who may call: bearer tokens issued here, tokens that describe themselves, and any other in lenient mode.
 
-A token carries what it grants and is signed, so nothing is stored for it and a reset loses none. The key is no secret:
-it only tells a token of ours from a stranger's. How a vendor words a refusal is in its spec.
+A token carries what it grants and is signed, so nothing is stored for it and a reset loses none. In lenient mode the
+key is no secret: it only tells a token of ours from a stranger's. How a vendor words a refusal is in its spec.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -28,7 +29,8 @@ _UNAUTHORIZED = 401
 _OF_CREDENTIALS = {INVALID, EXPIRED, FOREIGN}
 _BEARER = re.compile(r'\bBearer\b( realm="[^"]*")?')
 
-_KEY = b"promo-sandbox"
+_PUBLIC_KEY = b"promo-sandbox"  # so that the tokens in examples are always the same
+_KEY_BYTES = 32
 _REMEMBERED = 4096  # headers, of at most this many bytes:
 _REMEMBERED_LENGTH = 2048
 
@@ -88,15 +90,14 @@ def _base64(raw: bytes) -> str:
 _HEADER = _base64(b'{"alg":"HS256","typ":"at+jwt"}')
 
 
-def _signature(signed: str) -> str:
-    return _base64(hmac.digest(_KEY, signed.encode(), "sha256"))
-
-
 class Gate:
     """Admits a request to an operation, or names the rejection."""
 
-    def __init__(self, *, strict: bool = False, clients: dict[str, str] | None = None) -> None:
+    def __init__(self, *, strict: bool = False, clients: dict[str, str] | None = None, key: str | None = None) -> None:
+        """key: signs the tokens; None: a new one in strict mode, the public one in lenient mode."""
         self._strict = strict
+        without = secrets.token_bytes(_KEY_BYTES) if strict else _PUBLIC_KEY
+        self._key = key.encode() if key is not None else without
         self._clients = clients or {}
         self._said: dict[bytes, _Said] = {}
 
@@ -134,7 +135,7 @@ class Gate:
         )
         said = {**msgspec.to_builtins(payload), **shown} if shown else payload
         signed = f"{_HEADER}.{_base64(_encode(said))}"
-        return f"{signed}.{_signature(signed)}"
+        return f"{signed}.{self._signature(signed)}"
 
     def token_org(self, request: Request) -> str | None:
         """The org that the request's bearer token names, if it names one."""
@@ -174,7 +175,7 @@ class Gate:
 
     def read(self, token: str, org: str, vendor: str, now: int) -> Grant | None:
         """What a token grants in an org at a moment; None if nothing."""
-        grant = _described(token)
+        grant = self._described(token)
         if grant is None or (self._strict and not grant.issued):
             return None
         held = _held(grant, frozenset(), org, vendor, grant.audience or "", None, now)
@@ -183,7 +184,8 @@ class Gate:
     def knows(self, client: str, secret: str) -> bool:
         """Whether a client has this secret; in lenient mode any but one that begins with `invalid`."""
         if self._strict:
-            return self._clients.get(client) == secret
+            known = self._clients.get(client)
+            return known is not None and hmac.compare_digest(known.encode(), secret.encode())
         return not secret.startswith("invalid")
 
     def _basic(self, credentials: str) -> Grant | str:
@@ -204,13 +206,42 @@ class Gate:
     def _read(self, header: bytes) -> _Said:
         scheme, _, credentials = header.decode("latin-1").partition(" ")
         scheme, credentials = scheme.lower(), credentials.strip()
-        grant = _described(credentials) if scheme == "bearer" else None
+        grant = self._described(credentials) if scheme == "bearer" else None
         said = _Said(scheme, credentials, grant, self._stranger(credentials))
         if len(header) <= _REMEMBERED_LENGTH:
             if len(self._said) >= _REMEMBERED:
                 self._said.clear()
             self._said[header] = said
         return said
+
+    def _described(self, token: str) -> Grant | None:
+        """What a token of ours says, or one that describes itself."""
+        return _self_described(token) if token.startswith("sandbox;") else self._issued(token)
+
+    def _issued(self, token: str) -> Grant | None:
+        signed, _, signature = token.rpartition(".")
+        header, _, payload = signed.partition(".")
+        if header != _HEADER or not hmac.compare_digest(signature.encode(), self._signature(signed).encode()):
+            return None
+        try:
+            said = _decode_claims(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        except ValueError:  # signed by somebody else with our key, which is no secret: it says what ours never do
+            return None
+        return Grant(
+            org=said.org,
+            vendor=said.vendor,
+            audience=said.api,
+            tenant=said.tenant,
+            scopes=None if said.scope is None else frozenset(_words(said.scope)),
+            customer=said.sub,
+            claims=said.claims or {},
+            expires=None if said.exp is None else said.exp * clock.SECOND,
+            issued=True,
+            id=said.jti,
+        )
+
+    def _signature(self, signed: str) -> str:
+        return _base64(hmac.digest(self._key, signed.encode(), "sha256"))
 
 
 def challenged(rejection: Rejection, request: Request) -> tuple[tuple[str, str], ...]:
@@ -243,34 +274,6 @@ def _held(
     if scopes and grant.scopes is not None and not scopes <= grant.scopes:
         return SCOPE
     return grant
-
-
-def _described(token: str) -> Grant | None:
-    """What a token of ours says, or one that describes itself."""
-    return _self_described(token) if token.startswith("sandbox;") else _issued(token)
-
-
-def _issued(token: str) -> Grant | None:
-    signed, _, signature = token.rpartition(".")
-    header, _, payload = signed.partition(".")
-    if header != _HEADER or not hmac.compare_digest(signature.encode(), _signature(signed).encode()):
-        return None
-    try:
-        said = _decode_claims(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except ValueError:  # signed by somebody else with our key, which is no secret: it says what ours never do
-        return None
-    return Grant(
-        org=said.org,
-        vendor=said.vendor,
-        audience=said.api,
-        tenant=said.tenant,
-        scopes=None if said.scope is None else frozenset(_words(said.scope)),
-        customer=said.sub,
-        claims=said.claims or {},
-        expires=None if said.exp is None else said.exp * clock.SECOND,
-        issued=True,
-        id=said.jti,
-    )
 
 
 def _words(scope: str | list[str]) -> list[str]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from sandbox import __version__
+from sandbox.access import Access, access_options
 from sandbox.callbacks import callback_options, listen_command, silence
 from sandbox.errors import SandboxError
 from sandbox.health import URL, health, here
@@ -55,22 +56,6 @@ def cli(context: click.Context) -> None:
     help="0 picks a free one.",
 )
 @click.option(
-    "--auth",
-    default="lenient",
-    show_default=True,
-    envvar="SANDBOX_AUTH",
-    type=click.Choice(["lenient", "strict"]),
-    help="lenient takes any bearer token it did not issue; strict takes only its own, and only the --client given.",
-)
-@click.option(
-    "--client",
-    "clients",
-    multiple=True,
-    envvar="SANDBOX_CLIENTS",
-    metavar="NAME:SECRET",
-    help="An application that may get tokens in strict mode; may be repeated (in SANDBOX_CLIENTS separated by spaces).",
-)
-@click.option(
     "--seed",
     envvar="SANDBOX_SEED",
     type=click.Path(path_type=Path),
@@ -89,9 +74,6 @@ def cli(context: click.Context) -> None:
     envvar="SANDBOX_SCENARIOS",
     type=click.Path(path_type=Path),
     help="A folder of scenarios besides the bundled ones; each is checked before the server starts.",
-)
-@click.option(
-    "--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="Closes /__admin to whoever does not send it as a bearer token."
 )
 @click.option(
     "--max-body",
@@ -117,6 +99,7 @@ def cli(context: click.Context) -> None:
     type=click.IntRange(1),
     help="Exchanges kept for each org.",
 )
+@access_options
 @callback_options
 @click.option(
     "--log-level",
@@ -129,15 +112,13 @@ def serve(
     *,
     host: str,
     port: int,
-    auth: str,
-    clients: Sequence[str],
     seed: Path | None,
     settings: Sequence[str],
     scenarios: Path | None,
-    admin_token: str | None,
     max_body: int,
     max_orgs: int,
     journal: int,
+    access: Access,
     callbacks: CallbackConfig,
     log_level: str,
 ) -> None:
@@ -149,12 +130,10 @@ def serve(
 
     app = App(
         Config(
-            strict=auth == "strict",
-            clients=_clients(clients),
+            **access._asdict(),
             seeds=read_seeds(seed) if seed else {},
             settings=_settings(settings),
             scenarios=scenarios,
-            admin_token=admin_token or None,
             max_body=max_body,
             max_orgs=max_orgs,
             journal_limit=journal,
@@ -163,6 +142,8 @@ def serve(
     )
     listener = server.listen(host, port)
     host, port = listener.getsockname()[:2]
+    for warning in access.warnings(host, port):
+        click.echo(f"promo-sandbox: {warning}", err=True)
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     server.serve(app, listener, log_level=log_level, started=lambda: click.echo(_table(_bases(app, url))))
 
@@ -294,16 +275,6 @@ cli.add_command(listen_command)
 cli.add_command(verify)
 cli.add_command(parity)
 cli.add_command(health)
-
-
-def _clients(given: Sequence[str]) -> dict[str, str]:
-    clients = {}
-    for client in given:
-        name, colon, secret = client.partition(":")
-        if not name or not colon or not secret:
-            raise SandboxError(f"--client {client!r} is not NAME:SECRET")
-        clients[name] = secret
-    return clients
 
 
 def _settings(given: Sequence[str]) -> tuple[tuple[str, str], ...]:

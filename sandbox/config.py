@@ -31,9 +31,11 @@ class Config:
 
     strict: bool = False  # only tokens issued here, only the clients below
     clients: dict[str, str] = field(default_factory=dict)  # name -> secret
+    signing_key: str | None = None  # of tokens; None: a new one in strict mode, else one that everybody knows
     seeds: dict[str, dict[str, Any]] = field(default_factory=dict)  # org -> {vendor: {collection: [object]}}
     settings: tuple[tuple[str, str], ...] = ()  # `vendor.member` or `vendor.member.member`, and its default as text
     admin_token: str | None = None
+    admin_hosts: tuple[str, ...] = ()  # names by which the admin API is reached, besides addresses and local names
     max_body: int = MEBIBYTE
     max_orgs: int = 100_000
     journal_limit: int = 1000  # entries an org

@@ -97,10 +97,12 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
         "SANDBOX_PORT": "0",
         "SANDBOX_AUTH": "strict",
         "SANDBOX_CLIENTS": "app:secret other:x:y",
+        "SANDBOX_SIGNING_KEY": "a key that several servers share",
         "SANDBOX_SEED": str(seed),
         "SANDBOX_SETTINGS": "emporix.reward_points_version=current emporix.couponSettings.rewardpoints.enabled=false",
         "SANDBOX_SCENARIOS": str(scenarios),
         "SANDBOX_ADMIN_TOKEN": "closed",
+        "SANDBOX_ADMIN_HOST": "sandbox.example other.example",
         "SANDBOX_MAX_BODY": "1000",
         "SANDBOX_MAX_ORGS": "2",
         "SANDBOX_JOURNAL": "3",
@@ -127,6 +129,10 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
             for auth in (("app", "secret"), ("other", "x:y"), ("app", "x"))
         ]
         closed = client.get("/__admin/orgs")
+        hosts = [
+            client.get("/__admin/health", headers={"Host": host}).status_code
+            for host in ("sandbox.example", "other.example", "x.example")
+        ]
         orgs = client.get("/__admin/orgs", headers=admin).json()
         named = client.get("/__admin/scenarios", headers=admin).json()["scenarios"]
         full = client.get("/promotions/org/another/x")
@@ -139,6 +145,7 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
     assert stranger.status_code == 403
     assert clients == [200, 200, 401]
     assert closed.status_code == 401
+    assert hosts == [200, 200, 403]
     assert ("mine", False) in [(scenario["name"], scenario["bundled"]) for scenario in named]
     assert [(org["name"], org["documents"]) for org in orgs["orgs"]] == [("default", 0), ("shop", 1)]
     assert full.status_code == 503
@@ -169,9 +176,66 @@ def test_the_same_with_options(tmp_path: Path) -> None:
     assert shop["documents"] == 1
 
 
-def test_an_empty_admin_token_is_none() -> None:
-    with serving(variables={"SANDBOX_ADMIN_TOKEN": ""}) as served:
-        assert httpx2.get(f"{served.url}/__admin/orgs").status_code == 200
+@pytest.mark.parametrize("variable", ["SANDBOX_ADMIN_TOKEN", "SANDBOX_SIGNING_KEY"])
+def test_a_secret_that_is_set_but_empty_is_a_mistake(
+    mistake: Callable[..., str], monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    option = f"--{variable.removeprefix('SANDBOX_').lower().replace('_', '-')}"
+    by_option = mistake("serve", "--port", "0", option, "")
+    monkeypatch.setenv(variable, "")
+    by_variable = mistake("serve", "--port", "0")
+
+    assert by_option == f"{option} is empty; give a value, or leave it out"
+    assert by_variable == f"{variable} is set, but empty; give it a value, or unset it"
+
+
+def test_an_option_counts_more_than_an_empty_variable() -> None:
+    with serving("--admin-token", "closed", variables={"SANDBOX_ADMIN_TOKEN": ""}) as served:
+        assert httpx2.get(f"{served.url}/__admin/orgs").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warnings"),
+    [
+        (("--host", "127.0.0.2"), []),
+        (("--host", "::1"), []),
+        (("--host", "0.0.0.0"), ["open"]),  # noqa: S104 - what the test is about
+        (("--host", "::"), ["open"]),
+        (("--host", "0.0.0.0", "--admin-token", "t"), []),  # noqa: S104
+        (("--auth", "strict"), ["strict"]),
+        (("--auth", "strict", "--client", "a:b"), []),
+        (("--auth", "strict", "--signing-key", "k" * 32), []),  # another server may issue tokens
+        (("--auth", "strict", "--host", "0.0.0.0"), ["open", "strict"]),  # noqa: S104
+    ],
+)
+def test_the_server_warns_of_what_nobody_may_have_meant(arguments: tuple[str, ...], warnings: list[str]) -> None:
+    with serving(*arguments) as served:
+        _, said = served.stop()
+
+    address = f"[::]:{served.port}" if "::" in arguments else f"0.0.0.0:{served.port}"
+    lines = {
+        "open": f"promo-sandbox: the admin API is open to everybody who reaches {address}; "
+        "set SANDBOX_ADMIN_TOKEN or --admin-token to close it",
+        "strict": "promo-sandbox: --auth strict without --client NAME:SECRET: no client can get a token, "
+        "except from POST /__admin/orgs/{org}/tokens",
+    }
+    assert said.splitlines() == [lines[warning] for warning in warnings]
+
+
+def test_strict_servers_take_each_other_s_tokens_only_with_the_same_key() -> None:
+    def token(url: str) -> str:
+        given = httpx2.post(f"{url}/__admin/orgs/shop/tokens", json={"vendor": "enfore"}).json()["access_token"]
+        return f"Bearer {given}"
+
+    def status(url: str, token: str) -> int:
+        path = "/promotions/org/shop/sales-vouchers/gift-cards/any"
+        return httpx2.get(f"{url}{path}", headers={"Authorization": token}).status_code
+
+    same = {"SANDBOX_SIGNING_KEY": "0123456789abcdef" * 2, "SANDBOX_AUTH": "strict"}
+    with serving(variables=same) as a, serving(variables=same) as b, serving("--auth", "strict") as c:
+        assert [status(it.url, token(a.url)) for it in (a, b)] == [404, 404]
+        assert status(c.url, token(c.url)) == 404
+        assert status(c.url, token(a.url)) == status(a.url, token(c.url)) == 403
 
 
 def test_a_port_in_use_is_a_mistake(mistake: Callable[..., str]) -> None:
@@ -196,6 +260,11 @@ def test_a_port_in_use_is_a_mistake(mistake: Callable[..., str]) -> None:
         (("serve", "--client", "name"), "--client 'name' is not NAME:SECRET"),
         (("serve", "--client", ":secret"), "--client ':secret' is not NAME:SECRET"),
         (("serve", "--client", "name:"), "--client 'name:' is not NAME:SECRET"),
+        (("serve", "--signing-key", "k" * 31), "--signing-key has 31 characters; 32 are the fewest"),
+        (("serve", "--admin-host", "a.example:80"), "--admin-host: 'a.example:80' has a port; write the name alone"),
+        (("serve", "--admin-token", "a b"), "the admin token is empty, or has a space"),
+        (("serve", "--admin-token", "größer"), "the admin token is empty, or has a space"),
+        (("serve", "--admin-token", "a\n"), "the admin token is empty, or has a space"),
         (("serve", "--setting", "emporix.x"), "--setting 'emporix.x' is not VENDOR.NAME=VALUE"),
         (("serve", "--setting", "acme.x=1"), "there is no setting acme.x"),
         (("serve", "--setting", "emporix=1"), "there is no setting emporix"),

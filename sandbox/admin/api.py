@@ -12,6 +12,7 @@ from sandbox import __version__, auth
 from sandbox.admin.coverage import CoverageOperations
 from sandbox.admin.documents import DocumentOperations
 from sandbox.admin.exports import ExportOperations
+from sandbox.admin.guard import Guard
 from sandbox.admin.operations import Operations, errors_json
 from sandbox.admin.orgs import OrgOperations
 from sandbox.admin.requests import RequestOperations
@@ -20,10 +21,11 @@ from sandbox.admin.snapshots import SnapshotOperations
 from sandbox.admin.stream import StreamOperations
 from sandbox.admin.triggers import TriggerOperations
 from sandbox.admin.webhooks import WebhookOperations
-from sandbox.answers import answer, unmatched
+from sandbox.answers import answer, transport, unmatched
 from sandbox.auth import Gate, Grant
 from sandbox.call import Call
 from sandbox.contract import Contract, Route, router
+from sandbox.errors import SandboxError
 from sandbox.journal import Exchange
 from sandbox.library import Library
 from sandbox.messages import Reply, Request
@@ -33,6 +35,7 @@ from sandbox.rules import Doc, Refusal, Rules
 from sandbox.state import State
 
 BASE = "/__admin"
+_FORBIDDEN = 403
 _PARTS: tuple[type[Operations], ...] = (
     OrgOperations,
     DocumentOperations,
@@ -51,16 +54,28 @@ class Admin:
     """Answers the requests below `/__admin`."""
 
     def __init__(
-        self, spec: Path, contracts: list[Contract], orgs: Orgs, gate: Gate, token: str | None, library: Library
+        self,
+        spec: Path,
+        contracts: list[Contract],
+        orgs: Orgs,
+        gate: Gate,
+        token: str | None,
+        library: Library,
+        *,
+        guard: Guard,
     ) -> None:
         self.document = Document(spec)
         self._contracts = contracts
         self._gate = gate
-        self._token = token
+        self._token = _judged(token)
+        self._guard = guard
         self._contract = Contract([self.document], self._rules(orgs, gate, library))
         self._router = router([self._contract])
 
     def handle(self, request: Request) -> Reply:
+        refusal = self._guard.refusal(request)
+        if refusal is not None:
+            return transport(self.document, self._contract, _FORBIDDEN, refusal, Exchange(0, request))
         match = self._router.match(request.method, request.path)
         exchange = Exchange(0, request)  # for what the engine says on the way; it is not kept
         if match is None or match.target is None:
@@ -72,10 +87,10 @@ class Admin:
     def _admit(self, route: Route, request: Request, call: Call) -> Grant | str:  # noqa: ARG002 - the shape of `Admit`
         if self._token is None or not route.operation.security:
             return auth.ANYBODY
-        scheme, _, given = (request.header(b"authorization") or "").partition(" ")
+        scheme, _, given = request.fields.get(b"authorization", b"").partition(b" ")
         if not scheme:
             return auth.MISSING
-        right = scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode())
+        right = scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token.encode())
         return auth.ANYBODY if right else auth.INVALID
 
     def _rules(self, orgs: Orgs, gate: Gate, library: Library) -> Rules:
@@ -103,6 +118,13 @@ class Admin:
             for document in contract.documents
         ]
         return call.reply({"version": __version__, "specs": specs})
+
+
+def _judged(token: str | None) -> str | None:
+    """A token that every client can send in a header. Raises `SandboxError` for another, and does not repeat it."""
+    if token is not None and not (token.isascii() and token.isprintable() and token and " " not in token):
+        raise SandboxError("the admin token is empty, or has a space or something else than printable ASCII in it")
+    return token
 
 
 def _worded(refusal: Refusal) -> Doc:

@@ -998,7 +998,7 @@ def test_a_browser_of_another_site_may_not_read_the_admin_api(url: str, http: ht
     preflight = http.request("OPTIONS", f"{url}/__admin/orgs/a", headers=headers)
     health = http.get(f"{url}/__admin/health", headers=headers)
 
-    assert preflight.status_code == 405
+    assert (preflight.status_code, health.status_code) == (403, 403)
     for response in (preflight, health):
         assert not [name for name in response.headers if name.startswith("access-control-")]
 
@@ -1033,7 +1033,7 @@ def test_an_admin_token_closes_everything_but_health(
         return http.request(method, closed + path, json=body, headers={b"Authorization": authorization})
 
     is_refused(http.request(method, closed + path, json=body), "missing-credentials")
-    for wrong in (b"Bearer s3cre", b"Bearer", b"Basic s3cret", b"s3cret", b"Bearer \xff"):
+    for wrong in (b"Bearer s3cre", b"Bearer", b"Basic s3cret", b"s3cret", b"Bearer \xff", "Bearer s3crét".encode()):
         is_refused(sent(wrong), "invalid-credentials")
     assert http.get(f"{closed}/health").status_code == 200
 

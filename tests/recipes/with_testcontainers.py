@@ -7,6 +7,8 @@ import pytest
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HealthcheckWaitStrategy
 
+ADMIN_TOKEN = str(uuid4())
+
 
 @pytest.fixture(scope="session")
 def sandbox_url() -> Iterator[str]:
@@ -14,6 +16,7 @@ def sandbox_url() -> Iterator[str]:
         DockerContainer("registry.example.com/promo-sandbox:0.1.0")
         .with_exposed_ports(8080)
         .with_env("SANDBOX_AUTH", "lenient")
+        .with_env("SANDBOX_ADMIN_TOKEN", ADMIN_TOKEN)
         .waiting_for(HealthcheckWaitStrategy())
     )
     with container as sandbox:
