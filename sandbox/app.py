@@ -30,6 +30,7 @@ from sandbox.openapi.document import Document
 from sandbox.openapi.paths import normalised
 from sandbox.orgs import Orgs
 from sandbox.pipeline import Pipeline
+from sandbox.printable import escaped
 from sandbox.rules import Rules
 from sandbox.scenario_document import Reader
 from sandbox.webhooks import Webhooks
@@ -103,7 +104,7 @@ class App:
                 return self.admin.handle(request)
             return self._pipeline.handle(request)
         except Exception as error:  # whatever it is, the client must have an answer and the server goes on
-            logging.getLogger("sandbox").exception("%s %s", request.method, request.path)
+            logging.getLogger("sandbox").exception("%s %s", escaped(request.method), escaped(request.path))
             return problem(500, "Defect of the sandbox", f"{type(error).__name__}: {error}"[:1000])
 
     def max_body(self, target: str) -> int:

@@ -25,6 +25,7 @@ from sandbox.callbacks import callback_options, listen_command, silence
 from sandbox.errors import SandboxError
 from sandbox.health import URL, health, here
 from sandbox.parity.command import parity
+from sandbox.printable import escaped
 from sandbox.reports.command import coverage
 from sandbox.saving import FULL, save
 from sandbox.verify.command import verify
@@ -158,9 +159,9 @@ def check() -> None:
     failed = False
     specs = list(check_all(files("specs")))
     for name, summary, mistakes in chain(specs, check_scenarios(App(Config(specs=files("specs"))).library)):
-        click.echo(f"{'FAILED' if mistakes else 'ok':6}  {name:28}  {summary}")
+        click.echo(escaped(f"{'FAILED' if mistakes else 'ok':6}  {name:28}  {summary}"))
         for mistake in mistakes:
-            click.echo(f"        {mistake}", err=True)
+            click.echo(escaped(f"        {mistake}"), err=True)
         failed = failed or bool(mistakes)
     if failed:
         sys.exit(1)
@@ -249,7 +250,7 @@ def export_org(*, url: str, admin_token: str | None, org: str, out: Path | None)
 
     document = Remote(url, admin_token).ask("GET", f"/orgs/{segment(org)}/export")
     if out is None:
-        click.echo(document)
+        click.echo(escaped(document.decode("utf-8", "replace"), keep="\n"))
         return
     save(out, document + b"\n")
 
@@ -267,7 +268,7 @@ def import_org(*, url: str, admin_token: str | None, file: Path, org: str | None
     if not org:
         raise SandboxError(f"{file} does not say how its org was called; give --org")
     Remote(url, admin_token).ask("POST", f"/orgs/{segment(org)}/import", document)
-    click.echo(f"{org} is imported")
+    click.echo(f"{escaped(org)} is imported")
 
 
 cli.add_command(coverage)
@@ -330,5 +331,5 @@ def main() -> None:
 
 def _complain(message: str) -> NoReturn:
     with suppress(OSError):  # that is full too
-        click.echo(f"promo-sandbox: {' '.join(message.split())}", err=True)
+        click.echo(f"promo-sandbox: {escaped(' '.join(message.split()))}", err=True)
     sys.exit(2)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sandbox.errors import SandboxError
+from sandbox.printable import escaped
 
 if TYPE_CHECKING:
     from sandbox.remote import Remote
@@ -58,10 +59,10 @@ def health(*, url: str, timeout: float, wait: float) -> None:
     end = time.perf_counter() + wait
     while trouble := _trouble(server):
         if time.perf_counter() >= end:
-            click.echo(f"promo-sandbox: {' '.join(trouble.split())}", err=True)
+            click.echo(f"promo-sandbox: {escaped(' '.join(trouble.split()))}", err=True)
             sys.exit(1)
         time.sleep(_PAUSE)
-    click.echo(f"{server.url} is healthy")
+    click.echo(f"{escaped(server.url)} is healthy")
 
 
 def _trouble(server: Remote) -> str:

@@ -14,6 +14,7 @@ import click
 from sandbox.config import files
 from sandbox.errors import SandboxError
 from sandbox.flaws import quoted, unknown
+from sandbox.printable import escaped
 from sandbox.reports import verdicts
 from sandbox.reports.verdicts import Verdicts
 from sandbox.saving import save
@@ -146,14 +147,15 @@ def conclude(report: Verdicts, form: str, out: Path | None, hint: str = "") -> N
         click.echo(written if form == "text" else written.encode(), nl=False)
     else:
         save(out, written.encode())
-        click.echo(f"{report.summary()}; see {out}")
+        click.echo(escaped(f"{report.summary()}; see {out}"))
     if hint:
-        click.echo(f"promo-sandbox: {hint}", err=True)
+        click.echo(f"promo-sandbox: {escaped(hint)}", err=True)
     if report.failed:
         sys.exit(1)
     if report.ended == INTERRUPTED:
         sys.exit(_EXIT_INTERRUPTED)
     if not report.tried:
-        click.echo(f"promo-sandbox: nothing was found out{report.ended and ': '}{report.ended}", err=True)
+        reason = escaped(f"{report.ended and ': '}{report.ended}")
+        click.echo(f"promo-sandbox: nothing was found out{reason}", err=True)
     if report.ended not in ("", TIME_IS_UP) or not report.tried:
         sys.exit(2)

@@ -18,6 +18,7 @@ import uvicorn
 from sandbox import clock
 from sandbox.errors import SandboxError
 from sandbox.messages import decode
+from sandbox.printable import escaped
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -112,13 +113,13 @@ class Printer:
         colour = _COLOURS.get(status // 100)
         parts = [
             self._styled(f"{callback.at[:10]} {callback.at[11:23]}", dim=True),
-            self._styled(_plain(callback.method), bold=True),
-            _plain(callback.target),
+            self._styled(escaped(callback.method), bold=True),
+            escaped(callback.target),
             f"{len(body):,} bytes" if body is not None else f"more than {MAX_BODY:,} bytes",
             self._styled(str(status), fg=colour),
         ]
         if (delivery := callback.headers.get("sandbox-delivery")) is not None:
-            parts.append(f"delivery {_plain(delivery)}")
+            parts.append(f"delivery {escaped(delivery)}")
         yield "  ".join(parts)
         if body:
             yield from (f"    {line}" for line in self._payload(body))
@@ -128,13 +129,13 @@ class Printer:
             decode(body)
         except ValueError as error:
             text = body.decode("utf-8", "replace")
-            yield self._styled(f"not shown as JSON: {error}", fg="yellow")
-            yield from map(_plain, text[:_SHOWN].splitlines())
+            yield self._styled(escaped(f"not shown as JSON: {error}"), fg="yellow")
+            yield from map(escaped, text[:_SHOWN].splitlines())
             if len(text) > _SHOWN:
                 yield self._styled(f"and {len(text) - _SHOWN:,} more characters", dim=True)
             return
         for line in msgspec.json.format(body, indent=2).decode().split("\n"):
-            yield _TOKEN.sub(self._token, _plain(line)) if self._coloured else _plain(line)
+            yield _TOKEN.sub(self._token, escaped(line)) if self._coloured else escaped(line)
 
     def _token(self, found: re.Match[str]) -> str:
         text, colon, number, _ = found.groups()
@@ -252,9 +253,4 @@ def _as_json(callback: Callback) -> str:
             said["body"] = msgspec.Raw(msgspec.json.format(callback.body, indent=-1))
         except ValueError:
             said["text"] = callback.body.decode("utf-8", "replace")
-    return msgspec.json.encode(said).decode()
-
-
-def _plain(text: str) -> str:
-    """Without what a terminal would obey; within JSON, the same text to a parser."""
-    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)
+    return escaped(msgspec.json.encode(said).decode())

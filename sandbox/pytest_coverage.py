@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.errors import SandboxError
+from sandbox.printable import escaped
 
 Json = dict[str, Any]
 _OUTPUT = "sandbox_coverage"  # what an xdist worker tells
@@ -74,7 +75,7 @@ class RunCoverage:
 
         terminalreporter.section("contract coverage of the sandbox")
         for lost in self._lost:
-            terminalreporter.write_line(f"Not counted, because it was lost: {lost}", yellow=True)
+            terminalreporter.write_line(f"Not counted, because it was lost: {escaped(lost)}", yellow=True)
         if self._report is None or not self._report["vendors"]:
             terminalreporter.write_line("No test has called a vendor.")
             share, reached = "nothing was met", not self._wanted

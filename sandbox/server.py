@@ -12,17 +12,36 @@ from typing import Any
 
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
+from uvicorn.logging import DefaultFormatter
 
 from sandbox.admin.api import BASE
 from sandbox.app import App
 from sandbox.courier import TICK
 from sandbox.errors import SandboxError
 from sandbox.heads import Known
+from sandbox.printable import EscapingFormatter, escaped
 from sandbox.protocol import Protocol
 
 _SWEEP = 0.002  # seconds between slices of forgetting
 _LAST_ATTEMPTS = 0.5  # seconds that deliveries in flight may still take
 _SHUTDOWN = 1  # seconds that requests in flight may still take
+
+
+class _LogFormatter(EscapingFormatter, DefaultFormatter):
+    """uvicorn's lines."""
+
+
+# Of a process that only serves: uvicorn's own, and what the sandbox and the event loop say, all of it escaped.
+_LOGS = {
+    **LOGGING_CONFIG,
+    "formatters": {
+        **LOGGING_CONFIG["formatters"],
+        "default": {**LOGGING_CONFIG["formatters"]["default"], "()": _LogFormatter},
+        "plain": {"()": EscapingFormatter},
+    },
+    "handlers": {**LOGGING_CONFIG["handlers"], "plain": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["plain"], "level": "WARNING"},
+}
 
 
 class Server(uvicorn.Server):
@@ -91,7 +110,7 @@ class Server(uvicorn.Server):
 
     def leave(self) -> None:
         for org, url, count in self.app.orgs.webhooks.left():
-            logging.getLogger("sandbox").warning("%s: %d deliveries to %s were left", org, count, url)
+            logging.getLogger("sandbox").warning("%s: %d deliveries to %s were left", escaped(org), count, escaped(url))
 
     async def _sweep(self) -> None:
         while True:
@@ -123,6 +142,6 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: App, listener: socket.socket, *, log_level: str, started: Callable[[], None]) -> None:
     """Serve on the socket until SIGINT or SIGTERM."""
-    server = Server(app, log_level=log_level)
+    server = Server(app, log_level=log_level, log_config=_LOGS)
     server.started_hook = started
     server.run(sockets=[listener])

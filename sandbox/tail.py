@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 import click
 
+from sandbox.printable import escaped
 from sandbox.remote import Remote, Unreachable
 from sandbox.saving import FULL
 
@@ -105,28 +106,30 @@ class Printer:
         if event.name == "dropped":
             self.warn(f"{json.loads(event.data)['dropped']} exchanges were dropped")
         elif self._as_json:
-            click.echo(event.data.encode())  # JSON is UTF-8, whatever the locale
+            click.echo(escaped(event.data).encode())  # JSON is UTF-8, whatever the locale
         else:
             for line in self.lines(json.loads(event.data)):
                 click.echo(line, color=True)
 
     def warn(self, text: str) -> None:
-        click.echo(f"promo-sandbox: {text}", err=True)
+        click.echo(f"promo-sandbox: {escaped(text)}", err=True)
 
     def lines(self, exchange: dict[str, Any]) -> list[str]:
         """What an exchange was, and below it what was wrong."""
         status = exchange["reply"]["status"]
         colour = _COLOURS.get(status // 100, "magenta")
         parts = [
-            self._styled(f"{exchange['at'][:10]} {exchange['at'][11:23]}", dim=True),
-            f"{_plain(exchange['org']):{_ORG}}",
-            self._styled(f"{_plain(exchange['request']['method']):{_METHOD}}", bold=True),
+            self._styled(escaped(f"{exchange['at'][:10]} {exchange['at'][11:23]}"), dim=True),
+            f"{escaped(exchange['org']):{_ORG}}",
+            self._styled(f"{escaped(exchange['request']['method']):{_METHOD}}", bold=True),
             self._styled(str(status), fg=colour),
-            _plain(exchange["request"]["target"]),
-            self._styled(exchange["operation"] or "unmatched", fg=None if exchange["operation"] else "magenta"),
+            escaped(exchange["request"]["target"]),
+            self._styled(
+                escaped(exchange["operation"] or "unmatched"), fg=None if exchange["operation"] else "magenta"
+            ),
         ]
         if exchange["rejection"]:
-            parts.append(self._styled(exchange["rejection"], fg=colour, bold=True))
+            parts.append(self._styled(escaped(exchange["rejection"]), fg=colour, bold=True))
         if exchange["step"] is not None:
             parts.append(self._styled(f"step {exchange['step']}", fg="blue"))
         parts += [self._styled(trouble, fg="magenta") for trouble in _troubles(exchange["fault"] or {})]
@@ -135,14 +138,14 @@ class Printer:
 
     def _below(self, exchange: dict[str, Any]) -> Iterator[str]:
         if exchange["defect"]:
-            yield self._styled(f"defect: {_plain(exchange['defect'])}", fg="red", bold=True)
+            yield self._styled(f"defect: {escaped(exchange['defect'])}", fg="red", bold=True)
         if exchange["unexpected"]:
-            yield self._styled(f"unexpected: {_plain(exchange['unexpected'])}", fg="red")
+            yield self._styled(f"unexpected: {escaped(exchange['unexpected'])}", fg="red")
         for violation in exchange["violations"]:
-            place = self._styled(_plain(violation["spec"] or ""), dim=True)
-            yield f"{_plain(violation['where'])}: {_plain(violation['message'])}  {place}".rstrip()
+            place = self._styled(escaped(violation["spec"] or ""), dim=True)
+            yield f"{escaped(violation['where'])}: {escaped(violation['message'])}  {place}".rstrip()
         for near in exchange["nearest"][:_MOST_NEAR]:
-            yield f"near {near['operation']}, {near['method']} {near['path']}: {_plain(near['why'])}"
+            yield escaped(f"near {near['operation']}, {near['method']} {near['path']}: {near['why']}")
 
     def _styled(self, text: str, **style: Any) -> str:
         return click.style(text, **style) if self._coloured else text
@@ -153,11 +156,6 @@ def _troubles(fault: dict[str, Any]) -> Iterator[str]:
     if fault.get("delay"):
         yield f"{fault['delay']:g} s late"
     if fault.get("cut"):
-        yield f"cut {fault['cut']}"
+        yield escaped(f"cut {fault['cut']}")
     if fault.get("corrupt"):
         yield "corrupt"
-
-
-def _plain(text: str) -> str:
-    """Without what a terminal would obey: a client can send anything."""
-    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)

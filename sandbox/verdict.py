@@ -12,6 +12,7 @@ from sandbox.asking import near
 from sandbox.client import Org, Refused
 from sandbox.errors import SandboxError
 from sandbox.messages import encode
+from sandbox.printable import escaped
 from sandbox.remote import segment
 
 KINDS = ("defects", "unspent", "unexpected", "unmatched")
@@ -81,20 +82,21 @@ def complaint(org: Org, given: Mapping[str, Any]) -> str:
     allow = f"({names})" if len(found) > 1 else names
     lines = [line for of_a_kind in found.values() for line in of_a_kind]
     hint = f"If this is as it should be: @pytest.mark.sandbox(allow={allow})"
-    return "\n".join([f"The test passed, but not all is well in its org {org.org}.", *lines, hint, "", exchanges(org)])
+    first = f"The test passed, but not all is well in its org {org.org}."
+    return escaped("\n".join([first, *lines, hint, "", exchanges(org)]), keep="\n")
 
 
 def exchanges(org: Org) -> str:
     """What the org was asked, as a table: time, method, path, status, operation, and what there is to say of it."""
     newest = _if_there(lambda: org.requests(limit=_SHOWN + 1))
     if not newest:
-        return f"The org {org.org} was asked nothing.\n"
+        return f"The org {escaped(org.org)} was asked nothing.\n"
     rows = [("time", "method", "path", "status", "operation", ""), *(_row(it, org) for it in reversed(newest[:_SHOWN]))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if len(newest) > _SHOWN:
         lines.insert(1, f"… only the newest {_SHOWN}")
-    return "\n".join(lines) + "\n"
+    return escaped("\n".join(lines), keep="\n") + "\n"
 
 
 def _found(org: Org, kinds: Collection[str]) -> Iterator[tuple[str, list[str]]]:

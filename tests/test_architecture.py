@@ -74,6 +74,7 @@ LEVELS = {
     "sandbox.listening": 7.7,
     "sandbox.callbacks": 7.8,
     "sandbox.access": 7.8,
+    "sandbox.printable": 0,
     "sandbox.provider": 7.5,
     "sandbox.judging": 7.9,
     "sandbox.verify": 7.95,

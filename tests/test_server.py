@@ -443,7 +443,8 @@ def test_whoever_expects_100_with_too_long_a_body_is_refused_at_once(wire: Wire)
 def test_the_admin_api_takes_longer_bodies(wire: Wire) -> None:
     things = json.dumps({"acme": {"things": [{"name": "x" * 2 * MAX_BODY}]}})
 
-    assert wire.send(request("/__admin/orgs/long/seed", method="POST", body=things)).answer().status == 200
+    seed = request("/__admin/orgs/long/seed", "Content-Type: application/json", method="POST", body=things)
+    assert wire.send(seed).answer().status == 200
 
 
 def test_whoever_does_not_read_for_long_loses_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

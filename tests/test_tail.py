@@ -196,8 +196,8 @@ def test_a_terminal_is_not_commanded_by_what_a_client_sends() -> None:
         )
     )
 
-    assert "\\x1b[2J" in shown
-    assert "\\x07\\x0d\\x0a" in shown
+    assert "\\u001b[2J" in shown
+    assert "\\u0007\\u000d\\u000a" in shown
     assert [letter for letter in shown if not letter.isprintable() and letter != "\n"] == []
 
 

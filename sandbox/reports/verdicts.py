@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from sandbox.printable import escaped
+
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 NOT_ASKED = "not asked for"  # the note of what --operation leaves out, which is counted and not listed in a text
 NEVER = "never a success"
@@ -18,6 +20,7 @@ FORMS = ("text", "junit", "html")
 _WIDTH = 110
 _INDENT = " " * 8
 _MAX_MESSAGE = 2000  # characters of what a failure says
+_ASCII = 128
 _MAX_BODY = 2000  # characters of a request's body
 
 
@@ -87,6 +90,10 @@ def _aside(text: str, count: int) -> str:
 
 def write(form: str, report: Verdicts) -> str:
     """The report, which ends with a newline."""
+    return escaped(_written(form, report), keep="\n")
+
+
+def _written(form: str, report: Verdicts) -> str:
     match form:
         case "junit":
             from sandbox.reports import junit  # noqa: PLC0415 - an XML library that the other forms can do without
@@ -126,16 +133,30 @@ def _failure(failure: Failure) -> Iterator[str]:
 
 def curl(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> str:
     """A request as a command. The value of Authorization is not written down: it is `$AUTHORIZATION`."""
-    parts = ["curl -i", "" if method == "GET" and body is None else f"-X {method}", shlex.quote(url)]
+    parts = ["curl -i", "" if method == "GET" and body is None else f"-X {method}", _quoted(url)]
     for name, value in headers.items():
         shown = f"{name}: {value}"
         secret = name.lower() in ("authorization", "proxy-authorization", "cookie")
-        parts.append(f'-H "{name}: ${name.upper().replace("-", "_")}"' if secret else f"-H {shlex.quote(shown)}")
+        parts.append(f'-H "{name}: ${name.upper().replace("-", "_")}"' if secret else f"-H {_quoted(shown)}")
     if body:
         text = body.decode("utf-8", "replace")
         cut = f"{text[:_MAX_BODY]}…" if len(text) > _MAX_BODY else text
-        parts.append(f"--data-raw {shlex.quote(cut)}")
+        parts.append(f"--data-raw {_quoted(cut)}")
     return " ".join(filter(None, parts))
+
+
+def _quoted(text: str) -> str:
+    """A word of a command; bash reads the escapes of what is not printable."""
+    if text.isprintable():
+        return shlex.quote(text)
+    return f"$'{''.join(map(_in_dollar_quotes, text))}'"
+
+
+def _in_dollar_quotes(letter: str) -> str:
+    if letter in "'\\" or not letter.isprintable():
+        code = ord(letter)
+        return f"\\x{code:02x}" if code < _ASCII else f"\\U{code:08x}"
+    return letter
 
 
 def shortened(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 
+from sandbox.printable import escaped
 from sandbox.reports import figures
 from sandbox.reports.figures import Json
 
@@ -13,6 +14,10 @@ _WIDTH = 110
 
 def write(form: str, report: Json, *, missing: bool) -> str:
     """The report, which ends with a newline. `missing`: only what was never met, in the forms that can say less."""
+    return escaped(_written(form, report, missing=missing), keep="\n")
+
+
+def _written(form: str, report: Json, *, missing: bool) -> str:
     match form:
         case "json":
             return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
