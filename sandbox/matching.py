@@ -11,6 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from sandbox.masking import Masks
 from sandbox.messages import Request
 from sandbox.openapi.operation import Values
 from sandbox.openapi.parameters import pairs
@@ -26,6 +27,7 @@ class _Absent:
 ABSENT: Any = _Absent()
 PARTS = ("path", "query", "headers", "body")
 _MAX_SHOWN = 60
+_MASKS = Masks()
 
 
 def compiled(pattern: Any) -> Fits:
@@ -102,6 +104,8 @@ def why_not(pattern: Any, value: Any, where: str) -> str | None:
     if isinstance(pattern, list) and isinstance(value, list) and len(pattern) == len(value):
         inner = (why_not(part, value[at], f"{where}[{at}]") for at, part in enumerate(pattern))
         return next((reason for reason in inner if reason is not None), None)
+    if _MASKS.hides(where.rpartition(".")[2]):
+        return f"{where} is another one"
     return f"{where} is {shown(value)}, not {shown(pattern)}"
 
 

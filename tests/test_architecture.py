@@ -75,6 +75,7 @@ LEVELS = {
     "sandbox.callbacks": 7.8,
     "sandbox.access": 7.8,
     "sandbox.printable": 0,
+    "sandbox.masking": 0,
     "sandbox.provider": 7.5,
     "sandbox.judging": 7.9,
     "sandbox.verify": 7.95,

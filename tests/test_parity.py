@@ -388,3 +388,18 @@ def test_a_mistake_of_parity_is_one_line(arguments: tuple[str, ...], expected: s
 
     assert (code, said) == (2, "")
     assert re.fullmatch(f"promo-sandbox: {expected}\n", complaint), complaint
+
+
+def test_no_secret_of_a_real_account_stands_in_a_report(invoke: Invoke) -> None:
+    leak = {"access_token": "SECRET-of-the-token", "note": "Bearer SECRET-of-the-header is not known", "SECRETS": []}
+    faults = [Fault(method, "/.*", always(Reply(418, leak, "application/json"))) for method in ("GET", "POST")]
+    secrets = ("--header", "Authorization: Bearer SECRET-of-the-header", "--header", "X-Api-Key: SECRET-of-the-key")
+    with running(app=WrongApp(*faults)) as (_, url):
+        code, text, complaint = invoke(
+            "parity", url, "--allow-writes", *secrets, "--set", "client_secret=SECRET-set-here"
+        )
+
+    assert code == 1
+    assert "$X_API_KEY" in text
+    assert "client_secret=***" in text
+    assert "SECRET-" not in text + complaint

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from sandbox.errors import SandboxError
+from sandbox.masking import Masks
 from sandbox.reports import verdicts
 from sandbox.reports.verdicts import FAILED, NOT_ASKED, PASSED, SKIPPED, Failure, Verdict, Verdicts, curl
 from sandbox.verify.tally import Tally
@@ -108,6 +109,27 @@ def test_a_request_as_a_command_is_safe_for_a_shell_and_hides_credentials() -> N
     assert "secret" not in command
     assert shlex.split(command)[:5] == ["curl", "-i", "-X", "POST", "http://localhost/a?b='c'"]
     assert shlex.split(command)[-1] == "it's {}"
+
+
+def test_a_request_as_a_command_hides_what_specs_call_secret() -> None:
+    masks = Masks([{"components": {"securitySchemes": {"k": {"type": "apiKey", "in": "header", "name": "Shop-Key"}}}}])
+    headers = {"Shop-Key": "SECRET1", "Cookie": "a=SECRET2", "X-Api-Key": "SECRET3", "Accept": "*/*"}
+
+    command = curl("POST", "http://x/?access_token=SECRET4", headers, b'{"client_secret": "SECRET5"}', masks)
+
+    assert "SECRET" not in command
+    assert '-H "Shop-Key: $SHOP_KEY"' in command
+    assert "'accept: */*'" in command.lower()
+
+
+def test_what_schemathesis_cites_is_without_secrets() -> None:
+    found = Tally("acme", {("GET", "/things"): "listThings"}, {}, Masks(), ["SECRET-of-the-header"])
+    said = 'not valid: {"access_token": "SECRET1"} and SECRET-of-the-header'
+
+    found.read(json.dumps({"ScenarioFinished": {"recorder": scenario(200, said)}}))
+    found.read(json.dumps({"NonFatalError": {"label": "GET /things", "value": {"message": said}}}))
+
+    assert "SECRET" not in verdicts.write("text", Verdicts("x", found.verdicts(""), 1.0))
 
 
 def tally() -> Tally:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sandbox.contract import Contract, Route
 from sandbox.journal import Exchange
+from sandbox.masking import Masks
 from sandbox.messages import Violation
 from sandbox.openapi.operation import Operation
 from sandbox.openapi.origin import origin
@@ -38,6 +39,8 @@ class Explainer:
     """Explains exchanges by the contracts of all vendors."""
 
     def __init__(self, contracts: Iterable[Contract]) -> None:
+        contracts = list(contracts)
+        self.masks = Masks(document.raw for contract in contracts for document in contract.documents)
         self._routes: dict[str, Route] = {
             route.operation.id: route for contract in contracts for route in contract.routes()
         }

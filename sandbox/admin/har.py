@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import quote, unquote_plus
 
 from sandbox import __version__, clock
-from sandbox.admin import masking
 from sandbox.admin.explaining import Explainer
 from sandbox.admin.writing import reply_text, request_text, violations_json
 from sandbox.journal import Exchange
+from sandbox.masking import MASK, Masks
 from sandbox.rules import Doc
 
 _PHRASES = {int(status): status.phrase for status in http.HTTPStatus}
@@ -44,8 +44,8 @@ def _entry(exchange: Exchange, explainer: Explainer) -> Doc:
     return {
         "startedDateTime": clock.text(exchange.at),
         "time": milliseconds,
-        "request": _request(exchange),
-        "response": _response(exchange),
+        "request": _request(exchange, explainer.masks),
+        "response": _response(exchange, explainer.masks),
         "cache": {},
         "timings": {"send": 0, "wait": milliseconds, "receive": 0},
         "_sandbox": {
@@ -61,21 +61,21 @@ def _entry(exchange: Exchange, explainer: Explainer) -> Doc:
     }
 
 
-def _request(exchange: Exchange) -> Doc:
+def _request(exchange: Exchange, masks: Masks) -> Doc:
     request = exchange.request
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
-    target = masking.sent(request.target)
+    target = masks.sent(request.target)
     said: Doc = {
         "method": request.method,
         "url": _url(request.header(b"host") or "", target),
         "httpVersion": request.version,
         "cookies": _cookies([value for name, value in headers if name.lower() == "cookie"], ";"),
-        "headers": _headers(headers),
+        "headers": _headers(headers, masks),
         "queryString": _query(target.partition("?")[2]),
         "headersSize": _UNKNOWN,
         "bodySize": exchange.body_size,
     }
-    body = request_text(exchange)
+    body = request_text(exchange, masks)
     if body is not None:
         said["postData"] = {"mimeType": request.header(b"content-type") or "", "text": body}
     return said
@@ -89,7 +89,7 @@ def _url(host: str, target: str) -> str:
     return f"http://{host if fits else 'localhost'}{path if path.startswith('/') else f'/{path}'}"
 
 
-def _response(exchange: Exchange) -> Doc:
+def _response(exchange: Exchange, masks: Masks) -> Doc:
     headers = [*([("content-type", exchange.reply_media)] if exchange.reply_media else []), *exchange.reply_headers]
     content: dict[str, Any] = {"size": exchange.reply_size, "mimeType": exchange.reply_media or "x-unknown"}
     body = reply_text(exchange)
@@ -100,7 +100,7 @@ def _response(exchange: Exchange) -> Doc:
         "statusText": _PHRASES.get(exchange.status, ""),
         "httpVersion": "HTTP/1.1",
         "cookies": _cookies([value.partition(";")[0] for name, value in headers if name.lower() == "set-cookie"], None),
-        "headers": _headers(headers),
+        "headers": _headers(headers, masks),
         "content": content,
         "redirectURL": next((value for name, value in headers if name.lower() == "location"), ""),
         "headersSize": _UNKNOWN,
@@ -108,13 +108,13 @@ def _response(exchange: Exchange) -> Doc:
     }
 
 
-def _headers(headers: list[tuple[str, str]]) -> list[Doc]:
-    return [{"name": name, "value": masking.header(name, value)} for name, value in headers]
+def _headers(headers: list[tuple[str, str]], masks: Masks) -> list[Doc]:
+    return [{"name": name, "value": masks.header(name, value)} for name, value in headers]
 
 
 def _cookies(values: list[str], separator: str | None) -> list[Doc]:
     pairs = [pair for value in values for pair in (value.split(separator) if separator else [value])]
-    return [{"name": pair.partition("=")[0].strip(), "value": "***"} for pair in pairs if pair.strip()]
+    return [{"name": pair.partition("=")[0].strip(), "value": MASK} for pair in pairs if pair.strip()]
 
 
 def _query(query: str) -> list[Doc]:

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from sandbox import clock
-from sandbox.admin import masking
 from sandbox.admin.explaining import Explainer
 from sandbox.journal import Entry, Exchange, Occurrence
+from sandbox.masking import Masks, without
 from sandbox.messages import decode
 from sandbox.state import Change, Record
 
 
 def exchange_json(org: str, exchange: Exchange, explainer: Explainer) -> dict[str, Any]:
-    request = exchange.request
+    request, masks = exchange.request, explainer.masks
+    secrets = _secrets(exchange, masks) if exchange.unexpected is not None else []
     return {
         "id": exchange.id,
         "org": org,
@@ -24,17 +25,17 @@ def exchange_json(org: str, exchange: Exchange, explainer: Explainer) -> dict[st
         "version": exchange.version,
         "request": {
             "method": request.method,
-            "target": masking.sent(request.target),
+            "target": masks.sent(request.target),
             "headers": [
-                [name.decode("latin-1"), masking.header(name.decode("latin-1"), value.decode("latin-1"))]
+                [name.decode("latin-1"), masks.header(name.decode("latin-1"), value.decode("latin-1"))]
                 for name, value in request.headers
             ],
-            "body": request_text(exchange),
+            "body": request_text(exchange, masks),
             "size": exchange.body_size,
         },
         "reply": {
             "status": exchange.status,
-            "headers": [[name, masking.header(name, value)] for name, value in exchange.reply_headers],
+            "headers": [[name, masks.header(name, value)] for name, value in exchange.reply_headers],
             "media": exchange.reply_media,
             "body": reply_text(exchange),
             "size": exchange.reply_size,
@@ -45,10 +46,10 @@ def exchange_json(org: str, exchange: Exchange, explainer: Explainer) -> dict[st
         "nearest": explainer.nearest(exchange),
         "preference": exchange.preference,
         "step": exchange.step,
-        "unexpected": exchange.unexpected,
+        "unexpected": without(exchange.unexpected, secrets) if exchange.unexpected is not None else None,
         "fault": exchange.fault.json() if exchange.fault is not None else None,
         "defect": exchange.defect,
-        "changes": [_change_json(change) for change in exchange.changes],
+        "changes": [_change_json(change, masks) for change in exchange.changes],
         "events": list(entry_events(exchange)),
         "microseconds": exchange.nanoseconds // 1000,
     }
@@ -70,23 +71,30 @@ def entry_events(entry: Entry) -> Iterator[dict[str, Any]]:
         yield {"at": clock.text(event.at), "event": event.name, "payload": decode(event.payload), "cause": cause}
 
 
-def _change_json(change: Change) -> dict[str, Any]:
+def _change_json(change: Change, masks: Masks) -> dict[str, Any]:
     return {
         "collection": change.collection.key,
         "id": change.id,
-        "before": _document(change.before),
-        "after": _document(change.after),
+        "before": _document(change.before, masks),
+        "after": _document(change.after, masks),
     }
 
 
-def _document(record: Record | None) -> Any:
-    return None if record is None else decode(record.body)
+def _document(record: Record | None, masks: Masks) -> Any:
+    return None if record is None else decode(masks.sent(record.body.decode()).encode())
 
 
-def request_text(exchange: Exchange) -> str | None:
+def _secrets(exchange: Exchange, masks: Masks) -> list[str]:
+    """Those that the request holds: a sentence about it may cite them."""
+    request = exchange.request
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
+    return masks.secrets(headers, request.target, _text(request.body) or "")
+
+
+def request_text(exchange: Exchange, masks: Masks) -> str | None:
     """The request's body as it is shown."""
     body = _text(exchange.request.body)
-    return body if body is None else masking.sent(body)
+    return body if body is None else masks.sent(body)
 
 
 def reply_text(exchange: Exchange) -> str | None:
@@ -94,10 +102,11 @@ def reply_text(exchange: Exchange) -> str | None:
 
 
 def violations_json(exchange: Exchange, explainer: Explainer) -> list[dict[str, Any]]:
+    secrets = _secrets(exchange, explainer.masks) if exchange.violations else []
     return [
         {
             "where": violation.where,
-            "message": violation.message,
+            "message": without(violation.message, secrets),
             "kind": violation.kind,
             "spec": explainer.spec(exchange, violation),
         }

@@ -354,6 +354,8 @@ class Document:
             for name, scopes in requirement.items():
                 if name not in schemes:
                     raise self.fail(place, f"the security scheme {name!r} does not exist")
+                if schemes[name]["type"] != "http":
+                    raise self.fail(place, f"{name} is no http scheme; an apiKey is not checked, but only masked")
                 found.append(Security(schemes[name]["scheme"], frozenset(scopes)))
         return tuple(found)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,9 +54,14 @@ class Case(NamedTuple):
         return any(step.request["method"] not in READING for step in self.steps)
 
 
-def operations(folder: Path) -> list[str]:
-    """The operationIds of a vendor's specs, which need not be compiled for that."""
-    items = [item for path in sorted(folder.glob("*.yaml")) for item in yamlfile.read(path)["paths"].values()]
+def specs(folder: Path) -> list[dict[str, Any]]:
+    """A vendor's specs as they are written."""
+    return [yamlfile.read(path) for path in sorted(folder.glob("*.yaml"))]
+
+
+def operations(specs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The operationIds of specs, which need not be compiled for that."""
+    items = [item for spec in specs for item in spec["paths"].values()]
     return [raw["operationId"] for item in items for raw in item.values() if "operationId" in raw]
 
 

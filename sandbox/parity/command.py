@@ -12,12 +12,13 @@ import click
 from sandbox import judging
 from sandbox.config import files
 from sandbox.errors import SandboxError
+from sandbox.masking import Masks
 from sandbox.reports.verdicts import SKIPPED, Verdict, Verdicts
 from sandbox.saving import prepare
 
 if TYPE_CHECKING:
     from sandbox.parity.cases import Case
-    from sandbox.parity.playing import Played
+    from sandbox.parity.playing import Asked, Played
     from sandbox.provider import Provider
 
 _REFUSED = frozenset((401, 403))
@@ -55,11 +56,12 @@ def parity(
 
     Exits with 1 if an answer differs, and with 2 if that could not be found out.
     """
+    from sandbox.parity.playing import Asked  # noqa: PLC0415 - as below
     from sandbox.provider import Provider  # noqa: PLC0415 - no other command waits for an HTTP client
 
     provider = Provider(url, timeout)
     wanted = judging.chosen(vendors)
-    found = _load(cases or files("fidelity"), wanted, operations)
+    found, masks = _load(cases or files("fidelity"), wanted, operations)
     judging.require_any(case for case in found if allow_writes or not case.writes)
     values = _variables(variables, found)
     sent = judging.fields(headers)
@@ -67,23 +69,26 @@ def parity(
         prepare(out)
     provider.probe()
     begun = time.perf_counter()
-    verdicts, tried, ended = _play(found, provider, judging.named(org), sent, values, allow_writes=allow_writes)
+    asked = Asked(provider, judging.named(org), sent, values, masks)
+    verdicts, tried, ended = _play(found, asked, allow_writes=allow_writes)
     hint = "" if ended else _judge_access(tried, provider, org, sent)
     title = f"{provider.url} asked what the pages of {', '.join(wanted)} say: org {org}"
     judging.conclude(Verdicts(title, verdicts, time.perf_counter() - begun, ended), form, out, hint)
 
 
-def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> list[Case]:
+def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> tuple[list[Case], Masks]:
+    """The cases that are wanted, and what must not be shown of them."""
     from sandbox.parity import cases  # noqa: PLC0415 - `--help` should not wait for the engine
 
-    known = {vendor: cases.operations(files("specs") / vendor) for vendor in judging.chosen(())}
+    specs = {vendor: cases.specs(files("specs") / vendor) for vendor in judging.chosen(())}
+    known = {vendor: cases.operations(written) for vendor, written in specs.items()}
     judging.judge(operations, [id for ids in known.values() for id in ids], "operation")
     found = [case for case in cases.load(folder, known) if case.vendor in vendors]
     found = [case for case in found if not operations or case.operation in operations]
     if not found:
         about = f" about {', '.join(operations)}" if operations else ""
         raise SandboxError(f"there are no cases of {', '.join(vendors)}{about}")
-    return found
+    return found, Masks(spec for written in specs.values() for spec in written)
 
 
 def _variables(given: Sequence[str], cases: Sequence[Case]) -> dict[str, str]:
@@ -94,10 +99,7 @@ def _variables(given: Sequence[str], cases: Sequence[Case]) -> dict[str, str]:
 
 def _play(
     cases: Sequence[Case],
-    provider: Provider,
-    org: str,
-    headers: Mapping[str, str],
-    variables: Mapping[str, str],
+    asked: Asked,
     *,
     allow_writes: bool,
 ) -> tuple[list[Verdict], list[Played], str]:
@@ -115,7 +117,7 @@ def _play(
                 if case.writes and not allow_writes:
                     verdicts.append(_skipped(case, "it writes; --allow-writes would try it"))
                     continue
-                played = play(case, provider, org, headers, variables)
+                played = play(case, asked)
                 verdicts.append(played.verdict)
                 tried.append(played)
                 silent = 0 if played.statuses else silent + 1

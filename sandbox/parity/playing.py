@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from sandbox.masking import Masks, without
 from sandbox.matching import ABSENT, is_operator, why_not
 from sandbox.messages import decode, encode
 from sandbox.parity.cases import Case, Step, filled
@@ -45,27 +46,38 @@ class Played(NamedTuple):
     entrance: tuple[int, ...]
 
 
-def play(case: Case, provider: Provider, org: str, headers: Mapping[str, str], variables: Mapping[str, str]) -> Played:
-    """Send a case's requests. variables: in place of those that its file declares."""
-    values: dict[str, Json] = {**case.variables, **variables, "org": org, "fresh": secrets.token_hex(5)}
+class Asked(NamedTuple):
+    """A server that cases are sent to, and what is the same for all of them."""
+
+    provider: Provider
+    org: str
+    headers: Mapping[str, str]
+    variables: Mapping[str, str]  # in place of those that the cases' files declare
+    masks: Masks
+
+
+def play(case: Case, asked: Asked) -> Played:
+    """Send a case's requests."""
+    fresh = secrets.token_hex(5)
+    values: dict[str, Json] = {**case.variables, **asked.variables, "org": asked.org, "fresh": fresh}
     statuses: list[int] = []
     entrance: list[int] = []
     begun = time.perf_counter()
     failure = None
     for number, step in enumerate(case.steps, 1):
-        sent = _sent(_request(step, values), headers)
+        sent = _sent(_request(step, values), asked.headers)
         where = "" if number == len(case.steps) else f"given, request {number}: "
         try:
-            answer = provider.send(*sent)
+            answer = asked.provider.send(*sent)
         except NoAnswer as error:
-            failure = _failure(f"{where}no answer", [str(error)], sent, provider, case)
+            failure = _failure(f"{where}no answer", [str(error)], sent, asked, case)
             break
         statuses.append(answer.status)
         entrance += [answer.status] if _enters(step) else []
         found = _found(answer)
-        wrong = list(_wrong(filled(step.expect, values), found)) or list(_take(step, found, values))
+        wrong = list(_wrong(filled(step.expect, values), found, asked.masks)) or list(_take(step, found, values))
         if wrong:
-            failure = _failure(f"{where}{wrong[0]}", [*wrong[1:], _shown(answer)], sent, provider, case)
+            failure = _failure(f"{where}{wrong[0]}", wrong[1:], sent, asked, case, answer)
             break
     seconds = time.perf_counter() - begun
     kind = "documented" if case.documented else "inferred"
@@ -119,7 +131,7 @@ def _found(answer: Answer) -> dict[str, Json]:
     return {"status": answer.status, "headers": dict(answer.headers), "body": body}
 
 
-def _wrong(expect: Json, found: Mapping[str, Json]) -> Iterator[str]:
+def _wrong(expect: Json, found: Mapping[str, Json], masks: Masks) -> Iterator[str]:
     """Each way in which an answer is not what was expected; any success will do where no status is said."""
     wanted: Json = expect.get("status", _SUCCESS)
     if isinstance(wanted, int):
@@ -133,23 +145,24 @@ def _wrong(expect: Json, found: Mapping[str, Json]) -> Iterator[str]:
         lowered = pattern.lower() if isinstance(pattern, str) else pattern
         if why_not(lowered, media.lower(), "") is None:  # media types are the same in any letters
             del headers["content-type"]
-    yield from _differences(headers, found["headers"], "headers")
+    yield from _differences(headers, found["headers"], "headers", masks)
     if "body" in expect:
-        yield from _differences(expect["body"], found["body"], "body")
+        yield from _differences(expect["body"], found["body"], "body", masks)
 
 
-def _differences(pattern: Json, value: Json, where: str) -> Iterator[str]:
+def _differences(pattern: Json, value: Json, where: str, masks: Masks) -> Iterator[str]:
     """Where `why_not` tells the first difference, all of them."""
     if isinstance(pattern, dict) and isinstance(value, dict) and not is_operator(pattern):
         for name, part in pattern.items():
-            yield from _differences(part, value.get(name, ABSENT), f"{where}.{name}")
+            yield from _differences(part, value.get(name, ABSENT), f"{where}.{name}", masks)
     elif isinstance(pattern, list) and isinstance(value, list) and len(pattern) == len(value):
         for at, part in enumerate(pattern):
-            yield from _differences(part, value[at], f"{where}[{at}]")
+            yield from _differences(part, value[at], f"{where}[{at}]", masks)
     else:
         reason = why_not(pattern, value, where)
         if reason is not None:
-            yield reason
+            hidden = value is not ABSENT and masks.hides(where.rpartition(".")[2])
+            yield f"{where} is another one" if hidden else reason
 
 
 def _take(step: Step, found: Mapping[str, Json], values: dict[str, Json]) -> Iterator[str]:
@@ -168,11 +181,23 @@ def _take(step: Step, found: Mapping[str, Json], values: dict[str, Json]) -> Ite
         values[name] = value
 
 
-def _shown(answer: Answer) -> str:
-    text = answer.body.decode("utf-8", "replace")
+def _shown(answer: Answer, masks: Masks) -> str:
+    text = masks.sent(answer.body.decode("utf-8", "replace"))
     return f"the answer: {answer.status} {text[:_MAX_SHOWN]}{'…' if len(text) > _MAX_SHOWN else ''}".rstrip()
 
 
-def _failure(title: str, lines: list[str], sent: Sent, provider: Provider, case: Case) -> Failure:
-    command = curl(sent.method, f"{provider.url}{sent.path}", sent.headers, sent.body)
-    return Failure(title, shortened("\n".join([*lines, case.source])), command)
+def _failure(
+    title: str, lines: list[str], sent: Sent, asked: Asked, case: Case, answer: Answer | None = None
+) -> Failure:
+    """A failure without the secrets of request and answer, which may be those of a real account."""
+    masks, texts = asked.masks, [sent.path, (sent.body or b"").decode("utf-8", "replace")]
+    headers = [*sent.headers.items(), *asked.headers.items()]
+    if answer is not None:
+        texts.append(answer.body.decode("utf-8", "replace"))
+        headers += answer.headers.items()
+        lines = [*lines, _shown(answer, masks)]
+    given = [value for name, value in asked.variables.items() if "secret" in name]
+    hidden = masks.secrets(headers, *texts, given=given)
+    command = curl(sent.method, f"{asked.provider.url}{sent.path}", sent.headers, sent.body, masks)
+    message = without("\n".join([*lines, case.source]), hidden)
+    return Failure(without(title, hidden), shortened(message), without(command, hidden))

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from sandbox.masking import Masks
 from sandbox.printable import escaped
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
@@ -21,6 +22,7 @@ _WIDTH = 110
 _INDENT = " " * 8
 _MAX_MESSAGE = 2000  # characters of what a failure says
 _ASCII = 128
+_COMMON = Masks()
 _MAX_BODY = 2000  # characters of a request's body
 
 
@@ -131,15 +133,15 @@ def _failure(failure: Failure) -> Iterator[str]:
         yield f"{_INDENT}  {failure.request}"
 
 
-def curl(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> str:
-    """A request as a command. The value of Authorization is not written down: it is `$AUTHORIZATION`."""
-    parts = ["curl -i", "" if method == "GET" and body is None else f"-X {method}", _quoted(url)]
+def curl(method: str, url: str, headers: Mapping[str, str], body: bytes | None, masks: Masks = _COMMON) -> str:
+    """A request as a command. Secrets are not written down: Authorization's is `$AUTHORIZATION`."""
+    parts = ["curl -i", "" if method == "GET" and body is None else f"-X {method}", _quoted(masks.sent(url))]
     for name, value in headers.items():
         shown = f"{name}: {value}"
-        secret = name.lower() in ("authorization", "proxy-authorization", "cookie")
+        secret = masks.hides_header(name)
         parts.append(f'-H "{name}: ${name.upper().replace("-", "_")}"' if secret else f"-H {_quoted(shown)}")
     if body:
-        text = body.decode("utf-8", "replace")
+        text = masks.sent(body.decode("utf-8", "replace"))
         cut = f"{text[:_MAX_BODY]}…" if len(text) > _MAX_BODY else text
         parts.append(f"--data-raw {_quoted(cut)}")
     return " ".join(filter(None, parts))

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from sandbox import judging
 from sandbox.errors import SandboxError
+from sandbox.masking import Masks
 from sandbox.messages import encode
 from sandbox.openapi.document import METHODS, Document
 from sandbox.verify.plain import org_headers, plain
@@ -63,7 +64,9 @@ def begin(document: Document, plan: Plan, skipped: Mapping[str, str]) -> Tally:
         for method, raw in item.items()
         if method in METHODS
     }
-    return Tally(document.label, operations, {key: skipped[id] for key, id in operations.items() if id in skipped})
+    masks = Masks([document.raw])
+    left_out = {key: skipped[id] for key, id in operations.items() if id in skipped}
+    return Tally(document.label, operations, left_out, masks, masks.secrets(plan.headers.items()))
 
 
 def run(document: Document, plan: Plan, tally: Tally, folder: Path, told: Callable[[], None]) -> str:

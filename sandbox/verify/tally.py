@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 from sandbox.errors import SandboxError
+from sandbox.masking import Masks, without
 from sandbox.reports.verdicts import FAILED, NEVER, PASSED, SKIPPED, Failure, Verdict, curl, shortened
 
 Json = Any
@@ -25,8 +27,16 @@ _FEW = 3  # requests that say nothing of a whole server
 class Tally:
     """What is known of a document's operations; `finished` when Schemathesis has come to its end."""
 
-    def __init__(self, group: str, operations: dict[Key, str], skipped: dict[Key, str]) -> None:
-        """skipped: those that are not asked for, and why."""
+    def __init__(
+        self,
+        group: str,
+        operations: dict[Key, str],
+        skipped: dict[Key, str],
+        masks: Masks | None = None,
+        secrets: Collection[str] = (),
+    ) -> None:
+        """skipped: those that are not asked for, and why. secrets: of the headers that are sent with every request."""
+        self._masks, self._secrets = masks or Masks(), secrets
         self._group, self._operations, self._skipped = group, operations, skipped
         self._statuses: dict[Key, Counter[int]] = {key: Counter() for key in operations}
         self._failures: dict[Key, dict[tuple[str, str], Failure]] = {key: {} for key in operations}
@@ -57,7 +67,7 @@ class Tally:
             case "NonFatalError":
                 self._error(event)
             case "FatalError":
-                self.fatal = _first(_said(event.get("exception")))
+                self.fatal = self._shown(_first(_said(event.get("exception"))))
             case "EngineFinished":
                 self.finished = event.get("stop_reason") == "completed"
 
@@ -78,7 +88,7 @@ class Tally:
 
     def _fail(self, key: Key, check: Json, request: Json) -> None:
         said = check["failure_info"]["failure"]
-        message = shortened(said.get("message") or "")
+        message = shortened(self._shown(said.get("message") or ""))
         if _UNKNOWN_HEADER in message:
             return
         kinds = self._failures[key]
@@ -86,17 +96,27 @@ class Tally:
         if kind in kinds:
             kinds[kind] = kinds[kind]._replace(times=kinds[kind].times + 1)
         elif len(kinds) < _MAX_FAILURES:
-            kinds[kind] = Failure(f"{check['name']}: {said['title']}", message, _command(request))
+            kinds[kind] = Failure(f"{check['name']}: {said['title']}", message, self._command(request))
 
     def _error(self, event: Json) -> None:
         if event.get("value", {}).get("type") == _NOTHING_TO_FOLLOW:
             return
         method, _, template = event.get("label", "").partition(" ")
-        text = _said(event.get("value")) or "Schemathesis could not go on"
+        text = self._shown(_said(event.get("value"))) or "Schemathesis could not go on"
         if (method, template) in self._operations:
             self._errors.setdefault((method, template), text)
         elif not self.fatal:
             self.fatal = _first(text)
+
+    def _command(self, request: Json) -> str:
+        body = request.get("body")
+        decoded = base64.b64decode(body["$base64"]) if isinstance(body, dict) and "$base64" in body else None
+        headers = {name: ", ".join(values) for name, values in request.get("headers", {}).items()}
+        return without(curl(request["method"], request["uri"], headers, decoded, self._masks), self._secrets)
+
+    def _shown(self, text: str) -> str:
+        """What Schemathesis says without secrets: it cites requests and replies."""
+        return without(self._masks.sent(text), self._secrets)
 
     @property
     def refusal(self) -> int | None:
@@ -162,10 +182,3 @@ def _kind(message: str) -> str:
 def _first(text: str) -> str:
     """The sentence that says what is the matter, without the requests that Schemathesis lists after it."""
     return text.split("\n", maxsplit=1)[0].split(" Last requests", maxsplit=1)[0].rstrip(".")
-
-
-def _command(request: Json) -> str:
-    body = request.get("body")
-    decoded = base64.b64decode(body["$base64"]) if isinstance(body, dict) and "$base64" in body else None
-    headers = {name: ", ".join(values) for name, values in request.get("headers", {}).items()}
-    return curl(request["method"], request["uri"], headers, decoded)

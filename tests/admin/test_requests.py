@@ -190,22 +190,40 @@ def test_a_violation_is_explained_by_the_version_that_was_in_force_then(world: W
 
 def test_secrets_are_masked_in_targets_bodies_and_cookies(world: World) -> None:
     world.http.post(
-        f"{world.url}/acme/session?access_token=SECRET1",
+        f"{world.url}/acme/session?access_token=SECRET1&sig=SECRET7",
         content="client=a&secret=visible&client_secret=SECRET2&password=SECRET3",
         headers={
             "Content-Type": "application/x-www-form-urlencoded",
             "Sandbox-Org": world.org,
             "Cookie": "session=SECRET4",
             "X-Api-Key": "SECRET5",
+            "Acme-Key": "SECRET8",
             "Authorization": "SECRET6",
         },
     )
 
     shown = world.admin("GET", "/requests").text + world.admin("GET", "/requests.har").text
+    shown += world.admin("GET", "/requests/stream?follow=false").text
 
+    assert shown.count("/acme/session?access_token=***&sig=***") == 3
     assert "SECRET" not in shown
     assert "secret=visible" in shown
     assert world.admin("POST", "/requests/count", {"rejected": False}).json() == {"count": 1}
+
+
+def test_secrets_are_masked_in_sentences_about_a_request(world: World) -> None:
+    script = {
+        "otherwise": "fail",
+        "steps": [{"operation": "addThing", "when": {"headers": {"authorization": "Bearer b"}}}],
+    }
+    world.admin("PUT", "/scenario", script)
+
+    world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp"}, headers={"Authorization": "Bearer SECRET1"})
+    world.request("GET", f"/acme/{world.org}/things?limit=x", headers={"Authorization": "Bearer SECRET1"})
+
+    shown = world.admin("GET", "/requests").text + world.admin("GET", "/scenario").text
+    assert "headers.authorization is another one" in shown
+    assert "SECRET" not in shown
 
 
 def test_a_token_that_the_sandbox_gave_out_is_shown_in_the_reply(world: World) -> None:

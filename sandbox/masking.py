@@ -1,0 +1,124 @@
+"""What journals and reports do not repeat: credentials in headers, and secrets in a request's target and body.
+
+Whoever is shown a journal, a HAR file or a terminal should not see the key of a real account that a client has sent
+here by mistake. Tokens in replies are the sandbox's own and open nothing elsewhere; a journal shows them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+MASK = "***"
+_SCHEMES = {"authorization", "proxy-authorization"}
+_COOKIES = {"cookie", "set-cookie"}
+_KEYS = {"x-api-key", "api-key", "apikey", "x-auth-token"}
+_NAMES = ("client_secret", "password", "access_token", "refresh_token")
+_COOKIE = re.compile(r"=[^;]*+")
+_LEAST = 6  # characters of a secret that is looked for in sentences; shorter ones are words
+_BEGINNING = 24  # characters by which one is found in a sentence that has not all of it
+_FORMAT = "password"  # OpenAPI: a hint to obscure the value
+_MAX_DEPTH = 40  # of a spec
+
+
+class Masks:
+    """Knows which names are secret: those that every API has, and those of some specs."""
+
+    def __init__(self, specs: Iterable[Mapping[str, Any]] = ()) -> None:
+        """specs: as they are written. Secret is what a scheme of the type `apiKey` names, and each parameter and field
+        whose format is `password`."""
+        found = {(where, name.lower()) for spec in specs for where, name in _declared(spec)}
+        self._keys = _KEYS | {name for where, name in found if where == "header"}
+        names = {*_NAMES, *(name for where, name in found if where not in ("header", "cookie"))}
+        either = "|".join(sorted(map(re.escape, names)))
+        self._names = frozenset(names)
+        self._any = re.compile(either, re.IGNORECASE)
+        self._member = re.compile(rf'("(?:{either})"\s*+:\s*+")((?:[^"\\]|\\.)*+)', re.IGNORECASE | re.DOTALL)
+        self._field = re.compile(rf"((?:^|[?&])(?:{either})=)([^&#\s]*+)", re.IGNORECASE)
+
+    def hides(self, name: str) -> bool:
+        """Whether a header, parameter or field of this name is secret."""
+        name = name.lower()
+        return name in self._names or self.hides_header(name)
+
+    def hides_header(self, name: str) -> bool:
+        name = name.lower()
+        return name in _SCHEMES or name in _COOKIES or name in self._keys
+
+    def header(self, name: str, value: str) -> str:
+        """A header's value; of a secret one, what kind of secret it is."""
+        name = name.lower()
+        if name in _SCHEMES:
+            scheme, space, _ = value.partition(" ")
+            return f"{scheme} {MASK}" if space else MASK  # without a scheme it is the secret itself
+        if name in self._keys:
+            return MASK
+        if name == "cookie":
+            return _COOKIE.sub(f"={MASK}", value)
+        if name == "set-cookie":
+            pair, semicolon, attributes = value.partition(";")
+            return _COOKIE.sub(f"={MASK}", pair) + semicolon + attributes
+        return value
+
+    def sent(self, text: str) -> str:
+        """A request's target or body, JSON or a form, also one that was cut."""
+        if not self._any.search(text):
+            return text
+        return self._field.sub(rf"\1{MASK}", self._member.sub(rf"\1{MASK}", text))
+
+    def secrets(self, headers: Iterable[tuple[str, str]], *texts: str, given: Iterable[str] = ()) -> list[str]:
+        """The secrets that headers, targets and bodies hold, and those that were given, but for short ones."""
+        found = [*given]
+        found += [text for _, text in (*self._in(self._member, texts), *self._in(self._field, texts))]
+        for name, value in headers:
+            if name.lower() in _COOKIES:
+                found += [pair.partition("=")[2].strip() for pair in value.split(";")]
+            elif self.hides_header(name):
+                found.append(value.partition(" ")[2] if name.lower() in _SCHEMES and " " in value else value)
+        return sorted({secret for secret in found if len(secret) >= _LEAST}, key=len, reverse=True)
+
+    def _in(self, pattern: re.Pattern[str], texts: Iterable[str]) -> Iterator[tuple[str, str]]:
+        return (found for text in texts if self._any.search(text) for found in pattern.findall(text))
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """A sentence without these secrets, also where it has only the beginning of a long one."""
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+        if len(secret) > _BEGINNING:
+            text = re.sub(rf"{re.escape(secret[:_BEGINNING])}[^\s'\",;…]*+", MASK, text)
+    return text
+
+
+def _declared(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Where each secret of a spec stands, and its name."""
+    components = spec.get("components", {})
+    for scheme in components.get("securitySchemes", {}).values():
+        if scheme.get("type") == "apiKey":
+            yield scheme["in"], scheme["name"]
+    yield from _within(spec, components.get("schemas", {}), 0)
+
+
+def _within(node: Any, schemas: Mapping[str, Any], depth: int) -> Iterator[tuple[str, str]]:
+    if depth > _MAX_DEPTH:
+        return
+    if isinstance(node, dict):
+        if (
+            isinstance(node.get("name"), str)
+            and isinstance(node.get("in"), str)
+            and _is_secret(node, "schema", schemas)
+        ):
+            yield node["in"], node["name"]
+        properties = node.get("properties")
+        if isinstance(properties, dict):
+            yield from (("body", name) for name in properties if _is_secret(properties, name, schemas))
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _within(inner, schemas, depth + 1)
+
+
+def _is_secret(owner: Mapping[str, Any], name: str, schemas: Mapping[str, Any]) -> bool:
+    schema = owner.get(name)
+    if isinstance(schema, dict) and "$ref" in schema:
+        schema = schemas.get(str(schema["$ref"]).rpartition("/")[2])
+    return isinstance(schema, dict) and schema.get("format") == _FORMAT

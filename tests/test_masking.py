@@ -1,0 +1,116 @@
+"""Secrets are masked, whole ones and cut ones, and nothing else is."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from sandbox.masking import Masks, without
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("Authorization", "Bearer abc", "Bearer ***"),
+        ("authorization", "Basic YTpi x", "Basic ***"),
+        ("authorization", "abc", "***"),
+        ("authorization", "", "***"),
+        ("proxy-authorization", "Basic YTpi", "Basic ***"),
+        ("X-Api-Key", "abc", "***"),
+        ("cookie", "session=abc; theme=dark==", "session=***; theme=***"),
+        ("set-cookie", "session=abc=; Path=/; HttpOnly", "session=***; Path=/; HttpOnly"),
+        ("accept", "application/json", "application/json"),
+    ],
+)
+def test_headers(name: str, value: str, shown: str) -> None:
+    assert Masks().header(name, value) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"client_secret": "a\\"b", "name": "x"}', '{"client_secret": "***", "name": "x"}'),
+        ('{"password":"abc', '{"password":"***'),
+        ('{"password":""}', '{"password":"***"}'),
+        ('{"a":{"Refresh_Token" : "x"}}', '{"a":{"Refresh_Token" : "***"}}'),
+        ('{"password":7}', '{"password":7}'),
+        ('{"password_hint":"dog"}', '{"password_hint":"dog"}'),
+        ("client_id=a&client_secret=b%20c&scope=d", "client_id=a&client_secret=***&scope=d"),
+        ("password=b", "password=***"),
+        ("/path?access_token=abc&x=1", "/path?access_token=***&x=1"),
+        ("/path?token=abc", "/path?token=abc"),
+        ("my_password=b", "my_password=b"),
+    ],
+)
+def test_what_a_request_says(text: str, shown: str) -> None:
+    assert Masks().sent(text) == shown
+
+
+@pytest.mark.parametrize("piece", ['"password":"\\', '"password"  ', "&password=", '"password":"a'])
+def test_a_body_of_many_beginnings_of_secrets_takes_no_time(piece: str) -> None:
+    text = (piece * 65_536)[:65_536]
+    began = time.perf_counter()
+
+    Masks().sent(text)
+
+    assert time.perf_counter() - began < 1
+
+
+SPEC = {
+    "components": {
+        "securitySchemes": {
+            "key": {"type": "apiKey", "in": "header", "name": "Ocp-Key"},
+            "query": {"type": "apiKey", "in": "query", "name": "sig"},
+            "cookie": {"type": "apiKey", "in": "cookie", "name": "session"},
+            "bearer": {"type": "http", "scheme": "bearer"},
+        },
+        "parameters": {
+            "Partner": {"name": "X-Partner", "in": "header", "schema": {"$ref": "#/components/schemas/Key"}}
+        },
+        "schemas": {
+            "Key": {"type": "string", "format": "password"},
+            "Login": {"properties": {"pin": {"$ref": "#/components/schemas/Key"}, "user": {"type": "string"}}},
+        },
+    },
+    "paths": {"/a": {"get": {"parameters": [{"name": "code", "in": "query", "schema": {"format": "password"}}]}}},
+}
+
+
+def test_what_a_spec_calls_secret_is_masked() -> None:
+    masks = Masks([SPEC])
+
+    assert [masks.header(name, "abc") for name in ("ocp-key", "X-PARTNER", "x-api-key", "x-other")] == [
+        *["***"] * 3,
+        "abc",
+    ]
+    assert masks.sent("/a?sig=abc&code=d%20e&user=f") == "/a?sig=***&code=***&user=f"
+    assert masks.sent('{"pin": "1234", "user": "ada"}') == '{"pin": "***", "user": "ada"}'
+    assert masks.sent("pin=1234&user=ada") == "pin=***&user=ada"
+    assert [name for name in ("pin", "Code", "cookie", "user") if masks.hides(name)] == ["pin", "Code", "cookie"]
+
+
+def test_other_specs_know_nothing_of_that() -> None:
+    assert Masks().header("ocp-key", "abc") == "abc"
+    assert Masks().sent("/a?sig=abc") == "/a?sig=abc"
+
+
+def test_secrets_are_left_out_of_sentences_whole_and_cut() -> None:
+    masks = Masks([SPEC])
+    long = "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9"
+
+    secrets = masks.secrets(
+        [
+            ("Authorization", f"Bearer {long}"),
+            ("Ocp-Key", "key-of-a-shop"),
+            ("Cookie", "a=cookie-one; b=x"),
+            ("A", "b"),
+        ],
+        "/a?sig=signature&code=x",
+        '{"pin": "secret pin"}',
+    )
+
+    assert without(f"is '{long}', not 1", secrets) == "is '***', not 1"
+    assert without(f"is '{long[:30]}…, not 1", secrets) == "is '***…, not 1"
+    said = "key-of-a-shop and cookie-one and signature and secret pin and x"
+    assert without(said, secrets) == "*** and *** and *** and *** and x"
