@@ -15,6 +15,7 @@ _SCHEMES = {"authorization", "proxy-authorization"}
 _COOKIES = {"cookie", "set-cookie"}
 _KEYS = {"x-api-key", "api-key", "apikey", "x-auth-token"}
 _NAMES = ("client_secret", "password", "access_token", "refresh_token")
+_USER = re.compile(r"^([a-z][a-z0-9+.-]*+://)[^/?#]*@", re.IGNORECASE)
 _COOKIE = re.compile(r"=[^;]*+")
 _LEAST = 6  # characters of a secret that is looked for in sentences; shorter ones are words
 _BEGINNING = 24  # characters by which one is found in a sentence that has not all of it
@@ -91,6 +92,11 @@ def without(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
+def without_secrets(url: str) -> str:
+    """A URL without a user in it, and without the secrets of its query."""
+    return _COMMON.sent(_USER.sub(rf"\1{MASK}@", url))
+
+
 def _declared(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Where each secret of a spec stands, and its name."""
     components = spec.get("components", {})
@@ -122,3 +128,6 @@ def _is_secret(owner: Mapping[str, Any], name: str, schemas: Mapping[str, Any]) 
     if isinstance(schema, dict) and "$ref" in schema:
         schema = schemas.get(str(schema["$ref"]).rpartition("/")[2])
     return isinstance(schema, dict) and schema.get("format") == _FORMAT
+
+
+_COMMON = Masks()

@@ -95,10 +95,10 @@ class Outbox:
         """Bytes of all deliveries, about."""
         return self.waiting_bytes + self.settled_bytes
 
-    def add(self, delivery: Delivery, *, alone: bool = False) -> Delivery:
+    def add(self, delivery: Delivery, *, alone: bool = False, forbidden: str | None = None) -> Delivery:
         """Number a delivery and take it in, after the others of its subscription unless it is `alone`.
 
-        One that a script has be dropped is at once.
+        One that a script has be dropped is at once; so ends one that must not be sent, for which there is a reason.
         """
         self._number += 1
         delivery.id = self._number
@@ -107,6 +107,10 @@ class Outbox:
         self.waiting += 1
         self.waiting_bytes += delivery.size
         self._tally.waiting_bytes += delivery.size
+        if forbidden is not None:
+            self.end(delivery, NOT_ALLOWED, forbidden)
+            self.changed()
+            return delivery
         if delivery.trouble is not None and delivery.trouble.kind == "drop":
             self.end(delivery, DROPPED, "A script has it be lost.")
             self.changed()

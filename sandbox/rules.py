@@ -45,6 +45,7 @@ class Subscriptions(NamedTuple):
     collection: Collection
     listed: Callable[[str], str]  # a callback's name -> the list in which its subscriptions stand
     url: str  # the member that says where the event is sent
+    https_only: bool
 
 
 SETTINGS = "settings"  # the collection's name, and its only document's id
@@ -137,12 +138,15 @@ class Rules:
         self.collections[name] = collection
         return collection
 
-    def subscribers(self, collection: Collection, *, listed: Callable[[str], str], url: str) -> None:
+    def subscribers(
+        self, collection: Collection, *, listed: Callable[[str], str], url: str, https_only: bool = False
+    ) -> None:
         """Declare that the documents of a collection are subscriptions.
 
         listed: callback's name -> the list in which its subscriptions stand. url: the member with the callback's URL.
+        https_only: the vendor calls no plain http URL, however its subscription came to be stored.
         """
-        self.subscriptions.append(Subscriptions(collection, listed, url))
+        self.subscriptions.append(Subscriptions(collection, listed, url, https_only))
 
 
 def _settings_places(_: Doc, created: int) -> list[tuple[str, int]]:

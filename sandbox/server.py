@@ -19,6 +19,7 @@ from sandbox.app import App
 from sandbox.courier import TICK
 from sandbox.errors import SandboxError
 from sandbox.heads import Known
+from sandbox.masking import without_secrets
 from sandbox.printable import EscapingFormatter, escaped
 from sandbox.protocol import Protocol
 
@@ -110,7 +111,9 @@ class Server(uvicorn.Server):
 
     def leave(self) -> None:
         for org, url, count in self.app.orgs.webhooks.left():
-            logging.getLogger("sandbox").warning("%s: %d deliveries to %s were left", escaped(org), count, escaped(url))
+            logging.getLogger("sandbox").warning(
+                "%s: %d deliveries to %s were left", escaped(org), count, escaped(without_secrets(url))
+            )
 
     async def _sweep(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from sandbox.deliveries import WAITING, Attempt, Delivery, Limits, answered
 from sandbox.errors import SandboxError
 from sandbox.journal import Entry, Event, Occurrence
 from sandbox.lanes import SLICE, Lane, News, Tally
+from sandbox.masking import without_secrets
 from sandbox.messages import decode, decode_own, encode
 from sandbox.outbox import Outbox
 from sandbox.rules import Doc, Subscriptions
@@ -228,7 +229,8 @@ class Webhooks:
         url = subscription[subscriptions.url]
         now = org.clock.now()
         made = outbox.add(
-            Delivery(0, delivery.event, delivery.cause, delivery.subscription, url, now, redelivery_of=delivery.id)
+            Delivery(0, delivery.event, delivery.cause, delivery.subscription, url, now, redelivery_of=delivery.id),
+            forbidden=self._forbidden(delivery.event.name, url),
         )
         self.run(org)
         self._shrink()
@@ -332,6 +334,15 @@ class Webhooks:
         self._chores.append(chore)
         self.wake()
 
+    def _forbidden(self, name: str, url: str) -> str | None:
+        """Why a URL is not called, which the vendor would not have taken for a subscription; None for any other."""
+        if not self._subscriptions[name].https_only or url[:6].lower() == "https:" or self.policy.http_admitted(url):
+            return None
+        return (
+            f"{without_secrets(url)[:200]} is not an https URL, and the vendor calls no other; "
+            "start with --allow-http-callbacks to admit plain http to loopback"
+        )
+
     def _cancel_deleted(self, org: Teller, entry: Entry) -> None:
         changed = [change for change in entry.changes if change.collection.key in self._collections]
         deleted = [change.id for change in changed if change.after is None]
@@ -355,7 +366,7 @@ class Webhooks:
             due, alone = event.at + trouble.late, True
         for _ in range(2 if kind == "twice" else 1):
             delivery = Delivery(0, event, cause, id, url, due, trouble=trouble, sent=sent, not_before=not_before)
-            outbox.add(delivery, alone=alone)
+            outbox.add(delivery, alone=alone, forbidden=self._forbidden(event.name, url))
 
     def _invalid(self, event: Event) -> bytes:
         """JSON that breaks the callback's contract: the payload with one member, that says most, something else."""

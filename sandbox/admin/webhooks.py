@@ -17,6 +17,7 @@ from sandbox.admin.turns import SLICE, Turns
 from sandbox.call import Call
 from sandbox.deliveries import WAITING, Attempt, Delivery
 from sandbox.lanes import Lane
+from sandbox.masking import without_secrets
 from sandbox.messages import Reply, decode, encode
 from sandbox.orgs import Org
 from sandbox.outbox import Outbox
@@ -282,7 +283,7 @@ def webhook_json(delivery: Delivery) -> Doc:
         "event": delivery.event.name,
         "cause": delivery.cause,
         "subscription": delivery.subscription,
-        "url": delivery.url,
+        "url": without_secrets(delivery.url),
         "payload": decode(delivery.event.payload),
         "sent": delivery.sent.decode("utf-8", "replace") if delivery.sent is not None else None,
         "status": delivery.status,

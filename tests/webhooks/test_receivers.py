@@ -34,7 +34,7 @@ from tests.vendors.enfore_support import (
     path,
     product_voucher,
 )
-from tests.webhooks.support import arm, frozen, redeem, sell, statuses, subscribe, told, webhooks
+from tests.webhooks.support import EVENT, arm, frozen, redeem, sell, statuses, subscribe, told, webhooks
 
 SHOP = "https://shop.example/"
 TIMEOUT = 2.0  # seconds
@@ -308,6 +308,100 @@ def test_plain_http_is_refused_without_the_option_in_the_words_of_the_vendor(htt
 
         assert response.status_code == 400
         assert "is not an https URL" in response.json()["detail"]
+
+
+def subscribed_by(way: str, world: World, url: str) -> None:
+    """A subscription that no vendor would take, brought in by the operator."""
+    subscription = {"event": EVENT, "callback_url": url, "id": "s-1"}
+    if way == "scenario":
+        script = {"given": {"seed": {"enfore": {"subscriptions": [subscription]}}}, "steps": []}
+        assert world.admin("PUT", "/scenario", {**script, "steps": [{"operation": "getGiftCard"}]}).status_code == 200
+        return
+    source = World(world.url, f"{world.org}-source", world.http)
+    source.seed("enfore", subscriptions=[subscription])
+    if way == "seed":
+        world.seed("enfore", subscriptions=[subscription])
+    elif way == "state":
+        assert world.admin("PUT", "/state", source.admin("GET", "/state").json()).status_code == 200
+    elif way == "import":
+        assert world.admin("POST", "/import", source.admin("GET", "/export").json()).status_code == 200
+    elif way == "snapshot":
+        world.seed("enfore", subscriptions=[subscription])
+        world.admin("PUT", "/snapshots/a")
+        world.admin("PUT", "/state", {"documents": {}})
+        assert world.admin("POST", "/snapshots/a/restore").status_code == 200
+
+
+@pytest.mark.parametrize("way", ["seed", "state", "import", "scenario", "snapshot"])
+@pytest.mark.parametrize("allowed", [False, True])
+def test_plain_http_is_off_however_its_subscription_came_in(http: httpx2.Client, way: str, allowed: bool) -> None:
+    callbacks = CallbackConfig(policy=Policy(allow_http=allowed))
+    with running(Config(callbacks=callbacks)) as (_, base), Receiver() as receiver:
+        world = World(base, way, http)
+        subscribed_by(way, world, receiver.url)
+
+        sell(world)
+        (delivery,) = webhooks(world, "?wait=20s")
+        again = world.admin("POST", f"/webhooks/{delivery['id']}/redeliver").json()
+
+        assert [delivery["status"]] == ["delivered" if allowed else "not_allowed"]
+        if not allowed:
+            assert "--allow-http-callbacks" in delivery["detail"]
+            assert again["status"] == "not_allowed"
+            assert (delivery["attempts"], receiver.received) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("callback", "status"),
+    [
+        ("http://sink.sandbox/", "not_allowed"),
+        ("http://shop.example/", "not_allowed"),
+        ("ftp://shop.example/", "not_allowed"),
+        ("HTTPS://sink.sandbox/", "delivered"),
+    ],
+)
+def test_what_is_called_is_https(world: World, callback: str, status: str) -> None:
+    subscribed_by("seed", world, callback)
+
+    sell(world)
+
+    assert [webhook["status"] for webhook in webhooks(world, "?wait=20s")] == [status]
+
+
+def test_no_header_of_a_client_or_of_the_operator_is_passed_on(http: httpx2.Client) -> None:
+    callbacks = CallbackConfig(policy=Policy(allow_http=True))
+    with running(Config(callbacks=callbacks, admin_token="SECRET-operator")) as (_, base), Receiver() as receiver:
+        operator = {"Authorization": "Bearer SECRET-operator"}
+        client = {
+            "Authorization": "Bearer SECRET-client",
+            "Proxy-Authorization": "Basic SECRET",
+            "Cookie": "a=SECRET",
+            "X-Api-Key": "SECRET",
+            "X-Forwarded-Host": "SECRET.example",
+            "Forwarded": "host=SECRET.example",
+        }
+        admin, cards_of = f"{base}/__admin/orgs/acme", f"{base}/promotions/org/acme/sales-vouchers/gift-cards"
+        subscription = {"event": EVENT, "callback_url": receiver.url}
+        other = {"event": EVENT, "callback_url": "https://user:SECRET@shop.example/?access_token=SECRET"}
+        card = internal_card(id="c-1", current_balance={"unit": "EUR", "value": 5})
+        seeds = [{"subscriptions": [subscription, other]}, {"gift_cards": [card]}]
+
+        for seed in seeds:
+            http.post(f"{admin}/seed", json={"enfore": seed}, headers=operator).raise_for_status()
+        body = {"redeemed_amount": {"unit": "EUR", "value": 9}, "external_reference": "r"}
+        refused = http.post(f"{cards_of}/c-1/redemptions", json=body, headers=client)
+        status = f"{cards_of}/c-1/activation-status"
+        named = http.put(status, json="ACTIVE", headers=client)
+        misnamed = http.put(status, json="ACTIVE", headers={**client, "Host": "a:SECRET@b"})
+        told = http.get(f"{admin}/webhooks?wait=20s&count=2", headers=operator)
+
+        sent = [header for received in receiver.wait(1) for header in received.headers.items()]
+        assert named.json()["on_resource"] == f"{cards_of}/c-1"
+        assert "SECRET" not in f"{refused.text} {named.text} {misnamed.text} {told.text} {sent}"
+        assert "https://***@shop.example/?access_token=***" in told.text
+        assert {name.lower() for name, _ in sent} == {
+            *("host", "content-type", "content-length", "accept", "accept-encoding", "user-agent", "sandbox-delivery")
+        }
 
 
 @pytest.mark.parametrize("address", ["http://shop.example/", "http://10.0.0.1/", "ftp://127.0.0.1/"])

@@ -42,7 +42,7 @@ def _list(event: str) -> str:
     return f"subscriptions/{event}"
 
 
-rules.subscribers(SUBSCRIPTIONS, listed=_list, url="callback_url")
+rules.subscribers(SUBSCRIPTIONS, listed=_list, url="callback_url", https_only=True)
 
 
 def _registration(event: object, callback_url: object) -> str:
