@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ LEVELS = {
     "sandbox.matching": 1.5,
     "sandbox.then": 1,
     "sandbox.openapi": 1,
-    "sandbox.ordered": 0,
+    "sandbox.ordered": 1,
     "sandbox.urls": 1,
     "sandbox.targets": 1.5,
     "sandbox.resolving": 1.8,
@@ -39,7 +40,7 @@ LEVELS = {
     "sandbox.journal": 2.5,
     "sandbox.call": 2.8,
     "sandbox.rules": 3,
-    "sandbox.auth": 3,
+    "sandbox.auth": 3.2,
     "sandbox.contract": 3.5,
     "sandbox.scenarios": 3.6,
     "sandbox.then_document": 3.6,
@@ -56,7 +57,7 @@ LEVELS = {
     "sandbox.answers": 4.5,
     "sandbox.pipeline": 5,
     "sandbox.admin": 6,
-    "sandbox.config": 6,
+    "sandbox.config": 6.3,
     "sandbox.courier": 6.5,
     "sandbox.app": 7,
     "sandbox.check": 7.5,
@@ -82,7 +83,7 @@ LEVELS = {
     "sandbox.parity": 7.95,
     "sandbox.testing": 7.8,
     "sandbox.verdict": 7.8,
-    "sandbox.pytest_coverage": 7.9,
+    "sandbox.pytest_coverage": 7.97,
     "sandbox.cli": 8,
     "sandbox.pytest_plugin": 8,
     "sandbox.__main__": 9,
@@ -137,6 +138,32 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 def unit(name: str) -> str:
     """What has a level: a module of the package, or a folder in it as a whole."""
     return ".".join(name.split(".")[:2])
+
+
+def documented_levels() -> dict[str, int]:
+    """What the table of the document says of each unit."""
+    document = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    text = document.partition("\n## Modules\n")[2].partition("\n## ")[0]
+    found: dict[str, int] = {}
+    for level, names in re.findall(r"^\| (\d) \| ((?:`[a-z_/]+` ?)+) \|", text, re.MULTILINE):
+        listed = [f"sandbox.{name.rstrip('/')}" for name in re.findall(r"`([a-z_/]+)`", names)]
+        for name in listed[:1] if names.startswith("`openapi/`") else listed:  # it names its own modules, too
+            assert name not in found, f"{name} stands twice"
+            found[name] = int(level)
+    return found
+
+
+def test_the_document_has_the_same_levels_in_less_detail() -> None:
+    documented = documented_levels()
+    named = LEVELS.keys() - {"sandbox", "sandbox.__main__", "sandbox.vendors"}
+
+    by_level = sorted(documented, key=lambda name: (LEVELS[name], documented[name]))
+
+    assert documented.keys() == named
+    assert [documented[name] for name in by_level] == sorted(documented.values())
+    assert all(
+        documented[low] == documented[high] or LEVELS[low] < LEVELS[high] for low, high in itertools.pairwise(by_level)
+    )
 
 
 def test_every_module_has_a_level_and_every_level_a_module() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sandbox import cli
+from sandbox.app import App
 from tests.documents import matches, run, steps
 from tests.serving import running
 
@@ -37,3 +39,39 @@ def test_the_readme_has_a_tour() -> None:
 def test_every_link_between_documents_leads_to_a_file(path: Path) -> None:
     for target in _LINK.findall(path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_readme_shows_what_a_start_prints() -> None:
+    app, readme = App(), (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^(\w+) +http://127\.0\.0\.1:8080(\S*) +(\d+)$", readme, re.MULTILINE)
+    first = [it for contract in app.contracts for it in contract.documents if it.version_of is None]
+
+    served = [(it.vendor, it.base, str(len(it.operations))) for it in first]
+
+    assert shown == [*served, ("admin", "/__admin", str(len(app.admin.document.operations)))]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_option_that_a_document_names_exists(path: Path) -> None:
+    for words in re.findall(r"promo-sandbox ([a-z]+ (?:[^`\n\\|;]|\\\n)*)", path.read_text(encoding="utf-8")):
+        name, *rest = words.replace("\\\n", " ").split()
+        command = cli.cli.commands.get(name)
+        if command is not None:
+            options = {option for it in command.params for option in (*it.opts, *it.secondary_opts)} | {"--help"}
+            given = [word.partition("=")[0].strip(".,:)") for word in rest if word.startswith("--")]
+            assert set(given) <= options, f"promo-sandbox {words}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_variable_that_a_document_names_exists(path: Path) -> None:
+    known = {it.envvar for command in cli.cli.commands.values() for it in command.params} | {"SANDBOX_"}
+
+    assert set(re.findall(r"\bSANDBOX_[A-Z_]*", path.read_text(encoding="utf-8"))) <= known
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_code_that_a_document_prefers_is_one_that_an_operation_has(path: Path) -> None:
+    contracts = App().contracts
+    known = {str(status) for it in contracts for route in it.routes() for status in route.operation.responses}
+
+    assert set(re.findall(r"\bcode=(\d{3})\b", path.read_text(encoding="utf-8"))) <= known
