@@ -12,7 +12,6 @@ from typing import Any
 from sandbox.call import Call, Rejected
 from sandbox.contract import Contract, OffContract
 from sandbox.messages import Violation, decode, encode
-from sandbox.openapi.validation import strangers
 from sandbox.rules import SETTINGS
 from sandbox.state import Collection, Doc, NotUnique, State
 
@@ -45,7 +44,7 @@ def judge(
     if not isinstance(doc, dict):
         return schema.violations(doc, where)
     doc |= schema.with_integers(doc)  # before ids are made of them
-    strange = list(strangers(schema.schema, doc, where, deep=deep))
+    strange = list(schema.strangers(doc, where, deep=deep))
     if collection.prepare is not None:
         given, sequence, id = encode(doc), call.state.sequence, doc.get("id")
         try:
@@ -57,8 +56,9 @@ def judge(
         if id is not None and doc.get("id") != id:
             return [*strange, Violation(f"{where}.id", f"its other members make it {doc.get('id')!r}, so leave it out")]
         # A reply may be seeded as it is: what is worked out anew whenever it is read was taken out of it.
-        gone = {f"{where}.{member}" for member in decode(given).keys() - doc.keys()}
-        strange = [violation for violation in strange if violation.where not in gone]
+        if strange:
+            gone = {f"{where}.{member}" for member in decode(given).keys() - doc.keys()}
+            strange = [violation for violation in strange if violation.where not in gone]
     # Those of members that are unknown are in there too, without a hint.
     found = (found for found in schema.violations(doc, where) if found.kind != "additionalProperties")
     return [*strange, *found]

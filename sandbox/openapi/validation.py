@@ -29,7 +29,7 @@ _SCHEMAS = "#/components/schemas/"
 class Validator:
     """A schema that is compiled when it is first asked."""
 
-    __slots__ = ("_accepts", "_compiled", "_integers", "_separable", "_valid", "schema")
+    __slots__ = ("_accepts", "_compiled", "_integers", "_known", "_separable", "_valid", "schema")
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self.schema = schema
@@ -37,6 +37,7 @@ class Validator:
         self._accepts: Test | None = None
         self._integers: Integers | None = None
         self._separable: dict[str, Test] | None = None
+        self._known: _Known | None = None
         self._valid: set[int] = set()  # by 64 bits of a hash that nobody outside can aim at
 
     @property
@@ -86,6 +87,16 @@ class Validator:
             return []
         errors = self.compiled.iter_errors(self._doubtful(value))
         return list(islice((found for error in errors for found in explained(error, where)), MAX_VIOLATIONS))
+
+    def strangers(self, value: Any, where: str, *, deep: bool) -> Iterator[Violation]:
+        """The members of an object that its schema does not know, each with the nearest name that it does know.
+
+        A schema that says `additionalProperties`, or no member at all, knows any. deep: of the objects inside it too;
+        else there only where the schema itself forbids others.
+        """
+        if self._known is None:
+            self._known = _known([self.schema], self.schema.get("$defs", {}), {})
+        return _strangers(self._known, value, where, strict=True, deep=deep)
 
     def _doubtful(self, value: Any) -> Any:
         """An object without members that are right and may be absent: to explain the rest takes half the time."""
@@ -166,37 +177,55 @@ def references(schema: Any) -> set[str]:
     return found
 
 
-def strangers(schema: dict[str, Any], value: Any, where: str, *, deep: bool) -> Iterator[Violation]:
-    """The members of an object that its schema does not know, each with the nearest name that it does know.
+class _Known:
+    """The members that the schemas of a value know, whatever they are composed of."""
 
-    A schema that says `additionalProperties`, or no member at all, knows any. deep: of the objects inside it too; else
-    there only where the schema itself forbids others.
-    """
-    yield from _strangers([schema], schema.get("$defs", {}), value, where, strict=True, deep=deep)
+    __slots__ = ("closed", "items", "members", "open")
+
+    def __init__(self) -> None:
+        self.members: dict[str, _Known] = {}
+        self.items: _Known | None = None
+        self.closed = False  # to any other member
+        self.open = True  # to any other, because a schema says so or because it says nothing of members
 
 
-def _strangers(
-    schemas: list[Any], definitions: dict[str, Any], value: Any, where: str, *, strict: bool, deep: bool
-) -> Iterator[Violation]:
+def _known(schemas: list[Any], definitions: dict[str, Any], made: dict[tuple[int, ...], _Known]) -> _Known:
+    """made: what is known of other schemas, for those that contain themselves."""
+    key = tuple(map(id, schemas))
+    if key in made:
+        return made[key]
+    found = made[key] = _Known()
     parts = [part for schema in schemas for part in _parts(schema, definitions)]
-    if isinstance(value, list):
-        items = [part["items"] for part in parts if "items" in part]
-        for at, item in enumerate(value if items else ()):
-            yield from _strangers(items, definitions, item, f"{where}[{at}]", strict=strict and deep, deep=deep)
-    elif isinstance(value, dict):
-        known: dict[str, list[Any]] = {}
-        for part in parts:
-            for name, member in part.get("properties", {}).items():
-                known.setdefault(name, []).append(member)
-        others = [part["additionalProperties"] for part in parts if "additionalProperties" in part]
-        closed = False in others or (strict and known and not others)
+    members: dict[str, list[Any]] = {}
+    for part in parts:
+        for name, member in part.get("properties", {}).items():
+            members.setdefault(name, []).append(member)
+    others = [part["additionalProperties"] for part in parts if "additionalProperties" in part]
+    items = [part["items"] for part in parts if "items" in part]
+    found.closed, found.open = False in others, bool(others) or not members
+    found.members = {name: _known(each, definitions, made) for name, each in members.items()}
+    found.items = _known(items, definitions, made) if items else None
+    return found
+
+
+def _strangers(known: _Known, value: Any, where: str, *, strict: bool, deep: bool) -> Iterator[Violation]:
+    if type(value) is dict:
+        if not known.closed and known.open and not known.members:
+            return
         for name, member in value.items():
-            if name in known:
-                inner = f"{where}.{name}"
-                yield from _strangers(known[name], definitions, member, inner, strict=strict and deep, deep=deep)
-            elif closed:
+            inner = known.members.get(name)
+            if inner is not None:
+                if type(member) is dict or type(member) is list:
+                    yield from _strangers(inner, member, f"{where}.{name}", strict=strict and deep, deep=deep)
+            elif known.closed or (strict and not known.open):
                 place = f"{where}.{name}"
-                yield Violation(place[:MAX_MESSAGE], f"is no member{_hint(name, known)}", "additionalProperties")
+                yield Violation(
+                    place[:MAX_MESSAGE], f"is no member{_hint(name, known.members)}", "additionalProperties"
+                )
+    elif type(value) is list and known.items is not None:
+        for at, item in enumerate(value):
+            if type(item) is dict or type(item) is list:
+                yield from _strangers(known.items, item, f"{where}[{at}]", strict=strict and deep, deep=deep)
 
 
 def _parts(schema: Any, definitions: dict[str, Any], depth: int = 0) -> Iterator[dict[str, Any]]:
