@@ -1,7 +1,8 @@
 """Values in the order of their numbers, each found by its number or by its position, in little memory.
 
-In chunks. Most keep their numbers in arrays of machine integers, where they take a third of the memory; those to which
-others are being added, in a list, where that takes a third of the time. So do those with huge numbers.
+In chunks, which copies share until they write to one. Most keep their numbers in arrays of machine integers, where they
+take a third of the memory; those to which others are being added, in a list, where that takes a third of the time. So do
+those with huge numbers.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import chain
+from sys import getrefcount
 from typing import Generic, TypeVar, overload
 
 V = TypeVar("V")
@@ -17,17 +19,19 @@ CHUNK = 500  # entries of a chunk; it is split where it has twice as many
 _BITS = 63  # of a number that are in its lower half
 _LOWER = (1 << _BITS) - 1
 _MOST = 2 * _BITS  # bits of a number that has room in two halves; a sign has too
+_ALONE = 2  # references that there are while the only one is counted
 _WARM = 100  # entries in turn that make a list of a chunk's array worth while
 
 
 class _Chunk(Generic[V]):
     """Some entries in their order."""
 
-    __slots__ = ("numbers", "values")
+    __slots__ = ("numbers", "owner", "values")
 
-    def __init__(self, numbers: list[int] | _Numbers, values: list[V]) -> None:
+    def __init__(self, numbers: list[int] | _Numbers, values: list[V], owner: object) -> None:
         self.numbers = numbers
         self.values = values
+        self.owner = owner  # the only one that may write to it
 
     def place(self, number: int) -> int:
         """How many of its entries have lower numbers."""
@@ -46,9 +50,9 @@ class _Chunk(Generic[V]):
         if isinstance(numbers, list) and all(number.bit_length() <= _MOST for number in numbers[:1] + numbers[-1:]):
             self.numbers = _Numbers(numbers)
 
-    def part(self, first: int, end: int) -> _Chunk[V]:
+    def part(self, first: int, end: int, owner: object) -> _Chunk[V]:
         """A copy of the entries at the places from `first` up to before `end`."""
-        return _Chunk(self.numbers[first:end], self.values[first:end])
+        return _Chunk(self.numbers[first:end], self.values[first:end], owner)
 
 
 class _Numbers:
@@ -93,9 +97,10 @@ class _Numbers:
 class Ordered(Generic[V]):
     """A mapping from numbers, sorted. Empty ones are false."""
 
-    __slots__ = ("_asked", "_chunks", "_last", "_turns", "_warm")
+    __slots__ = ("_asked", "_chunks", "_last", "_owner", "_turns", "_warm")
 
     def __init__(self) -> None:
+        self._owner = object()  # stands for this mapping until it is copied
         self._chunks: list[_Chunk[V]] = []  # none is empty
         self._last: list[int] = []  # the highest number of each chunk
         self._asked: _Chunk[V] | None = None  # the packed one to which something was added last,
@@ -115,13 +120,15 @@ class Ordered(Generic[V]):
             self._insert(key, value)
         elif last and len(self._chunks[-1].values) < CHUNK:  # they often come in their order
             chunk = self._chunks[-1]
+            if chunk.owner is not self._owner:
+                chunk = self._own(-1)
             chunk.loose().append(key)
             chunk.values.append(value)
             last[-1] = key
         else:
-            if last:
+            if last and self._chunks[-1].owner is self._owner:
                 self._chunks[-1].pack()
-            self._chunks.append(_Chunk([key], [value]))
+            self._chunks.append(_Chunk([key], [value], self._owner))
             last.append(key)
 
     def pop(self, key: int) -> V | None:
@@ -133,6 +140,8 @@ class Ordered(Generic[V]):
         place = chunk.place(key)
         if chunk.numbers[place] != key:
             return None
+        if chunk.owner is not self._owner:
+            chunk = self._own(at)
         del chunk.numbers[place]
         value = chunk.values.pop(place)
         if chunk.values:
@@ -168,18 +177,26 @@ class Ordered(Generic[V]):
         return found
 
     def copy(self) -> Ordered[V]:
+        """The same entries. From now on neither writes to the chunks that both have."""
         copied: Ordered[V] = Ordered()
-        copied._chunks = [chunk.part(0, len(chunk.values)) for chunk in self._chunks]
-        copied._last = self._last.copy()
+        copied._chunks, copied._last = self._chunks.copy(), self._last.copy()
+        self._owner = object()
+        self._asked = self._warm = None
         return copied
 
-    def shorten(self) -> None:
-        """Take out a chunk of entries, whichever."""
-        del self._chunks[-1], self._last[-1]
+    def shorten(self) -> int | None:
+        """Take out a chunk of entries, whichever: how many that frees, since no copy has them; None if none is left."""
+        if not self._chunks:
+            return None
+        chunk = self._chunks.pop()
+        del self._last[-1]
+        return len(chunk.values) if getrefcount(chunk) == _ALONE else 0
 
     def _insert(self, key: int, value: V) -> None:
         at = bisect_left(self._last, key)
         chunk = self._chunks[at]
+        if chunk.owner is not self._owner:
+            chunk = self._own(at)
         numbers, values = chunk.numbers, chunk.values
         if not isinstance(numbers, list):
             numbers = self._warmed(chunk, key)
@@ -191,6 +208,12 @@ class Ordered(Generic[V]):
         values.insert(place, value)
         if len(values) >= 2 * CHUNK:
             self._split(at)
+
+    def _own(self, at: int) -> _Chunk[V]:
+        """A chunk of our own, in the place of one that a copy may have, too."""
+        shared = self._chunks[at]
+        own = self._chunks[at] = shared.part(0, len(shared.values), self._owner)
+        return own
 
     def _warmed(self, chunk: _Chunk[V], key: int) -> list[int] | _Numbers:
         """The numbers of a packed chunk that another is added to; a list, once that has happened often in turn."""
@@ -206,7 +229,7 @@ class Ordered(Generic[V]):
 
     def _split(self, at: int) -> None:
         chunk = self._chunks[at]
-        first, second = chunk.part(0, CHUNK), chunk.part(CHUNK, 2 * CHUNK)
+        first, second = chunk.part(0, CHUNK, self._owner), chunk.part(CHUNK, 2 * CHUNK, self._owner)
         first.pack()
         if chunk is self._warm:
             self._warm = second

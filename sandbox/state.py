@@ -14,6 +14,7 @@ import msgspec
 from sandbox.messages import decode_own as _decode
 from sandbox.messages import encode
 from sandbox.ordered import Ordered
+from sandbox.table import Table, emptied
 from sandbox.then import Then
 
 Doc = dict[str, Any]
@@ -22,8 +23,9 @@ Places = Callable[[Doc, int], Iterable[tuple[str, int]]]
 # What falls due with a document: moment and event.
 Dues = Callable[[Doc], Iterable[tuple[int, str]]]
 
-_SLICE = 500
 NEVER = 1 << 80
+_MANY = 30_000  # documents of a collection, above which they stand in a table
+_LOOK = 1024  # so often, in places, it is looked whether they are so many
 _BITS = 40  # of a number in a list or in the agenda that say the place in the order of creation; the others, the moment
 
 
@@ -72,18 +74,33 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     after: Record | None
 
 
+Records = dict[str, Record] | Table[Record]
+Holders = dict[str, str] | Table[str]
+
+
 class _Documents:
+    """Those of a collection, in dictionaries, and in tables once they are many or a copy shares them."""
+
     __slots__ = ("records", "unique")
 
     def __init__(self, unique: tuple[str, ...]) -> None:
-        self.records: dict[str, Record] = {}
-        self.unique: dict[str, dict[str, str]] = {member: {} for member in unique}
+        self.records: Records = {}
+        self.unique: dict[str, Holders] = {member: {} for member in unique}
+
+    def tabulate(self) -> None:
+        self.records = _table(self.records)
+        self.unique = {member: _table(holders) for member, holders in self.unique.items()}
 
     def copy(self) -> _Documents:
+        self.tabulate()
         copied = _Documents(())
         copied.records = self.records.copy()
         copied.unique = {member: holders.copy() for member, holders in self.unique.items()}
         return copied
+
+
+def _table(entries: dict[str, V] | Table[V]) -> Table[V]:
+    return entries if isinstance(entries, Table) else Table(entries)
 
 
 class State:
@@ -124,7 +141,7 @@ class State:
         return then
 
     def copy(self) -> State:
-        """The same documents, order, agenda, ids and what is armed; documents are values, so references are copied."""
+        """The same documents, order, agenda, ids and what is armed. What neither changes afterwards, both share."""
         copied = State()
         copied._documents = {key: documents.copy() for key, documents in self._documents.items()}
         copied._lists = {name: entries.copy() for name, entries in self._lists.items()}
@@ -185,6 +202,8 @@ class State:
                 place = self.place
             if place >= self.place:
                 self.place = place + 1
+                if not self.place % _LOOK:
+                    self._look_at_sizes()
             after = Record(encode(doc), created, place, collection.key)
             self._insert(collection, documents, id, after, doc)
         self.changes.append(Change(collection, id, before, after))
@@ -228,7 +247,8 @@ class State:
 
     def place_of(self, collection: Collection, doc: Doc) -> int:
         """The number by which a stored document is ordered in its first list."""
-        record = self._documents[collection.key].records[doc["id"]]
+        record = self._documents[collection.key].records.get(doc["id"])
+        assert record is not None  # it is stored
         return next(iter(collection.places(doc, record.created)))[1]
 
     def size(self, name: str) -> int:
@@ -256,7 +276,7 @@ class State:
     def _look_ahead(self) -> None:
         self.due_at = min((entries.first >> _BITS for entries in self._agenda.values()), default=NEVER)
 
-    def records(self, collection: Collection) -> dict[str, Record]:
+    def records(self, collection: Collection) -> Records:
         """The records of a collection by id, in no particular order."""
         documents = self._documents.get(collection.key)
         return documents.records if documents else {}
@@ -273,15 +293,13 @@ class State:
             containers += [documents.records, *documents.unique.values()]
         self._documents, self._lists, self._agenda, self.changes = {}, {}, {}, []
         self.due_at = NEVER
-        while containers:
-            container = containers.pop()
-            while container:
-                if isinstance(container, dict):
-                    for _ in range(min(_SLICE, len(container))):
-                        container.popitem()
-                else:
-                    container.shorten()
-                yield
+        return emptied(containers)
+
+    def _look_at_sizes(self) -> None:
+        """A large dictionary would take long to grow and to be copied."""
+        for documents in self._documents.values():
+            if len(documents.records) > _MANY:
+                documents.tabulate()
 
     def _replace(
         self,

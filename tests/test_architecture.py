@@ -33,6 +33,7 @@ LEVELS = {
     "sandbox.then": 1,
     "sandbox.openapi": 1,
     "sandbox.ordered": 1,
+    "sandbox.table": 0,
     "sandbox.urls": 1,
     "sandbox.targets": 1.5,
     "sandbox.resolving": 1.8,

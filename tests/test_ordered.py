@@ -107,9 +107,11 @@ def test_a_copy_goes_its_own_way() -> None:
 def test_shortening_ends_with_nothing() -> None:
     entries = filled(list(range(3 * CHUNK)))
 
-    while entries:
-        entries.shorten()
+    freed = 0
+    while (count := entries.shorten()) is not None:
+        freed += count
 
+    assert freed == 3 * CHUNK
     assert len(entries) == 0
     assert list(entries.values()) == []
 
@@ -123,6 +125,7 @@ class OrderedMachine(RuleBasedStateMachine):
         self._small.start()
         self.entries: Ordered[int] = Ordered()
         self.model: dict[int, int] = {}
+        self.others: list[tuple[Ordered[int], list[int]]] = []  # copies that nobody changes, and what they hold
 
     @rule(key=KEYS, value=st.integers())
     def put(self, key: int, value: int) -> None:
@@ -144,7 +147,18 @@ class OrderedMachine(RuleBasedStateMachine):
 
     @rule()
     def go_on_with_a_copy(self) -> None:
+        self.others = [*self.others[-2:], (self.entries, list(self.entries.values()))]
         self.entries = self.entries.copy()
+
+    @rule()
+    def go_on_beside_a_copy(self) -> None:
+        self.others = [*self.others[-2:], (self.entries.copy(), list(self.entries.values()))]
+
+    @invariant()
+    def copies_stay_as_they_are(self) -> None:
+        for entries, values in self.others:
+            assert list(entries.values()) == values
+            assert is_sound(entries)
 
     @invariant()
     def all_is_in_order(self) -> None:

@@ -273,9 +273,10 @@ def test_the_memory_of_a_dropped_snapshot_is_freed_in_slices() -> None:
     acme = Acme()
     acme.seed("t", things=[{"id": str(number), "name": "x"} for number in range(2000)])
     org = acme.orgs.get("t")
+    snapshot = Snapshot.of(org)
+    acme.orgs.reset(org)
     while acme.orgs.sweep():
         pass
-    snapshot = Snapshot.of(org)
     records = snapshot.state.records(acme.things)
     sizes = []
 
@@ -285,4 +286,4 @@ def test_the_memory_of_a_dropped_snapshot_is_freed_in_slices() -> None:
 
     assert sizes[0] >= 1000
     assert len(set(sizes)) >= 4
-    assert (len(records), org.state.count) == (0, 2000)
+    assert len(records) == 0

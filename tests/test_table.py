@@ -1,0 +1,126 @@
+"""Values by texts: a table is what a dictionary would be, and its copies go their own ways in little memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+from unittest.mock import patch
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from sandbox.table import FULL, Table
+
+KEYS = st.integers(0, 60).map(str)
+
+
+def filled(size: int) -> Table[int]:
+    table: Table[int] = Table()
+    for number in range(size):
+        table[str(number)] = number
+    return table
+
+
+def test_many_entries_are_found_and_taken_out() -> None:
+    table = filled(20 * FULL)
+
+    for number in range(0, 20 * FULL, 2):
+        del table[str(number)]
+
+    assert table == {str(number): number for number in range(1, 20 * FULL, 2)}
+    assert table.get("0") is None
+    assert table.get("0", -1) == -1
+    assert table["1"] == 1
+
+
+def test_it_may_be_made_of_a_dictionary() -> None:
+    entries = {str(number): number for number in range(10 * FULL)}
+
+    table = Table(entries)
+    table["more"] = 1
+
+    assert table == {**entries, "more": 1}
+    assert "more" not in entries
+
+
+def test_keys_that_no_hash_tells_apart_are_told_apart() -> None:
+    with patch("sandbox.table.FULL", 1), patch("sandbox.table._DEEPEST", 3):
+        table = filled(200)
+
+    assert table == {str(number): number for number in range(200)}
+
+
+def test_a_copy_costs_what_changes_after_it() -> None:
+    table = filled(100 * FULL)
+    tracemalloc.start()
+    try:
+        copies = []
+        for number in range(100):
+            copies.append(table.copy())
+            table[str(number)] = -1
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert [copy[str(number)] for number, copy in enumerate(copies)] == list(range(100))
+    assert used / 100 < 20_000  # bytes, where a copy of all takes 900,000
+
+
+def test_shortening_counts_what_it_frees() -> None:
+    table = filled(10 * FULL)
+    copy = table.copy()
+
+    def all_freed(of: Table[int]) -> int:
+        freed = 0
+        while (count := of.shorten()) is not None:
+            freed += count
+        return freed
+
+    assert all_freed(copy) == 0
+    assert all_freed(table) == 10 * FULL
+
+
+class TableMachine(RuleBasedStateMachine):
+    """Random changes, made to tables that are copies of each other and to dictionaries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._small = patch("sandbox.table.FULL", 3)
+        self._small.start()
+        self.pairs: list[tuple[Table[int], dict[str, int]]] = [(Table(), {})]
+
+    @rule(which=st.integers(0, 5), key=KEYS, value=st.integers())
+    def put(self, which: int, key: str, value: int) -> None:
+        table, model = self.pairs[which % len(self.pairs)]
+        table[key] = model[key] = value
+
+    @rule(which=st.integers(0, 5), key=KEYS)
+    def take_out(self, which: int, key: str) -> None:
+        table, model = self.pairs[which % len(self.pairs)]
+        assert table.pop(key, None) == model.pop(key, None)
+
+    @rule(which=st.integers(0, 5))
+    def copy(self, which: int) -> None:
+        table, model = self.pairs[which % len(self.pairs)]
+        self.pairs = [*self.pairs[-4:], (table.copy(), model.copy())]
+
+    @rule(which=st.integers(0, 5))
+    def forget(self, which: int) -> None:
+        if len(self.pairs) > 1:
+            table, _ = self.pairs.pop(which % len(self.pairs))
+            while table.shorten() is not None:
+                pass
+
+    @invariant()
+    def all_are_as_their_models(self) -> None:
+        for table, model in self.pairs:
+            assert dict(table.items()) == model
+            assert len(table) == len(model)
+            assert sorted(table) == sorted(model)
+
+    def teardown(self) -> None:
+        self._small.stop()
+
+
+TestTableAgainstADict = TableMachine.TestCase
+TestTableAgainstADict.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
