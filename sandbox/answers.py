@@ -16,7 +16,7 @@ from sandbox.call import Call, Rejected
 from sandbox.contract import INVALID_REQUEST, MISSING_BODY, Contract, OffContract, Route
 from sandbox.field_values import preferences
 from sandbox.journal import MAX_BODY, Exchange
-from sandbox.messages import Reply, Request, Violation
+from sandbox.messages import Reply, Request, Violation, Work
 from sandbox.openapi.document import Document
 from sandbox.openapi.operation import PROBLEM, Operation, Rejection, Unreadable, response_flaws
 from sandbox.rules import Refusal
@@ -58,9 +58,28 @@ def answer(
         reply = _succeeded(route, request, call, path, admit, exchange, script)
     except Exception as raised:  # a rule may break in any way, and each is a defect
         reply = _failed(raised, route, call, exchange)
-    if exchange.fault is not None and exchange.defect is None:  # a defect of ours is never disguised
+    if exchange.fault is not None and exchange.defect is None and reply.work is None:
+        exchange.fault.befall(reply)  # a defect of ours is never disguised
+    return reply
+
+
+def _worked(work: Work, route: Route, call: Call, exchange: Exchange) -> Work:
+    """The same work, held to the contract as what is done at once."""
+    try:
+        reply = yield from work
+        _hold(route, reply)
+    except Exception as raised:  # as above
+        reply = _failed(raised, route, call, exchange)
+    if exchange.fault is not None and exchange.defect is None:
         exchange.fault.befall(reply)
     return reply
+
+
+def _hold(route: Route, reply: Reply) -> None:
+    """Hold a reply to the contract."""
+    flaws = route.operation.flaws(reply)
+    if flaws:
+        raise OffContract(_sentence(flaws))
 
 
 def _failed(raised: Exception, route: Route, call: Call, exchange: Exchange) -> Reply:
@@ -95,6 +114,9 @@ def _succeeded(
 ) -> Reply:
     """The rule's reply, once it and its events were found to keep the contract."""
     reply = _handled(route, request, call, path, admit, exchange, script)
+    if reply.transmission is not None and reply.work is not None:
+        reply.work = _worked(reply.work, route, call, exchange)
+        return reply
     flaws = route.operation.flaws(reply)
     if flaws:
         raise OffContract(_sentence(flaws))
@@ -244,9 +266,7 @@ def _refused(route: Route, rejected: Rejected, call: Call, exchange: Exchange) -
     if rejection is None:
         raise OffContract(f"{route.operation.id} declares no rejection {rejected.name}")
     reply = _worded(route.contract, route.document, rejection, rejected, exchange)
-    flaws = route.operation.flaws(reply)
-    if flaws:
-        raise OffContract(_sentence(flaws))
+    _hold(route, reply)
     if rejected.keep:
         exchange.told(route.contract.events(call))
         exchange.changed(call.state.changes)

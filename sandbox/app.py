@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sandbox import config as configuration
 from sandbox.admin.api import BASE, Admin
@@ -25,7 +26,7 @@ from sandbox.courier import Courier
 from sandbox.deliveries import Limits
 from sandbox.errors import SandboxError
 from sandbox.library import Library
-from sandbox.messages import OldRequest, Reply, Request, Stream
+from sandbox.messages import OldRequest, Reply, Request, Stream, Work
 from sandbox.openapi.document import Document
 from sandbox.openapi.paths import normalised
 from sandbox.orgs import Orgs
@@ -39,6 +40,7 @@ MAX_ADMIN_BODY = 64 * configuration.MEBIBYTE
 _OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
 
 Message = MutableMapping[str, Any]
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 def load_contracts(specs: Path) -> list[Contract]:
@@ -85,6 +87,7 @@ class App:
             webhooks=webhooks,
             seeds=self.config.seeds,
         )
+        self._under_way: set[asyncio.Task[Reply]] = set()
         self._pipeline = Pipeline(self.contracts, self.orgs, gate)
         reader = Reader(specs / _OWN / "scenario.schema.json", self.contracts)
         self.library = Library(reader, self.orgs, configuration.files("scenarios"), self.config.scenarios)
@@ -105,7 +108,16 @@ class App:
             return self._pipeline.handle(request)
         except Exception as error:  # whatever it is, the client must have an answer and the server goes on
             logging.getLogger("sandbox").exception("%s %s", escaped(request.method), escaped(request.path))
-            return problem(500, "Defect of the sandbox", f"{type(error).__name__}: {error}"[:1000])
+            return _defect(error)
+
+    async def finish(self, reply: Reply) -> Reply:
+        """Do what is to be done until there is a reply, between other requests: all of it, whoever still waits."""
+        if reply.work is None:
+            return reply
+        task = asyncio.ensure_future(_done(reply.work))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
 
     def max_body(self, target: str) -> int:
         """How many bytes of body a request to this target may have."""
@@ -123,9 +135,9 @@ class App:
         elif scope["type"] == "http":
             request = await self._request(scope, receive)
             async with self.courier.working():
-                await _send(self.handle(request), send)
+                await _send(await self.finish(self.handle(request)), send)
         while self.orgs.sweep():
-            pass  # in the socket server this happens between requests
+            await asyncio.sleep(0)  # in the socket server this happens between requests, too
 
     async def _request(self, scope: Message, receive: Callable[[], Awaitable[Message]]) -> Request:
         query: bytes = scope["query_string"]
@@ -141,6 +153,10 @@ class App:
                 body.clear()
         made = OldRequest if scope.get("http_version") == "1.0" else Request
         return made(scope["method"], target, list(scope["headers"]), bytes(body), oversized=oversized)
+
+
+def _defect(error: Exception) -> Reply:
+    return problem(500, "Defect of the sandbox", f"{type(error).__name__}: {error}"[:1000])
 
 
 def head_text(reply: Reply) -> str:
@@ -179,12 +195,35 @@ async def paced(stream: Stream) -> AsyncGenerator[bytes, None]:
             async for piece in stream:
                 yield piece
         else:
-            for piece in stream:
-                yield piece
-                await asyncio.sleep(0)
+            while True:
+                async with _turn():
+                    made = next(stream, None)
+                    await asyncio.sleep(0)
+                if made is None:
+                    break
+                yield made
     finally:
         if isinstance(stream, AsyncGenerator):
             await stream.aclose()
+
+
+async def _done(work: Work) -> Reply:
+    try:
+        while True:
+            async with _turn():
+                next(work)
+                await asyncio.sleep(0)
+    except StopIteration as done:
+        reply: Reply = done.value
+        return reply
+    except Exception as error:  # as in `App.handle`
+        logging.getLogger("sandbox").exception("a request that takes long")
+        return _defect(error)
+
+
+def _turn() -> asyncio.Lock:
+    """Held for a slice and a turn of the loop: however much there is to do, others wait for one slice at a time."""
+    return _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
 async def _lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:

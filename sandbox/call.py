@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
 
 from sandbox import clock, ids
-from sandbox.messages import Reply, Request, Violation, encode
+from sandbox.messages import Reply, Request, Violation, Work, encode
 from sandbox.openapi.operation import Operation, Values
 from sandbox.state import Collection, Doc, NotUnique, State
 
@@ -393,6 +393,24 @@ class Call:
             success = operation.success.status
             return Reply(success, content, operation.answered_in(self.request), headers, encoded=encoded)
         return Reply(status, content, next(iter(operation.responses[status].content), None), headers)
+
+    def reply_later(self, work: Work) -> Reply:
+        """Succeed, or be refused, as work says that is done in slices; at once if there is only one."""
+        try:
+            next(work)
+        except StopIteration as done:
+            reply: Reply = done.value
+        else:
+            reply = Reply(0)
+            reply.work = work
+        return reply
+
+    def reply_in_pieces(self, content: Any, pieces: Iterator[bytes]) -> Reply:
+        """Succeed with JSON that is sent piece by piece; `content` is judged in its place, and has its shape."""
+        reply = self.reply(content)
+        reply.body = b""
+        reply.stream = pieces
+        return reply
 
     def reply_all(self, items: Iterator[Any]) -> Reply:
         """Succeed with an array of all items. A long one is made, judged and sent in pieces, which stalls nobody."""

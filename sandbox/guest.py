@@ -9,11 +9,10 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from sandbox.app import App
+from sandbox.app import App, paced
 from sandbox.errors import SandboxError
 from sandbox.messages import TOO_LARGE, Reply, Request
 from sandbox.server import Server
@@ -82,11 +81,21 @@ class Guest(Server):
         except BaseException:  # it never raises, but somebody's logging may
             answered.put(None)
             raise
-        if isinstance(reply.stream, AsyncIterator):
-            self._waiting[answered] = self._loop.create_task(_answer_whole(reply, reply.stream, answered))
-            self._waiting[answered].add_done_callback(lambda _: self._waiting.pop(answered, None))
-        else:  # the admin API makes no other pieces
+        if reply.work is None and reply.stream is None:
             answered.put(reply)
+        else:
+            self._waiting[answered] = self._loop.create_task(self._answer_whole(reply, answered))
+            self._waiting[answered].add_done_callback(lambda _: self._waiting.pop(answered, None))
+
+    async def _answer_whole(self, reply: Reply, answered: _Answered) -> None:
+        try:
+            reply = await self.app.finish(reply)
+            if reply.stream is not None:
+                reply.body = b"".join([piece async for piece in paced(reply.stream)])
+        except BaseException:
+            answered.put(None)
+            raise
+        answered.put(reply)
 
     def _give_up(self, answered: _Answered) -> None:
         task = self._waiting.get(answered)
@@ -114,12 +123,3 @@ class Guest(Server):
 
     def leave(self) -> None:
         """What is left is left: the test that wanted it has ended."""
-
-
-async def _answer_whole(reply: Reply, stream: AsyncIterator[bytes], answered: _Answered) -> None:
-    try:
-        reply.body = b"".join([piece async for piece in stream])
-    except BaseException:
-        answered.put(None)
-        raise
-    answered.put(reply)

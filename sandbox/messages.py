@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -136,17 +136,20 @@ def _fields_size(headers: list[tuple[bytes, bytes]]) -> int:
 
 # Pieces of a body: all there is to be made, or what only comes with time.
 Stream = Iterator[bytes] | AsyncIterator[bytes]
+# What is done in slices, so that others are answered in between. Its value is the reply that is sent at last.
+Work = Generator[None, None, "Reply"]
 
 
 class Transmission:
     """How a reply reaches the client, where that is not at once and whole. What the members mean, `Reply` says."""
 
-    __slots__ = ("cut", "delay", "stream")
+    __slots__ = ("cut", "delay", "stream", "work")
 
     def __init__(self) -> None:
         self.delay = 0.0
         self.cut: str | None = None
         self.stream: Stream | None = None
+        self.work: Work | None = None
 
 
 class Reply:
@@ -206,6 +209,15 @@ class Reply:
     @stream.setter
     def stream(self, pieces: Stream | None) -> None:
         self._transmitted().stream = pieces
+
+    @property
+    def work(self) -> Work | None:
+        """What is still to be done until there is a reply; nothing of this one is sent."""
+        return self.transmission.work if self.transmission else None
+
+    @work.setter
+    def work(self, work: Work) -> None:
+        self._transmitted().work = work
 
     def _transmitted(self) -> Transmission:
         if self.transmission is None:

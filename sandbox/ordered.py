@@ -1,16 +1,17 @@
 """Values in the order of their numbers, each found by its number or by its position, in little memory.
 
 In chunks, which copies share until they write to one. Most keep their numbers in arrays of machine integers, where they
-take a third of the memory; those to which others are being added, in a list, where that takes a third of the time. So do
-those with huge numbers.
+take a third of the memory; those to which others are being added, in a list, where that takes a third of the time. So
+do those with huge numbers.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
+from itertools import chain, islice
 from sys import getrefcount
 from typing import Generic, TypeVar, overload
 
@@ -19,6 +20,7 @@ CHUNK = 500  # entries of a chunk; it is split where it has twice as many
 _BITS = 63  # of a number that are in its lower half
 _LOWER = (1 << _BITS) - 1
 _MOST = 2 * _BITS  # bits of a number that has room in two halves; a sign has too
+_RUN, _SOME = 5000, 100  # values that are sorted in one go, and handed over
 _ALONE = 2  # references that there are while the only one is counted
 _WARM = 100  # entries in turn that make a list of a chunk's array worth while
 
@@ -237,3 +239,15 @@ class Ordered(Generic[V]):
             second.pack()
         self._chunks[at : at + 1] = [first, second]
         self._last.insert(at, first.numbers[-1])
+
+
+def in_order(values: Iterable[V], number: Callable[[V], int]) -> Iterator[list[V]]:
+    """Values in the order of their numbers, some at a time; none of them while they are sorted."""
+    left = iter(values)
+    runs = []
+    while run := sorted(islice(left, _RUN), key=number):
+        runs.append(run)
+        yield []
+    merged = merge(*runs, key=number)
+    while some := list(islice(merged, _SOME)):
+        yield some

@@ -8,55 +8,28 @@ from __future__ import annotations
 import difflib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from sandbox import clock
+from sandbox.agenda import AT_ONCE, Agenda
 from sandbox.call import Call, Issuer
-from sandbox.clock import Clock
 from sandbox.contract import Contract
 from sandbox.coverage import Counts, Coverage
 from sandbox.errors import SandboxError
 from sandbox.journal import Budget, Entry, Event, Exchange, Journal, Listener, Occurrence
-from sandbox.lanes import News
 from sandbox.messages import Violation
-from sandbox.outbox import Outbox
+from sandbox.org import Org, TooManyOrgs
 from sandbox.scenarios import Run, Scenario, Step
-from sandbox.snapshots import Snapshot
-from sandbox.state import NEVER, Doc, State
+from sandbox.state import NEVER, Collection, Doc, State
 from sandbox.storing import Unacceptable, put_back, refuse, sow, unknown
-from sandbox.targets import Rewrite
 from sandbox.then import Trouble
 from sandbox.webhooks import Webhooks
+
+__all__ = ["MAX_NAME", "Org", "Orgs", "Seed", "TooManyOrgs", "Unacceptable"]
 
 MAX_NAME = 256
 _TICKED = 500  # orgs that are looked at in one go
 Seed = Mapping[str, Any]  # {vendor: {collection: [object]}}, not judged yet
-
-
-class TooManyOrgs(Exception):
-    """No further org is made."""
-
-
-class Org:
-    """One world. Shares nothing with any other."""
-
-    __slots__ = (
-        "clock", "journal", "met", "name", "news", "outbox", "passed", "rewrites", "scenario", "snapshots", "state",
-    )  # fmt: skip
-
-    def __init__(self, name: str, journal: Journal) -> None:
-        self.name = name
-        self.clock = Clock()
-        self.state = State()
-        self.journal = journal
-        self.met: Counts | None = None  # what of the contracts its clients have met
-        self.passed = 0  # the moment up to which everything that falls due has happened
-        self.scenario: Run | None = None
-        self.snapshots: dict[str, Snapshot] = {}
-        self.outbox: Outbox | None = None  # an org that tells nobody has none
-        self.news = News()  # of its deliveries
-        self.rewrites: tuple[Rewrite, ...] = ()  # where its callbacks really go
 
 
 class Orgs:
@@ -84,6 +57,7 @@ class Orgs:
         self._journal_limit = journal_limit
         self._journal_budget = Budget(journal_bytes)
         self.coverage = Coverage()
+        self._agenda = Agenda(self._collections, issuer, self.coverage, self._record)
         self.webhooks = webhooks or Webhooks(self._contracts.values(), kept=journal_limit)
         self._orgs: dict[str, Org] = {}
         self._discarded: deque[Iterator[None]] = deque()
@@ -192,12 +166,40 @@ class Orgs:
         self._discarded.append(org.journal.clear())
         self.webhooks.close(org.outbox)
 
-    def advance(self, org: Org, until: int) -> list[Occurrence]:
-        """Have the clock go forward to a moment, and what falls due on the way happen, each at its own instant."""
-        happened = self.pass_time(org, until)
-        org.clock.set(until)
+    def advance(self, org: Org, until: int, happened: list[Occurrence]) -> Iterator[None]:
+        """Have the clock go forward to a moment, and what falls due on the way happen, each at its own instant.
+
+        In slices, between which the clock shows how far it has come. What has happened is added to the list. It ends
+        early where another state is put in the place of the org's.
+        """
+        state = org.state
+        org.witnesses += (happened,)
+        try:
+            while org.state is state:
+                self.pass_time(org, until)
+                if state.due_at > until:
+                    self._reach(org, until)
+                    return
+                self._reach(org, max(org.passed, org.clock.now()))
+                yield
+        finally:
+            org.witnesses = tuple(it for it in org.witnesses if it is not happened)
+
+    def catch_up(self, org: Org) -> Iterator[None]:
+        """Let what has fallen due until now happen, as it does by itself within a moment; in slices."""
+        self._go_on(org)
+        while org.behind:
+            yield
+            self._go_on(org)
+
+    def _go_on(self, org: Org) -> list[Occurrence]:
+        if org.scenario is not None and org.scenario.wakes_at <= org.clock.now():
+            self.play(org)
+        return self.pass_time(org, org.clock.now())
+
+    def _reach(self, org: Org, moment: int) -> None:
+        org.clock.set(moment)
         self.set_clock(org)
-        return happened
 
     def set_clock(self, org: Org, before: int = 0) -> None:
         """An org's clock was set, which showed `before`: what was due until now is attempted as at its own moment."""
@@ -229,23 +231,27 @@ class Orgs:
         """Free, in slices, what no org has any more."""
         self._discarded.append(state.dismantle())
 
-    def tick(self) -> None:
-        """Let what has fallen due happen where nobody asks: in some of the orgs, the next time in others."""
-        chosen = list(islice(self._round, _TICKED))
-        if len(chosen) < _TICKED:
-            self._round = iter(list(self._orgs.values()))
-        for org in chosen:
-            wakes_at = org.scenario.wakes_at if org.scenario is not None else NEVER
-            first = min(org.state.due_at, wakes_at)
-            if first != NEVER and first <= org.clock.now() and self._orgs.get(org.name) is org:
-                self.catch_up(org)
-        self.webhooks.tick()
+    def tick(self) -> bool:
+        """Let what has fallen due happen where nobody asks: in some of the orgs, the next time in others.
 
-    def catch_up(self, org: Org) -> None:
-        """Let what has fallen due until now happen, as it does by itself within a moment."""
-        if org.scenario is not None and org.scenario.wakes_at <= org.clock.now():
-            self.play(org)
-        self.pass_time(org, org.clock.now())
+        Whether more has fallen due than one tick has time for.
+        """
+        happened = 0
+        for looked, org in enumerate(self._round, 1):
+            happened += self._wake(org)
+            if looked == _TICKED or happened >= AT_ONCE:
+                break
+        else:
+            self._round = iter(list(self._orgs.values()))
+        self.webhooks.tick()
+        return happened > 0
+
+    def _wake(self, org: Org) -> int:
+        """Let what has fallen due in an org happen; how many bytes that was, as the journal counts them."""
+        wakes_at = org.scenario.wakes_at if org.scenario is not None else NEVER
+        if min(org.state.due_at, wakes_at) > org.clock.now() or self._orgs.get(org.name) is not org:
+            return 0
+        return sum(occurrence.size for occurrence in self._go_on(org))
 
     def sweep(self) -> bool:
         """Free a slice of what was forgotten; whether there is more."""
@@ -254,30 +260,8 @@ class Orgs:
         return bool(self._discarded)
 
     def pass_time(self, org: Org, until: int) -> list[Occurrence]:
-        """Run what falls due up to a moment, each entry at its own instant and in their order.
-
-        What was overdue already when it was stored happens now, not before it existed.
-        """
-        happened = []
-        while (due := org.state.next_due(until)) is not None:
-            at, _, event, key, id = due
-            at = max(at, min(org.passed, until))
-            contract, _ = self._collections[key]
-            occurrence = Occurrence(at, event, id)
-            call = Call(org.name, org.state, contract.rules, at, self._issuer, contract)
-            org.state.begin()
-            try:
-                contract.rules.due[event](call, id)
-                occurrence.told(contract.events(call))
-            except Exception as error:  # a rule may break in any way; the other entries happen all the same
-                org.state.roll_back()
-                org.state.drop_due(due)  # what it had written may have taken the entry's cause away, and that is back
-                occurrence.defect = f"{type(error).__name__}: {error}"
-            org.met = self.coverage.told(org.met, contract.vendor, occurrence.events)
-            self._record(org, occurrence)
-            happened.append(occurrence)
-        org.passed = until
-        return happened
+        """Run what falls due up to a moment, or as much of it as is quick; see `Agenda.pass_time`."""
+        return self._agenda.pass_time(org, until)
 
     def seed(self, org: Org, seed: Seed) -> dict[str, dict[str, list[Doc]]]:
         """Store objects as if they had always been there; what they leave out is filled in.
@@ -312,16 +296,11 @@ class Orgs:
         self.pass_time(org, now)
         return stored
 
-    def documents(self, org: Org) -> dict[str, dict[str, list[tuple[Doc, int, int]]]]:
-        """Everything stored, in the order of creation: document, moment of creation, place in that order."""
-        found: dict[str, dict[str, list[tuple[Doc, int, int]]]] = {}
+    def kinds(self, state: State) -> Iterator[tuple[str, str, Collection]]:
+        """The collections in which something is stored: vendor, name, collection."""
         for contract, collection in self._collections.values():
-            records = sorted(org.state.records(collection).items(), key=lambda item: item[1].place)
-            if records:
-                found.setdefault(contract.vendor, {})[collection.key.partition(".")[2]] = [
-                    (org.state.get(collection, id) or {}, record.created, record.place) for id, record in records
-                ]
-        return found
+            if state.records(collection):
+                yield contract.vendor, collection.key.partition(".")[2], collection
 
     def restore(
         self, org: Org, documents: Mapping[str, Mapping[str, list[tuple[Doc, int | None, int | None]]]], sequence: int
@@ -373,8 +352,9 @@ class Orgs:
             except ValueError as error:
                 occurrence.defect = str(error)
         self._record(org, occurrence, step.then.webhook)
-        if until != occurrence.at:
-            self.advance(org, until)
+        if until != occurrence.at:  # what falls due then and is too much for now happens before the next request
+            self.pass_time(org, until)
+            self._reach(org, until)
 
     def _new_journal(self, name: str) -> Journal:
         return Journal(self._journal_limit, self._journal_budget, name)

@@ -13,7 +13,7 @@ from sandbox.auth import Gate, Grant
 from sandbox.call import Call
 from sandbox.contract import Contract, Route, router
 from sandbox.journal import Exchange
-from sandbox.messages import Reply, Request
+from sandbox.messages import Reply, Request, Work
 from sandbox.openapi.document import Document
 from sandbox.openapi.parameters import pairs, unquote
 from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
@@ -71,8 +71,8 @@ class Pipeline:
         if script is not None and script.wakes_at <= exchange.at:
             self._orgs.play(org)
             exchange.at = org.clock.now()
-        if org.state.due_at <= exchange.at:
-            self._orgs.pass_time(org, exchange.at)
+        if org.state.due_at <= exchange.at and self._is_behind(org, exchange.at):
+            return self._later(request, org)
         org.passed = exchange.at
         exchange.vendor = contract.vendor if contract is not None else None
         if route is None:
@@ -85,6 +85,26 @@ class Pipeline:
         self._journalled(org, exchange, reply, started)
         if script is not None and (exchange.step is not None or exchange.unexpected is not None):
             self._orgs.follow(org, exchange)
+        return reply
+
+    def _is_behind(self, org: Org, now: int) -> bool:
+        """Whether more has fallen due than happens at once."""
+        self._orgs.pass_time(org, now)
+        return org.state.due_at <= now
+
+    def _later(self, request: Request, org: Org) -> Reply:
+        """Answered once everything that has fallen due in the org has happened; others are answered meanwhile."""
+
+        def work() -> Work:
+            while org.behind:
+                yield
+                self._orgs.pass_time(org, org.clock.now())
+            request.path, request.prefix = request.target.partition("?")[0], ""
+            reply = self.handle(request)
+            return reply if reply.work is None else (yield from reply.work)
+
+        reply = Reply(0)
+        reply.work = work()
         return reply
 
     def _answer(

@@ -246,7 +246,7 @@ class Protocol(HttpToolsProtocol):
     def _enqueue(self, reply: Reply) -> None:
         """What comes late or in pieces, and what is answered behind it. Nothing more is read until it is sent."""
         modern = not self._parsed or self.parser.get_http_version() != "1.0"
-        chunked = modern and reply.stream is not None
+        chunked = modern and (reply.stream is not None or reply.work is not None)
         keep_alive = self._keep_alive and (chunked or reply.stream is None)
         self._queue.append(_Queued(reply, self._method == "HEAD", keep_alive, chunked, self.loop.time() + reply.delay))
         if len(self._queue) == 1:
@@ -257,6 +257,8 @@ class Protocol(HttpToolsProtocol):
         try:
             while self._queue and not self.transport.is_closing():
                 queued = self._queue[0]
+                if queued.reply.work is not None:
+                    queued = self._worked(queued, await self.sandbox.finish(queued.reply))
                 await asyncio.sleep(queued.due - self.loop.time())
                 await self._deliver(queued)
                 self._queue.popleft()
@@ -266,6 +268,11 @@ class Protocol(HttpToolsProtocol):
         self._since = self.loop.time()
         if not self.transport.is_closing():
             self.transport.resume_reading()
+
+    def _worked(self, queued: _Queued, reply: Reply) -> _Queued:
+        chunked = queued.chunked and reply.stream is not None
+        keep_alive = queued.keep_alive and (chunked or reply.stream is None)
+        return queued._replace(reply=reply, chunked=chunked, keep_alive=keep_alive, due=self.loop.time() + reply.delay)
 
     async def _deliver(self, queued: _Queued) -> None:
         reply = queued.reply

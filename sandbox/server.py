@@ -120,7 +120,7 @@ class Server(uvicorn.Server):
             busy = False
             try:
                 busy = self.app.orgs.sweep()
-                self.app.orgs.tick()
+                busy |= self.app.orgs.tick()
                 self.app.courier.tick()
             except Exception:  # whatever it is, time must not stand still for the other orgs
                 logging.getLogger("sandbox").exception("letting time pass")

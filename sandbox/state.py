@@ -7,13 +7,14 @@ rolled back and the journal can tell before from after. Knows nothing of what th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from sandbox.messages import decode_own as _decode
 from sandbox.messages import encode
-from sandbox.ordered import Ordered
+from sandbox.ordered import Ordered, in_order
 from sandbox.table import Table, emptied
 from sandbox.then import Then
 
@@ -280,6 +281,10 @@ class State:
         """The records of a collection by id, in no particular order."""
         documents = self._documents.get(collection.key)
         return documents.records if documents else {}
+
+    def in_order(self, collection: Collection) -> Iterator[list[Record]]:
+        """The records of a collection in the order of creation, some at a time; none of them while they are sorted."""
+        return in_order(self.records(collection).values(), attrgetter("place"))
 
     @property
     def count(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -15,7 +16,7 @@ from sandbox.contract import Contract
 from sandbox.journal import Exchange
 from sandbox.messages import Reply, Request, decode, encode
 from sandbox.openapi.document import Document
-from sandbox.orgs import Orgs
+from sandbox.orgs import Org, Orgs
 from sandbox.pipeline import Pipeline
 from sandbox.rules import Call, Collection, Doc, NotUnique, Rejected, Rules, moment
 from sandbox.then import Then
@@ -206,6 +207,18 @@ def _trouble(call: Call, thing: Doc, kind: str) -> Reply:
     return call.reply(thing)
 
 
+Stored = dict[str, dict[str, list[tuple[Doc, int | None, int | None]]]]
+
+
+def documents_of(orgs: Orgs, org: Org) -> Stored:
+    """All that is stored in the order of creation, as `Orgs.restore` takes it."""
+    found: Stored = {}
+    for vendor, name, collection in orgs.kinds(org.state):
+        records = chain.from_iterable(org.state.in_order(collection))
+        found.setdefault(vendor, {})[name] = [(decode(it.body), it.created, it.place) for it in records]
+    return found
+
+
 class Acme:
     """The vendor served in this process, without a socket."""
 
@@ -260,8 +273,11 @@ class Acme:
 
     def stored(self, org: str, collection: str = "things") -> list[Doc]:
         """The things of an org, or what else it has, in the order of creation."""
-        documents = self.orgs.documents(self.orgs.get(org)).get("acme", {})
+        documents = self.documents(self.orgs.get(org)).get("acme", {})
         return [doc for doc, _, _ in documents.get(collection, [])]
+
+    def documents(self, org: Org) -> Stored:
+        return documents_of(self.orgs, org)
 
     def seed(self, org: str, **collections: list[Doc]) -> None:
         self.orgs.seed(self.orgs.get(org), {"acme": collections})

@@ -53,6 +53,8 @@ LEVELS = {
     "sandbox.lanes": 3.65,
     "sandbox.outbox": 3.7,
     "sandbox.webhooks": 3.9,
+    "sandbox.org": 3.95,
+    "sandbox.agenda": 3.97,
     "sandbox.orgs": 4,
     "sandbox.library": 4.5,
     "sandbox.answers": 4.5,

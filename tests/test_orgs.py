@@ -413,7 +413,7 @@ def test_setting_the_clock_back_undoes_nothing_and_repeats_nothing(acme: Acme, o
 
 
 def whole(acme: Acme, org: Org) -> Any:
-    return acme.orgs.documents(org)
+    return acme.documents(org)
 
 
 def fill(acme: Acme, org: Org) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
+
 from sandbox import clock
 from sandbox.admin.operations import Operations, clock_json, errors_json
 from sandbox.call import Call
-from sandbox.messages import Reply
+from sandbox.messages import Reply, decode, encode
 from sandbox.orgs import Org
 from sandbox.rules import Doc, Rules
+from sandbox.state import Record, State
 from sandbox.storing import Unacceptable
+
+_FEW, _SMALL = 500, 262_144  # documents and their bytes that make a reply which is sent at once
+_PIECE = 131_072  # bytes of a longer one, about
 
 
 class DocumentOperations(Operations):
@@ -18,9 +26,7 @@ class DocumentOperations(Operations):
         rules.operation("seedOrg")(self._seed)
 
     def _get_state(self, call: Call) -> Reply:
-        org = self.known(call)
-        self.orgs.catch_up(org)
-        return call.reply(self._state_json(org))
+        return self.caught_up(call, self.known(call), lambda org: self._state(call, org))
 
     def _put_state(self, call: Call) -> Reply:
         moment = self.moment(call, call.body["now"]) if "now" in call.body else None
@@ -32,7 +38,7 @@ class DocumentOperations(Operations):
         if call.body.get("frozen") is False:
             org.clock.run()
         self._pass_no_time(org)
-        return call.reply(self._state_json(org))
+        return self._state(call, org)
 
     def _restored(self, call: Call, given: Doc, sequence: int) -> Org:
         """The org, with these documents in place of its own."""
@@ -53,10 +59,11 @@ class DocumentOperations(Operations):
     def _seed(self, call: Call) -> Reply:
         try:
             with self.making(call) as org:
-                return call.reply(self.orgs.seed(org, call.body))
+                stored = self.orgs.seed(org, call.body)
         except Unacceptable as unacceptable:
             self._refuse_documents(call, unacceptable)
             raise
+        return self.caught_up(call, org, lambda _: call.reply(stored))
 
     def _documents(self, call: Call, given: Doc) -> dict[str, dict[str, list[tuple[Doc, int | None, int | None]]]]:
         return {
@@ -72,14 +79,64 @@ class DocumentOperations(Operations):
         violations = unacceptable.violations
         call.reject("unacceptable-documents", str(unacceptable), errors=errors_json(violations))
 
-    def _state_json(self, org: Org) -> Doc:
-        documents = {
-            vendor: {
-                name: [
-                    {"document": doc, "created": clock.text(created), "place": place} for doc, created, place in entries
-                ]
-                for name, entries in collections.items()
-            }
-            for vendor, collections in self.orgs.documents(org).items()
-        }
-        return {**clock_json(org), "sequence": org.state.sequence, "documents": documents}
+    def _state(self, call: Call, org: Org) -> Reply:
+        head = {**clock_json(org), "sequence": org.state.sequence}
+        return self.with_documents(call, org.state, lambda documents: {**head, "documents": documents})
+
+    def with_documents(self, call: Call, state: State, around: Callable[[Doc], Doc]) -> Reply:
+        """A reply that ends with all that is stored, in whatever is around it.
+
+        Much of it is sent in pieces, between other requests: it is what is stored now.
+        """
+        if state.count <= _FEW and sum(len(record.body) for record in self._records(state)) <= _SMALL:
+            return call.reply(around(self._documents_json(state)))
+        content = around({})
+        return call.reply_in_pieces(content, self._pieces(encode(content), state.copy()))
+
+    def _records(self, state: State) -> Iterator[Record]:
+        return (record for *_, collection in self.orgs.kinds(state) for record in state.records(collection).values())
+
+    def _documents_json(self, state: State) -> Doc:
+        documents: Doc = {}
+        for vendor, name, collection in self.orgs.kinds(state):
+            documents.setdefault(vendor, {})[name] = [
+                {"document": decode(record.body), "created": clock.text(record.created), "place": record.place}
+                for some in state.in_order(collection)
+                for record in some
+            ]
+        return documents
+
+    def _pieces(self, content: bytes, state: State) -> Iterator[bytes]:
+        """The content, in whose last, empty object are the documents."""
+        before, _, after = content.rpartition(b"{}")
+        try:
+            piece, opening = before, b"{"
+            for vendor, kinds in groupby(self.orgs.kinds(state), key=itemgetter(0)):
+                piece += opening + encode(vendor) + b":"
+                opening = b"{"
+                for _, name, collection in kinds:
+                    piece += opening + encode(name) + b":"
+                    for written in _written(state.in_order(collection)):
+                        piece += written
+                        if len(piece) >= _PIECE or not written:
+                            yield piece
+                            piece = b""
+                    opening = b","
+                piece += b"}"
+            yield piece + b"}" + after
+        finally:
+            self.orgs.discard(state)
+
+
+def _written(records: Iterator[list[Record]]) -> Iterator[bytes]:
+    """An array of records as JSON, the documents as they are stored."""
+    opening = b"["
+    for some in records:
+        if not some:
+            yield b""
+        for record in some:
+            yield b'%b{"document":%b,"created":"%b","place":%d}' % (
+                opening, record.body, clock.text(record.created).encode(), record.place,
+            )  # fmt: skip
+            opening = b","
+    yield b"]"

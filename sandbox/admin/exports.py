@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from sandbox import __version__, clock
 from sandbox.admin.documents import DocumentOperations
+from sandbox.admin.operations import clock_json
 from sandbox.admin.orgs import org_json
 from sandbox.call import Call
 from sandbox.clock import Clock
 from sandbox.messages import Reply
+from sandbox.orgs import Org
 from sandbox.rules import Rules
 
 FORM = 1  # of the document; another number means that an older server cannot read it
@@ -19,21 +21,21 @@ class ExportOperations(DocumentOperations):
         rules.operation("importOrg")(self._import)
 
     def _export(self, call: Call) -> Reply:
-        org = self.known(call)
-        self.orgs.catch_up(org)
-        state = self._state_json(org)
-        return call.reply(
-            {
-                "promo_sandbox_export": FORM,
-                "version": __version__,
-                "exported": clock.text(Clock().now()),
-                "org": {
-                    "name": org.name,
-                    "clock": {"now": state["now"], "frozen": state["frozen"], "real": org.clock.real},
-                    "sequence": state["sequence"],
-                    "documents": state["documents"],
-                },
-            }
+        return self.caught_up(call, self.known(call), lambda org: self._exported(call, org))
+
+    def _exported(self, call: Call, org: Org) -> Reply:
+        frame = {
+            "promo_sandbox_export": FORM,
+            "version": __version__,
+            "exported": clock.text(Clock().now()),
+        }
+        head = {
+            "name": org.name,
+            "clock": {**clock_json(org), "real": org.clock.real},
+            "sequence": org.state.sequence,
+        }
+        return self.with_documents(
+            call, org.state, lambda documents: {**frame, "org": {**head, "documents": documents}}
         )
 
     def _import(self, call: Call) -> Reply:

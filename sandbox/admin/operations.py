@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from sandbox.auth import Gate
 from sandbox.call import Call
 from sandbox.contract import Contract
 from sandbox.library import Library
-from sandbox.messages import Violation
+from sandbox.messages import Reply, Violation, Work
 from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
 from sandbox.rules import Doc, Rules
 
@@ -65,6 +65,15 @@ class Operations(ABC):
             if not existed:
                 self.orgs.forget(org.name)
             raise
+
+    def caught_up(self, call: Call, org: Org, reply: Callable[[Org], Reply]) -> Reply:
+        """The reply of an org in which everything that has fallen due has happened."""
+
+        def work() -> Work:
+            yield from self.orgs.catch_up(org)
+            return reply(org)
+
+        return call.reply_later(work())
 
     def criteria(self, call: Call, given: Doc) -> Doc:
         """Those of a filter, whose names must be there: whoever misspells one must not think that there was nothing."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 
 from sandbox import clock
 from sandbox.admin.operations import Operations, clock_json
 from sandbox.admin.writing import occurrence_json
 from sandbox.call import Call
-from sandbox.journal import Exchange
-from sandbox.messages import Reply
+from sandbox.journal import Exchange, Occurrence
+from sandbox.messages import Reply, Work, encode
 from sandbox.orgs import Org
 from sandbox.rules import Doc, Rules
+
+_PIECE = 2000  # of what has happened, in a reply in pieces
 
 
 class OrgOperations(Operations):
@@ -33,9 +36,7 @@ class OrgOperations(Operations):
         )
 
     def _get_org(self, call: Call) -> Reply:
-        org = self.known(call)
-        self.orgs.catch_up(org)
-        return call.reply(org_json(org))
+        return self.caught_up(call, self.known(call), lambda org: call.reply(org_json(org)))
 
     def _forget_org(self, call: Call) -> Reply:
         self.orgs.forget(self.known(call).name)
@@ -51,29 +52,45 @@ class OrgOperations(Operations):
     def _set_clock(self, call: Call) -> Reply:
         moment = self.moment(call, call.body["now"]) if "now" in call.body else None
         org = self.made(call)
-        self.orgs.catch_up(org)
+        return call.reply_later(self._setting(call, org, moment))
+
+    def _setting(self, call: Call, org: Org, moment: int | None) -> Work:
+        yield from self.orgs.catch_up(org)
         before = org.clock.now()
         frozen = call.body.get("frozen", org.clock.frozen)
         if frozen:
             org.clock.freeze()  # before it is set, so that it shows just that
         if moment is not None:
             if moment > before:
-                self.orgs.pass_time(org, moment)  # before it is set: what is told on the way waits for `set_clock`
+                yield from self.orgs.advance(org, moment, [])
             org.clock.set(moment)
         if not frozen:
             org.clock.run()
-        self.orgs.pass_time(org, org.clock.now())
+        yield from self.orgs.catch_up(org)
         self.orgs.set_clock(org, before)
         self.orgs.play(org)
         return call.reply(clock_json(org))
 
     def _advance_clock(self, call: Call) -> Reply:
+        return call.reply_later(self._advancing(call))
+
+    def _advancing(self, call: Call) -> Work:
         with self.making(call) as org:
-            self.orgs.catch_up(org)  # so that what is told is the same whether it came by itself a moment ago or not
+            yield from self.orgs.catch_up(org)  # so that it is the same whether that came by itself a moment ago or not
             moment = self._end(call, org.clock.now())
-        happened = self.orgs.advance(org, moment)
+        happened: list[Occurrence] = []
+        written: list[bytes] = []
+        for _ in self.orgs.advance(org, moment, happened):
+            written += [encode(occurrence_json(occurrence)) for occurrence in happened]
+            happened.clear()
+            yield
         self.orgs.play(org)
-        return call.reply({**clock_json(org), "happened": [occurrence_json(occurrence) for occurrence in happened]})
+        content = {**clock_json(org), "happened": [occurrence_json(occurrence) for occurrence in happened]}
+        if not written:
+            return call.reply(content)
+        written += map(encode, content["happened"])
+        content["happened"] = []
+        return call.reply_in_pieces(content, _pieces(encode(content), written))
 
     def _end(self, call: Call, now: int) -> int:
         """The moment to advance to."""
@@ -109,6 +126,14 @@ class OrgOperations(Operations):
             number=org.state.sequence,
         )
         return call.reply({"access_token": token, "expires_in": seconds})
+
+
+def _pieces(content: bytes, written: list[bytes]) -> Iterator[bytes]:
+    """The content with what is written in its last member, an array that is empty."""
+    yield content.removesuffix(b"]}")
+    for first in range(0, len(written), _PIECE):
+        yield (b"," if first else b"") + b",".join(written[first : first + _PIECE])
+    yield b"]}"
 
 
 def org_json(org: Org) -> Doc:

@@ -26,13 +26,15 @@ class SnapshotOperations(Operations):
         return call.reply({"snapshots": [_snapshot_json(*item) for item in snapshots.items()]})
 
     def _take(self, call: Call) -> Reply:
-        org, name = self.made(call), call.path["name"]
+        return self.caught_up(call, self.made(call), lambda org: self._taken(call, org))
+
+    def _taken(self, call: Call, org: Org) -> Reply:
+        name = call.path["name"]
         replaced = org.snapshots.pop(name, None)
         if replaced is not None:
             self.orgs.discard(replaced.state)
         elif len(org.snapshots) >= MAX_SNAPSHOTS:
             call.reject("too-many-snapshots")
-        self.orgs.catch_up(org)
         org.snapshots[name] = Snapshot.of(org)
         return call.reply(_snapshot_json(name, org.snapshots[name]), status=200 if replaced else 201)
 
@@ -40,7 +42,9 @@ class SnapshotOperations(Operations):
         org = self.known(call)
         self.orgs.discard(self._snapshot(call, org).restore(org))
         self.orgs.webhooks.cancel(org)
-        self.orgs.catch_up(org)
+        return self.caught_up(call, org, lambda org: self._restored(call, org))
+
+    def _restored(self, call: Call, org: Org) -> Reply:
         self.orgs.set_clock(org)
         return call.reply(org_json(org))
 

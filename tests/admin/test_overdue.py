@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from sandbox import clock
 from sandbox.app import App
-from tests.acme import new_app
+from tests.acme import documents_of, new_app
 from tests.serving import World
 
 NOW = "2030-01-01T00:00:00.000Z"
@@ -66,7 +66,7 @@ def test_it_is_over_at_once(app: App, quiet: World, stored: Callable[[World], No
 
     org = app.orgs.known("quiet")
     assert org is not None
-    documents = app.orgs.documents(org)["acme"]["things"]
+    documents = documents_of(app.orgs, org)["acme"]["things"]
     assert [doc["status"] for doc, _, _ in documents] == ["EXPIRED"]
 
 
@@ -123,4 +123,4 @@ def test_what_ends_between_a_snapshot_and_going_back_to_it_has_ended_then(app: A
 
     quiet.admin("POST", "/snapshots/s/restore")
 
-    assert [doc["status"] for doc, _, _ in app.orgs.documents(org)["acme"]["things"]] == ["EXPIRED"]
+    assert [doc["status"] for doc, _, _ in documents_of(app.orgs, org)["acme"]["things"]] == ["EXPIRED"]

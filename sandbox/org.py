@@ -1,0 +1,45 @@
+"""One org: a world of its own, that shares nothing with any other; and that there may be no more of them."""
+
+from __future__ import annotations
+
+from sandbox.clock import Clock
+from sandbox.coverage import Counts
+from sandbox.journal import Journal, Occurrence
+from sandbox.lanes import News
+from sandbox.outbox import Outbox
+from sandbox.scenarios import Run
+from sandbox.snapshots import Snapshot
+from sandbox.state import State
+from sandbox.targets import Rewrite
+
+
+class TooManyOrgs(Exception):
+    """No further org is made."""
+
+
+class Org:
+    """What it stores, by which clock, and what happened in it."""
+
+    __slots__ = (
+        "clock", "journal", "met", "name", "news", "outbox", "passed", "rewrites", "scenario", "snapshots", "state",
+        "witnesses",
+    )  # fmt: skip
+
+    def __init__(self, name: str, journal: Journal) -> None:
+        self.name = name
+        self.clock = Clock()
+        self.state = State()
+        self.journal = journal
+        self.met: Counts | None = None  # what of the contracts its clients have met
+        self.passed = 0  # the moment up to which everything that falls due has happened
+        self.scenario: Run | None = None
+        self.snapshots: dict[str, Snapshot] = {}
+        self.outbox: Outbox | None = None  # an org that tells nobody has none
+        self.news = News()  # of its deliveries
+        self.rewrites: tuple[Rewrite, ...] = ()  # where its callbacks really go
+        self.witnesses: tuple[list[Occurrence], ...] = ()  # to which is added what falls due
+
+    @property
+    def behind(self) -> bool:
+        """Whether something has fallen due and is still to happen."""
+        return self.state.due_at <= self.clock.now()

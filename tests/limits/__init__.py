@@ -1,0 +1,1 @@
+"""What one client can cost everybody else: bounded, however busy the machine is."""
