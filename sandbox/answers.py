@@ -16,6 +16,7 @@ from sandbox.call import Call, Rejected
 from sandbox.contract import INVALID_REQUEST, MISSING_BODY, Contract, OffContract, Route
 from sandbox.field_values import preferences
 from sandbox.journal import MAX_BODY, Exchange
+from sandbox.memory import Memory
 from sandbox.messages import Reply, Request, Violation, Work
 from sandbox.openapi.document import Document
 from sandbox.openapi.operation import PROBLEM, Operation, Rejection, Unreadable, response_flaws
@@ -347,6 +348,11 @@ def problem(status: int, title: str, detail: str) -> Reply:
     """An answer that no vendor gives: RFC 9457, plainly the sandbox's own."""
     content: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return Reply(status, content, PROBLEM)
+
+
+def no_room(memory: Memory) -> Reply:
+    """What would be stored is not, as --max-memory would be reached."""
+    return problem(507, "Not enough memory", memory.reason)
 
 
 def _defect(error: Exception, exchange: Exchange) -> Reply:

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from sandbox import config as configuration
 from sandbox.admin.api import BASE, Admin
 from sandbox.admin.guard import Guard
-from sandbox.answers import problem
+from sandbox.answers import no_room, problem
 from sandbox.auth import Gate
 from sandbox.clock import MILLISECOND, SECOND
 from sandbox.codings import decode_body
@@ -26,6 +26,7 @@ from sandbox.courier import Courier
 from sandbox.deliveries import Limits
 from sandbox.errors import SandboxError
 from sandbox.library import Library
+from sandbox.memory import Memory, default_limit
 from sandbox.messages import OldRequest, Reply, Request, Stream, Work
 from sandbox.openapi.document import Document
 from sandbox.openapi.paths import normalised
@@ -37,6 +38,8 @@ from sandbox.scenario_document import Reader
 from sandbox.webhooks import Webhooks
 
 MAX_ADMIN_BODY = 64 * configuration.MEBIBYTE
+_LARGE = 262_144  # bytes of a body, from which on it is judged whether there is room
+_TIMES = 24  # as much memory as such a body may take while it is read: `[{},{},…]` becomes the most
 _OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
 
 Message = MutableMapping[str, Any]
@@ -71,6 +74,7 @@ class App:
             if contract is None or not place:
                 raise SandboxError(f"there is no setting {name}")
             contract.default(place, text)
+        self.memory = Memory(self.config.max_memory or default_limit())
         gate = Gate(strict=self.config.strict, clients=self.config.clients, key=self.config.signing_key)
         callbacks = self.config.callbacks
         limits = Limits(callbacks.attempts, max(int(callbacks.longest_retry * SECOND), MILLISECOND))
@@ -86,6 +90,7 @@ class App:
             journal_bytes=self.config.journal_bytes,
             webhooks=webhooks,
             seeds=self.config.seeds,
+            memory=self.memory,
         )
         self._under_way: set[asyncio.Task[Reply]] = set()
         self._pipeline = Pipeline(self.contracts, self.orgs, gate)
@@ -104,6 +109,8 @@ class App:
             if request.body and b"content-encoding" in request.fields and request.unread is None:
                 decode_body(request, self.max_body(request.target))
             if request.path.startswith(BASE):
+                if len(request.body) > _LARGE and not self.memory.has_room(_TIMES * len(request.body)):
+                    return no_room(self.memory)
                 return self.admin.handle(request)
             return self._pipeline.handle(request)
         except Exception as error:  # whatever it is, the client must have an answer and the server goes on
@@ -133,6 +140,7 @@ class App:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":
+            self.memory.look()
             request = await self._request(scope, receive)
             async with self.courier.working():
                 await _send(await self.finish(self.handle(request)), send)

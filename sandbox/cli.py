@@ -24,6 +24,7 @@ from sandbox.access import Access, access_options
 from sandbox.callbacks import callback_options, listen_command, silence
 from sandbox.errors import SandboxError
 from sandbox.health import URL, health, here
+from sandbox.memory import size
 from sandbox.parity.command import parity
 from sandbox.printable import escaped
 from sandbox.reports.command import coverage
@@ -93,6 +94,13 @@ def cli(context: click.Context) -> None:
     help="Orgs at most.",
 )
 @click.option(
+    "--max-memory",
+    envvar="SANDBOX_MAX_MEMORY",
+    metavar="SIZE",
+    help="Memory that the process may take, such as 512MiB; near it, nothing more is stored (507). "
+    "Default: three quarters of what the machine or its control group has.",
+)
+@click.option(
     "--journal",
     default=1000,
     show_default=True,
@@ -118,6 +126,7 @@ def serve(
     scenarios: Path | None,
     max_body: int,
     max_orgs: int,
+    max_memory: str | None,
     journal: int,
     access: Access,
     callbacks: CallbackConfig,
@@ -137,6 +146,7 @@ def serve(
             scenarios=scenarios,
             max_body=max_body,
             max_orgs=max_orgs,
+            max_memory=size(max_memory) if max_memory else None,
             journal_limit=journal,
             callbacks=callbacks,
         )
@@ -145,7 +155,7 @@ def serve(
     host, port = listener.getsockname()[:2]
     for warning in access.warnings(host, port):
         click.echo(f"promo-sandbox: {warning}", err=True)
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    url = _url(host, port)
     server.serve(app, listener, log_level=log_level, started=lambda: click.echo(_table(_bases(app, url))))
 
 
@@ -276,6 +286,10 @@ cli.add_command(listen_command)
 cli.add_command(verify)
 cli.add_command(parity)
 cli.add_command(health)
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _settings(given: Sequence[str]) -> tuple[tuple[str, str], ...]:

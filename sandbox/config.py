@@ -38,6 +38,7 @@ class Config:
     admin_hosts: tuple[str, ...] = ()  # names by which the admin API is reached, besides addresses and local names
     max_body: int = MEBIBYTE
     max_orgs: int = 100_000
+    max_memory: int | None = None  # None: three quarters of what the machine or the control group has
     journal_limit: int = 1000  # entries an org
     journal_bytes: int = 16 * MEBIBYTE  # all orgs together
     request_timeout: float = 30.0  # for a request to be complete

@@ -17,6 +17,7 @@ from sandbox.contract import Contract
 from sandbox.coverage import Counts, Coverage
 from sandbox.errors import SandboxError
 from sandbox.journal import Budget, Entry, Event, Exchange, Journal, Listener, Occurrence
+from sandbox.memory import Memory, NotEnoughMemory
 from sandbox.messages import Violation
 from sandbox.org import Org, TooManyOrgs
 from sandbox.scenarios import Run, Scenario, Step
@@ -45,7 +46,9 @@ class Orgs:
         journal_bytes: int,
         webhooks: Webhooks | None = None,
         seeds: Mapping[str, Seed] | None = None,
+        memory: Memory | None = None,
     ) -> None:
+        self.memory = memory or Memory()
         self._contracts = {contract.vendor: contract for contract in contracts}
         self._collections = {
             collection.key: (contract, collection)
@@ -79,11 +82,13 @@ class Orgs:
         return len(self._orgs)
 
     def get(self, name: str) -> Org:
-        """The org of this name, made on first use. Raises `TooManyOrgs`."""
+        """The org of this name, made on first use. Raises `TooManyOrgs` and `NotEnoughMemory`."""
         org = self._orgs.get(name)
         if org is None:
             if len(self._orgs) >= self._limit:
                 raise TooManyOrgs
+            if self.memory.full:
+                raise NotEnoughMemory
             org = Org(name, self._new_journal(name))
             self._plant(org, self._seeds.get(name))
             self._orgs[name] = org
@@ -257,6 +262,8 @@ class Orgs:
         """Free a slice of what was forgotten; whether there is more."""
         if self._discarded and next(self._discarded[0], self) is self:
             self._discarded.popleft()
+            if self.memory.full and not self._discarded:
+                self.memory.give_back()
         return bool(self._discarded)
 
     def pass_time(self, org: Org, until: int) -> list[Occurrence]:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import re
 from time import perf_counter_ns
 
-from sandbox.answers import answer, problem, unmatched
+from sandbox.answers import answer, no_room, problem, unmatched
 from sandbox.auth import Gate, Grant
 from sandbox.call import Call
 from sandbox.contract import Contract, Route, router
 from sandbox.journal import Exchange
+from sandbox.memory import NotEnoughMemory
 from sandbox.messages import Reply, Request, Work
 from sandbox.openapi.document import Document
 from sandbox.openapi.parameters import pairs, unquote
 from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
+from sandbox.state import growth
 
 DEFAULT_ORG = "default"
 _REMEMBERED = 1024  # paths and where they lead, of at most this many characters:
@@ -36,6 +38,7 @@ class Pipeline:
 
     def __init__(self, contracts: list[Contract], orgs: Orgs, gate: Gate) -> None:
         self._orgs = orgs
+        self._memory = orgs.memory
         self._gate = gate
         self._router = router(contracts)
         self._found: dict[tuple[str, str], Found] = {}
@@ -61,11 +64,13 @@ class Pipeline:
         named = prefixed or request.header(b"sandbox-org") or tenant or self._named_elsewhere(document, request)
         name = named or DEFAULT_ORG
         if len(name) > MAX_NAME:
-            return _without_org(_NAME_TOO_LONG, document, request)
+            return _without_org(problem(*_NAME_TOO_LONG), document, request)
         try:
             org = self._orgs.get(name)
         except TooManyOrgs:
-            return _without_org(_TOO_MANY_ORGS, document, request)
+            return _without_org(problem(*_TOO_MANY_ORGS), document, request)
+        except NotEnoughMemory:
+            return _without_org(no_room(self._memory), document, request)
         exchange = Exchange(org.clock.now(), request)
         script = org.scenario
         if script is not None and script.wakes_at <= exchange.at:
@@ -118,7 +123,12 @@ class Pipeline:
         call.org_named = named is not None
         call.named_tenant = tenant
         call.tenant = tenant or org.name
-        return answer(route, exchange.request, call, path, self._admit, exchange, org.scenario)
+        reply = answer(route, exchange.request, call, path, self._admit, exchange, org.scenario)
+        if self._memory.full and sum(map(growth, exchange.changes)) > 0:
+            org.state.roll_back()
+            exchange.changes, exchange.events = [], []
+            return no_room(self._memory)
+        return reply
 
     def _find(self, method: str, path: str) -> Found:
         """The route, the decoded path parameters, and for another method what is allowed."""
@@ -197,9 +207,8 @@ def _cors(request: Request) -> tuple[tuple[str, str], ...]:
     return _CORS if b"origin" in request.fields else _VARY
 
 
-def _without_org(why: tuple[int, str, str], document: Document | None, request: Request) -> Reply:
-    """An answer that no journal has: status, title and detail of a problem."""
-    reply = problem(*why)
+def _without_org(reply: Reply, document: Document | None, request: Request) -> Reply:
+    """An answer that no journal has, since there is no org."""
     if document is not None and document.cors:
         reply.headers += _cors(request)
     return reply

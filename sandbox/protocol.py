@@ -24,6 +24,7 @@ from sandbox.messages import OldRequest, Reply, Request, Stream
 
 MAX_LINE = 16_384  # bytes of method and target
 MAX_HEADERS = 65_536  # bytes of all header fields
+_LARGE_BODY = 1_048_576  # bytes; a larger one is not even read where there is hardly any memory left
 _LINGER = 2  # seconds in which the end of a connection's last request is still read
 
 _STATUS_LINES = {int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
@@ -189,6 +190,8 @@ class Protocol(HttpToolsProtocol):
         if self._oversized:
             return
         self._body_size += len(body)
+        if self._body_size > _LARGE_BODY and self.sandbox.memory.full:
+            raise Refused(507, self.sandbox.memory.reason)
         if self._body_size > self._limit:
             self._oversized = True
             self._answer()

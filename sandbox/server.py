@@ -119,6 +119,7 @@ class Server(uvicorn.Server):
         while True:
             busy = False
             try:
+                self.app.memory.look()
                 busy = self.app.orgs.sweep()
                 busy |= self.app.orgs.tick()
                 self.app.courier.tick()

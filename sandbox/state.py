@@ -374,6 +374,11 @@ class State:
         self._look_ahead()
 
 
+def growth(change: Change) -> int:
+    """How many bytes of documents more there are with it."""
+    return len(change.after.body if change.after else b"") - len(change.before.body if change.before else b"")
+
+
 def _put_in(lists: dict[K, Ordered[V]], name: K, number: int, value: V) -> None:
     entries = lists.get(name)
     if entries is None:

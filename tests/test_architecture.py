@@ -21,6 +21,7 @@ LEVELS = {
     "sandbox.errors": 0,
     "sandbox.yamlloader": 0.3,
     "sandbox.yamlfile": 0.5,
+    "sandbox.memory": 0.5,
     "sandbox.messages": 0,
     "sandbox.field_values": 0,
     "sandbox.codings": 0.5,

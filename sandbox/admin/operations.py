@@ -13,6 +13,7 @@ from sandbox.auth import Gate
 from sandbox.call import Call
 from sandbox.contract import Contract
 from sandbox.library import Library
+from sandbox.memory import NotEnoughMemory
 from sandbox.messages import Reply, Violation, Work
 from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
 from sandbox.rules import Doc, Rules
@@ -48,17 +49,23 @@ class Operations(ABC):
             call.reject("unknown-org", f"No request has named an org {name}{hint}")
         return org
 
-    def made(self, call: Call) -> Org:
+    def made(self, call: Call, *, storing: bool = True) -> Org:
+        """The org that the path names, whether it exists or not. storing: the operation makes it larger."""
         try:
-            return self.orgs.get(self.name(call))
+            org = self.orgs.get(self.name(call))
         except TooManyOrgs:
             call.reject("too-many-orgs")
+        except NotEnoughMemory:
+            call.reject("not-enough-memory", self.orgs.memory.reason)
+        if storing and self.orgs.memory.full:
+            call.reject("not-enough-memory", self.orgs.memory.reason)
+        return org
 
     @contextmanager
-    def making(self, call: Call) -> Iterator[Org]:
+    def making(self, call: Call, *, storing: bool = True) -> Iterator[Org]:
         """The same, but an org that did not exist does not exist afterwards either if what is done with it fails."""
         existed = self.orgs.known(self.name(call)) is not None
-        org = self.made(call)
+        org = self.made(call, storing=storing)
         try:
             yield org
         except BaseException:  # whatever it was goes on after this

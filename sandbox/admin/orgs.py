@@ -43,7 +43,7 @@ class OrgOperations(Operations):
         return call.reply()
 
     def _reset_org(self, call: Call) -> Reply:
-        self.orgs.reset(self.made(call))
+        self.orgs.reset(self.made(call, storing=False))
         return call.reply()
 
     def _get_clock(self, call: Call) -> Reply:
@@ -51,7 +51,7 @@ class OrgOperations(Operations):
 
     def _set_clock(self, call: Call) -> Reply:
         moment = self.moment(call, call.body["now"]) if "now" in call.body else None
-        org = self.made(call)
+        org = self.made(call, storing=False)
         return call.reply_later(self._setting(call, org, moment))
 
     def _setting(self, call: Call, org: Org, moment: int | None) -> Work:
@@ -75,7 +75,7 @@ class OrgOperations(Operations):
         return call.reply_later(self._advancing(call))
 
     def _advancing(self, call: Call) -> Work:
-        with self.making(call) as org:
+        with self.making(call, storing=False) as org:
             yield from self.orgs.catch_up(org)  # so that it is the same whether that came by itself a moment ago or not
             moment = self._end(call, org.clock.now())
         happened: list[Occurrence] = []
@@ -111,7 +111,7 @@ class OrgOperations(Operations):
         if vendor not in {contract.vendor for contract in self.contracts}:
             vendors = ", ".join(contract.vendor for contract in self.contracts)
             call.reject("unknown-vendor", f"There is no vendor {vendor[:100]}; there are {vendors}.")
-        org = self.made(call)
+        org = self.made(call, storing=False)
         now, seconds = org.clock.now(), int(call.body.get("expires_in", 3600))
         org.state.sequence += 1
         token = self.gate.issue(
