@@ -14,6 +14,7 @@ from sandbox.openapi.operation import Operation, Values
 from sandbox.state import Collection, Doc, NotUnique, State
 
 _AT_ONCE = 500  # items of a reply
+_ID_DIGITS = 16
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?", re.ASCII)
 
 
@@ -220,7 +221,9 @@ class Call:
         return self._unused(ids.uuid)
 
     def new_hex(self, digits: int) -> str:
-        """The org's next id, as at most 32 hexadecimal digits."""
+        """The org's next id, as at most 32 hexadecimal digits; one of few digits is no id and may be taken."""
+        if digits < _ID_DIGITS:
+            return ids.digest(self.new_number(), digits)
         return self._unused(lambda place: ids.digest(place, digits))
 
     def _unused(self, made: Callable[[int], str]) -> str:
