@@ -208,11 +208,10 @@ class _Writer:
             or self._number(schema, keys, value)
             or self._nullable(schema, keys, value)
             or _types(schema, keys, value)
+            or self._array(schema, keys, value)
         )
         if found:
             return found
-        if keys == {"type", "items"} and schema["type"] == "array":
-            return f"type({value}) is list and all(map({self.function(schema['items'])}, {value}))"
         if keys == {"oneOf"} or _gathered(schema, self._definitions):
             return f"{self.function(schema)}({value})"
         return self._asked(schema, value)
@@ -224,13 +223,18 @@ class _Writer:
         return f"{value} in {self._bind('texts', frozenset(text for text in allowed if isinstance(text, str)))}"
 
     def _nullable(self, schema: Schema, keys: set[str], value: str) -> str | None:
-        """A text or a number, or null."""
+        """A text, a number or an array, or null."""
         kinds = schema.get("type")
         if not isinstance(kinds, list) or len(kinds) != 2 or "null" not in kinds:  # noqa: PLR2004 - one besides null
             return None
         plain = {**schema, "type": next((kind for kind in kinds if kind != "null"), "null")}
-        found = _text(plain, keys, value) or self._number(plain, keys, value)
+        found = _text(plain, keys, value) or self._number(plain, keys, value) or self._array(plain, keys, value)
         return f"({value} is None or {found})" if found else None
+
+    def _array(self, schema: Schema, keys: set[str], value: str) -> str | None:
+        if keys != {"type", "items"} or schema["type"] != "array":
+            return None
+        return f"type({value}) is list and all(map({self.function(schema['items'])}, {value}))"
 
     def _number(self, schema: Schema, keys: set[str], value: str) -> str | None:
         kind = schema.get("type")

@@ -29,6 +29,7 @@ def _schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         | st.fixed_dictionaries({"type": st.just("object")}, optional={"properties": properties, "required": required})
         | st.fixed_dictionaries({"allOf": st.lists(inner, min_size=1, max_size=3)}, optional={"properties": properties})
         | st.fixed_dictionaries({"type": st.just("array")}, optional={"items": inner, "maxItems": st.integers(0, 2)})
+        | st.fixed_dictionaries({"type": st.just(["array", "null"]), "items": inner})
         | st.fixed_dictionaries({"oneOf": st.lists(inner, min_size=1, max_size=3)})
         | st.builds(_kinds, st.lists(_TEXTS, min_size=1, max_size=3), properties, st.booleans())
     )
