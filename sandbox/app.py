@@ -41,6 +41,7 @@ MAX_ADMIN_BODY = 64 * configuration.MEBIBYTE
 _LARGE = 262_144  # bytes of a body, from which on it is judged whether there is room
 _TIMES = 24  # as much memory as such a body may take while it is read: `[{},{},…]` becomes the most
 _OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
+_NO_CONTENT, _NOT_MODIFIED = 204, 304
 
 Message = MutableMapping[str, Any]
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -143,7 +144,8 @@ class App:
             self.memory.look()
             request = await self._request(scope, receive)
             async with self.courier.working():
-                await _send(await self.finish(self.handle(request)), send)
+                reply = await self.finish(self.handle(request))
+                await _send(reply, send, head_only=request.method == "HEAD")
         while self.orgs.sweep():
             await asyncio.sleep(0)  # in the socket server this happens between requests, too
 
@@ -170,30 +172,39 @@ def _defect(error: Exception) -> Reply:
 def head_text(reply: Reply) -> str:
     """All header lines of a reply but those of the connection."""
     media, length = reply.media, f"content-length: {len(reply.body)}\r\n"
-    if reply.status == 204 or (reply.transmission is not None and reply.transmission.stream is not None):  # noqa: PLR2004 - RFC 9110: no Content-Length with No Content
-        length = ""
+    if reply.status == _NO_CONTENT or (reply.transmission is not None and reply.transmission.stream is not None):
+        length = ""  # RFC 9110: no Content-Length with No Content
     text = f"content-type: {media}\r\n{length}" if media else length
     for name, value in reply.headers:
         text += f"{name}: {value}\r\n"
     return text
 
 
-async def _send(reply: Reply, send: Callable[[Message], Awaitable[None]]) -> None:
+def can_be_halved(reply: Reply) -> bool:
+    """Whether a client can tell, by the Content-Length, that a part of the body is missing."""
+    return bool(reply.body) and reply.status not in (_NO_CONTENT, _NOT_MODIFIED)
+
+
+async def _send(reply: Reply, send: Callable[[Message], Awaitable[None]], *, head_only: bool) -> None:
     """A server that is told the length and then an error closes the connection; one that is told nothing may not."""
     if reply.delay:
         await asyncio.sleep(reply.delay)
     if reply.cut == "unsent":
         raise ConnectionAbortedError("the connection is cut before the reply, as a scenario wants it")
     lines = head_text(reply).encode("latin-1").splitlines()
-    headers = [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    headers = [(name.lower(), value) for name, _, value in (line.partition(b": ") for line in lines)]
+    start = {"type": "http.response.start", "status": reply.status, "headers": headers}
     if reply.cut is not None:
-        await send({"type": "http.response.body", "body": reply.body[: len(reply.body) // 2], "more_body": True})
+        if can_be_halved(reply) and not head_only:
+            await send(start)
+            await send({"type": "http.response.body", "body": reply.body[: len(reply.body) // 2], "more_body": True})
+        # A head alone would be the whole reply to a client, where nothing of a body is missing.
         raise ConnectionAbortedError("the connection is cut in the middle of the reply, as a scenario wants it")
-    if reply.stream is not None:
+    await send(start)
+    if reply.stream is not None and not head_only:
         async for piece in paced(reply.stream):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": reply.body})
+    await send({"type": "http.response.body", "body": b"" if head_only else reply.body})
 
 
 async def paced(stream: Stream) -> AsyncGenerator[bytes, None]:

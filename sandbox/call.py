@@ -15,7 +15,7 @@ from sandbox.state import Collection, Doc, NotUnique, State
 
 _AT_ONCE = 500  # items of a reply
 _ID_DIGITS = 16
-_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?", re.ASCII)
 
 
 class Rejected(Exception):

@@ -19,6 +19,16 @@ _LONGEST = 2048  # bytes of each
 _MOST = 64  # fields of a block
 _ONCE = 4096  # hashes of blocks that came once
 _SPECIAL = {b"expect", b"transfer-encoding", b"upgrade"}
+# RFC 9110 7.2: a host as RFC 3986 has it, so an underscore may be part of it, and a port. It may be empty.
+_HOST = re.compile(rb"(?:(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#@]+)(/[^?#]*)?(\?[^#]*)?(?:#.*)?")
+# Which of a request's fields say where its body ends, and whether the connection stays.
+_FRAMING = (b"content-length", b"transfer-encoding", b"connection")
+_SET_BY_TARGET = [(b"", b"")]  # equal to no fields that come
+
+_MAX_HOST = 300  # bytes
+
+NO_HOST = "The request has no Host."
 
 
 class Fields(NamedTuple):
@@ -28,32 +38,66 @@ class Fields(NamedTuple):
     headers: list[tuple[bytes, bytes]]  # their names in lower case
     fields: dict[bytes, bytes]
     size: int  # bytes
+    flaw: str | None  # what is wrong with its Host
 
 
-NO_FIELDS = Fields([], [], {}, 0)
+NO_FIELDS = Fields([], [], {}, 0, NO_HOST)
 
 
 def fields_of(came: list[tuple[bytes, bytes]]) -> Fields:
     headers = [(name.lower(), value) for name, value in came]
-    return Fields(came, headers, combined(headers), sum(len(name) + len(value) + 4 for name, value in headers))
+    fields = combined(headers)
+    size = 4 * len(headers) + sum([len(name) + len(value) for name, value in headers])
+    host, flaw = fields.get(b"host"), None
+    if host is None:
+        flaw = NO_HOST
+    elif len(fields) < len(headers) and [name for name, _ in headers].count(b"host") > 1:
+        flaw = "The request has more than one Host."
+    elif len(host) > _MAX_HOST or not _is_host(host):
+        flaw = "The Host of the request is not a host."
+    return Fields(came, headers, fields, size, flaw)
+
+
+def split_absolute(url: bytes) -> tuple[bytes, bytes] | None:
+    """Host and origin form of a target that is a whole URL, as a proxy's client sends it; None if it is none."""
+    found = _ABSOLUTE.fullmatch(url)
+    if found is None or len(found[1]) > _MAX_HOST or not _is_host(found[1]):
+        return None
+    return found[1], (found[2] or b"/") + (found[3] or b"")
+
+
+def with_host(fields: Fields, host: bytes) -> Fields:
+    """The fields of a request whose target names the host: RFC 9112 3.2.2 has its `Host` ignored."""
+    headers = [(name, value) for name, value in fields.headers if name != b"host"]
+    headers.append((b"host", host))
+    return Fields(_SET_BY_TARGET, headers, combined(headers), fields.size, None)
+
+
+def framing(method: bytes, url: bytes, version: str, came: list[tuple[bytes, bytes]]) -> bytes:
+    """The head of a request with those of its fields only that say where it ends."""
+    lines = [b"%b: %b\r\n" % (name, value) for name, value in came if name.lower() in _FRAMING]
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (method, url, version.encode(), b"".join(lines))
 
 
 class Known:
     """Blocks of header fields that came twice, with what was made of them. Of what is special httptools is asked."""
 
-    __slots__ = ("_blocks", "_max_body", "_once")
+    __slots__ = ("_asked", "_blocks", "_max_body", "_once")
 
     def __init__(self, max_body: int) -> None:
         """max_body: bytes; whether a longer body is taken must be looked at each time."""
         self._blocks: dict[bytes, tuple[Fields, int]] = {}  # and the bytes of the body that follows
         self._once: set[int] = set()  # hashes; where each request has a number, none comes again
         self._max_body = max_body
+        self._asked = (b"", 0, 0, b"")  # what was not known at last, and where its fields are
 
     def request(self, data: bytes) -> Request | None:
         """The request that the data is, if it is one whole request with known fields, after another or at first."""
         start, end = data.find(b"\r\n") + 2, data.find(b"\r\n\r\n") + 4
-        known = self._blocks.get(data[start:end])
+        block = data[start:end]
+        known = self._blocks.get(block)
         if known is None:
+            self._asked = data, start, end, block
             return None
         fields, length = known
         line = _plain(data[:start]) if start <= _LONGEST and end + length == len(data) else None
@@ -63,11 +107,11 @@ class Known:
         return Request(method, target, fields.headers, data[end:], fields.fields, len(target) + fields.size)
 
     def add(self, data: bytes, fields: Fields) -> None:
-        """Remember the fields of data httptools has just parsed, if it is one whole request and nothing special."""
-        start, end = data.find(b"\r\n") + 2, data.find(b"\r\n\r\n") + 4
-        if max(start, end - start) > _LONGEST:
+        """Remember the fields of data that httptools has parsed since `request` did not know it, if it is one whole
+        request and nothing special."""
+        asked, start, end, block = self._asked
+        if asked is not data or start > _LONGEST or len(block) > _LONGEST:
             return
-        block = data[start:end]
         if hash(block) not in self._once:
             if len(self._once) >= _ONCE:
                 self._once.clear()
@@ -84,6 +128,11 @@ class Known:
             if len(self._blocks) >= _REMEMBERED:
                 self._blocks.clear()
             self._blocks[block] = fields, length
+
+
+@lru_cache(_REMEMBERED)
+def _is_host(text: bytes) -> bool:
+    return _HOST.fullmatch(text) is not None
 
 
 @lru_cache(_REMEMBERED)

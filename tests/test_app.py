@@ -23,6 +23,7 @@ from tests.acme import FOLDER, SPEC, new_app, new_rules, write_specs
 from tests.serving import running
 
 MAX_BODY = 10_000
+CONNECTION = ("date", "connection", "transfer-encoding")  # what no ASGI application says
 MOMENT = {"now": "2030-01-01T00:00:00Z", "frozen": True}
 BEARER = {"Authorization": "Bearer any"}
 THING = {"name": "Lamp", "price": {"unit": "EUR", "value": 7}}
@@ -61,6 +62,11 @@ CONVERSATION: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/acme/shop/things", {"json": THING, "headers": {**BEARER, "Prefer": "code=409"}}),
     ("GET", "/__admin/orgs/shop/state", {}),
     ("GET", "/__admin/nothing", {}),
+    ("HEAD", "/acme/shop/things?limit=1", {"headers": BEARER}),
+    ("HEAD", "/acme/shop/things?limit=0", {"headers": BEARER}),
+    ("HEAD", "/acme/session", {}),
+    ("HEAD", "/__admin/health", {}),
+    ("HEAD", "/__admin/requests/stream", {}),
 ]
 
 
@@ -76,7 +82,7 @@ def app(specs: Path) -> App:
 
 def heard(response: httpx2.Response) -> tuple[int, dict[str, str], bytes]:
     """A reply without what belongs to the connection."""
-    ours = {name: value for name, value in response.headers.items() if name not in ("date", "connection")}
+    ours = {name: value for name, value in response.headers.items() if name not in CONNECTION}
     return response.status_code, ours, response.content
 
 
@@ -139,14 +145,56 @@ def test_an_asgi_client_hears_pieces_and_what_comes_late(app: App, monkeypatch: 
     assert "content-length" not in response.headers
 
 
-@pytest.mark.parametrize("cut", ["unsent", "midway"])
-def test_an_asgi_server_is_told_by_an_error_to_cut(app: App, monkeypatch: pytest.MonkeyPatch, cut: str) -> None:
-    reply = Reply(200, "whole", "text/plain")
+def scope(method: str, path: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "method": method,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"authorization", b"Bearer any")],
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "content", "cut", "sent"),
+    [
+        ("GET", 200, "whole", "unsent", []),
+        ("GET", 200, "whole", "midway", [b"wh"]),
+        ("GET", 200, "x", "midway", [b""]),
+        ("GET", 200, "", "midway", []),
+        ("GET", 204, "", "midway", []),
+        ("HEAD", 200, "whole", "midway", []),
+    ],
+)
+def test_an_asgi_server_is_told_by_an_error_to_cut(
+    app: App, monkeypatch: pytest.MonkeyPatch, method: str, status: int, content: str, cut: str, sent: list[bytes]
+) -> None:
+    reply = Reply(status, content, "text/plain")
     reply.cut = cut
     monkeypatch.setattr(app, "_pipeline", SimpleNamespace(handle=lambda _: reply))
+    messages: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
 
     with pytest.raises(ConnectionAbortedError):
-        TestClient(app).get("/anything")
+        asyncio.run(app(scope(method, "/anything"), receive, send))
+
+    # A head alone, of a reply without a body, would be the whole of it.
+    assert [message["body"] for message in messages[1:]] == sent
+    assert all(message["more_body"] for message in messages[1:])
+
+
+def test_the_names_of_headers_are_lower_case(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = Reply(200, "x", "text/plain", (("WWW-Authenticate", "Bearer"), ("X-Mixed", "Mixed")))
+    monkeypatch.setattr(app, "_pipeline", SimpleNamespace(handle=lambda _: reply))
+
+    start, _ = asyncio.run(_exchange(app, scope("GET", "/anything"), [{"type": "http.request"}]))
+
+    assert start["headers"][2:] == [(b"www-authenticate", b"Bearer"), (b"x-mixed", b"Mixed")]
 
 
 def test_lifespan_is_acknowledged(app: App) -> None:

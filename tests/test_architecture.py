@@ -66,6 +66,7 @@ LEVELS = {
     "sandbox.app": 7,
     "sandbox.check": 7.5,
     "sandbox.heads": 7.1,
+    "sandbox.replying": 7.2,
     "sandbox.protocol": 7.3,
     "sandbox.server": 7.5,
     "sandbox.guest": 7.6,
@@ -94,7 +95,14 @@ LEVELS = {
 }
 FOR_VENDORS = {"sandbox.rules", "sandbox.money"}
 SERVERS = {"starlette", "uvicorn"}
-MAY_SERVE = {"sandbox.app", "sandbox.admin", "sandbox.protocol", "sandbox.server", "sandbox.listening"}
+MAY_SERVE = {
+    "sandbox.app",
+    "sandbox.admin",
+    "sandbox.protocol",
+    "sandbox.replying",
+    "sandbox.server",
+    "sandbox.listening",
+}
 # While they have state to read or write, these do not wait.
 MAY_WAIT = MAY_SERVE | {"sandbox.guest", "sandbox.courier", "sandbox.resolving"}
 CLOCKS = {

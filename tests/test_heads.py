@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from types import SimpleNamespace
-from typing import Any, cast
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from uvicorn import Config
-from uvicorn.server import ServerState
 
 from sandbox.heads import Fields, Known
-from sandbox.messages import Reply, Request
-from sandbox.protocol import Protocol
+from tests.connection import MAX_BODY, Connection
 
-MAX_BODY = 1000  # bytes
 POST = b"POST /things?a=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
-
-
-class Transport(asyncio.Transport):
-    """Notes what is written; nobody is at the other end."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-
-    def write(self, data: Any) -> None:
-        self.written += data
-
-    def write_eof(self) -> None:
-        pass
-
-    def is_closing(self) -> bool:
-        return False
-
-
-class Loop:
-    """A clock that stands, and timers that never ring."""
-
-    def time(self) -> float:
-        return 0.0
-
-    def call_later(self, *_: object) -> SimpleNamespace:
-        return SimpleNamespace(cancel=lambda: None)
 
 
 class Forgetful(Known):
@@ -54,39 +19,10 @@ class Forgetful(Known):
         pass
 
 
-class Connection:
-    """A connection of its own world: what requests it made of what it received, and what it answered."""
-
-    def __init__(self, known: Known | None = None) -> None:
-        self.requests: list[Request] = []
-        self.known = known or Known(MAX_BODY)
-        config = SimpleNamespace(max_body=MAX_BODY, request_timeout=30)
-        sandbox = SimpleNamespace(config=config, handle=self._handle, max_body=lambda _: MAX_BODY)
-        kind = type("Recording", (Protocol,), {"sandbox": sandbox, "known": self.known})
-        state = ServerState()
-        state.default_headers = [(b"date", b"now")]
-        loop = cast(asyncio.AbstractEventLoop, Loop())
-        self._protocol = kind(Config(app=None, http="httptools"), state, {}, loop)  # type: ignore[arg-type]  # no app
-        self._transport = Transport()
-        self._protocol.connection_made(self._transport)
-
-    def receive(self, data: bytes) -> list[dict[str, Any]]:
-        """The requests that this came to, each with all that it says."""
-        self.requests.clear()
-        self._protocol.data_received(data)
-        return [{name: getattr(request, name) for name in Request.__slots__} for request in self.requests]
-
-    @property
-    def answered(self) -> bytes:
-        return self._transport.written
-
-    def _handle(self, request: Request) -> Reply:
-        self.requests.append(request)
-        return Reply(204)
-
-
-NAMES = st.sampled_from(["Host", "host", "X-A", "Accept", "Content-Type", "Authorization", "Connection", "Expect"])
-VALUES = st.sampled_from(["", "x", " padded\t", "keep-alive", "close", "application/json", "Ärger", "a\r\n folded"])
+NAMES = st.sampled_from(["host", "X-A", "Accept", "Content-Type", "Authorization", "Connection", "Expect", "Upgrade"])
+VALUES = st.sampled_from(
+    ["", "x", " padded\t", "keep-alive", "close", "Upgrade", "application/json", "Ärger", "a\r\n folded"]
+)
 LINES = st.sampled_from(
     [
         "GET / HTTP/1.1", "POST /a/b%20c?d=e&f HTTP/1.1", "PUT //x HTTP/1.1", "DELETE /~org/a;b HTTP/1.1",
@@ -102,7 +38,8 @@ def requests(draw: st.DrawFn) -> bytes:
     body = draw(st.binary(max_size=20))
     told = draw(st.sampled_from([len(body), len(body), len(body) + 1, max(len(body) - 1, 0), None]))
     fields = draw(st.lists(st.tuples(NAMES, VALUES), max_size=5))
-    lines = [draw(LINES), *(f"{name}: {value}" for name, value in fields)]
+    hosts = draw(st.sampled_from([["Host: x"], ["Host: x"], ["Host: x"], ["Host: a_b:1"], ["Host: a b"], []]))
+    lines = [draw(LINES), *hosts, *(f"{name}: {value}" for name, value in fields)]
     if told is not None:
         lines.append(f"Content-Length: {told}")
     return draw(st.sampled_from(["\r\n", "\r\n", "\r\n", "\n"])).join([*lines, "", ""]).encode("latin-1") + body
@@ -145,21 +82,24 @@ def test_the_fields_are_known_for_any_path_method_and_body() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
-        b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na",
-        b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-        b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n",
-        b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na",
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
         b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhell",
-        b"POST / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n" + bytes(1001),
-        b"GET / HTTP/1.1\r\nX: " + b"x" * 2048 + b"\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhell",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n" + bytes(1001),
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 2048 + b"\r\n\r\n",
         b"GET /" + b"x" * 2048 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\nHost: x\n\n",
         b"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 65 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 65 + b"\r\n",
+        b"GET / HTTP/1.1\r\nAccept: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
     ],
 )
 def test_what_is_special_is_never_known(data: bytes) -> None:
@@ -175,7 +115,7 @@ def test_what_is_in_a_body_is_no_request() -> None:
     connection = Connection()
     connection.receive(POST)
     connection.receive(POST)
-    head = b"POST /outer HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(POST)
+    head = b"POST /outer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(POST)
 
     assert connection.receive(head) == []
     assert [request["body"] for request in connection.receive(POST)] == [POST]
@@ -185,13 +125,13 @@ def test_who_announced_to_close_is_asked_no_more() -> None:
     connection = Connection()
     connection.receive(POST)
     connection.receive(POST)
-    connection.receive(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+    connection.receive(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
     assert connection.receive(POST) == []
 
 
 def numbered(number: int) -> bytes:
-    return b"GET / HTTP/1.1\r\nX-Request-Id: %d\r\n\r\n" % number
+    return b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-Id: %d\r\n\r\n" % number
 
 
 def test_fields_that_come_once_are_not_remembered() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import itertools
 import json
 import select
@@ -16,6 +17,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import aiohttp
+import httpx2
 import pytest
 
 from sandbox import clock
@@ -258,7 +261,7 @@ def test_whoever_expects_100_is_told_to_continue(wire: Wire) -> None:
     ],
 )
 def test_a_target_may_be_a_whole_url(wire: Wire, target: str) -> None:
-    assert wire.send(request(target)).answer().json["org"] == "default"
+    assert wire.send(request(target)).answer().json["org"] == "sandbox"  # which the host says
 
 
 def test_a_url_without_a_path_is_the_root(wire: Wire) -> None:
@@ -284,43 +287,159 @@ def test_http_1_0_closes(wire: Wire) -> None:
 def test_another_method_is_answered_with_those_the_path_has(wire: Wire, method: str) -> None:
     answer = wire.send(request("/acme/s/things", method=method)).answer()
 
-    assert (answer.status, answer.headers["allow"]) == (405, "GET, POST")
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD, POST")
     assert wire.send(request()).answer().status == 200
 
 
-def test_a_reply_to_head_has_no_body(wire: Wire) -> None:
-    answer = wire.send(request("/acme/s/things", method="HEAD")).answer("HEAD")
+@pytest.mark.parametrize(
+    ("target", "status"), [("/acme/s/things", 200), ("/acme/s/things/none", 404), ("/__admin/orgs", 200)]
+)
+def test_a_reply_to_head_is_that_to_get_without_its_body(wire: Wire, target: str, status: int) -> None:
+    got, headed = wire.send(request(target)).answer(), wire.send(request(target, method="HEAD")).answer("HEAD")
 
-    assert (answer.status, answer.headers["allow"]) == (405, "GET, POST")
-    assert int(answer.headers["content-length"]) > 0
+    for answer in (got, headed):
+        answer.headers.pop("date")
+        answer.headers.pop("sandbox-exchange", None)
+    assert (headed.status, headed.headers) == (status, got.headers)
+    assert int(headed.headers["content-length"]) == len(got.body) > 0
     assert wire.send(request()).answer().status == 200
 
+
+def test_head_of_a_live_stream_ends_at_once(wire: Wire) -> None:
+    answer = wire.send(request("/__admin/requests/stream", method="HEAD")).answer("HEAD")
+
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
+    assert wire.send(request("/__admin/health")).answer().status == 200
+
+
+def test_head_of_what_only_other_methods_have_is_refused(wire: Wire) -> None:
+    answer = wire.send(request("/acme/session", method="HEAD")).answer("HEAD")
+
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+# Which host
+
+
+@pytest.mark.parametrize(
+    ("hosts", "detail"),
+    [
+        ((), "The request has no Host."),
+        (("localhost", "localhost"), "The request has more than one Host."),
+        (("a", "b"), "The request has more than one Host."),
+        *(
+            ((host,), "The Host of the request is not a host.")
+            for host in (
+                "a b",
+                "a/b",
+                "user@a",
+                "a:b",
+                "a:1:2",
+                "[::1",
+                "::1",
+                "a,b?",
+                "münchen.test",
+                "%zz",
+                "a" * 400,
+            )
+        ),
+    ],
+)
+def test_a_request_without_one_host_is_refused(wire: Wire, hosts: tuple[str, ...], detail: str) -> None:
+    fields = "".join(f"Host: {host}\r\n" for host in hosts)
+
+    wire.send(f"GET /__admin/health HTTP/1.1\r\n{fields}\r\n")
+
+    assert refused(wire, 400) == detail
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "localhost", "my_service:8080", "127.0.0.1", "[::1]:80", "a:", "a%20b", "a.b-c~d!$&'()*+,;=", "a" * 255],
+)
+def test_whatever_is_a_host_is_taken(wire: Wire, host: str) -> None:
+    assert wire.send(f"GET /__admin/health HTTP/1.1\r\nHost: {host}\r\n\r\n").answer().status == 200
+
+
+def test_http_1_0_needs_no_host_but_has_at_most_one(connect: Connect) -> None:
+    line = "GET /__admin/health HTTP/1.0\r\n"
+
+    assert connect().send(f"{line}\r\n").answer().status == 200
+    assert connect().send(f"{line}Host: a\r\nHost: b\r\n\r\n").answer().status == 400
+
+
+@pytest.mark.parametrize("target", ["http:///acme/greeting", "http://a b/", "http://a/b@c:d/x", "*", "acme/greeting"])
+def test_a_target_that_is_neither_path_nor_url_is_refused(wire: Wire, target: str) -> None:
+    wire.send(request(target, method="OPTIONS"))
+
+    assert wire.answer().status in (400, 404)
+
+
+def test_the_host_of_the_target_replaces_that_of_the_field_for_this_request_only(wire: Wire, app: App) -> None:
+    wire.send(request("http://my_shop.test:81/acme/seen/things") + request("/acme/seen/things"))
+
+    assert [wire.answer().status for _ in range(2)] == [200, 200]
+    exchanges = app.orgs.get("seen").journal.exchanges()
+    assert [exchange.request.header(b"host") for exchange in exchanges] == ["my_shop.test:81", "localhost"]
+
+
+# HTTP/1.0
+
+
+@pytest.mark.parametrize("connection", ["keep-alive", "Keep-Alive"])
+def test_http_1_0_is_told_that_the_connection_stays(wire: Wire, connection: str) -> None:
+    old = request("/acme/greeting", f"Connection: {connection}", version="1.0")
+
+    answers = [wire.send(old).answer() for _ in range(3)]
+
+    assert [(answer.status, answer.headers["connection"]) for answer in answers] == [(200, "keep-alive")] * 3
+    for _ in range(3):  # also when its fields are known
+        answer = wire.send(request("/acme/greeting", "Connection: keep-alive")).answer()
+        assert (answer.status, "connection" in answer.headers) == (200, False)
+
+
+def test_http_1_0_is_never_told_to_continue(wire: Wire) -> None:
+    head, _, body = add("old", "Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0").partition(b"\r\n\r\n")
+
+    wire.send(head + b"\r\n\r\n")
+    assert not wire.readable(0.05)
+    wire.send(body)
+
+    assert wire.answer().status == 201
+
+
+def test_whoever_sends_no_body_is_not_told_to_continue(wire: Wire) -> None:
+    assert wire.send(request("/acme/greeting", "Expect: 100-continue")).answer().status == 200
+
+
+# Offers of another protocol
 
 UPGRADE = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
 
 
-def test_an_offer_of_http_2_is_declined_by_answering(wire: Wire) -> None:
-    answer = wire.send(request("/acme/greeting", *UPGRADE)).answer()
-
-    assert (answer.status, answer.json["org"]) == (200, "default")
-
-
+@pytest.mark.parametrize("upgrade", [UPGRADE, ("connection: uPgRaDe", "uPgRaDe: websocket")])
 @pytest.mark.parametrize("at_once", [True, False])
-def test_an_offer_of_http_2_with_a_body_is_declined_by_answering(wire: Wire, at_once: bool) -> None:
-    whole = add("h2c", *UPGRADE)
-    head, _, body = whole.partition(b"\r\n\r\n")
+def test_an_offer_of_another_protocol_is_declined_by_answering(
+    wire: Wire, app: App, upgrade: tuple[str, ...], at_once: bool
+) -> None:
+    whole = request("/acme/offers/things", *upgrade) + add("offers", *upgrade) + request("/acme/offers/things")
 
-    for part in [whole] if at_once else [head + b"\r\n\r\n", body]:
+    for part in [whole] if at_once else [whole[:100], whole[100:300], whole[300:]]:
         wire.send(part)
 
-    answer = wire.answer()
-    assert (answer.status, answer.json["name"]) == (201, "Lamp")
+    assert [wire.answer().status for _ in range(3)] == [200, 201, 200]
+    offered = [exchange.request.header(b"upgrade") for exchange in app.orgs.get("offers").journal.exchanges()]
+    assert offered[-3:] == [upgrade[1].partition(": ")[2]] * 2 + [None]
 
 
-def test_an_offer_of_a_web_socket_is_answered_like_any_request(wire: Wire) -> None:
-    answer = wire.send(request("/acme/greeting", "Connection: Upgrade", "Upgrade: websocket")).answer()
+@pytest.mark.parametrize("head", ["CONNECT a:80", "CONNECT /acme/greeting", "CONNECT http://a/acme/greeting"])
+@pytest.mark.parametrize("upgrade", [(), UPGRADE])
+def test_a_tunnel_is_refused_once(wire: Wire, head: str, upgrade: tuple[str, ...]) -> None:
+    method, _, target = head.partition(" ")
 
-    assert answer.status == 200
+    wire.send(request(target, *upgrade, method=method))
+
+    assert refused(wire, 400) == "The request is not HTTP."
 
 
 # Limits
@@ -678,6 +797,17 @@ def test_a_reply_may_come_late_and_those_behind_it_wait(wire: Wire, replies: Rep
     assert wire.send(request("/__admin/health")).answer().status == 200
 
 
+def test_nobody_is_told_to_continue_before_the_reply_to_what_came_before(wire: Wire, replies: Replies) -> None:
+    replies(text("late", delay=0.1), text("next"))
+    expecting = request("/acme/greeting", "Expect: 100-continue", "Content-Length: 2", method="POST")
+
+    wire.send(request() + expecting)
+
+    assert wire.answer().body == b"late"
+    assert wire.answer().status == 100
+    assert wire.send("hi").answer().body == b"next"
+
+
 def test_a_reply_may_come_later_than_a_request_may_take(wire: Wire, replies: Replies) -> None:
     replies(text("late", delay=2 * TIMEOUT))
 
@@ -722,16 +852,74 @@ def test_a_reply_may_be_cut_in_the_middle_of_its_body(wire: Wire, replies: Repli
     assert received.endswith(b"\r\n\r\n01234")
 
 
-@pytest.mark.parametrize(("method", "content"), [("GET", ""), ("GET", "x"), ("HEAD", "0123456789")])
-def test_a_reply_without_half_a_body_is_cut_in_its_head(
-    wire: Wire, replies: Replies, method: str, content: str
+def test_a_reply_of_one_byte_is_cut_before_it(wire: Wire, replies: Replies) -> None:
+    replies(text("x", cut="midway"))
+
+    received = wire.send(request()).rest()
+
+    assert b"content-length: 1\r\n" in received
+    assert received.endswith(b"\r\n\r\n")
+
+
+BODILESS = [("GET", 200), ("HEAD", 200), ("GET", 204), ("GET", 304)]
+
+
+@pytest.mark.parametrize(("method", "status"), BODILESS)
+def test_a_reply_without_a_body_is_cut_in_its_status_line(
+    wire: Wire, replies: Replies, method: str, status: int
 ) -> None:
-    replies(text(content, cut="midway"))
+    cut = text("0123456789" if method == "HEAD" else "", cut="midway")
+    cut.status = status
+    replies(cut)
 
-    received = wire.send(request(method=method)).rest()
+    assert wire.send(request(method=method)).rest() == b"HTTP/1.1 2"
 
-    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert b"\r\n\r\n" not in received
+
+def test_a_reply_in_pieces_is_cut_in_the_first(wire: Wire, replies: Replies) -> None:
+    pieces = Pieces(b"0123456789", b"more")
+    replies(text("", stream=pieces(), cut="midway"))
+
+    received = wire.send(request()).rest()
+
+    assert received.endswith(b"transfer-encoding: chunked\r\n\r\na\r\n01234")
+    assert pieces.closed.wait(5)
+
+
+def test_a_reply_in_pieces_is_cut_in_its_status_line_for_who_knows_no_chunks(wire: Wire, replies: Replies) -> None:
+    replies(text("", stream=Pieces(b"0123456789")(), cut="midway"))
+
+    assert wire.send(request(version="1.0")).rest() == b"HTTP/1.1 2"
+
+
+def with_the_standard_library(url: str, method: str) -> None:
+    with closing(http.client.HTTPConnection(url.split("/")[2], timeout=10)) as connection:
+        connection.request(method, "/acme/greeting")
+        connection.getresponse().read()
+
+
+def with_httpx(url: str, method: str) -> None:
+    httpx2.request(method, url, timeout=10)
+
+
+def with_aiohttp(url: str, method: str) -> None:
+    async def ask() -> None:
+        async with aiohttp.ClientSession() as session, session.request(method, url) as response:
+            await response.read()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("ask", [with_the_standard_library, with_httpx, with_aiohttp])
+@pytest.mark.parametrize(("method", "status", "content"), [*((*it, "") for it in BODILESS), ("GET", 200, "x")])
+def test_every_client_notices_that_a_reply_was_cut(
+    port: int, replies: Replies, ask: Callable[[str, str], None], method: str, status: int, content: str
+) -> None:
+    cut = text(content, cut="midway")
+    cut.status = status
+    replies(cut, cut)  # since aiohttp asks once more
+
+    with pytest.raises((http.client.HTTPException, OSError, httpx2.HTTPError, aiohttp.ClientError)):
+        ask(f"http://127.0.0.1:{port}/acme/greeting", method)
 
 
 def test_a_reply_may_come_in_pieces(wire: Wire, replies: Replies) -> None:
@@ -859,7 +1047,7 @@ def test_a_signal_stops_the_server_within_a_second_whoever_is_connected(number: 
     with serving() as served, ExitStack() as stack:
         idle, half, silent, done = (stack.enter_context(closing(Wire(served.port))) for _ in range(4))
         idle.send(request("/__admin/health")).answer()
-        half.send(request("/__admin/health") + b"POST /promotions HTTP/1.1\r\nContent-Length: 10\r\n\r\nhal")
+        half.send(request("/__admin/health") + b"POST /promotions HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhal")
         half.answer()
         done.send(request("/__admin/health", "Connection: close")).answer()
 

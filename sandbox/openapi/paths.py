@@ -45,7 +45,10 @@ class Router(Generic[T]):
         self._root: _Node[T] = _Node()
 
     def add(self, method: str, template: str, target: T) -> None:
-        """Raises `ValueError` if another template of the same shape has the method."""
+        """Raises `ValueError` if another template of the same shape has the method.
+
+        What answers GET answers HEAD, too; whoever sends the reply leaves its body out.
+        """
         node = self._root
         for segment in template.split("/")[1:]:
             if segment.startswith("{"):
@@ -56,6 +59,8 @@ class Router(Generic[T]):
         if method in node.targets:
             raise ValueError(f"{method} {template} stands twice")
         node.targets[method] = target
+        if method == "GET":
+            node.targets["HEAD"] = target
 
     def match(self, method: str, path: str) -> Match[T] | None:
         """The most literal template that has the method; None where no template has the path."""

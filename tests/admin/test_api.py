@@ -59,7 +59,7 @@ def test_another_method(url: str, http: httpx2.Client, is_refused: Any) -> None:
     response = http.patch(f"{url}/__admin/orgs/a/clock")
 
     is_refused(response, "method-not-allowed")
-    assert response.headers["allow"] == "GET, PUT"
+    assert response.headers["allow"] == "GET, HEAD, PUT"
 
 
 def test_another_media_type(world: World, url: str, is_refused: Any) -> None:

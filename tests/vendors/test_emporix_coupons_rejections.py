@@ -318,7 +318,7 @@ def test_a_path_that_no_operation_has_is_unknown(shop: World) -> None:
 def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(shop: World) -> None:
     response = shop.request("PATCH", f"/coupon/{shop.org}/coupons", {}, headers={"Sandbox-Org": shop.org})
 
-    assert response.headers["allow"] == "GET, POST"
+    assert response.headers["allow"] == "GET, HEAD, POST"
     assert_outside(shop, response, 405)
 
 

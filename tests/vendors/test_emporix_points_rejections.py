@@ -282,9 +282,9 @@ def test_a_path_that_no_operation_has_is_unknown(world: World, version: str) -> 
 @pytest.mark.parametrize(
     ("path", "allow"),
     [
-        ("/customer/C1", "GET, POST, DELETE"),
+        ("/customer/C1", "GET, HEAD, POST, DELETE"),
         ("/customer/C1/addPoints", "POST"),
-        ("/public/customer/redeem", "GET, POST"),
+        ("/public/customer/redeem", "GET, HEAD, POST"),
         ("/acme/redeemOptions/x", "PUT, DELETE"),
     ],
 )

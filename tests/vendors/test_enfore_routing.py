@@ -61,14 +61,14 @@ def test_a_card_may_be_called_subscriptions(world: World) -> None:
 @pytest.mark.parametrize(
     ("method", "ending", "allow"),
     [
-        ("POST", "s-subscriptions", "GET"),
-        ("DELETE", "s-subscriptions", "GET"),
+        ("POST", "s-subscriptions", "GET, HEAD"),
+        ("DELETE", "s-subscriptions", "GET, HEAD"),
         ("GET", "-subscriptions/id", "DELETE"),
-        ("PUT", "-subscriptions", "GET, POST"),
-        ("PUT", "s/subscriptions", "GET, POST"),
-        ("DELETE", "s/subscriptions", "GET, POST"),
+        ("PUT", "-subscriptions", "GET, HEAD, POST"),
+        ("PUT", "s/subscriptions", "GET, HEAD, POST"),
+        ("DELETE", "s/subscriptions", "GET, HEAD, POST"),
         ("PUT", "s/subscriptions/id", "DELETE"),
-        ("PATCH", "s/id", "GET"),
+        ("PATCH", "s/id", "GET, HEAD"),
     ],
 )
 def test_what_a_path_does_not_have_is_405_with_what_it_has(

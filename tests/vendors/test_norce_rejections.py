@@ -253,9 +253,9 @@ def test_a_path_that_no_operation_has_is_unknown(slug: World, path: str, form: D
 @pytest.mark.parametrize(
     ("path", "allow"),
     [
-        (PROMOTIONS, "GET, POST"),
-        (f"{PROMOTIONS}/7", "GET, PUT"),
-        (f"{PROMOTIONS}/7/unique-codes", "GET, POST, PUT"),
+        (PROMOTIONS, "GET, HEAD, POST"),
+        (f"{PROMOTIONS}/7", "GET, HEAD, PUT"),
+        (f"{PROMOTIONS}/7/unique-codes", "GET, HEAD, POST, PUT"),
         ("/identity/1.0/connect/token", "POST"),
     ],
 )
