@@ -134,7 +134,7 @@ def serve(
 ) -> None:
     """Serve all vendors until SIGINT or SIGTERM."""
     gc.disable()  # until it has started: what is made before that stays
-    from sandbox import server  # noqa: PLC0415 - `--help` should not wait for the engine
+    from sandbox import server, sockets  # noqa: PLC0415 - `--help` should not wait for the engine
     from sandbox.app import App  # noqa: PLC0415 - the same
     from sandbox.config import Config, read_seeds  # noqa: PLC0415 - the same
 
@@ -151,12 +151,11 @@ def serve(
             callbacks=callbacks,
         )
     )
-    listener = server.listen(host, port)
-    host, port = listener.getsockname()[:2]
-    for warning in access.warnings(host, port):
+    listeners = sockets.listen_all(host, port)
+    for warning in access.warnings(*listeners[0].getsockname()[:2]):
         click.echo(f"promo-sandbox: {warning}", err=True)
-    url = _url(host, port)
-    server.serve(app, listener, log_level=log_level, started=lambda: click.echo(_table(_bases(app, url))))
+    url = sockets.base_url(host, listeners)
+    server.serve(app, listeners, log_level=log_level, started=lambda: click.echo(_table(_bases(app, url))))
 
 
 @cli.command()
@@ -286,10 +285,6 @@ cli.add_command(listen_command)
 cli.add_command(verify)
 cli.add_command(parity)
 cli.add_command(health)
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _settings(given: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from sandbox import clock
 from sandbox.errors import SandboxError
 from sandbox.messages import decode
 from sandbox.printable import escaped
+from sandbox.sockets import listen_all
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -161,9 +161,9 @@ def listen(
     """
     if certificate is not None:
         _judge(certificate)
-    listener = _listener(host, port)
+    listeners = listen_all(host, port)
     shown = f"[{host}]" if ":" in host else host
-    url = f"{'https' if certificate else 'http'}://{shown}:{listener.getsockname()[1]}/"
+    url = f"{'https' if certificate else 'http'}://{shown}:{listeners[0].getsockname()[1]}/"
     trusted = f" --callback-ca {certificate.cert}" if certificate else ""
     say(f"listening on {url}; start the server with --callback-rewrite https://shop.example/={url}{trusted}")
     unread: list[OSError] = []
@@ -184,21 +184,9 @@ def listen(
         ssl_keyfile=certificate.key if certificate else None,
     )
     server = uvicorn.Server(settings)
-    server.run(sockets=[listener])
+    server.run(sockets=listeners)
     if unread:
         raise unread[0]
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise SandboxError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    return listener
 
 
 def _judge(certificate: Certificate) -> None:

@@ -17,7 +17,6 @@ from uvicorn.logging import DefaultFormatter
 from sandbox.admin.api import BASE
 from sandbox.app import App
 from sandbox.courier import TICK
-from sandbox.errors import SandboxError
 from sandbox.heads import Known
 from sandbox.masking import without_secrets
 from sandbox.printable import EscapingFormatter, escaped
@@ -128,24 +127,8 @@ class Server(uvicorn.Server):
             await asyncio.sleep(_SWEEP if busy else TICK)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 picks a free one. Raises `SandboxError` if it cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SandboxError(f"cannot listen on {host}:{port}: {reason}") from None
-    listener.setblocking(False)
-    return listener
-
-
-def serve(app: App, listener: socket.socket, *, log_level: str, started: Callable[[], None]) -> None:
-    """Serve on the socket until SIGINT or SIGTERM."""
+def serve(app: App, listeners: list[socket.socket], *, log_level: str, started: Callable[[], None]) -> None:
+    """Serve on the sockets until SIGINT or SIGTERM."""
     server = Server(app, log_level=log_level, log_config=_LOGS)
     server.started_hook = started
-    server.run(sockets=[listener])
+    server.run(sockets=listeners)

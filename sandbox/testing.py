@@ -24,7 +24,7 @@ from sandbox.errors import SandboxError
 from sandbox.guest import Guest
 from sandbox.messages import Request
 from sandbox.remote import Remote
-from sandbox.server import listen
+from sandbox.sockets import listen
 
 _PATIENCE = 10.0  # seconds for a server to start or to stop
 _SHAPES = {  # of settings whose types alone do not say what they hold

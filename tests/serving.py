@@ -12,7 +12,8 @@ import httpx2
 
 from sandbox.app import App
 from sandbox.config import Config
-from sandbox.server import Server, listen
+from sandbox.server import Server
+from sandbox.sockets import listen
 
 Json = Any
 S = TypeVar("S", bound=BaseServer)

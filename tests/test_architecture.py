@@ -30,6 +30,7 @@ LEVELS = {
     "sandbox.ids": 0,
     "sandbox.money": 0,
     "sandbox.flaws": 1,
+    "sandbox.sockets": 1,
     "sandbox.matching": 1.5,
     "sandbox.then": 1,
     "sandbox.openapi": 1,

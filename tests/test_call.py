@@ -152,6 +152,7 @@ def test_a_call_that_no_request_made_has_no_values(call: Call) -> None:
         ("localhost:8080", "http://localhost:8080"),
         ("shop.acme.test", "http://shop.acme.test"),
         ("[::1]:8080", "http://[::1]:8080"),
+        ("my_sandbox:8080", "http://my_sandbox:8080"),
         (None, "http://localhost"),
         ("", "http://localhost"),
         ("evil/path", "http://localhost"),

@@ -17,7 +17,7 @@ from sandbox import config as configuration
 from sandbox.app import load_contracts
 from sandbox.check import check_all
 from sandbox.errors import SandboxError
-from sandbox.server import listen
+from sandbox.sockets import listen
 from tests.acme import new_app, write_specs
 from tests.command import Invoke, run, serving
 

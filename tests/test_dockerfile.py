@@ -19,7 +19,7 @@ import httpx2
 import pytest
 
 from sandbox import __version__, cli
-from sandbox.server import listen
+from sandbox.sockets import listen
 from tests.command import Served
 from tests.image import DOCKERFILE, Builder, Stage, builder, options, sent_to_build, stages, wheels
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.server import listen
+from sandbox.sockets import listen
 from tests.command import Invoke, run, serving
 
 

@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from sandbox import listening
 from sandbox.listening import MAX_BODY, Answers, Listening, Printer
-from sandbox.server import listen as bind
+from sandbox.sockets import listen as bind
 from tests.command import PYTHON, Invoke, environment
 
 AT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}"

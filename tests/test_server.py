@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import http.client
 import itertools
 import json
@@ -21,13 +22,13 @@ import aiohttp
 import httpx2
 import pytest
 
-from sandbox import clock
+from sandbox import clock, sockets
 from sandbox.app import App
 from sandbox.errors import SandboxError
 from sandbox.journal import Occurrence
 from sandbox.messages import Reply, Request
 from sandbox.protocol import MAX_HEADERS, MAX_LINE
-from sandbox.server import listen
+from sandbox.sockets import listen, listen_all
 from tests.acme import new_app, write_specs
 from tests.command import serving
 from tests.serving import running
@@ -1040,6 +1041,78 @@ def test_a_port_that_is_taken_is_told() -> None:
 def test_a_place_where_nobody_can_listen_is_told(host: str, number: int) -> None:
     with pytest.raises(SandboxError, match=f"^cannot listen on {host}:{number}: "):
         listen(host, number)
+
+
+def addresses(listeners: list[socket.socket]) -> set[tuple[str, int]]:
+    return {listener.getsockname()[:2] for listener in listeners}
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost"])
+def test_localhost_is_both_loopback_addresses_on_the_same_port(host: str) -> None:
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(listener) for listener in listen_all(host, 0)]
+        port = listeners[0].getsockname()[1]
+
+        assert addresses(listeners) == {("127.0.0.1", port), ("::1", port)}
+
+
+def test_another_host_is_one_address() -> None:
+    (listener,) = listen_all("127.0.0.1", 0)
+    with listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_port_that_is_taken_on_one_of_them_is_told(address: str) -> None:
+    with listen(address, 0) as taken:
+        port = taken.getsockname()[1]
+        shown = f"[{address}]" if ":" in address else address
+
+        with pytest.raises(SandboxError) as raised:
+            listen_all("localhost", port)
+
+        assert str(raised.value) == f"cannot listen on {shown}:{port}: Address already in use"
+        other = "127.0.0.1" if address == "::1" else "::1"
+        listen(other, port).close()  # nothing was left open
+
+
+def test_a_free_port_is_free_on_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listen("::1", 0) as taken:
+        port = taken.getsockname()[1]
+        made = sockets.bound
+        first = iter([port])
+
+        def once_the_taken_one(host: str, number: int) -> socket.socket:
+            return made(host, next(first, number) if host == "127.0.0.1" else number)
+
+        monkeypatch.setattr(sockets, "bound", once_the_taken_one)
+        with ExitStack() as stack:
+            listeners = [stack.enter_context(listener) for listener in listen_all("localhost", 0)]
+
+            assert len({number for _, number in addresses(listeners)} - {port}) == 1
+            assert len(listeners) == 2
+
+
+@pytest.mark.parametrize(("missing", "left"), [("::1", "127.0.0.1"), ("127.0.0.1", "::1")])
+def test_a_machine_may_have_one_of_them_only(monkeypatch: pytest.MonkeyPatch, missing: str, left: str) -> None:
+    made = sockets.bound
+
+    def refusing(host: str, number: int) -> socket.socket:
+        if host == missing:
+            raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+        return made(host, number)
+
+    monkeypatch.setattr(sockets, "bound", refusing)
+    (listener,) = listen_all("localhost", 0)
+    with listener:
+        assert listener.getsockname()[0] == left
+
+
+def test_a_server_on_localhost_answers_on_both_and_says_localhost() -> None:
+    with serving("--host", "localhost") as served:
+        assert served.url == f"http://localhost:{served.port}"
+        for host in ("127.0.0.1", "[::1]", "localhost"):
+            assert httpx2.get(f"http://{host}:{served.port}/__admin/health").status_code == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
