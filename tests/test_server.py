@@ -27,7 +27,7 @@ from sandbox.app import App
 from sandbox.errors import SandboxError
 from sandbox.journal import Occurrence
 from sandbox.messages import Reply, Request
-from sandbox.protocol import MAX_HEADERS, MAX_LINE
+from sandbox.protocol import MAX_HEADERS, MAX_LINE, Protocol
 from sandbox.sockets import listen, listen_all
 from tests.acme import new_app, write_specs
 from tests.command import serving
@@ -576,6 +576,25 @@ def test_whoever_does_not_read_for_long_loses_the_connection(tmp_path: Path, mon
         deaf.send(request())
 
         assert pieces.closed.wait(10)
+
+
+def test_whoever_reads_none_of_its_replies_loses_the_connection(
+    connect: Connect, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, lose = threading.Event(), Protocol.connection_lost
+
+    def losing(self: Protocol, exc: Exception | None) -> None:
+        lose(self, exc)
+        if self.client == deaf.socket.getsockname():
+            lost.set()
+
+    deaf = connect()
+    app.orgs.seed(app.orgs.get("deaf"), {"acme": {"things": [{"id": "t", "name": "x" * 100_000}]}})
+    monkeypatch.setattr(Protocol, "connection_lost", losing)
+
+    deaf.send(request("/acme/deaf/things/t") * 500)
+
+    assert lost.wait(20)
 
 
 # Time
