@@ -30,6 +30,7 @@ from sandbox.journal import Exchange
 from sandbox.library import Library
 from sandbox.messages import Reply, Request
 from sandbox.openapi.document import Document
+from sandbox.openapi.operation import Unreadable
 from sandbox.orgs import Orgs
 from sandbox.rules import Doc, Refusal, Rules
 from sandbox.state import State
@@ -85,13 +86,16 @@ class Admin:
         return answer(match.target, request, call, path, self._admit, exchange)
 
     def _admit(self, route: Route, request: Request, call: Call) -> Grant | str:  # noqa: ARG002 - the shape of `Admit`
-        if self._token is None or not route.operation.security:
-            return auth.ANYBODY
-        scheme, _, given = request.fields.get(b"authorization", b"").partition(b" ")
-        if not scheme:
-            return auth.MISSING
-        right = scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token.encode())
-        return auth.ANYBODY if right else auth.INVALID
+        """Raises `Unreadable` for a body without a type, as a browser sends one for any page."""
+        if self._token is not None and route.operation.security:
+            scheme, _, given = request.fields.get(b"authorization", b"").partition(b" ")
+            if not scheme:
+                return auth.MISSING
+            if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token.encode()):
+                return auth.INVALID
+        if request.body and b"content-type" not in request.fields:
+            raise Unreadable(415, "The body has no Content-Type.")
+        return auth.ANYBODY
 
     def _rules(self, orgs: Orgs, gate: Gate, library: Library) -> Rules:
         rules = Rules("sandbox")

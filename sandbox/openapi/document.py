@@ -252,7 +252,6 @@ class Document:
             rejections=rejections,
             security=security,
             closed=not self.raw.get("x-additional-parameters", True),
-            typed=self.raw.get("x-content-type-required", False),
         )
 
     def _parameters(self, template: str, item: dict[str, Any], raw: dict[str, Any], place: Place) -> list[Parameter]:

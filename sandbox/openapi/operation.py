@@ -96,18 +96,18 @@ class Operation:
         rejections: dict[str, Rejection],
         security: tuple[Security, ...],
         closed: bool = False,
-        typed: bool = False,
     ) -> None:
         self.id = id
         self.method, self.template = method, template
-        self.summary, self.deprecated = summary, deprecated
+        self.summary = summary
+        self.deprecated = deprecated
         self.parameters = parameters
         self.body = body
         self.declared = frozenset(body.members) if body else frozenset()  # the members of a body that mean anything
         self._media_types = {media.encode(): media for media in body.content} if body else {}
         self.responses = responses
         self.rejections = rejections
-        self.security, self._typed = security, typed
+        self.security = security
         self.path_names = tuple(part[1:-1] for part in template.split("/") if part.startswith("{"))
         in_path = {parameter.name: parameter for parameter in parameters if parameter.location == "path"}
         self._judged_path = tuple(
@@ -153,8 +153,6 @@ class Operation:
             parameter.read([] if text is None else [text], headers, violations)
         for parameter in self._aliased:
             parameter.read(_under_any_name(parameter, request, violations), headers, violations)
-        if self._typed and request.body and b"content-type" not in request.fields:
-            raise Unreadable(415, "The body has no Content-Type.")
         body = self._read_body(request, violations) if self.body is not None else None
         return Values(path, query, headers, body), violations
 

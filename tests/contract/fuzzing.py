@@ -33,6 +33,7 @@ ANY = "any"  # a token for a server that asks for none
 USERS = "SANDBOX_FUZZ_USERS"  # the variable for the file of users, which the configuration names
 SETTINGS = "SANDBOX_FUZZ_SETTINGS"  # the variable that hands `Settings` to `hooks.py`, as JSON
 
+KEY = "the same tokens in every run, so that each finds the same"
 _URL = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
@@ -106,7 +107,8 @@ class Counts(NamedTuple):
 @contextmanager
 def serving(*options: str) -> Iterator[str]:
     """`promo-sandbox serve` in a process of its own: its base URL."""
-    command = [sys.executable, "-m", "sandbox", "serve", "--port", "0", "--journal", "100000", *options]
+    always = ("--port", "0", "--journal", "100000", "--signing-key", KEY)
+    command = [sys.executable, "-m", "sandbox", "serve", *always, *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own
         assert server.stdout is not None
         try:

@@ -231,6 +231,16 @@ def test_two_schemes_at_once_are_not_served(tmp_path: Path) -> None:
     assert said == "acme/things.yaml:8: two security schemes at once are not served"
 
 
+def test_an_api_key_is_described_to_be_masked_and_not_to_be_asked_for(tmp_path: Path) -> None:
+    bearer, key = "    token: {type: http, scheme: bearer}", "    token: {type: apiKey, in: header, name: Acme-Key}"
+    asked = ("      requestBody:", "      security: [{token: []}]\n      requestBody:")
+
+    assert "Acme-Key" in str(document(tmp_path, TEXT.replace(bearer, key)).raw)
+    said = broken(tmp_path, (bearer, key), asked)
+    assert said.endswith("token is no http scheme; an apiKey is not checked, but only masked")
+    assert '"in" is a required property' in broken(tmp_path, (bearer, "    token: {type: apiKey, name: Acme-Key}"))
+
+
 def test_a_callback_needs_a_request_body(tmp_path: Path) -> None:
     callback = "      callbacks: {told: {'{$url}': {post: {responses: {'200': {description: x}}}}}}\n"
 

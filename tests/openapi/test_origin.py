@@ -25,8 +25,7 @@ def asked(
     headers: dict[str, str] | None = None,
     path: dict[str, str] | None = None,
 ) -> tuple[Request, list[Violation]]:
-    kind = {"content-type": next(iter(operation.body.content))} if body and operation.body else {}
-    fields = [(name.lower().encode(), value.encode()) for name, value in {**kind, **(headers or {})}.items()]
+    fields = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
     request = Request(operation.method, f"/x?{query}", fields, body)
     values = dict.fromkeys(operation.path_names, "v") | (path or {})
     return request, operation.read(request, values)[1]
