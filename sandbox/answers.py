@@ -6,7 +6,6 @@ belongs to is known before.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,11 +16,13 @@ from sandbox.contract import INVALID_REQUEST, MISSING_BODY, Contract, OffContrac
 from sandbox.field_values import preferences
 from sandbox.journal import MAX_BODY, Exchange
 from sandbox.memory import Memory
-from sandbox.messages import Reply, Request, Violation, Work
+from sandbox.messages import Reply, Request, Violation
+from sandbox.near import nearest
 from sandbox.openapi.document import Document
 from sandbox.openapi.operation import PROBLEM, Operation, Rejection, Unreadable, response_flaws
 from sandbox.rules import Refusal
 from sandbox.scenarios import Run, Throttled, Unexpected
+from sandbox.slices import Work
 from sandbox.then import Fault, Then
 
 Admit = Callable[["Route", Request, Call], "Grant | str"]
@@ -64,13 +65,18 @@ def answer(
     return reply
 
 
-def _worked(work: Work, route: Route, call: Call, exchange: Exchange) -> Work:
-    """The same work, held to the contract as what is done at once."""
+def _worked(waiting: Reply, work: Work[Reply], route: Route, call: Call, exchange: Exchange) -> Work[Reply]:
+    """The work that a reply waits for, and then what is done with any reply; the journal has it from then on."""
     try:
         reply = yield from work
         _hold(route, reply)
     except Exception as raised:  # as above
+        call.state.begin()  # it has written nothing since: what others wrote stays
         reply = _failed(raised, route, call, exchange)
+    if isinstance(reply.stream, Iterator):
+        reply.stream = _followed(reply.stream, exchange)
+    reply.headers = (*reply.headers, *waiting.headers)
+    exchange.completed(reply)
     if exchange.fault is not None and exchange.defect is None:
         exchange.fault.befall(reply)
     return reply
@@ -115,8 +121,10 @@ def _succeeded(
 ) -> Reply:
     """The rule's reply, once it and its events were found to keep the contract."""
     reply = _handled(route, request, call, path, admit, exchange, script)
-    if reply.transmission is not None and reply.work is not None:
-        reply.work = _worked(reply.work, route, call, exchange)
+    transmission = reply.transmission
+    if transmission is not None and transmission.work is not None:
+        exchange.size += MAX_BODY
+        transmission.work = _worked(reply, transmission.work, route, call, exchange)
         return reply
     flaws = route.operation.flaws(reply)
     if flaws:
@@ -124,7 +132,7 @@ def _succeeded(
     if call.events:
         exchange.told(route.contract.events(call))
     exchange.changed(call.state.changes)
-    if reply.transmission is not None and isinstance(reply.stream, Iterator):
+    if transmission is not None and isinstance(reply.stream, Iterator):
         exchange.size += MAX_BODY
         reply.stream = _followed(reply.stream, exchange)
     return reply
@@ -254,7 +262,7 @@ def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply |
         applied = ", ".join(f"{key}={value}" for key, value in wanted.items())
         return Reply(status, example["value"], media, (*headers, ("preference-applied", applied)))
     names = [name for response in operation.responses.values() for name in response.examples]
-    near = difflib.get_close_matches(name or "", names, n=1)
+    near = nearest(name or "", names)
     hint = f" Did you mean example={near[0]}?" if near else ""
     statuses = ", ".join(map(str, operation.responses))
     raise Unpreferable(f"{operation.id} has the codes {statuses} and the examples {', '.join(names)}.{hint}")

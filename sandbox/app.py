@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sandbox import config as configuration
 from sandbox.admin.api import BASE, Admin
@@ -27,7 +26,7 @@ from sandbox.deliveries import Limits
 from sandbox.errors import SandboxError
 from sandbox.library import Library
 from sandbox.memory import Memory, default_limit
-from sandbox.messages import OldRequest, Reply, Request, Stream, Work
+from sandbox.messages import OldRequest, Reply, Request, Stream
 from sandbox.openapi.document import Document
 from sandbox.openapi.paths import normalised
 from sandbox.orgs import Orgs
@@ -35,6 +34,7 @@ from sandbox.pipeline import Pipeline
 from sandbox.printable import escaped
 from sandbox.rules import Rules
 from sandbox.scenario_document import Reader
+from sandbox.slices import Work, finish, turn_of_loop
 from sandbox.webhooks import Webhooks
 
 MAX_ADMIN_BODY = 64 * configuration.MEBIBYTE
@@ -44,7 +44,6 @@ _OWN = "sandbox"  # the folder of the admin API's spec among those of the vendor
 _NO_CONTENT, _NOT_MODIFIED = 204, 304
 
 Message = MutableMapping[str, Any]
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 def load_contracts(specs: Path) -> list[Contract]:
@@ -214,35 +213,31 @@ async def paced(stream: Stream) -> AsyncGenerator[bytes, None]:
             async for piece in stream:
                 yield piece
         else:
-            while True:
-                async with _turn():
-                    made = next(stream, None)
-                    await asyncio.sleep(0)
-                if made is None:
-                    break
-                yield made
+            async for piece in _in_turn(stream):
+                yield piece
     finally:
         if isinstance(stream, AsyncGenerator):
             await stream.aclose()
 
 
-async def _done(work: Work) -> Reply:
+async def _done(work: Work[Reply]) -> Reply:
     try:
-        while True:
-            async with _turn():
-                next(work)
-                await asyncio.sleep(0)
-    except StopIteration as done:
-        reply: Reply = done.value
-        return reply
+        return await finish(work)
     except Exception as error:  # as in `App.handle`
         logging.getLogger("sandbox").exception("a request that takes long")
         return _defect(error)
 
 
-def _turn() -> asyncio.Lock:
-    """Held for a slice and a turn of the loop: however much there is to do, others wait for one slice at a time."""
-    return _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+async def _in_turn(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The pieces of one reply in a turn of the event loop, however many replies are being made at the same time."""
+    turn = turn_of_loop()
+    while True:
+        async with turn:
+            piece = next(pieces, None)
+            await asyncio.sleep(0)
+        if piece is None:
+            return
+        yield piece
 
 
 async def _lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:

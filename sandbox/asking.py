@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import difflib
 import functools
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from urllib.parse import urlencode
 from sandbox import __version__
 from sandbox.errors import SandboxError
 from sandbox.messages import decode, encode
+from sandbox.near import nearest
 from sandbox.remote import Remote
 
 NAMES = ("the URL", "token=")  # as the clients call them
@@ -227,8 +227,8 @@ def known(verb: str, criteria: Iterable[str], names: Collection[str]) -> None:
 
 def near(name: str, names: Collection[str]) -> str:
     """What may have been meant by a name that is none of these."""
-    nearest = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names)}"
+    found = nearest(name, names)
+    return f"did you mean {found[0]!r}?" if found else f"there are {', '.join(names)}"
 
 
 def given_of(criteria: Json) -> Json:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
 
 from sandbox import clock, ids
-from sandbox.messages import Reply, Request, Violation, Work, encode
-from sandbox.openapi.operation import Operation, Values
+from sandbox.listed import Listed
+from sandbox.messages import Reply, Request, Violation, encode
+from sandbox.openapi.operation import Operation, Values, Whole
+from sandbox.slices import NotYet, Slice, Work, worked
 from sandbox.state import Collection, Doc, NotUnique, State
 
 _AT_ONCE = 500  # items of a reply
@@ -306,9 +308,9 @@ class Call:
         """Documents of a list in its order, each with the key of its collection, from `start` up to before `stop`."""
         return self.state.page(name, start=start, stop=stop, offset=offset, limit=limit, descending=descending)
 
-    def whole(self, name: str) -> Iterator[tuple[str, Doc]]:
-        """All documents of a list, as `page` gives them; each is made when it is asked for, for `reply_all`."""
-        return self.state.whole(name)
+    def listed(self, name: str, offset: int = 0, limit: int | None = None) -> Listed:
+        """The same as references: the list stays as it is now, and each document is made when it is asked for."""
+        return self.state.listed(name, offset, limit)
 
     def place(self, collection: Collection, doc: Doc) -> int:
         """The number by which a stored document is ordered in its first list."""
@@ -397,17 +399,6 @@ class Call:
             return Reply(success, content, operation.answered_in(self.request), headers, encoded=encoded)
         return Reply(status, content, next(iter(operation.responses[status].content), None), headers)
 
-    def reply_later(self, work: Work) -> Reply:
-        """Succeed, or be refused, as work says that is done in slices; at once if there is only one."""
-        try:
-            next(work)
-        except StopIteration as done:
-            reply: Reply = done.value
-        else:
-            reply = Reply(0)
-            reply.work = work
-        return reply
-
     def reply_in_pieces(self, content: Any, pieces: Iterator[bytes]) -> Reply:
         """Succeed with JSON that is sent piece by piece; `content` is judged in its place, and has its shape."""
         reply = self.reply(content)
@@ -415,14 +406,38 @@ class Call:
         reply.stream = pieces
         return reply
 
-    def reply_all(self, items: Iterator[Any]) -> Reply:
-        """Succeed with an array of all items. A long one is made, judged and sent in pieces, which stalls nobody."""
+    def reply_all(
+        self, items: Iterator[Any], headers: tuple[tuple[str, str], ...] = (), *, within: Whole | None = None
+    ) -> Reply:
+        """Succeed with an array of all items. A long one is made, judged and sent in pieces, which stalls nobody.
+
+        within: makes the content of an array; no empty array may stand behind it there.
+        """
         operation = self.operation
         assert operation is not None  # only a request is replied to
-        first = list(islice(items, _AT_ONCE + 1))
-        if len(first) <= _AT_ONCE:
-            return self.reply(first)
-        reply = self.reply([])
+        first: list[Any] = []
+        over = Slice().over
+        for item in items:
+            first.append(item)
+            if len(first) > _AT_ONCE or over():
+                break
+        else:
+            return self.reply(first if within is None else within(first), headers)
+        reply = self.reply([] if within is None else within([]), headers)
         reply.body = b""
-        reply.stream = operation.pieces(reply, chain(first, items))
+        reply.stream = operation.pieces(reply, chain(first, items), within)
         return reply
+
+    def reply_later(self, work: Work[Reply]) -> Reply:
+        """Answer with the reply that long work returns; what is not done in a moment is done between other requests.
+
+        The work must only read, and refuse nothing after its first `yield`. See `sandbox.slices`.
+        """
+        operation = self.operation
+        assert operation is not None  # only a request is replied to
+        try:
+            return worked(work)  # at least until it has taken the references
+        except NotYet:
+            waiting = Reply(operation.success.status)
+            waiting.work = work
+            return waiting

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from sandbox import yamlfile
 from sandbox.errors import SandboxError
+from sandbox.near import nearest
 
 Place = tuple[str | int, ...]
 MAX_FLAWS = 50
@@ -48,6 +48,11 @@ class Flaws:
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    @property
+    def full(self) -> bool:
+        """Whether enough is wrong: no more is told."""
+        return len(self._found) >= MAX_FLAWS
+
     def add(self, place: Place, detail: str) -> None:
         if len(self._found) < MAX_FLAWS:
             self._found.append((place, detail))
@@ -69,7 +74,7 @@ def pointer(place: Place) -> str:
 def unknown(name: str, known: Iterable[str]) -> str:
     """`…; did you mean …?`, or what there is where nothing is near and the list is short."""
     names = list(dict.fromkeys(known))
-    near = difflib.get_close_matches(name[:_MAX_NAME], names, n=1)
+    near = nearest(name, names)
     if near:
         return f"; did you mean {near[0]}?"
     return f"; there are {', '.join(sorted(names))}" if 0 < len(names) <= _MAX_LISTED else ""

@@ -86,17 +86,21 @@ class Exchange(Entry):
 
     def answered(self, reply: Reply) -> None:
         request = self.request
-        self.status = reply.status
-        self.reply_media = reply.media
-        self.reply_headers = reply.headers
-        self.reply_size = len(reply.body)
-        self.reply_body = reply.body if self.reply_size <= MAX_BODY else reply.body[:MAX_BODY]
+        self.completed(reply)
         self.body_size = len(request.body)
         if self.body_size > MAX_BODY:
             request.body = request.body[:MAX_BODY]
         self.size += request.head + len(request.body) + len(self.reply_body)
         for violation in self.violations:
             self.size += _VIOLATION + len(violation.where) + len(violation.message)
+
+    def completed(self, reply: Reply) -> None:
+        """What was answered; once more where the reply was made later, for which room was kept in `size`."""
+        self.status = reply.status
+        self.reply_media = reply.media
+        self.reply_headers = reply.headers
+        self.reply_size = len(reply.body)
+        self.reply_body = reply.body if self.reply_size <= MAX_BODY else reply.body[:MAX_BODY]
 
 
 Listener = Callable[["Journal", Entry], None]

@@ -5,12 +5,12 @@ A name is the path below the folder without its suffix, `vendor/lost-reply`; the
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sandbox import yamlfile
 from sandbox.errors import SandboxError
+from sandbox.near import nearest
 from sandbox.orgs import Org, Orgs
 from sandbox.scenario_document import Reader, parsed, refused_seed
 from sandbox.scenarios import Scenario
@@ -53,7 +53,7 @@ class Library:
         return [self._entry(name, path) for name, path in self.names().items()]
 
     def near(self, name: str) -> list[str]:
-        return difflib.get_close_matches(name, self.names(), n=3)
+        return nearest(name, self.names(), 3)
 
     def begin(self, org: Org, name: str) -> None:
         """Have an org begin a scenario. Raises `Flawed`, and `KeyError` if there is none of this name."""

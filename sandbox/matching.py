@@ -6,8 +6,7 @@ that will not do, `{matches: regex}` is searched for in a text, and `{present: f
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +14,7 @@ from sandbox.masking import Masks
 from sandbox.messages import Request
 from sandbox.openapi.operation import Values
 from sandbox.openapi.parameters import pairs
+from sandbox.patterns import pattern
 
 Fits = Callable[[Any], bool]
 
@@ -30,26 +30,26 @@ _MAX_SHOWN = 60
 _MASKS = Masks()
 
 
-def compiled(pattern: Any) -> Fits:
+def compiled(wanted: Any) -> Fits:
     """Whether a value fits the pattern. Raises `ValueError` for a regular expression that is none."""
-    if isinstance(pattern, dict):
-        if is_operator(pattern):
-            if "matches" in pattern:
-                return _search(pattern["matches"])
-            wanted = pattern["present"]
-            return lambda value: (value is not ABSENT) is wanted
-        return _members([(name, compiled(part)) for name, part in pattern.items()])
-    if isinstance(pattern, list):
-        items = [compiled(part) for part in pattern]
+    if isinstance(wanted, dict):
+        if is_operator(wanted):
+            if "matches" in wanted:
+                return _search(wanted["matches"])
+            present = wanted["present"]
+            return lambda value: (value is not ABSENT) is present
+        return _members([(name, compiled(part)) for name, part in wanted.items()])
+    if isinstance(wanted, list):
+        items = [compiled(part) for part in wanted]
         return lambda value: (
             isinstance(value, list)
             and len(value) == len(items)
             and all(fits(item) for fits, item in zip(items, value, strict=True))
         )
-    if isinstance(pattern, bool):
-        return lambda value: value is pattern
+    if isinstance(wanted, bool):
+        return lambda value: value is wanted
     # Numbers are equal by value, 50 and 50.00; in Python 1 also equals true.
-    return lambda value: bool(value == pattern) and not isinstance(value, bool)
+    return lambda value: bool(value == wanted) and not isinstance(value, bool)
 
 
 def _members(members: list[tuple[str, Fits]]) -> Fits:
@@ -72,11 +72,18 @@ def is_operator(pattern: Any) -> bool:
 
 
 def _search(expression: str) -> Fits:
-    try:
-        search = re.compile(expression).search
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"{expression!r} is no regular expression: {error}") from None
-    return lambda value: isinstance(value, str) and search(value) is not None
+    found_in = pattern(expression).found_in
+    return lambda value: isinstance(value, str) and found_in(value)
+
+
+def expressions(wanted: Any) -> Iterator[str]:
+    """The regular expressions in a pattern."""
+    if is_operator(wanted):
+        if "matches" in wanted:
+            yield wanted["matches"]
+    elif isinstance(wanted, dict | list):
+        for part in wanted.values() if isinstance(wanted, dict) else wanted:
+            yield from expressions(part)
 
 
 def as_texts(pattern: Any) -> Any:

@@ -136,8 +136,6 @@ def _fields_size(headers: list[tuple[bytes, bytes]]) -> int:
 
 # Pieces of a body: all there is to be made, or what only comes with time.
 Stream = Iterator[bytes] | AsyncIterator[bytes]
-# What is done in slices, so that others are answered in between. Its value is the reply that is sent at last.
-Work = Generator[None, None, "Reply"]
 
 
 class Transmission:
@@ -149,7 +147,7 @@ class Transmission:
         self.delay = 0.0
         self.cut: str | None = None
         self.stream: Stream | None = None
-        self.work: Work | None = None
+        self.work: Generator[None, None, Reply] | None = None
 
 
 class Reply:
@@ -211,12 +209,12 @@ class Reply:
         self._transmitted().stream = pieces
 
     @property
-    def work(self) -> Work | None:
-        """What is still to be done until there is a reply; nothing of this one is sent."""
+    def work(self) -> Generator[None, None, Reply] | None:
+        """What is still to be done, in slices; it returns the reply, and nothing of this one is sent."""
         return self.transmission.work if self.transmission else None
 
     @work.setter
-    def work(self, work: Work) -> None:
+    def work(self, work: Generator[None, None, Reply]) -> None:
         self._transmitted().work = work
 
     def _transmitted(self) -> Transmission:

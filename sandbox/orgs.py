@@ -5,9 +5,9 @@ What a request does in an org is the pipeline's business.
 
 from __future__ import annotations
 
-import difflib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from sandbox import clock
@@ -19,10 +19,11 @@ from sandbox.errors import SandboxError
 from sandbox.journal import Budget, Entry, Event, Exchange, Journal, Listener, Occurrence
 from sandbox.memory import Memory, NotEnoughMemory
 from sandbox.messages import Violation
+from sandbox.near import nearest
 from sandbox.org import Org, TooManyOrgs
 from sandbox.scenarios import Run, Scenario, Step
 from sandbox.state import NEVER, Collection, Doc, State
-from sandbox.storing import Unacceptable, put_back, refuse, sow, unknown
+from sandbox.storing import MAX_VIOLATIONS, Unacceptable, put_back, refuse, sow, unknown
 from sandbox.then import Trouble
 from sandbox.webhooks import Webhooks
 
@@ -122,7 +123,7 @@ class Orgs:
 
     def near(self, name: str) -> list[str]:
         """Names of existing orgs that look like this one, for a message to somebody who mistyped."""
-        return difflib.get_close_matches(name, self._orgs, n=3)
+        return nearest(name, self._orgs, 3)
 
     def forget(self, name: str) -> bool:
         """Whether there was such an org."""
@@ -285,7 +286,7 @@ class Orgs:
         violations: list[Violation] = []
         events: list[Event] = []
         try:
-            for vendor, collections in seed.items():
+            for vendor, collections in islice(seed.items(), MAX_VIOLATIONS + len(self._contracts)):
                 contract = self._contracts.get(vendor)
                 if contract is None or not isinstance(collections, dict):
                     violations.append(unknown(vendor, "vendor", self._contracts))
@@ -318,7 +319,7 @@ class Orgs:
         state.sequence = sequence
         violations: list[Violation] = []
         places: set[int] = set()
-        for vendor, collections in documents.items():
+        for vendor, collections in islice(documents.items(), MAX_VIOLATIONS + len(self._contracts)):
             contract = self._contracts.get(vendor)
             if contract is None:
                 violations.append(unknown(vendor, "vendor", self._contracts))

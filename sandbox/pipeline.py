@@ -14,10 +14,11 @@ from sandbox.call import Call
 from sandbox.contract import Contract, Route, router
 from sandbox.journal import Exchange
 from sandbox.memory import NotEnoughMemory
-from sandbox.messages import Reply, Request, Work
+from sandbox.messages import Reply, Request
 from sandbox.openapi.document import Document
 from sandbox.openapi.parameters import pairs, unquote
 from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
+from sandbox.slices import Work
 from sandbox.state import growth
 
 DEFAULT_ORG = "default"
@@ -100,7 +101,7 @@ class Pipeline:
     def _later(self, request: Request, org: Org) -> Reply:
         """Answered once everything that has fallen due in the org has happened; others are answered meanwhile."""
 
-        def work() -> Work:
+        def work() -> Work[Reply]:
             while org.behind:
                 yield
                 self._orgs.pass_time(org, org.clock.now())

@@ -13,9 +13,11 @@ import msgspec
 
 from sandbox import clock
 from sandbox.call import Call, Grant, Rejected
+from sandbox.listed import Listed
 from sandbox.messages import Reply, Violation, decode, encode
 from sandbox.money import Money, money
 from sandbox.openapi.operation import Rejection
+from sandbox.slices import Work
 from sandbox.state import Collection, Doc, Dues, NotUnique, Places
 
 # Nanoseconds since 1970 of an RFC 3339 text. Raises `ValueError`.
@@ -29,8 +31,8 @@ encoded = encode
 Raw = msgspec.Raw  # JSON already, to be put into what is encoded
 
 __all__ = [
-    "Call", "Collection", "Doc", "Grant", "Money", "NotUnique", "Raw", "Refusal", "Rejected", "Rejection", "Reply",
-    "Rules", "Violation", "decoded", "encoded", "members", "moment", "moment_text", "money",
+    "Call", "Collection", "Doc", "Grant", "Listed", "Money", "NotUnique", "Raw", "Refusal", "Rejected", "Rejection",
+    "Reply", "Rules", "Violation", "Work", "decoded", "encoded", "members", "moment", "moment_text", "money",
 ]  # fmt: skip
 
 Rule = Callable[["Call"], Reply]

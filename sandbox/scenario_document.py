@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
 import msgspec
 
 from sandbox import clock, yamlfile
 from sandbox.contract import Contract, Route
 from sandbox.errors import DocumentError
-from sandbox.flaws import Flaw, Flawed, Flaws, Place, quoted, unknown
-from sandbox.matching import PARTS, Fits, as_texts, compiled, is_operator
+from sandbox.flaws import MAX_FLAWS, Flaw, Flawed, Flaws, Place, quoted, unknown
+from sandbox.matching import PARTS, Fits, as_texts, compiled, expressions, is_operator
 from sandbox.messages import Violation
+from sandbox.openapi.explanation import Explanation
+from sandbox.openapi.validation import json_schema
+from sandbox.patterns import MAX_SIZES, pattern
 from sandbox.rules import SETTINGS
 from sandbox.scenarios import Given, Scenario, Step
 from sandbox.state import State
@@ -28,6 +32,7 @@ from sandbox.then_document import Thens, duration
 
 _ANY = "any"
 _STEP = re.compile(r"[^.\[\]]+")
+MAX_VALUES = 10_000  # in the steps of a scenario, besides what is seeded
 _DEEP = 20  # schemas composed of schemas
 
 
@@ -39,7 +44,7 @@ class Reader:
         self._contracts = {contract.vendor: contract for contract in contracts}
         self._routes = {route.operation.id: route for it in self._contracts.values() for route in it.routes()}
         self._schema: dict[str, Any] | None = None
-        self._judge: jsonschema_rs.Draft202012Validator | None = None
+        self._shape: Explanation | None = None
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -53,8 +58,11 @@ class Reader:
         if raw is None:
             raw = parsed(text, file)
         flaws = Flaws()
-        for place, detail in self._misshapen(raw):
+        for place, detail in islice(self._misshapen(raw), MAX_FLAWS):
             flaws.add(place, detail)
+        flaws.raise_any(file, text)
+        if _values(raw["steps"]) > MAX_VALUES:
+            flaws.add(("steps",), f"has more than {MAX_VALUES} values")
         flaws.raise_any(file, text)
         scenario = self._compiled(raw, name, flaws)
         flaws.raise_any(file, text)
@@ -72,13 +80,13 @@ class Reader:
 
     def _misshapen(self, raw: Any) -> Iterator[tuple[Place, str]]:
         """What the JSON Schema says."""
-        if self._judge is None:
-            self._judge = jsonschema_rs.Draft202012Validator(self.schema, validate_formats=True, offline=True)
-        for error in self._judge.iter_errors(raw):
-            place: Place = tuple(error.instance_path)
+        if self._shape is None:
+            self._shape = Explanation(json_schema(self.schema))
+        for found in self._shape.errors(raw):
+            error, place = found.error, found.steps()
             if error.kind.name == "additionalProperties":
                 known: Any = self.schema
-                for step in error.schema_path[:-1]:
+                for step in found.schema_steps()[:-1]:
                     known = known[step]
                 for name in getattr(error.kind, "unexpected", ()):  # of this kind, which mypy does not know
                     yield (*place, name), f"is not known here{unknown(name, known['properties'])}"
@@ -92,7 +100,14 @@ class Reader:
         state = self._state(given.seed)
         thens = Thens(self._contracts.values(), flaws)
         steps: list[Step] = []
+        sizes = 0
         for at, step in enumerate(raw["steps"]):
+            sizes += sum(_sizes(step.get("when")))
+            if sizes > MAX_SIZES:
+                flaws.add(("steps", at, "when"), "is too much: the patterns of a scenario are too large together")
+                break
+            if flaws.full:
+                break
             steps.append(self._step(at, step, state, thens, flaws))
             before = steps[-2] if at else None
             if before and before.times is None and before.lasts is None and steps[-1].operations is None:
@@ -104,6 +119,8 @@ class Reader:
     def _given(self, raw: dict[str, Any], flaws: Flaws) -> Given:
         seed = {vendor: dict(collections) for vendor, collections in raw.get("seed", {}).items()}
         for vendor, settings in raw.get("settings", {}).items():
+            if flaws.full:
+                break
             contract = self._contracts.get(vendor)
             if contract is None or SETTINGS not in contract.schemas:
                 known = [name for name, it in self._contracts.items() if SETTINGS in it.schemas]
@@ -120,7 +137,7 @@ class Reader:
                 flaws.add(("given", "clock"), str(error))
             if now is not None and not 0 <= now <= clock.LATEST:
                 flaws.add(("given", "clock"), f"{raw['clock']} is not between 1970 and 9999")
-        for vendor in seed.keys() - self._contracts.keys():
+        for vendor in islice(seed.keys() - self._contracts.keys(), MAX_FLAWS):
             flaws.add(("given", "seed", vendor), f"is no vendor{unknown(vendor, self._contracts)}")
         return Given(now, seed)
 
@@ -182,6 +199,17 @@ class Reader:
         return list(found.values())
 
 
+def _values(whole: Any) -> int:
+    """How many values there are in it."""
+    count, waiting = 0, [whole]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            count += len(value)
+            waiting += value.values() if isinstance(value, dict) else value
+    return count
+
+
 def parsed(text: str, file: str) -> Any:
     """A document as it stands. Raises `Flawed` if it is no YAML."""
     try:
@@ -214,10 +242,16 @@ def _when(raw: dict[str, Any]) -> dict[str, Any]:
     return when
 
 
+def _sizes(when: Any) -> Iterator[int]:
+    for expression in expressions(when):
+        with suppress(ValueError):  # it is told where it is compiled
+            yield pattern(expression).size
+
+
 def _parts(when: dict[str, Any], place: Place, routes: list[Route], flaws: Flaws) -> Iterator[tuple[str, Fits]]:
-    for name, pattern in when.items():
+    for name, wanted in when.items():
         try:
-            yield name, compiled(pattern)
+            yield name, compiled(wanted)
         except ValueError as error:
             flaws.add((*place, name), str(error))
     if not routes:

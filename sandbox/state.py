@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from sandbox.listed import Listed
 from sandbox.messages import decode_own as _decode
 from sandbox.messages import encode
 from sandbox.ordered import Ordered, in_order
@@ -237,14 +238,15 @@ class State:
             chosen = entries.between(first + offset, min(first + offset + limit, last))
         return [(record.key, _decode(record.body)) for record in chosen]
 
-    def whole(self, name: str) -> Iterator[tuple[str, Doc]]:
-        """All documents of a list as it is now, each decoded in its turn; what changes meanwhile is not seen."""
-        return ((record.key, _decode(record.body)) for record in self.listed(name))
-
-    def listed(self, name: str) -> list[Record]:
-        """The records of a list as it is now."""
+    def listed(self, name: str, offset: int = 0, limit: int | None = None) -> Listed:
+        """The documents of a list as it is now; what changes meanwhile is not seen."""
         entries = self._lists.get(name)
-        return list(entries.values()) if entries is not None else []
+        if entries is None:
+            return Listed([])
+        if offset == 0 and limit is None:
+            return Listed(list(entries.values()))
+        last = len(entries) if limit is None else min(offset + limit, len(entries))
+        return Listed(entries.between(offset, last))
 
     def place_of(self, collection: Collection, doc: Doc) -> int:
         """The number by which a stored document is ordered in its first list."""

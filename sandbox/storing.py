@@ -5,17 +5,18 @@ Whose world it is, and that all of them are stored or none, is `sandbox.orgs`'s 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from sandbox.call import Call, Rejected
 from sandbox.contract import Contract, OffContract
 from sandbox.messages import Violation, decode, encode
+from sandbox.near import nearest
 from sandbox.rules import SETTINGS
 from sandbox.state import Collection, Doc, NotUnique, State
 
-_MAX_VIOLATIONS = 50
+MAX_VIOLATIONS = 50
 
 
 class Unacceptable(Exception):
@@ -29,7 +30,7 @@ class Unacceptable(Exception):
 def refuse(violations: list[Violation]) -> None:
     """Raises `Unacceptable` if there are any."""
     if violations:
-        raise Unacceptable(violations[:_MAX_VIOLATIONS])
+        raise Unacceptable(violations[:MAX_VIOLATIONS])
 
 
 def judge(
@@ -44,7 +45,7 @@ def judge(
     if not isinstance(doc, dict):
         return schema.violations(doc, where)
     doc |= schema.with_integers(doc)  # before ids are made of them
-    strange = list(schema.strangers(doc, where, deep=deep))
+    strange = list(islice(schema.strangers(doc, where, deep=deep), MAX_VIOLATIONS))
     if collection.prepare is not None:
         given, sequence, id = encode(doc), call.state.sequence, doc.get("id")
         try:
@@ -89,7 +90,7 @@ def unknown(where: str, what: str, known: Mapping[str, Any], name: str | None = 
     """What was named is none of those known."""
     if (name or where) in known:
         return Violation(where, f"is a {what}, but what it is given holds no objects")
-    near = difflib.get_close_matches(name or where, list(known), n=1)
+    near = nearest(name or where, known)
     hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
     return Violation(where, f"is no {what}{hint}")
 
@@ -115,6 +116,8 @@ def sow(
         collection = contract.rules.collections.get(name)
         if collection is None or not isinstance(docs, list):
             violations.append(unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
+            if len(violations) >= MAX_VIOLATIONS:
+                break
             continue
         call.reserved = _own(docs)
         for at, doc in enumerate(docs):
@@ -128,7 +131,7 @@ def sow(
                     stored[name].append(doc)
                     if collection.seeded is not None:
                         collection.seeded(call, doc)
-            if len(violations) >= _MAX_VIOLATIONS:
+            if len(violations) >= MAX_VIOLATIONS:
                 return stored
     return stored
 
@@ -142,12 +145,16 @@ def put_back(
 ) -> None:
     """Store what one vendor had: each document with the moment of its creation and its place, if it says them.
 
+    Stops after many violations.
+
     places: those that are taken, by whatever vendor's documents.
     """
     for name, entries in collections.items():
         collection = contract.rules.collections.get(name)
         if collection is None:
             violations.append(unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
+            if len(violations) >= MAX_VIOLATIONS:
+                return
             continue
         call.reserved = _own(doc for doc, _, _ in entries)
         for at, (doc, created, place) in enumerate(entries):
@@ -162,3 +169,5 @@ def put_back(
                 kept = call.in_order(collection, doc)
                 since = call.now if created is None else created
                 store(call.state, collection, kept, since, number, where, violations)
+            if len(violations) >= MAX_VIOLATIONS:
+                return

@@ -5,7 +5,6 @@ What both do with a request is the engine's business, and what a test does with 
 
 from __future__ import annotations
 
-import difflib
 import gc
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from sandbox.config import Config
 from sandbox.errors import SandboxError
 from sandbox.guest import Guest
 from sandbox.messages import Request
+from sandbox.near import nearest
 from sandbox.remote import Remote
 from sandbox.sockets import listen
 
@@ -121,7 +121,7 @@ def _config(settings: Mapping[str, Any]) -> Config:
     given = dict(settings)
     known = {field.name: str(field.type) for field in fields(Config)}
     for name in given.keys() - known.keys():
-        near = difflib.get_close_matches(name, known, n=1)
+        near = nearest(name, known)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
         raise SandboxError(f"the sandbox has no setting {name!r}; {hint}")
     if isinstance(given.get("settings"), Mapping):

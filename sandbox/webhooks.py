@@ -16,11 +16,12 @@ from sandbox.deliveries import WAITING, Attempt, Delivery, Limits, answered
 from sandbox.errors import SandboxError
 from sandbox.journal import Entry, Event, Occurrence
 from sandbox.lanes import SLICE, Lane, News, Tally
+from sandbox.listed import Listed
 from sandbox.masking import without_secrets
-from sandbox.messages import decode, decode_own, encode
+from sandbox.messages import decode, encode
 from sandbox.outbox import Outbox
 from sandbox.rules import Doc, Subscriptions
-from sandbox.state import NEVER, Record, State
+from sandbox.state import NEVER, State
 from sandbox.targets import Policy, Rewrite
 from sandbox.then import Trouble
 
@@ -60,7 +61,7 @@ class _Telling(NamedTuple):
     cause: str
     trouble: Trouble | None
     not_before: float  # by the monotonic clock
-    subscribers: list[Record]  # when it happened
+    subscribers: Listed  # when it happened
 
 
 class Webhooks:
@@ -89,7 +90,7 @@ class Webhooks:
         self._turns: dict[Outbox, None] = {}  # where something is ready, in order
         self._chores: deque[Iterator[None]] = deque()  # what is too much for one turn of the event loop
         self._spreading: dict[Outbox, deque[_Telling]] = {}
-        self._listed: dict[Outbox, dict[str, list[Record]]] = {}  # subscribers, as long as they are the same
+        self._listed: dict[Outbox, dict[str, Listed]] = {}  # subscribers, as long as they are the same
         self._behind: set[Outbox] = set()  # where more is due than was found yet
         self._shrinking: Iterator[None] | None = None
         self.wake: Callable[[], None] = _nobody  # there is something to take
@@ -285,8 +286,8 @@ class Webhooks:
             self._queue(telling)
             self._later(self._spread(org, outbox))
         else:
-            for record in subscribers:
-                self._add(telling, decode_own(record.body), subscriptions.url)
+            for _, subscription in subscribers:
+                self._add(telling, subscription, subscriptions.url)
 
     def _queue(self, telling: _Telling) -> None:
         queue, outbox = self._spreading[telling.outbox], telling.outbox
@@ -307,10 +308,9 @@ class Webhooks:
                     yield
                 owner = self._open.get(outbox, org)
                 there = owner.state.records(subscriptions.collection)
-                for record in telling.subscribers[at : at + SLICE]:
-                    doc = decode_own(record.body)
-                    if doc["id"] in there:
-                        self._add(telling, doc, subscriptions.url)
+                for _, subscription in telling.subscribers[at : at + SLICE]:
+                    if subscription["id"] in there:
+                        self._add(telling, subscription, subscriptions.url)
                 self.run(owner)
                 self._shrink()
                 yield

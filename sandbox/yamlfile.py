@@ -5,58 +5,45 @@ Numbers with a fraction become `Decimal`, as they do on the wire. Knows nothing 
 
 from __future__ import annotations
 
-import re
-from itertools import accumulate
+import sys
 from pathlib import Path
 from typing import Any
 
 from sandbox.errors import DocumentError
+from sandbox.slices import Work
 
 _MAX_DEPTH = 1000
 MAX_DEPTH = 100  # of what is sent, as in JSON
-MAX_VALUES = 1_000_000
-_DEEP_BLOCK = re.compile(rf"^[ ?:-]{{{_MAX_DEPTH}}}", re.MULTILINE)
-_BRACKET = re.compile(r"[\[\]{}]")
+MAX_VALUES = 100_000  # more would keep others waiting even after they were read
 
 
 def parse(text: str, name: str) -> Any:
     """Read one document. Raises `DocumentError` with `name`, the line and the reason."""
-    if _is_too_deep(text):
-        raise DocumentError(name, None, f"is nested deeper than {_MAX_DEPTH} levels")
-    from sandbox import yamlloader  # noqa: PLC0415 - with PyYAML, which most starts do without
-
-    return yamlloader.load(text, name)
+    return _whole(_loading(text, name, _MAX_DEPTH, sys.maxsize))
 
 
 def parse_plain(text: str, name: str) -> Any:
-    """The same for what somebody sent: nothing that JSON could not say, or that is small only as long as it is YAML.
-
-    An alias stands for a copy of what it names; copies of copies, or of what they are in, could fill the memory.
-    """
-    found = parse(text, name)
-    left = MAX_VALUES
-    waiting = [(found, 1)]
-    while waiting:
-        value, depth = waiting.pop()
-        left -= 1
-        if depth > MAX_DEPTH or left < 0:
-            limit = f"nested deeper than {MAX_DEPTH} levels" if left >= 0 else f"more than {MAX_VALUES} values"
-            raise DocumentError(name, None, f"is {limit}")
-        if isinstance(value, dict):
-            waiting += [(inner, depth + 1) for pair in value.items() for inner in pair]
-        elif isinstance(value, list):
-            waiting += [(inner, depth + 1) for inner in value]
-    return found
+    """The same for what somebody sent: nothing that JSON could not say, or that is small only as long as it is YAML."""
+    return _whole(parsing_plain(text, name))
 
 
-def _is_too_deep(text: str) -> bool:
-    """The C loader recurses without an eye on the stack: what is too deep would end the process."""
-    if _DEEP_BLOCK.search(text):
-        return True
-    if text.count("[") + text.count("{") <= _MAX_DEPTH:
-        return False
-    steps = (1 if bracket in "[{" else -1 for bracket in _BRACKET.findall(text))
-    return max(accumulate(steps)) > _MAX_DEPTH
+def parsing_plain(text: str, name: str) -> Work[Any]:
+    """The same as work in slices: a megabyte takes seconds."""
+    return _loading(text, name, MAX_DEPTH, MAX_VALUES)
+
+
+def _loading(text: str, name: str, max_depth: int, max_values: int) -> Work[Any]:
+    from sandbox import yamlloader  # noqa: PLC0415 - with PyYAML, which most starts do without
+
+    return yamlloader.loading(text, name, max_depth, max_values)
+
+
+def _whole(work: Work[Any]) -> Any:
+    while True:
+        try:
+            next(work)
+        except StopIteration as ended:
+            return ended.value
 
 
 def read(path: Path, name: str | None = None) -> Any:

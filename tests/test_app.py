@@ -19,6 +19,7 @@ from sandbox.contract import Contract
 from sandbox.errors import SandboxError
 from sandbox.messages import Reply, Request
 from sandbox.openapi.document import Document
+from sandbox.slices import Work
 from tests.acme import FOLDER, SPEC, new_app, new_rules, write_specs
 from tests.serving import running
 
@@ -143,6 +144,21 @@ def test_an_asgi_client_hears_pieces_and_what_comes_late(app: App, monkeypatch: 
 
     assert response.text == "onetwo"
     assert "content-length" not in response.headers
+
+
+def test_an_asgi_client_hears_what_takes_long_to_work_out(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = Reply(202)
+
+    def work() -> Work[Reply]:
+        yield
+        return Reply(200, "worked out", "text/plain")
+
+    reply.work = work()
+    monkeypatch.setattr(app, "_pipeline", SimpleNamespace(handle=lambda _: reply))
+
+    response = TestClient(app).get("/anything")
+
+    assert (response.status_code, response.text) == (200, "worked out")
 
 
 def scope(method: str, path: str) -> dict[str, Any]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox import clock
+from sandbox import clock, slices
 from sandbox.auth import Grant
 from sandbox.journal import MAX_BODY
 from sandbox.messages import Reply, decode
 from sandbox.openapi.document import Document
 from sandbox.pipeline import Pipeline
-from sandbox.rules import Call
+from sandbox.rules import Call, Work
+from sandbox.then import Fault, Then
 from tests.acme import SPEC, Acme, content, header, new_rules, rejecting
 
 
@@ -960,7 +961,7 @@ def listing(tmp_path: Path) -> Acme:
     text = text.replace("headers: {Acme-Total: {required: true, schema: {type: string}}}", "")
     spec.write_text(text.replace("nothing: {value: {items: []}}", "nothing: {value: []}"), encoding="utf-8")
     rules = new_rules()
-    rules.operations["listThings"] = lambda call: call.reply_all(doc for _, doc in call.whole("things"))
+    rules.operations["listThings"] = lambda call: call.reply_all(doc for _, doc in call.listed("things"))
     acme = Acme(rules=rules, documents=Document.load(spec))
     acme.orgs.seed(acme.orgs.get("shop"), {"acme": {"things": ALL_THINGS}})
     return acme
@@ -1006,3 +1007,102 @@ def test_a_long_list_that_does_not_keep_the_contract_ends_as_a_defect(
     with pytest.raises(ValueError, match=r"listThings does not keep its contract: reply\[0\].name: is required"):
         pieces(reply)
     assert "does not keep its contract" in str(listing.last("shop").defect)
+
+
+# Replies that take long to work out
+
+
+def late(acme: Acme, rule: Callable[[Call], Reply], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the rule list the things, and count every moment as a long one."""
+    monkeypatch.setattr(slices.Slice, "over", lambda _: True)
+    monkeypatch.setitem(acme.contract.rules.operations, "listThings", rule)
+    monkeypatch.setattr(acme, "pipeline", Pipeline([acme.contract], acme.orgs, acme.gate))
+
+
+def counted(call: Call) -> Work[Reply]:
+    docs = call.listed("things")
+    found = []
+    for _, doc in docs:
+        if doc["name"].endswith("99"):
+            found.append(doc)
+        yield
+    return call.reply(found, (("acme-found", str(len(found))),))
+
+
+def test_what_takes_long_is_answered_later_by_the_things_as_they_were(
+    listing: Acme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late(listing, lambda call: call.reply_later(counted(call)), monkeypatch)
+    reply = listing.send("GET", "/acme/shop/things")
+    exchange = listing.last("shop")
+    listing.send("DELETE", "/acme/shop/things/t-99")
+    assert (reply.body, exchange.reply_body) == (b"", b"")
+
+    assert reply.work is not None
+    list(reply.work)
+
+    assert [thing["id"] for thing in content(reply)] == [f"t-{number}99" for number in ["", *range(1, 15)]]
+    assert (header(reply, "acme-found"), header(reply, "sandbox-exchange")) == ("15", str(exchange.id))
+    assert (exchange.status, exchange.reply_body) == (200, reply.body)
+
+
+def test_what_takes_long_and_breaks_is_a_defect(listing: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaking() -> Work[Reply]:
+        yield
+        raise LookupError("the work broke")
+
+    late(listing, lambda call: call.reply_later(breaking()), monkeypatch)
+    reply = listing.send("GET", "/acme/shop/things")
+
+    assert reply.work is not None
+    list(reply.work)
+
+    assert reply.status == listing.last("shop").status == 500
+    assert listing.last("shop").defect == "LookupError: the work broke"
+    assert content(reply)["title"] == "Defect of the sandbox"
+
+
+def test_what_takes_long_and_does_not_keep_the_contract_is_a_defect(
+    listing: Acme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def off(call: Call) -> Work[Reply]:
+        yield
+        return call.reply([{"id": 7}])
+
+    late(listing, lambda call: call.reply_later(off(call)), monkeypatch)
+    reply = listing.send("GET", "/acme/shop/things")
+
+    assert reply.work is not None
+    list(reply.work)
+
+    assert reply.status == 500
+    assert "reply[0].id" in str(listing.last("shop").defect)
+
+
+def test_what_takes_long_may_be_a_long_list(listing: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
+    def everything(call: Call) -> Work[Reply]:
+        docs = call.listed("things")
+        yield
+        return call.reply_all(doc for _, doc in docs)
+
+    late(listing, lambda call: call.reply_later(everything(call)), monkeypatch)
+    reply = listing.send("GET", "/acme/shop/things")
+
+    assert reply.work is not None
+    list(reply.work)
+
+    sent = pieces(reply)
+    assert decode(b"".join(sent)) == ALL_THINGS
+    assert listing.last("shop").reply_size == len(b"".join(sent))
+
+
+def test_what_befalls_a_reply_befalls_one_that_comes_later(listing: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
+    late(listing, lambda call: call.reply_later(counted(call)), monkeypatch)
+    listing.orgs.get("shop").state.arm("listThings", [Then({"corrupt": True}, Fault(corrupt=True))])
+    reply = listing.send("GET", "/acme/shop/things")
+
+    assert reply.work is not None
+    list(reply.work)
+
+    with pytest.raises(ValueError, match="not valid JSON"):
+        decode(reply.body)

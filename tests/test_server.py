@@ -28,6 +28,7 @@ from sandbox.errors import SandboxError
 from sandbox.journal import Occurrence
 from sandbox.messages import Reply, Request
 from sandbox.protocol import MAX_HEADERS, MAX_LINE, Protocol
+from sandbox.slices import Work
 from sandbox.sockets import listen, listen_all
 from tests.acme import new_app, write_specs
 from tests.command import serving
@@ -826,6 +827,36 @@ def test_nobody_is_told_to_continue_before_the_reply_to_what_came_before(wire: W
     assert wire.answer().body == b"late"
     assert wire.answer().status == 100
     assert wire.send("hi").answer().body == b"next"
+
+
+def test_a_reply_that_takes_long_to_work_out_comes_when_it_is_done(connect: Connect, replies: Replies) -> None:
+    patient, other = connect(), connect()
+    done = threading.Event()
+    later, pieces = text(""), text("")
+
+    def work() -> Work[Reply]:
+        while not done.is_set():
+            yield
+        return text("worked out")
+
+    def work_for_pieces() -> Work[Reply]:
+        yield
+        reply = text("")
+        reply.stream = iter([b"in ", b"", b"pieces"])
+        return reply
+
+    later.work, pieces.work = work(), work_for_pieces()
+    replies(later, pieces, text("next"))
+
+    patient.send(request() * 3)
+
+    for _ in range(20):
+        assert other.send(request("/__admin/health")).answer().status == 200
+    assert not patient.readable(0)
+    done.set()
+    assert patient.answer().body == b"worked out"
+    assert patient.until(b"0\r\n\r\n").endswith(b"\r\n\r\n3\r\nin \r\n6\r\npieces\r\n0\r\n\r\n")
+    assert patient.answer().body == b"next"
 
 
 def test_a_reply_may_come_later_than_a_request_may_take(wire: Wire, replies: Replies) -> None:

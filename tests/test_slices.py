@@ -1,152 +1,74 @@
-"""What takes long is done in slices, and replied to when it is done, through whichever door it was asked for."""
+"""Long work in slices: how much of it is done at a time, and whose turn it is."""
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any
-from urllib.parse import urlsplit
+import asyncio
 
-import httpx2
 import pytest
-from starlette.testclient import TestClient
 
-from sandbox import asking, testing
-from sandbox.app import App
-from sandbox.messages import Reply, Request
-from tests.serving import running
-
-Ask = Callable[..., Any]
-ORG = "/__admin/orgs/acme"
-CARDS = "/promotions/org/acme/sales-vouchers/gift-cards"
-MANY = 20
-START, EXPIRY, END = "2030-01-01T00:00:00.000Z", "2030-02-01T00:00:00.000Z", "2031-01-01T00:00:00.000Z"
+from sandbox.slices import NotYet, Work, finish, worked
 
 
-def card(number: int) -> dict[str, Any]:
-    return {
-        "id": f"00000000-0000-4000-8000-{number:012}",
-        "@type": "InternalGiftCard",
-        "name": f"Geschenk {number}",
-        "current_balance": {"unit": "EUR", "value": 50},
-        "expiration_date_and_time": EXPIRY,
-    }
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.agenda.AT_ONCE", 1)
-    monkeypatch.setattr("sandbox.admin.documents._FEW", 2)
-    monkeypatch.setattr("sandbox.admin.documents._PIECE", 1000)
-    monkeypatch.setattr("sandbox.ordered._RUN", 3)
-
-
-@pytest.fixture(params=["socket", "asgi", "embedded"])
-def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
-    """Ask for JSON by one of the three doors."""
-    headers = {"Authorization": "Bearer any"}
-    with ExitStack() as stack:
-        if request.param == "embedded":
-            server = stack.enter_context(testing.running())
-            own = httpx2.Client(base_url=server.url, headers=headers)
-            vendor = stack.enter_context(own)
-
-            def asked(method: str, path: str, json: Any = None) -> Any:
-                if path.startswith("/__admin"):
-                    wanted = asking.Ask(method, path.removeprefix("/__admin"), lambda said: said, json)
-                    return server._wire.ask(wanted)  # noqa: SLF001 - with whatever a test asks
-                return vendor.request(method, path, json=json).raise_for_status().json()
-
-        else:
-            if request.param == "socket":
-                _, url = stack.enter_context(running())
-                client: Any = stack.enter_context(httpx2.Client(base_url=url, headers=headers))
-            else:
-                client = TestClient(App(), headers=headers)
-
-            def asked(method: str, path: str, json: Any = None) -> Any:
-                reply = client.request(method, path, json=json)
-                assert reply.status_code < 300, reply.text
-                return reply.json() if reply.content else None
-
-        asked("PUT", f"{ORG}/clock", {"now": START, "frozen": True})
-        asked("POST", f"{ORG}/seed", {"enfore": {"gift_cards": [card(number) for number in range(MANY)]}})
-        yield asked
-
-
-def test_an_advance_says_all_that_happened(ask: Ask) -> None:
-    advanced = ask("POST", f"{ORG}/clock/advance", {"to": END})
-
-    assert (advanced["now"], advanced["frozen"]) == (END, True)
-    assert [it["id"] for it in advanced["happened"]] == [card(number)["id"] for number in range(MANY)]
-    assert {(it["at"], it["event"], *it["told"], it["defect"]) for it in advanced["happened"]} == {
-        (EXPIRY, "expire-gift-card", "gift-card-changed", None)
-    }
-
-
-def test_a_clock_that_is_set_is_answered_when_all_has_happened(ask: Ask) -> None:
-    assert ask("PUT", f"{ORG}/clock", {"now": END}) == {"now": END, "frozen": True}
-    assert ask("GET", f"{CARDS}/{card(MANY - 1)['id']}")["status"] == "EXPIRED"
-
-
-def test_a_request_sees_all_that_has_fallen_due(ask: Ask) -> None:
-    """What a scenario's step makes fall due is too much to happen at once."""
-    cards = [card(number) for number in range(MANY)]
-    given = {"clock": START, "seed": {"enfore": {"gift_cards": cards}}}
-    steps = [{"operation": "getGiftCard"}, {"then": {"advance": "P1Y"}}]
-    ask("PUT", f"{ORG}/scenario", {"summary": "Late.", "given": given, "steps": steps})
-
-    before = ask("GET", f"{CARDS}/{card(0)['id']}")["status"]
-    after = ask("GET", f"{CARDS}/{card(MANY - 1)['id']}")["status"]
-
-    assert (before, after) == ("ISSUED", "EXPIRED")
-
-
-def test_state_and_export_say_the_same_in_pieces(ask: Ask) -> None:
-    state, exported = ask("GET", f"{ORG}/state"), ask("GET", f"{ORG}/export")
-
-    entries = state["documents"]["enfore"]["gift_cards"]
-    assert [entry["document"]["name"] for entry in entries] == [f"Geschenk {number}" for number in range(MANY)]
-    assert list(state) == ["now", "frozen", "sequence", "documents"]
-    assert exported["org"] == {
-        "name": "acme",
-        "clock": {"now": START, "frozen": True, "real": False},
-        "sequence": state["sequence"],
-        "documents": state["documents"],
-    }
-    assert ask("PUT", f"{ORG}/state", {"documents": state["documents"]})["documents"] == state["documents"]
-    ask("POST", "/__admin/orgs/other/import", exported)
-    assert ask("GET", "/__admin/orgs/other/state")["documents"] == state["documents"]
-
-
-def test_an_old_client_hears_it_too() -> None:
-    with running() as (_, url), httpx2.Client(base_url=url) as client:
-        client.put(f"{ORG}/clock", json={"now": START, "frozen": True})
-        client.post(f"{ORG}/seed", json={"enfore": {"gift_cards": [card(number) for number in range(MANY)]}})
-        with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as raw:
-            raw.sendall(f"GET {ORG}/state HTTP/1.0\r\n\r\n".encode())
-            whole = b"".join(iter(lambda: raw.recv(65536), b""))
-
-    head, _, body = whole.partition(b"\r\n\r\n")
-    assert b"chunked" not in head
-    assert body.count(b'"place"') == MANY
-
-
-def test_what_breaks_late_is_a_defect_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = App()
-
-    def work() -> Any:
+def steps(of: int, done: list[str], name: str = "step") -> Work[int]:
+    for _ in range(of):
+        done.append(name)
         yield
-        raise RuntimeError("broken")
+    return of
 
-    def handle(_: Request) -> Reply:
-        reply = Reply(0)
-        reply.work = work()
-        return reply
 
-    monkeypatch.setattr(app, "handle", handle)
+def test_a_slice_ends_when_its_time_is_over() -> None:
+    done: list[str] = []
+    work = steps(3, done)
 
-    reply = TestClient(app).get("/anything")
+    with pytest.raises(NotYet):
+        worked(work, 0)
 
-    assert (reply.status_code, reply.json()["detail"]) == (500, "RuntimeError: broken")
+    assert done == ["step"]
+
+
+def test_work_that_takes_no_longer_than_a_slice_is_done_at_once() -> None:
+    done: list[str] = []
+
+    assert worked(steps(3, done), 60) == 3
+    assert done == ["step"] * 3
+
+
+def test_the_result_of_work_is_handed_on_when_it_has_ended() -> None:
+    assert asyncio.run(finish(steps(2, []))) == 2
+
+
+def test_of_several_who_work_one_has_its_turn_and_then_all_others_have_theirs() -> None:
+    done: list[str] = []
+
+    async def bystander() -> None:
+        while len(done) < 8:
+            done.append(".")
+            await asyncio.sleep(0)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(finish(slow("a")), finish(slow("b")), bystander())
+
+    def slow(name: str) -> Work[None]:
+        for _ in range(3):
+            done.append(name)
+            spend()
+            yield
+
+    asyncio.run(all_of_them())
+
+    assert "".join(done).replace(".", "") == "ababab"
+    assert "ab" not in "".join(done[:4])
+
+
+def spend() -> None:
+    """More processor time than a slice has."""
+    sum(range(600_000))
+
+
+def test_work_in_one_event_loop_does_not_wait_for_another_one() -> None:
+    async def twice() -> list[str]:
+        done: list[str] = []
+        await asyncio.gather(finish(steps(2, done)), finish(steps(2, done)))
+        return done
+
+    assert asyncio.run(twice()) == asyncio.run(twice()) == ["step"] * 4

@@ -176,7 +176,7 @@ def test_a_page_after_a_change_has_the_document_as_it_is() -> None:
     state.roll_back(1)
 
     assert changed == ["new"]
-    assert [doc["name"] for _, doc in state.whole("shelf/x")] == ["old"]
+    assert [doc["name"] for _, doc in state.listed("shelf/x")] == ["old"]
 
 
 def test_a_list_holds_documents_of_several_collections() -> None:

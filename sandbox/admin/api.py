@@ -13,6 +13,7 @@ from sandbox.admin.coverage import CoverageOperations
 from sandbox.admin.documents import DocumentOperations
 from sandbox.admin.exports import ExportOperations
 from sandbox.admin.guard import Guard
+from sandbox.admin.later import AT_ONCE, answered_later, is_slow
 from sandbox.admin.operations import Operations, errors_json
 from sandbox.admin.orgs import OrgOperations
 from sandbox.admin.requests import RequestOperations
@@ -83,7 +84,12 @@ class Admin:
             return unmatched(request, self._contract, self.document, match.allow if match else (), exchange)
         call = Call("", State(), self._contract.rules, 0, self._gate, self._contract)
         path = match.target.operation.path_values(match.values, request.path)
-        return answer(match.target, request, call, path, self._admit, exchange)
+        route = match.target
+        if len(request.body) > AT_ONCE and is_slow(request):
+            return answered_later(
+                route, request, call, self._admit, lambda admit: answer(route, request, call, path, admit, exchange)
+            )
+        return answer(route, request, call, path, self._admit, exchange)
 
     def _admit(self, route: Route, request: Request, call: Call) -> Grant | str:  # noqa: ARG002 - the shape of `Admit`
         """Raises `Unreadable` for a body without a type, as a browser sends one for any page."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
@@ -25,16 +25,21 @@ _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")  # that encodes nothing
 _UNKNOWN = -1  # what HAR wants for a size that nobody knows
 
 
-def har(exchanges: Iterable[Exchange], explainer: Explainer) -> Doc:
-    """A log of exchanges in the order given."""
+def har(found: list[Doc]) -> Doc:
+    """A log of these entries."""
     return {
         "log": {
             "version": "1.2",
             "creator": {"name": "promo-sandbox", "version": __version__},
             "pages": [],  # there is none, but importers look for it
-            "entries": [_entry(exchange, explainer) for exchange in exchanges],
+            "entries": found,
         }
     }
+
+
+def entries(exchanges: Iterable[Exchange], explainer: Explainer) -> Iterator[Doc]:
+    """Exchanges in the order given."""
+    return (_entry(exchange, explainer) for exchange in exchanges)
 
 
 def _entry(exchange: Exchange, explainer: Explainer) -> Doc:

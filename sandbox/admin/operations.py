@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,9 +13,10 @@ from sandbox.call import Call
 from sandbox.contract import Contract
 from sandbox.library import Library
 from sandbox.memory import NotEnoughMemory
-from sandbox.messages import Reply, Violation, Work
+from sandbox.messages import Reply, Violation
+from sandbox.near import nearest
 from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
-from sandbox.rules import Doc, Rules
+from sandbox.rules import Doc, Rules, Work
 
 
 class Operations(ABC):
@@ -76,7 +76,7 @@ class Operations(ABC):
     def caught_up(self, call: Call, org: Org, reply: Callable[[Org], Reply]) -> Reply:
         """The reply of an org in which everything that has fallen due has happened."""
 
-        def work() -> Work:
+        def work() -> Work[Reply]:
             yield from self.orgs.catch_up(org)
             return reply(org)
 
@@ -119,8 +119,8 @@ def errors_json(violations: list[Violation]) -> list[Doc]:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else "."
+    found = nearest(name, known)
+    return f"; did you mean {found[0]}?" if found else "."
 
 
 def clock_json(org: Org) -> Doc:

@@ -10,9 +10,9 @@ from sandbox.admin.operations import Operations, clock_json
 from sandbox.admin.writing import occurrence_json
 from sandbox.call import Call
 from sandbox.journal import Exchange, Occurrence
-from sandbox.messages import Reply, Work, encode
+from sandbox.messages import Reply, encode
 from sandbox.orgs import Org
-from sandbox.rules import Doc, Rules
+from sandbox.rules import Doc, Rules, Work
 
 _PIECE = 2000  # of what has happened, in a reply in pieces
 
@@ -54,7 +54,7 @@ class OrgOperations(Operations):
         org = self.made(call, storing=False)
         return call.reply_later(self._setting(call, org, moment))
 
-    def _setting(self, call: Call, org: Org, moment: int | None) -> Work:
+    def _setting(self, call: Call, org: Org, moment: int | None) -> Work[Reply]:
         yield from self.orgs.catch_up(org)
         before = org.clock.now()
         frozen = call.body.get("frozen", org.clock.frozen)
@@ -74,7 +74,7 @@ class OrgOperations(Operations):
     def _advance_clock(self, call: Call) -> Reply:
         return call.reply_later(self._advancing(call))
 
-    def _advancing(self, call: Call) -> Work:
+    def _advancing(self, call: Call) -> Work[Reply]:
         with self.making(call, storing=False) as org:
             yield from self.orgs.catch_up(org)  # so that it is the same whether that came by itself a moment ago or not
             moment = self._end(call, org.clock.now())

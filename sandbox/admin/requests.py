@@ -6,13 +6,14 @@ from functools import cached_property
 from typing import Any
 
 from sandbox.admin.explaining import Explainer
-from sandbox.admin.har import har
+from sandbox.admin.har import entries, har
 from sandbox.admin.operations import Operations
 from sandbox.admin.writing import entry_events, exchange_json
 from sandbox.call import Call
 from sandbox.journal import Exchange
 from sandbox.messages import Reply, decode
-from sandbox.rules import Rules
+from sandbox.orgs import Org
+from sandbox.rules import Rules, Work
 
 _DIGITS = 19  # of an id at most; Python would refuse to read thousands
 
@@ -32,28 +33,37 @@ class RequestOperations(Operations):
 
     def _list_requests(self, call: Call) -> Reply:
         org, criteria = self.known(call), self.criteria(call, call.query)
-        found = [exchange for exchange in org.journal.exchanges() if meets(exchange, criteria)]
-        newest = found[-call.query["limit"] :][::-1]
-        return call.reply(
-            {
-                "total": len(found),
-                "dropped": org.journal.dropped,
-                "requests": [exchange_json(org.name, exchange, self._explainer) for exchange in newest],
-            }
-        )
+        dropped = org.journal.dropped
+
+        def work() -> Work[Reply]:
+            found = yield from _meeting(org, criteria)
+            newest = (exchange_json(org.name, it, self._explainer) for it in found[-call.query["limit"] :][::-1])
+            head = {"total": len(found), "dropped": dropped}
+            return call.reply_all(newest, within=lambda requests: {**head, "requests": requests})
+
+        return call.reply_later(work())
 
     def _get_har(self, call: Call) -> Reply:
-        exchanges, criteria = self.known(call).journal.exchanges(), self.criteria(call, call.query)
-        found = [exchange for exchange in exchanges if meets(exchange, criteria)]
-        return call.reply(har(found[-call.query["limit"] :], self._explainer))
+        org, criteria = self.known(call), self.criteria(call, call.query)
+
+        def work() -> Work[Reply]:
+            found = yield from _meeting(org, criteria)
+            return call.reply_all(entries(found[-call.query["limit"] :], self._explainer), within=har)
+
+        return call.reply_later(work())
 
     def _clear_requests(self, call: Call) -> Reply:
         self.orgs.clear_journal(self.known(call))
         return call.reply()
 
     def _count_requests(self, call: Call) -> Reply:
-        exchanges, criteria = self.known(call).journal.exchanges(), self.criteria(call, call.body)
-        return call.reply({"count": sum(meets(exchange, criteria) for exchange in exchanges)})
+        org, criteria = self.known(call), self.criteria(call, call.body)
+
+        def work() -> Work[Reply]:
+            found = yield from _meeting(org, criteria)
+            return call.reply({"count": len(found)})
+
+        return call.reply_later(work())
 
     def _get_request(self, call: Call) -> Reply:
         org, id = self.known(call), call.path["id"]
@@ -65,8 +75,19 @@ class RequestOperations(Operations):
     def _list_events(self, call: Call) -> Reply:
         wanted = call.query.get("name")
         self.meant(call, "callback", wanted, self.callbacks)
-        events = [event for entry in self.known(call).journal.entries() for event in entry_events(entry)]
-        return call.reply({"events": [event for event in events if wanted in (None, event["event"])]})
+        entries = list(self.known(call).journal.entries())
+        events = (event for entry in entries for event in entry_events(entry) if wanted in (None, event["event"]))
+        return call.reply_all(events, within=lambda events: {"events": events})
+
+
+def _meeting(org: Org, criteria: dict[str, Any]) -> Work[list[Exchange]]:
+    """The exchanges that are in the journal now and meet all criteria, oldest first."""
+    found = []
+    for exchange in list(org.journal.exchanges()):
+        if meets(exchange, criteria):
+            found.append(exchange)
+        yield
+    return found
 
 
 def meets(exchange: Exchange, criteria: dict[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import to_builtins
 
+from sandbox.admin.later import AT_ONCE
 from sandbox.admin.operations import Operations
 from sandbox.call import Call
 from sandbox.flaws import Flawed
@@ -33,7 +34,10 @@ class ScenarioOperations(Operations):
                 if "name" in call.body:
                     self._begin_named(call, call.body)
                 else:
-                    self.library.begin_written(org, call.request.body.decode("utf-8"), "scenario", call.body)
+                    # To find the lines takes as long as to read it all once more; without the text none are told.
+                    numbered = len(call.request.body) <= AT_ONCE
+                    text = call.request.body.decode("utf-8") if numbered else ""
+                    self.library.begin_written(org, text, "scenario", call.body)
         except Flawed as flawed:
             _refuse(call, flawed)
             raise

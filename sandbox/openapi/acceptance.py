@@ -304,15 +304,32 @@ class _Writer:
         """A `oneOf` whose members each demand another constant in the same member: that one decides."""
         if schema.keys() - {"$defs"} != {"oneOf"}:
             return None
-        gathered = [_gathered(choice, self._definitions) for choice in schema["oneOf"]]
-        for name in gathered[0][0] if gathered[0] else ():
-            constants = [_constant(name, found) for found in gathered]
-            if None not in constants and len(set(constants)) == len(constants):
-                lines = ["if type(v) is not dict:", " return False", f"m = v[{name!r}]"]
-                for constant, choice in zip(constants, schema["oneOf"], strict=True):
-                    lines += [f"if m == {constant!r}:", f" return {self._expression(choice, 'v')}"]
-                return [*lines, "return False"]
-        return [f"return {self._asked(schema, 'v')}"]
+        name, constants = _deciding(schema["oneOf"], self._definitions)
+        if name is None:
+            return [f"return {self._asked(schema, 'v')}"]
+        lines = ["if type(v) is not dict:", " return False", f"m = v[{name!r}]"]
+        for constant, choice in zip(constants, schema["oneOf"], strict=True):
+            lines += [f"if m == {constant!r}:", f" return {self._expression(choice, 'v')}"]
+        return [*lines, "return False"]
+
+
+def alternatives(schema: Schema, definitions: Schema, value: Any) -> int | None:
+    """Which alternative of a `oneOf` a constant of the value decides for; None if none does."""
+    if schema.keys() - {"$defs"} != {"oneOf"} or type(value) is not dict:
+        return None
+    name, constants = _deciding(schema["oneOf"], definitions)
+    said = value.get(name) if name is not None else None
+    return constants.index(said) if isinstance(said, str) and said in constants else None
+
+
+def _deciding(choices: list[Schema], definitions: Schema) -> tuple[str | None, list[str | None]]:
+    """The member in which each choice demands another constant, and these constants."""
+    gathered = [_gathered(choice, definitions) for choice in choices]
+    for name in gathered[0][0] if gathered[0] else ():
+        constants = [_constant(name, found) for found in gathered]
+        if None not in constants and len(set(constants)) == len(constants):
+            return name, constants
+    return None, []
 
 
 def _name(reference: Schema) -> str:

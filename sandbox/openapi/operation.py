@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -13,12 +12,17 @@ from sandbox import yamlfile
 from sandbox.errors import DocumentError
 from sandbox.field_values import accepted
 from sandbox.messages import Reply, Request, Violation, decode, encode
+from sandbox.near import nearest
 from sandbox.openapi.parameters import Parameter, pairs, unquote
-from sandbox.openapi.validation import Validator
+from sandbox.openapi.validation import MAX_VIOLATIONS, Validator
+from sandbox.slices import Slice
 
 _PIECE = 200  # items of a reply that is sent in pieces
 PROBLEM = "application/problem+json"
 _BAD_REQUEST = 400
+
+
+Whole = Callable[[list[Any]], Any]  # makes the content of a reply of the array that is its last part
 
 
 class Rejection(NamedTuple):
@@ -158,11 +162,10 @@ class Operation:
 
     def _unknown(self, given: Iterable[str], known: set[str]) -> Iterator[Violation]:
         """Names that mean nothing here: whoever misspells a filter must not take what it lets through for an answer."""
-        for name in given:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1) or sorted(known) or ["none"]
-                message = f"is no parameter of {self.id}; there is {', '.join(near)}"
-                yield Violation(f"query.{name[:100]}", message, "additionalProperties")
+        for name in islice((name for name in given if name not in known), MAX_VIOLATIONS):
+            near = nearest(name, known) or sorted(known) or ["none"]
+            message = f"is no parameter of {self.id}; there is {', '.join(near)}"
+            yield Violation(f"query.{name[:100]}", message, "additionalProperties")
 
     def _read_body(self, request: Request, violations: list[Violation]) -> Any:
         declared = self.body
@@ -220,16 +223,34 @@ class Operation:
             return [Violation("reply", f"the status {reply.status} is not declared for {self.id}")]
         return response_flaws(response, reply)
 
-    def pieces(self, reply: Reply, items: Iterator[Any]) -> Iterator[bytes]:
-        """An array of this reply's media type, judged piece by piece. Raises `ValueError` for a flaw, and then ends."""
+    def pieces(self, reply: Reply, items: Iterator[Any], within: Whole | None = None) -> Iterator[bytes]:
+        """An array of this reply's media type, judged piece by piece. Raises `ValueError` for a flaw, and then ends.
+
+        within: makes the whole of an array, which is the last in it.
+        """
         validator = self.responses[reply.status].content[reply.media or ""]
-        before = b"["
-        while piece := list(islice(items, _PIECE)):
-            for flaw in validator.violations(piece, "reply"):
+        begin, _, end = encode([] if within is None else within([])).rpartition(b"[]")
+        before = begin + b"["
+        for piece in _portions(items):
+            for flaw in validator.violations(piece if within is None else within(piece), "reply"):
                 raise ValueError(f"{self.id} does not keep its contract: {flaw}")
             yield before + encode(piece)[1:-1]
             before = b","
-        yield b"]"
+        yield (b"" if before == b"," else before) + b"]" + end
+
+
+def _portions(items: Iterator[Any]) -> Iterator[list[Any]]:
+    """The items in lists that take no longer than a slice to make."""
+    portion: list[Any] = []
+    over = Slice().over
+    for item in items:
+        portion.append(item)
+        if len(portion) >= _PIECE or over():
+            yield portion
+            portion = []
+            over = Slice().over
+    if portion:
+        yield portion
 
 
 def _under_any_name(parameter: Parameter, request: Request, violations: list[Violation]) -> list[str]:

@@ -8,8 +8,9 @@ from urllib.parse import unquote_to_bytes
 
 from sandbox.field_values import elements
 from sandbox.messages import Violation, number
-from sandbox.openapi.validation import Validator
+from sandbox.openapi.validation import MAX_VIOLATIONS, Validator
 
+MAX_FIELDS = 1000  # of a query or a form
 _INTEGER = re.compile(r"-?\d{1,40}", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _NOT_JUDGED = {"type", "description", "example", "examples", "title", "deprecated"}
@@ -81,9 +82,13 @@ def unquote(text: str) -> str:
 
 
 def pairs(query: str, violations: list[Violation], where: str = "query") -> dict[str, list[str]]:
-    """The names and values of a query or a form, in `application/x-www-form-urlencoded`."""
+    """The names and values of a query or a form, in `application/x-www-form-urlencoded`; of 1,000 at most."""
     found: dict[str, list[str]] = {}
-    for part in query.split("&"):
+    parts = query.split("&", MAX_FIELDS)
+    if len(parts) > MAX_FIELDS:
+        violations.append(Violation(where, f"has more than {MAX_FIELDS} fields", "maxProperties"))
+        del parts[MAX_FIELDS:]
+    for part in parts:
         if not part:
             continue
         name, _, value = part.partition("=")
@@ -92,6 +97,8 @@ def pairs(query: str, violations: list[Violation], where: str = "query") -> dict
             found.setdefault(_form_text(name), []).append(text)
         except ValueError:
             violations.append(Violation(f"{where}.{name[:100]}", "is not percent-encoded UTF-8", "syntax"))
+            if len(violations) >= MAX_VIOLATIONS:
+                break
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 import jsonschema_rs
 
 from sandbox.messages import Violation, decode_own
+from sandbox.near import nearest
 from sandbox.openapi.acceptance import Test, acceptance, compiled, separable
+from sandbox.openapi.explanation import Explanation, Unfit, is_large
 from sandbox.openapi.integers import Integers
 
 MAX_VIOLATIONS = 50
@@ -29,7 +30,7 @@ _SCHEMAS = "#/components/schemas/"
 class Validator:
     """A schema that is compiled when it is first asked."""
 
-    __slots__ = ("_accepts", "_compiled", "_integers", "_known", "_separable", "_valid", "schema")
+    __slots__ = ("_accepts", "_compiled", "_explanation", "_integers", "_known", "_separable", "_valid", "schema")
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self.schema = schema
@@ -38,6 +39,7 @@ class Validator:
         self._integers: Integers | None = None
         self._separable: dict[str, Test] | None = None
         self._known: _Known | None = None
+        self._explanation: Explanation | None = None
         self._valid: set[int] = set()  # by 64 bits of a hash that nobody outside can aim at
 
     @property
@@ -85,7 +87,10 @@ class Validator:
         """What is wrong with `value`, at most 50; `where` names its place in the message, as `body`."""
         if (self._accepts or self._acceptance())(value):
             return []
-        errors = self.compiled.iter_errors(self._doubtful(value))
+        doubtful = self._doubtful(value)
+        if is_large(doubtful):
+            return list(islice(self._explained(doubtful, where), MAX_VIOLATIONS))
+        errors = self.compiled.iter_errors(doubtful)
         return list(islice((found for error in errors for found in explained(error, where)), MAX_VIOLATIONS))
 
     def strangers(self, value: Any, where: str, *, deep: bool) -> Iterator[Violation]:
@@ -98,6 +103,13 @@ class Validator:
             self._known = _known([self.schema], self.schema.get("$defs", {}), {})
         return _strangers(self._known, value, where, strict=True, deep=deep)
 
+    def _explained(self, value: Any, where: str) -> Iterator[Violation]:
+        """The same, worked out as it is asked for."""
+        if self._explanation is None:
+            self._explanation = Explanation(self.schema)
+        for found in self._explanation.errors(value):
+            yield from explained(found.error, _where(where, found.place), found.rule)
+
     def _doubtful(self, value: Any) -> Any:
         """An object without members that are right and may be absent: to explain the rest takes half the time."""
         if type(value) is not dict:
@@ -108,8 +120,13 @@ class Validator:
         return {name: member for name, member in value.items() if name not in tests or not tests[name](member)}
 
 
-def explained(error: jsonschema_rs.ValidationError, where: str) -> Iterator[Violation]:
-    """What is wrong; of alternatives, with the only one that the value's constants leave, as a discriminator does."""
+def explained(
+    error: jsonschema_rs.ValidationError | Unfit, where: str, rule: tuple[str | int, ...] = ()
+) -> Iterator[Violation]:
+    """What is wrong; of alternatives, with the only one that the value's constants leave, as a discriminator does.
+
+    where: the place of what was asked about; rule: that of its schema.
+    """
     kind = error.kind.name
     if kind == "oneOf":
         depth = len(error.instance_path) + 1
@@ -121,14 +138,21 @@ def explained(error: jsonschema_rs.ValidationError, where: str) -> Iterator[Viol
         ]
         if len(left) == 1 < len(branches) and left[0]:
             for inner in left[0]:
-                yield from explained(inner, where)
+                yield from explained(inner, where, rule)
             return
-    yield _violation(error, kind, where)
+    yield _violation(error, kind, where, rule)
 
 
-def _violation(error: jsonschema_rs.ValidationError, kind: str, where: str) -> Violation:
-    for step in error.instance_path:
+def _where(where: str, steps: Iterable[str | int]) -> str:
+    for step in steps:
         where += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return where
+
+
+def _violation(
+    error: jsonschema_rs.ValidationError | Unfit, kind: str, where: str, rule: tuple[str | int, ...]
+) -> Violation:
+    where = _where(where, error.instance_path)
     message = error.message
     if kind == "required":
         where += f".{error.kind.value}"
@@ -136,7 +160,8 @@ def _violation(error: jsonschema_rs.ValidationError, kind: str, where: str) -> V
     if len(message) > MAX_MESSAGE:
         message = f"{message[:MAX_MESSAGE]}…"
     where = where if len(where) <= MAX_MESSAGE else f"{where[:MAX_MESSAGE]}…"
-    return Violation(where, message, kind, error.schema_path)
+    path = error.schema_path
+    return Violation(where, message, kind, path if not rule or path[:1] == ["$defs"] else [*rule, *path])
 
 
 def json_schema(schema: Any) -> Any:
@@ -242,7 +267,7 @@ def _parts(schema: Any, definitions: dict[str, Any], depth: int = 0) -> Iterator
 
 def _hint(name: str, known: Iterable[str]) -> str:
     folded = {it.lower(): it for it in known}
-    near = difflib.get_close_matches(name[:MAX_MESSAGE].lower(), folded, n=1)
+    near = nearest(name.lower(), folded)
     if near:
         return f"; did you mean {folded[near[0]]}?"
     names = ", ".join(sorted(known))

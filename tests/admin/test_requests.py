@@ -12,7 +12,7 @@ import rfc3986_validator
 from haralyzer import HarParser
 
 from sandbox.admin.explaining import Explainer
-from sandbox.admin.har import har
+from sandbox.admin.har import entries
 from sandbox.journal import Exchange
 from sandbox.messages import Request
 from tests.admin.conftest import Refused
@@ -302,9 +302,9 @@ def test_an_entry_says_by_which_version_it_was_asked(world: World, version: str)
 def test_the_address_of_an_entry_is_valid_whatever_a_client_sends(host: str, shown: str) -> None:
     request = Request("GET", '/a b/é"?q=[x]|%zz%41', [(b"host", host.encode())])
 
-    entries = har([Exchange(at=0, request=request)], Explainer([]))["log"]["entries"]
+    (entry,) = entries([Exchange(at=0, request=request)], Explainer([]))
 
-    url = entries[0]["request"]["url"]
+    url = entry["request"]["url"]
     assert url == f"http://{shown}/a%20b/%E9%22?q=%5Bx%5D%7C%25zz%41"
     assert rfc3986_validator.validate_rfc3986(url)
 

@@ -195,7 +195,7 @@ LAUGHS = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10
 @pytest.mark.parametrize(
     ("document", "detail"),
     [
-        (LAUGHS, "is more than 1000000 values"),
+        (LAUGHS, "is more than 100000 values"),
         ("steps: &all [*all]", "found unconstructable recursive node"),
         (f"steps: {'[' * 101}{']' * 101}", "is nested deeper than 100 levels"),
         ('summary: "\\ud800"\nsteps: []', "invalid Unicode character"),
@@ -203,6 +203,64 @@ LAUGHS = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10
 )
 def test_a_document_that_json_could_not_say_is_refused(world: World, document: str, detail: str) -> None:
     assert detail in refused(put(world, document), "Bad request")["detail"]
+
+
+MUCH = "".join(f"  - {{operation: getThing, then: {{reject: unknown-thing}}}}  # {number}\n" for number in range(400))
+
+
+def test_a_large_document_in_yaml_is_read_between_other_requests(world: World) -> None:
+    assert len(MUCH) > 16_384
+
+    begun = put(world, f"steps:\n{MUCH}")
+
+    assert begun.status_code == 200
+    assert len(begun.json()["steps"]) == 400
+    assert get(world, "none").status_code == 404
+
+
+def test_of_a_large_document_mistakes_are_told_without_their_lines(world: World) -> None:
+    [error] = refused(put(world, f"steps:\n{MUCH}  - {{operation: getThng}}\n"), "Unacceptable scenario")["errors"]
+
+    assert (error["pointer"], error["line"]) == ("/steps/400/operation", None)
+    assert "did you mean getThing?" in error["detail"]
+
+
+@pytest.mark.parametrize(
+    ("end", "detail"), [("  - [", "body: body:403: "), ("  - *nowhere", "body: body:402: found undefined alias")]
+)
+def test_a_large_document_that_is_no_yaml_is_refused_as_a_small_one(world: World, end: str, detail: str) -> None:
+    assert detail in refused(put(world, f"steps:\n{MUCH}{end}"), "Bad request")["detail"]
+
+    assert world.admin("GET").status_code == 404
+
+
+def test_the_steps_of_a_scenario_hold_so_many_values(world: World) -> None:
+    body = refused(put(world, {"steps": [{"operation": ["getThing"] * 10_000}]}), "Unacceptable scenario")
+
+    assert body["errors"][0]["detail"] == "has more than 10000 values"
+
+
+def test_a_pattern_that_others_would_take_ages_for_is_served(world: World) -> None:
+    step = {
+        "operation": "addThing",
+        "when": {"body": {"name": {"matches": "^(a+)+$"}}},
+        "then": {"reject": "code-taken"},
+    }
+    put(world, {"steps": [step]})
+
+    assert add(world, name="a" * 40 + "b").status_code == 201
+    assert add(world, name="a" * 40).status_code == 409
+
+
+def test_patterns_that_are_too_large_together_are_refused(world: World) -> None:
+    steps = [
+        {"operation": "addThing", "when": {"body": {"name": {"matches": f"a{{{1000 + number}}}"}}}}
+        for number in range(9)
+    ]
+
+    body = refused(put(world, {"steps": steps}), "Unacceptable scenario")
+
+    assert body["errors"][0]["detail"] == "is too much: the patterns of a scenario are too large together"
 
 
 def test_an_alias_stands_for_what_it_names(world: World) -> None:

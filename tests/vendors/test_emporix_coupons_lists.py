@@ -331,3 +331,80 @@ def test_the_codes_of_the_tutorial_of_queries_are_found(shop: World) -> None:
 
     assert [coupon["code"] for coupon in named] == ["ABCD12", "XABCD12"]
     assert codes(shop, q="code:(~AB CD)") == ["AB CD"]
+
+
+# What takes long
+
+
+@pytest.fixture(scope="module")
+def many() -> list[Json]:
+    """Enough coupons to be worked out in slices, whose names are in another order than they are."""
+    return [
+        {"code": f"C{number:04}", "name": f"{number * 7919 % 3000 // 3:04}", "description": f"{number % 7}"}
+        for number in range(3000)
+    ]
+
+
+def test_a_long_list_is_sorted_as_python_sorts_it(shop: World, many: list[Json]) -> None:
+    shop.seed("emporix", coupons=[{**coupon, "discountAbsolute": money(1)} for coupon in many])
+
+    found = codes(shop, sort="description:desc,name", pageSize="100000")
+    page = codes(shop, sort="description:desc,name", pageSize="10", pageNumber="200")
+
+    wanted = sorted(sorted(many, key=lambda it: it["name"]), key=lambda it: it["description"], reverse=True)
+    assert found == [coupon["code"] for coupon in wanted]
+    assert page == found[1990:2000]
+
+
+def test_a_long_list_tells_how_many_fit(shop: World, many: list[Json]) -> None:
+    shop.seed("emporix", coupons=[{**coupon, "discountAbsolute": money(1)} for coupon in many])
+
+    response = ask(shop, "GET", "/coupons?q=description:3&totalCount=true&pageSize=5")
+    exchange = shop.last()
+
+    assert response.headers["items-count"] == str(sum(coupon["description"] == "3" for coupon in many))
+    assert [coupon["code"] for coupon in response.json()] == ["C0003", "C0010", "C0017", "C0024", "C0031"]
+    assert exchange["reply"]["body"] == response.text
+    assert ["Items-Count", response.headers["items-count"]] in exchange["reply"]["headers"]
+
+
+def test_a_key_that_comes_again_no_longer_changes_the_order(full: World) -> None:
+    assert codes(full, sort="name,code:desc,name:desc") == codes(full, sort="name,code:desc")
+    assert codes(full, sort="name," * 1500 + "code") == codes(full, sort="name,code")
+
+
+def test_as_many_keys_as_a_coupon_has_are_served_and_no_more(full: World) -> None:
+    served = ",".join(f"mixins.k{number}" for number in range(30))
+
+    assert codes(full, sort=served) == codes(full)
+    response = found(full, sort=served + ",name")
+    assert_refused(full, response, 400, "invalid-query")
+    assert response.json()["details"][0]["message"] == "more than 30 keys"
+
+
+def test_of_long_texts_and_lists_the_beginning_is_searched(full: World) -> None:
+    texts = {"t": "a" * 10_000 + "b", "u": "a" * 9_999 + "b", "l": ["a"] * 1000 + ["b"], "m": ["a"] * 999 + ["b"]}
+    create(full, code="LONG", mixins={"long": texts})
+
+    assert codes(full, q="mixins.long.t:~b") == codes(full, q="mixins.long.l:b") == []
+    assert codes(full, q="mixins.long.u:~b") == codes(full, q="mixins.long.m:b") == ["LONG"]
+
+
+def test_a_query_may_name_thousands_of_values(full: World) -> None:
+    values = ",".join([*(f"X{number}" for number in range(2000)), "GAMMA"])
+
+    assert codes(full, q=f"code:({values})") == ["GAMMA"]
+    assert codes(full, q="redemptionCount:(7,1.0)") == ["ALPHA"]
+    assert codes(full, q="mixins.campaign.on:(x,true)") == ["ALPHA"]
+
+
+def test_a_range_of_too_many_comparisons_is_not_served(full: World) -> None:
+    assert codes(full, q=f"redemptionCount:({' AND '.join(['>=1'] * 20)})") == ["ALPHA"]
+    assert_refused(full, found(full, q=f"redemptionCount:({' AND '.join(['>=1'] * 21)})"), 400, "invalid-query")
+
+
+def test_a_query_of_too_many_fields_is_refused(full: World) -> None:
+    response = ask(full, "GET", f"/coupons?{'&'.join('a=1' for _ in range(1001))}")
+
+    assert response.status_code == 400
+    assert "more than 1000 fields" in response.text

@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
-from sandbox.rules import Call, Collection, Doc, Reply
+from sandbox.rules import Call, Collection, Doc, Listed, Reply, Work
 from sandbox.vendors.emporix.lists_query import MISSING, at, conditions
 
 Show = Callable[[Doc], Doc]
+Test = Callable[[Doc], bool]
+Key = tuple[list[str], bool]  # a path, and whether it descends
+Rank = tuple[Any, ...]
+_Ranked = tuple[Rank, int]  # and a place in the list
+
+MAX_KEYS = 30
+_RUN = 250  # documents that are sorted at once
 
 _KEY = re.compile(r"([^\s:,()\"]+)(?::(asc|desc))?")
 _LANGUAGE = re.compile(r"[a-z]{2}(-[A-Z]{2})?")
+
+
+class _Descending:
+    """What sorts the other way round."""
+
+    __slots__ = ("_rank",)
+
+    def __init__(self, rank: Rank) -> None:
+        self._rank = rank
+
+    def __lt__(self, other: _Descending) -> bool:
+        return other._rank < self._rank
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Descending) and self._rank == other._rank
+
+    __hash__ = None  # type: ignore[assignment]  # it is compared, never looked up
 
 
 def page(call: Call, collection: Collection, name: str, show: Show = lambda doc: doc) -> Reply:
@@ -21,20 +47,48 @@ def page(call: Call, collection: Collection, name: str, show: Show = lambda doc:
 
     Documented: the total of what fits is told if asked for. Inferred: otherwise not.
     """
-    limit, offset = call.query["pageSize"], (call.query["pageNumber"] - 1) * call.query["pageSize"]
     tests, keys = _conditions(call), _keys(call)
     if tests or keys:
-        found = [show(doc) for _, doc in call.page(name, limit=call.size(name))]
-        found = [doc for doc in found if all(test(doc) for test in tests)]
-        for path, descending in reversed(keys):
-            # mypy cannot tell the type of a lambda with a default, which binds the path of this round.
-            found.sort(key=lambda doc, path=path: _rank(_value(doc, path)), reverse=descending)  # type: ignore[misc]
-        total, found = len(found), found[offset : offset + limit]
-    else:
-        total = call.size(name)
-        found = [show(doc) for _, doc in call.page(name, offset=offset, limit=limit)]
-    headers = (("Items-Count", str(total)),) if call.query.get("totalCount") else ()
-    return call.reply([call.public(collection, doc) for doc in found], headers)
+        return call.reply_later(_searched(call, collection, call.listed(name), show, tests, keys))
+    offset, limit = _window(call)
+    found = call.listed(name, offset, limit)
+    return call.reply_all((call.public(collection, show(doc)) for _, doc in found), _count(call, call.size(name)))
+
+
+def _window(call: Call) -> tuple[int, int]:
+    size = call.query["pageSize"]
+    return (call.query["pageNumber"] - 1) * size, size
+
+
+def _count(call: Call, total: int) -> tuple[tuple[str, str], ...]:
+    return (("Items-Count", str(total)),) if call.query.get("totalCount") else ()
+
+
+def _searched(
+    call: Call, collection: Collection, docs: Listed, show: Show, tests: list[Test], keys: list[Key]
+) -> Work[Reply]:
+    """The page as work in slices. It keeps the places of what it finds, since the documents could fill the memory."""
+    found: list[_Ranked] = []
+    for place, (_, doc) in enumerate(docs):
+        shown = show(doc)
+        for test in tests:
+            if not test(shown):
+                break
+            yield
+        else:
+            found.append((_ranks(shown, keys), place))
+        yield
+    offset, limit = _window(call)
+    runs: list[list[_Ranked]] = [] if keys else [found]
+    for first in range(0, len(found) if keys else 0, _RUN):  # nobody is answered while Python sorts 50,000 at once
+        runs.append(sorted(found[first : first + _RUN], key=_rank_of))
+        yield
+    places: list[int] = []
+    for _, place in islice(heapq.merge(*runs, key=_rank_of), offset, offset + limit):
+        places.append(place)
+        yield
+    shown_docs = (call.public(collection, show(docs[place][1])) for place in places)
+    return call.reply_all(shown_docs, _count(call, len(found)))
 
 
 def _conditions(call: Call) -> list[Callable[[Doc], bool]]:
@@ -44,14 +98,21 @@ def _conditions(call: Call) -> list[Callable[[Doc], bool]]:
         call.reject("invalid-query")
 
 
-def _keys(call: Call) -> list[tuple[list[str], bool]]:
+def _keys(call: Call) -> list[Key]:
     """Documented: members to sort by, ascending unless told otherwise. Each as its path, and whether it descends."""
     written = call.query.get("sort", "")
     found = [_KEY.fullmatch(key.strip()) for key in written.split(",")] if written.strip() else []
     if None in found:
         detail = {"field": "sort", "message": "not a valid sort", "type": "invalid_query_parameter"}
         call.reject("invalid-query", details=[detail])
-    return [(key[1].split("."), key[2] == "desc") for key in found if key]
+    keys: dict[str, bool] = {}
+    for key in found:
+        if key:
+            keys.setdefault(key[1], key[2] == "desc")  # what comes again would no longer change the order
+    if len(keys) > MAX_KEYS:
+        detail = {"field": "sort", "message": f"more than {MAX_KEYS} keys", "type": "invalid_query_parameter"}
+        call.reject("invalid-query", details=[detail])
+    return [(path.split("."), descending) for path, descending in keys.items()]
 
 
 def _value(doc: Doc, path: list[str]) -> Any:
@@ -61,6 +122,15 @@ def _value(doc: Doc, path: list[str]) -> Any:
         text = at(doc, path[:-1])
         return text if isinstance(text, str) else MISSING
     return value
+
+
+def _ranks(doc: Doc, keys: list[Key]) -> Rank:
+    ranks = ((_rank(_value(doc, path)), descending) for path, descending in keys)
+    return tuple(_Descending(rank) if descending else rank for rank, descending in ranks)
+
+
+def _rank_of(ranked: _Ranked) -> Rank:
+    return ranked[0]
 
 
 def _rank(value: Any) -> tuple[Any, ...]:

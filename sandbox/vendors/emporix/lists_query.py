@@ -15,6 +15,9 @@ Test = Callable[[Any], bool]
 
 MISSING: Any = object()
 
+_MAX_ITEMS = 1000  # of a list in a document
+_MAX_COMPARISONS = 20  # of a range
+_MAX_SEARCHED = 10_000  # characters
 _BLANKS = re.compile(r"\s*")
 _FIELD = re.compile(r'([^\s:()"<>~,]+):')
 _WORD = re.compile(r'[^\s()",<>~][^\s()",]*')
@@ -71,23 +74,37 @@ class _Reader:
             return self._in_brackets()
         if self._query[self._place : self._place + 1] in ("<", ">"):
             return self._comparison()
-        return _KEYWORDS.get(word[0], _equal(word[0])) if (word := self._take(_WORD)) else _equal(self._quoted())
+        if word := self._take(_WORD):
+            return _KEYWORDS.get(word[0]) or _one_of([word[0]])
+        return _one_of([self._quoted()])
 
     def _in_brackets(self) -> Test:
         """A range, or a choice of values."""
         self._take(_BLANKS)
         ranges = self._query[self._place : self._place + 1] in ("<", ">")
-        tests = [self._comparison() if ranges else self._value()]
-        while self._take(_AND if ranges else _COMMA):
-            tests.append(self._comparison() if ranges else self._value())
+        test = self._range() if ranges else _one_of(self._choice())
         self._take(_BLANKS)
         if not self._skip(")"):
             raise ValueError("a bracket is not closed")
-        return _all(tests) if ranges else _any(tests)
+        return test
 
-    def _value(self) -> Test:
+    def _range(self) -> Test:
+        tests = [self._comparison()]
+        while self._take(_AND):
+            tests.append(self._comparison())
+        if len(tests) > _MAX_COMPARISONS:
+            raise ValueError("a range has too many comparisons")
+        return _all(tests)
+
+    def _choice(self) -> list[str]:
+        texts = [self._value()]
+        while self._take(_COMMA):
+            texts.append(self._value())
+        return texts
+
+    def _value(self) -> str:
         word = self._take(_WORD)
-        return _equal(word[0] if word else self._quoted())
+        return word[0] if word else self._quoted()
 
     def _comparison(self) -> Test:
         """Numbers, or dates in double quotes."""
@@ -129,13 +146,9 @@ def _all(tests: list[Test]) -> Test:
     return lambda value: all(test(value) for test in tests)
 
 
-def _any(tests: list[Test]) -> Test:
-    return lambda value: any(test(value) for test in tests)
-
-
 def _each(test: Test) -> Test:
-    """Of a list one item has to fit."""
-    return lambda value: any(map(test, value)) if isinstance(value, list) else test(value)
+    """Of a list one item has to fit, of the first thousand."""
+    return lambda value: any(map(test, value[:_MAX_ITEMS])) if isinstance(value, list) else test(value)
 
 
 _KEYWORDS: dict[str, Test] = {
@@ -145,23 +158,38 @@ _KEYWORDS: dict[str, Test] = {
 }
 
 
-def _equal(text: str) -> Test:
-    number = Decimal(text) if _NUMBER.fullmatch(text) else None
-    date = _moment(text)
+def _one_of(given: list[str]) -> Test:
+    """Looked up, not compared one by one: a query may name thousands."""
+    texts = frozenset(given)
+    numbers = frozenset(Decimal(text) for text in texts if _NUMBER.fullmatch(text))
+    dates = {date for text in texts if (date := _moment(text)) is not None}
 
     def test(value: Any) -> bool:
         if isinstance(value, bool):
-            return text == ("true" if value else "false")
+            return ("true" if value else "false") in texts
         if isinstance(value, str):
-            return value == text or (date is not None and _moment(value) == date)
-        return number is not None and isinstance(value, int | Decimal) and value == number
+            return value in texts or (bool(dates) and _moment(value) in dates)
+        return bool(numbers) and isinstance(value, int | Decimal) and value in numbers
 
     return _each(test)
 
 
 def _found(source: str) -> Test:
+    """Only so many characters are searched, in a list together: else one document could keep others waiting."""
     pattern = Pattern(source)
-    return _each(lambda value: isinstance(value, str) and pattern.found_in(value))
+
+    def test(value: Any) -> bool:
+        left = _MAX_SEARCHED
+        for text in value[:_MAX_ITEMS] if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                if pattern.found_in(text[:left]):
+                    return True
+                left -= len(text)
+                if left <= 0:
+                    break
+        return False
+
+    return test
 
 
 def _more_or_less(compare: Callable[[Any, Any], bool], bound: Decimal) -> Test:

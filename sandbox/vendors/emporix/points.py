@@ -183,8 +183,7 @@ def get_summary(call: Call) -> Reply:
 
 @rules.operation("listAllSummaries")
 def list_summaries(call: Call) -> Reply:
-    accounts = call.page(_ACCOUNTS, limit=call.size(_ACCOUNTS))
-    return call.reply([_summary(call, account) for _, account in accounts])
+    return call.reply_all(_summary(call, account) for _, account in call.listed(_ACCOUNTS))
 
 
 @rules.operation("addPoints")
@@ -318,13 +317,13 @@ def _forget_entries(call: Call, customer: str) -> None:
 def _summary(call: Call, account: Doc) -> Doc:
     """Documented: all entries, expired and used up ones too; a redemption stands in each entry that it drew upon."""
     customer = account["id"]
-    redeemed = list(call.whole(_redeemed_list(customer)))
+    redeemed = list(call.listed(_redeemed_list(customer)))
     used_with: dict[str, list[str]] = {}
     for _, doc in redeemed:
         for source in doc["sources"]:
             used_with.setdefault(source, []).append(doc["entry"]["id"])
     added: list[Any] = []
-    for _, doc in call.whole(_added_list(customer)):
+    for _, doc in call.listed(_added_list(customer)):
         doc["entry"]["usedWith"] += used_with.get(doc["id"], ())
         added.append(doc["entry"])
     return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sandbox.rules import Call, Doc, Rejected, Reply
 from sandbox.vendors.emporix.coupons_stored import COUPONS, fold
 from sandbox.vendors.emporix.points import (
@@ -49,23 +51,23 @@ OPTIONS = rules.collection(_LIST, places=_places, prepare=_prepare)
 def create_option(call: Call) -> Reply:
     """Documented: the answer is the list. Inferred: of all options, not only of the new one."""
     _create(call)
-    return call.reply(_without("validInYears", _shown(call)))
+    return call.reply_all(_without("validInYears", _shown(call)))
 
 
 @rules.operation("createMyRedeemOption")
 def create_option_2021(call: Call) -> Reply:
     _create(call)
-    return call.reply(_without("metadata", _shown(call)))
+    return call.reply_all(_without("metadata", _shown(call)))
 
 
 @rules.operation("listRedeemOptions", "listMyRedeemOptions")
 def list_options(call: Call) -> Reply:
-    return call.reply(_without("validInYears", _shown(call)))
+    return call.reply_all(_without("validInYears", _shown(call)))
 
 
 @rules.operation("listMyRedeemOptions2021")
 def list_options_2021(call: Call) -> Reply:
-    return call.reply(_without("metadata", _shown(call)))
+    return call.reply_all(_without("metadata", _shown(call)))
 
 
 @rules.operation("updateRedeemOption")
@@ -189,17 +191,17 @@ def _option(call: Call, id: str) -> Doc:
     return option
 
 
-def _shown(call: Call) -> list[Doc]:
+def _shown(call: Call) -> Iterator[Doc]:
     """Inferred: a customer who asks sees what each option would leave, below 0 if it costs too much."""
-    options = [option for _, option in call.page(_LIST, limit=call.size(_LIST))]
+    options = (option for _, option in call.listed(_LIST))
     customer = call.grant.customer if call.grant is not None else None
     if customer is None:
         return options
     account = call.get(ACCOUNTS, customer)
     active = account["activePoints"] if account is not None else 0
-    return [{**option, "pointsAfterCoupon": active - option["points"]} for option in options]
+    return ({**option, "pointsAfterCoupon": active - option["points"]} for option in options)
 
 
-def _without(member: str, options: list[Doc]) -> list[Doc]:
+def _without(member: str, options: Iterator[Doc]) -> Iterator[Doc]:
     """Documented: the page of 2021 lists no `metadata` of an option, the present one no `validInYears`."""
-    return [{name: value for name, value in option.items() if name != member} for option in options]
+    return ({name: value for name, value in option.items() if name != member} for option in options)

@@ -28,7 +28,7 @@ from sandbox.vendors.norce.terms import TERMS, culture, filled, image_url, texts
 def list_promotions(call: Call) -> Reply:
     """Documented: without requirements and effects, with cultures, all at once."""
     promotions = promotions_of(asker(call).application)
-    return call.reply_all(listed(call, doc) for _, doc in call.whole(promotions))
+    return call.reply_all(listed(call, doc) for _, doc in call.listed(promotions))
 
 
 @rules.operation("PromotionApi_Get")

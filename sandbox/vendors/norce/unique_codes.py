@@ -14,7 +14,7 @@ def list_codes(call: Call) -> Reply:
     """Documented: all at once. Inferred: in the order of their insertion."""
     promotion = find(call, asker(call).application)
     codes = codes_of(promotion["application"], promotion["Id"])
-    return call.reply_all(call.public(CODES, doc) for _, doc in call.whole(codes))
+    return call.reply_all(call.public(CODES, doc) for _, doc in call.listed(codes))
 
 
 @rules.operation("PromotionApi_InsertUniqueCodes")

@@ -1,0 +1,34 @@
+"""Regular expressions from outside: what they find, what is refused, and that none takes ages."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from sandbox.patterns import MAX_PATTERN, MAX_TEXT, pattern
+
+
+@pytest.mark.parametrize("text", ["aaa", "aab", "", "b", "10", "X-Trace", "straße", "a\nb", "a@b.de"])
+@pytest.mark.parametrize(
+    "expression", ["^(a+)+$", "a", "^[ab]$", r"\d+", "^X-", "(?i)STRA", "a|b", "^$", r"a.b", r"\w+@\w+\.de", "a{2,3}"]
+)
+def test_a_pattern_finds_what_pythons_would_find(expression: str, text: str) -> None:
+    assert pattern(expression).found_in(text) == bool(re.search(expression, text))
+
+
+@pytest.mark.parametrize(
+    "expression", ["(", "[z-a]", "(?=a)", "(?<!a)b", r"(a)\1", r"\Aa\Z", "(a{100}){100}{100}", "a" * (MAX_PATTERN + 1)]
+)
+def test_what_is_not_supported_is_refused_with_a_sentence(expression: str) -> None:
+    with pytest.raises(ValueError, match=r"is no regular expression|more than 1000 characters"):
+        pattern(expression)
+
+
+def test_only_the_beginning_of_a_long_text_is_searched() -> None:
+    assert pattern("b").found_in("a" * (MAX_TEXT - 1) + "b")
+    assert not pattern("b").found_in("a" * MAX_TEXT + "b")
+
+
+def test_a_larger_pattern_has_a_larger_size() -> None:
+    assert pattern("a").size < pattern("a{100}").size < pattern("a{1000}").size
