@@ -1,0 +1,174 @@
+"""The attacks that are measured: add yours to `ROWS`, and the tests and `bench/stalls.py` have it.
+
+Each is one request of at most a megabyte, unless it says otherwise, with all that somebody who knows the source can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from tests.limits.attack import FORM, JSON, YAML, Attack, Target
+
+COUPONS, MANY_COUPONS = "/coupon/stalls5k/coupons", "/coupon/stalls50k/coupons"
+CARDS = "/promotions/org/stalls/sales-vouchers/gift-cards"
+ADMIN = "/__admin/orgs"
+SCENARIO = f"{ADMIN}/stalls/scenario"
+OK = 200
+_BATCH = 500
+_ORGS = 20_000
+
+
+def coupons(target: Target, org: str, count: int) -> None:
+    """Store so many coupons, unless that was done before."""
+    if target.ask("GET", f"{ADMIN}/{org}")[0] == OK:
+        return
+    for first in range(0, count, _BATCH):
+        batch = [
+            {
+                "code": f"C{number}",
+                "name": f"name {number * 7919 % count}",
+                "discountType": "ABSOLUTE",
+                "discountAbsolute": {"amount": number % 50 + 1, "currency": "EUR"},
+            }
+            for number in range(first, first + _BATCH)
+        ]
+        target.expect("POST", f"{ADMIN}/{org}/seed", {"emporix": {"coupons": batch}})
+
+
+def long_named_orgs(target: Target) -> None:
+    """As many orgs as there may be, with long names that look alike."""
+    letters = "abcdefghij" * 9
+    connection = target.connect()
+    for number in range(_ORGS):
+        turned = letters[number % 90 :] + letters[: number % 90]
+        connection.request("GET", f"{CARDS}/none", headers={**JSON, "Sandbox-Org": "x"})
+        connection.getresponse().read()
+        connection.request("GET", f"/~{turned}{number}/promotions/none", headers=JSON)
+        connection.getresponse().read()
+    connection.close()
+
+
+def journal(org: str, path: str, count: int, size: int) -> Callable[[Target], None]:
+    """An org with so many exchanges, each with a body of so many bytes; made once. `{n}` in the path is a number."""
+
+    def prepare(target: Target) -> None:
+        if target.ask("GET", f"{ADMIN}/{org}")[0] == OK:
+            return
+        connection = target.connect()
+        body = b'{"a":"' + b"x" * size + b'"}'
+        for number in range(count):
+            connection.request("POST", path.replace("{n}", str(number)), body, JSON)
+            connection.getresponse().read()
+        connection.close()
+
+    return prepare
+
+
+def send(
+    method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+) -> Callable[[Target], tuple[int, bytes]]:
+    return lambda target: target.ask(method, path, body, headers)
+
+
+def get(name: str, path: str, prepare: Callable[[Target], object] | None = None, status: int | None = None) -> Attack:
+    return Attack(name, send("GET", path), prepare, status)
+
+
+def refused(name: str, method: str, path: str, body: Any, headers: dict[str, str] | None = None) -> Attack:
+    return Attack(name, send(method, path, body, headers), status=400)
+
+
+def seeding(name: str, body: Any) -> Attack:
+    return refused(name, "POST", f"{ADMIN}/stalls/seed", body)
+
+
+def with_header(name: str, header: str, value: str) -> Attack:
+    return Attack(name, send("GET", f"{CARDS}/none", None, {**JSON, header: value}))
+
+
+def numbered(count: int, value: Any) -> dict[str, Any]:
+    """So many members that nobody knows."""
+    return {f"k{number}": value for number in range(count)}
+
+
+def put_scenario(name: str, body: Any, *, yaml: bool = False) -> Attack:
+    return Attack(name, send("PUT", SCENARIO, body, YAML if yaml else JSON), status=400)
+
+
+def _buy_card(target: Target) -> tuple[int, bytes]:
+    return target.ask("POST", CARDS.replace("stalls", "stalls-pattern"), _CARD)
+
+
+def backtracking(target: Target) -> None:
+    """A step whose pattern takes ages where ways are tried one after the other."""
+    when = {"body": {"name": {"matches": "^(a+)+$"}}}
+    steps = [{"operation": "createExternalGiftCard", "when": when, "times": "any"}, {"operation": "getGiftCard"}]
+    target.expect("PUT", f"{ADMIN}/stalls-pattern/scenario", {"steps": steps})
+
+
+_FEW, _MANY = partial(coupons, org="stalls5k", count=5_000), partial(coupons, org="stalls50k", count=50_000)
+_PATTERNS = quote(" ".join(["name:~9$"] * 100))
+_EUR = {"unit": "EUR", "value": 50}
+_CARD = {
+    "name": "a" * 27 + "b",
+    "external_number": "1",
+    "status": "ISSUED",
+    "current_balance": _EUR,
+    "initial_balance": _EUR,
+    "issued_date_and_time": "2026-01-15T10:30:00Z",
+    "expiration_date_and_time": "2028-01-15T10:30:00Z",
+    "tax": "DE_STANDARD_VAT_2007",
+}
+_EMPTY_DOCUMENTS: Any = {"documents": {"enfore": {"gift_cards": [{"document": {}}] * 60_000}}}
+_WRONG_COUPON = {"name": "x", "restrictions": {"validFor": [1] * 450_000}}
+_FIELDS = b"&".join(b"a%d=1" % number for number in range(110_000))
+_PARAMETERS = "&".join(f"a{number}=1" for number in range(2000))
+_PART = {"body": {"a": "y"}}
+_STEP = {"steps": [{"operation": "getGiftCard"}]}
+_UNKNOWN_MEMBERS = {"operation": "createExternalGiftCard", "when": {"body": numbered(80_000, 1)}}
+_fill_unmatched = journal("stalls-unmatched", f"{CARDS}{{n}}".replace("stalls", "stalls-unmatched"), 1000, 10)
+_fill_large = journal("stalls-large", CARDS.replace("stalls", "stalls-large"), 300, 64_000)
+_BOMB = b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(
+    b"%c: &%c [%s]\n" % (98 + level, 98 + level, b",".join([b"*%c" % (97 + level)] * 9)) for level in range(8)
+)
+
+ROWS: list[Attack] = [
+    get("sort=name, 3,000 times over 5,000 coupons", f"{COUPONS}?sort={'name,' * 2999}name", _FEW, 200),
+    get("sort by 3,000 keys", f"{COUPONS}?sort={','.join(f'k{number}' for number in range(2500))}", _FEW, 400),
+    get("sort over 50,000 coupons", f"{MANY_COUPONS}?sort=name:desc", _MANY, 200),
+    get("q over 50,000 coupons", f"{MANY_COUPONS}?q=name:~5", _MANY, 200),
+    get("q with 100 patterns over 50,000 coupons", f"{MANY_COUPONS}?q={_PATTERNS}", _MANY, 200),
+    get("one page of 50,000 coupons", f"{MANY_COUPONS}?pageSize=100000", _MANY, 200),
+    get("a page deep in 50,000 coupons", f"{MANY_COUPONS}?pageSize=10&pageNumber=4999", _MANY, 200),
+    seeding("body: 450,000 wrong items in a seed", {"enfore": {"gift_cards": [1] * 450_000}}),
+    seeding("body: 300,000 empty objects in a seed", {"enfore": {"gift_cards": [{}] * 300_000}}),
+    seeding("body: 80,000 unknown collections in a seed", {"enfore": numbered(80_000, [])}),
+    refused("body: 60,000 empty documents in a state", "PUT", f"{ADMIN}/stalls/state", _EMPTY_DOCUMENTS),
+    refused("body: 450,000 wrong items for a vendor", "POST", "/coupon/stalls/coupons", _WRONG_COUPON),
+    refused("body: 80,000 unknown members for a vendor", "POST", CARDS, numbered(80_000, 1)),
+    refused("body: nested 160,000 deep", "POST", CARDS, b'{"a":' * 160_000),
+    refused("form: 110,000 fields", "POST", "/oauth/token", _FIELDS, FORM),
+    refused("form: 160,000 fields that are not UTF-8", "POST", "/oauth/token", b"%ff=1&" * 160_000, FORM),
+    get("query: 2,000 unknown parameters", f"{ADMIN}/stalls/requests?{_PARAMETERS}", status=400),
+    with_header("Prefer of 60 kB", "Prefer", "code=400," * 6500),
+    with_header("Accept of 60 kB", "Accept", "a/b," * 15_000),
+    with_header("a token of 60 kB", "Authorization", f"Bearer {'a' * 20_000}.{'e' * 20_000}.{'a' * 20_000}"),
+    Attack("matches: ^(a+)+$", _buy_card, backtracking, 201),
+    get("an unknown org among 20,000 with long names", f"{ADMIN}/{'jihgfedcba' * 9}", long_named_orgs, 404),
+    put_scenario("scenario: 200,000 bad steps in YAML", b"steps:\n" + b"- x\n" * 200_000, yaml=True),
+    put_scenario("scenario: 10,000 steps in YAML", b"steps:\n" + b"- {operation: getGiftCard}\n" * 10_000, yaml=True),
+    put_scenario("scenario: 1 MB of flow-style YAML", b"steps: [" + b"a," * 500_000 + b"]", yaml=True),
+    put_scenario("scenario: aliases of aliases in YAML", _BOMB, yaml=True),
+    put_scenario("scenario: 300,000 aliases in YAML", b"a: &a [1]\nb: [" + b"*a," * 300_000 + b"]", yaml=True),
+    put_scenario("scenario: 450,000 bad steps in JSON", {"steps": [1] * 450_000}),
+    put_scenario("scenario: 100,000 unknown operations", {"steps": [{"operation": list(numbered(100_000, 0))}]}),
+    put_scenario("scenario: 80,000 unknown members of a body", {"steps": [_UNKNOWN_MEMBERS]}),
+    put_scenario("scenario: 80,000 unknown vendors' settings", {"given": {"settings": numbered(80_000, {})}, **_STEP}),
+    get("journal: 1,000 unmatched requests", f"{ADMIN}/stalls-unmatched/requests?limit=1000", _fill_unmatched, 200),
+    get("journal: as many of 64 kB as it keeps", f"{ADMIN}/stalls-large/requests?limit=1000", _fill_large, 200),
+    get("the same as HAR", f"{ADMIN}/stalls-large/requests.har?limit=1000", _fill_large, 200),
+    Attack("the same counted by a part of the body", send("POST", f"{ADMIN}/stalls-large/requests/count", _PART)),
+]  # fmt: skip
