@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sandbox.call import Call, Issuer
+from sandbox.call import Call
 from sandbox.contract import Contract
 from sandbox.coverage import Coverage
+from sandbox.interfaces import Issuer
 from sandbox.journal import Occurrence
 from sandbox.org import Org
 from sandbox.state import Collection, Due

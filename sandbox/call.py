@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
 
 from sandbox import clock, ids
+from sandbox.interfaces import Binding, Grant, Issuer
 from sandbox.listed import Listed
 from sandbox.messages import Reply, Request, Violation, encode
 from sandbox.openapi.operation import Operation, Values, Whole
@@ -36,58 +37,6 @@ class Rejected(Exception):
         self.members = members or {}
         self.violations = violations or []
         self.keep = False  # what the rule wrote stays, although it refuses
-
-
-class Grant(Protocol):
-    """What the credentials of a request admit to; scopes None means all."""
-
-    @property
-    def tenant(self) -> str | None: ...
-    @property
-    def customer(self) -> str | None: ...
-    @property
-    def scopes(self) -> frozenset[str] | None: ...
-    @property
-    def claims(self) -> Mapping[str, str]: ...
-    @property
-    def expires(self) -> int | None: ...
-    @property
-    def issued(self) -> bool: ...
-    @property
-    def id(self) -> str | None: ...
-
-
-class Issuer(Protocol):
-    """Makes and reads bearer tokens, and knows the clients."""
-
-    def issue(
-        self,
-        *,
-        org: str | None,
-        vendor: str,
-        audience: str | None,
-        tenant: str | None,
-        scopes: Iterable[str] | None,
-        customer: str | None,
-        claims: Mapping[str, str] | None,
-        shown: Mapping[str, Any] | None,
-        issued: int,
-        expires: int | None,
-        number: int,
-    ) -> str: ...
-    def read(self, token: str, org: str, vendor: str, now: int) -> Grant | None: ...
-    def knows(self, client: str, secret: str) -> bool: ...
-
-
-class Binding(Protocol):
-    """A vendor's rules, as far as a call needs them."""
-
-    @property
-    def vendor(self) -> str: ...
-    @property
-    def internal(self) -> Mapping[str, tuple[str, ...]]: ...
-    @property
-    def order(self) -> Mapping[str, tuple[str, ...]]: ...
 
 
 class Vendor(Protocol):

@@ -15,6 +15,7 @@ from itertools import chain, islice
 from sys import getrefcount
 from typing import Generic, TypeVar, overload
 
+K = TypeVar("K")
 V = TypeVar("V")
 CHUNK = 500  # entries of a chunk; it is split where it has twice as many
 _BITS = 63  # of a number that are in its lower half
@@ -251,3 +252,22 @@ def in_order(values: Iterable[V], number: Callable[[V], int]) -> Iterator[list[V
     merged = merge(*runs, key=number)
     while some := list(islice(merged, _SOME)):
         yield some
+
+
+def put_in(lists: dict[K, Ordered[V]], name: K, number: int, value: V) -> None:
+    """Put a value into one of several lists, which is made if there is none of that name."""
+    entries = lists.get(name)
+    if entries is None:
+        entries = lists[name] = Ordered()
+    entries.put(number, value)
+
+
+def take_out(lists: dict[K, Ordered[V]], name: K, number: int) -> V | None:
+    """Take a value out of one of several lists; a list that is empty goes."""
+    entries = lists.get(name)
+    if entries is None:
+        return None
+    value = entries.pop(number)
+    if not entries:
+        del lists[name]
+    return value

@@ -12,10 +12,11 @@ from typing import Any
 
 from sandbox import clock
 from sandbox.agenda import AT_ONCE, Agenda
-from sandbox.call import Call, Issuer
+from sandbox.call import Call
 from sandbox.contract import Contract
 from sandbox.coverage import Counts, Coverage
 from sandbox.errors import SandboxError
+from sandbox.interfaces import Issuer
 from sandbox.journal import Budget, Entry, Event, Exchange, Journal, Listener, Occurrence
 from sandbox.memory import Memory, NotEnoughMemory
 from sandbox.messages import Violation

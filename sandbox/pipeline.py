@@ -52,8 +52,7 @@ class Pipeline:
 
     def handle(self, request: Request) -> Reply:
         """The reply. Never raises: what goes wrong in here is a defect, answered as 500 and journalled."""
-        started = perf_counter_ns()
-        prefixed = _take_prefix(request) if request.path.startswith("/~") else ""
+        started, prefixed = perf_counter_ns(), _take_prefix(request) if request.path.startswith("/~") else ""
         route, path, allow = self._found.get((request.method, request.path)) or self._find(request.method, request.path)
         if route is not None:
             contract: Contract | None = route.contract
@@ -68,10 +67,9 @@ class Pipeline:
             return _without_org(problem(*_NAME_TOO_LONG), document, request)
         try:
             org = self._orgs.get(name)
-        except TooManyOrgs:
-            return _without_org(problem(*_TOO_MANY_ORGS), document, request)
-        except NotEnoughMemory:
-            return _without_org(no_room(self._memory), document, request)
+        except (TooManyOrgs, NotEnoughMemory) as refused:
+            short = isinstance(refused, NotEnoughMemory)
+            return _without_org(no_room(self._memory) if short else problem(*_TOO_MANY_ORGS), document, request)
         exchange = Exchange(org.clock.now(), request)
         script = org.scenario
         if script is not None and script.wakes_at <= exchange.at:

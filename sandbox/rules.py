@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from sandbox import clock
-from sandbox.call import Call, Grant, Rejected
+from sandbox.call import Call, Rejected
+from sandbox.interfaces import Grant
 from sandbox.listed import Listed
 from sandbox.messages import Reply, Violation, decode, encode
 from sandbox.money import Money, money

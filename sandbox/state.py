@@ -15,7 +15,7 @@ import msgspec
 from sandbox.listed import Listed
 from sandbox.messages import decode_own as _decode
 from sandbox.messages import encode
-from sandbox.ordered import Ordered, in_order
+from sandbox.ordered import Ordered, in_order, put_in, take_out
 from sandbox.table import Table, emptied
 from sandbox.then import Then
 
@@ -26,6 +26,7 @@ Places = Callable[[Doc, int], Iterable[tuple[str, int]]]
 Dues = Callable[[Doc], Iterable[tuple[int, str]]]
 
 NEVER = 1 << 80
+V = TypeVar("V")
 _MANY = 30_000  # documents of a collection, above which they stand in a table
 _LOOK = 1024  # so often, in places, it is looked whether they are so many
 _BITS = 40  # of a number in a list or in the agenda that say the place in the order of creation; the others, the moment
@@ -63,8 +64,6 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 # An entry of the agenda: moment, place, event, key of the collection, id.
 Due = tuple[int, int, str, str, str]
 Kind = tuple[str, str]  # of entries of the agenda: event, key of the collection
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -265,7 +264,7 @@ class State:
             return None
         kind = min(self._agenda, key=lambda kind: (self._agenda[kind].first, kind))
         number = self._agenda[kind].first
-        id = _take_out(self._agenda, kind, number)
+        id = take_out(self._agenda, kind, number)
         assert id is not None  # it is the first
         self._look_ahead()
         return number >> _BITS, number & ((1 << _BITS) - 1), *kind, id
@@ -273,7 +272,7 @@ class State:
     def drop_due(self, due: Due) -> None:
         """Take an entry out of the agenda for good, where a roll-back has put it back."""
         at, place, event, key, _ = due
-        _take_out(self._agenda, (event, key), at << _BITS | place)
+        take_out(self._agenda, (event, key), at << _BITS | place)
         self._look_ahead()
 
     def _look_ahead(self) -> None:
@@ -351,51 +350,34 @@ class State:
             if value is not None:
                 holders[value] = id
         for name, at in places:
-            _put_in(self._lists, name, at << _BITS | order, record)
+            put_in(self._lists, name, at << _BITS | order, record)
         for at, event in dues:
-            _put_in(self._agenda, (event, collection.key), at << _BITS | order, id)
+            put_in(self._agenda, (event, collection.key), at << _BITS | order, id)
             self.due_at = min(self.due_at, at)
 
     def _move(self, was: list[tuple[str, int]], now: list[tuple[str, int]], record: Record | None) -> None:
         for name, number in was:
             if (name, number) not in now:
-                _take_out(self._lists, name, number)
+                take_out(self._lists, name, number)
         if record is not None:
             for name, number in now:
-                _put_in(self._lists, name, number, record)
+                put_in(self._lists, name, number, record)
 
     def _reschedule(self, was: list[tuple[Kind, int]], now: list[tuple[Kind, int]], id: str) -> None:
         if was == now:
             return
         for kind, number in was:
             if (kind, number) not in now:
-                _take_out(self._agenda, kind, number)  # it is gone already when the change is what it brought about
+                take_out(self._agenda, kind, number)  # it is gone already when the change is what it brought about
         for kind, number in now:
             if (kind, number) not in was:
-                _put_in(self._agenda, kind, number, id)
+                put_in(self._agenda, kind, number, id)
         self._look_ahead()
 
 
 def growth(change: Change) -> int:
     """How many bytes of documents more there are with it."""
     return len(change.after.body if change.after else b"") - len(change.before.body if change.before else b"")
-
-
-def _put_in(lists: dict[K, Ordered[V]], name: K, number: int, value: V) -> None:
-    entries = lists.get(name)
-    if entries is None:
-        entries = lists[name] = Ordered()
-    entries.put(number, value)
-
-
-def _take_out(lists: dict[K, Ordered[V]], name: K, number: int) -> V | None:
-    entries = lists.get(name)
-    if entries is None:
-        return None
-    value = entries.pop(number)
-    if not entries:
-        del lists[name]
-    return value
 
 
 def _places(collection: Collection, record: Record | None, doc: Doc | None) -> list[tuple[str, int]]:

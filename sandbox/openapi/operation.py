@@ -103,8 +103,7 @@ class Operation:
     ) -> None:
         self.id = id
         self.method, self.template = method, template
-        self.summary = summary
-        self.deprecated = deprecated
+        self.summary, self.deprecated = summary, deprecated
         self.parameters = parameters
         self.body = body
         self.declared = frozenset(body.members) if body else frozenset()  # the members of a body that mean anything
