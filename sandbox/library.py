@@ -14,6 +14,7 @@ from sandbox.near import nearest
 from sandbox.orgs import Org, Orgs
 from sandbox.scenario_document import Reader, parsed, refused_seed
 from sandbox.scenarios import Scenario
+from sandbox.slices import Work
 from sandbox.storing import Unacceptable
 
 
@@ -55,17 +56,19 @@ class Library:
     def near(self, name: str) -> list[str]:
         return nearest(name, self.names(), 3)
 
-    def begin(self, org: Org, name: str) -> None:
-        """Have an org begin a scenario. Raises `Flawed`, and `KeyError` if there is none of this name."""
+    def beginning(self, org: Org, name: str) -> Work[None]:
+        """Have an org begin a scenario, in slices. Raises `Flawed`, and `KeyError` if there is none of this name."""
         path = self.names()[name]
         text = yamlfile.read_text(path)
-        self.begin_written(org, text, str(path), name=name)
+        yield from self.beginning_written(org, text, str(path), name=name)
 
-    def begin_written(self, org: Org, text: str, file: str, raw: Any = None, *, name: str | None = None) -> None:
+    def beginning_written(
+        self, org: Org, text: str, file: str, raw: Any = None, *, name: str | None = None
+    ) -> Work[None]:
         """The same with a document. Raises `Flawed`, and then nothing has changed."""
         scenario = self.reader.read(text, file, raw, name=name)
         try:
-            self._orgs.begin(org, scenario)
+            yield from self._orgs.beginning(org, scenario)
         except Unacceptable as unacceptable:
             raise refused_seed(text, file, scenario.document, unacceptable.violations) from None
 

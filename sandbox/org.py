@@ -21,12 +21,13 @@ class Org:
     """What it stores, by which clock, and what happened in it."""
 
     __slots__ = (
-        "clock", "journal", "met", "name", "news", "outbox", "passed", "rewrites", "scenario", "snapshots", "state",
-        "witnesses",
+        "begins", "clock", "journal", "met", "name", "news", "outbox", "passed", "rewrites", "scenario", "snapshots",
+        "state", "witnesses",
     )  # fmt: skip
 
     def __init__(self, name: str, journal: Journal) -> None:
         self.name = name
+        self.begins = False  # it is being given what it begins with
         self.clock = Clock()
         self.state = State()
         self.journal = journal

@@ -6,8 +6,7 @@ What a request does in an org is the pipeline's business.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from sandbox import clock
@@ -19,12 +18,12 @@ from sandbox.errors import SandboxError
 from sandbox.interfaces import Issuer
 from sandbox.journal import Budget, Entry, Event, Exchange, Journal, Listener, Occurrence
 from sandbox.memory import Memory, NotEnoughMemory
-from sandbox.messages import Violation
 from sandbox.near import nearest
 from sandbox.org import Org, TooManyOrgs
 from sandbox.scenarios import Run, Scenario, Step
-from sandbox.state import NEVER, Collection, Doc, State
-from sandbox.storing import MAX_VIOLATIONS, Unacceptable, put_back, refuse, sow, unknown
+from sandbox.slices import Work, result
+from sandbox.state import NEVER, Collection, State
+from sandbox.storing import Documents, Sown, Stored, Unacceptable, restored, sown
 from sandbox.then import Trouble
 from sandbox.webhooks import Webhooks
 
@@ -32,6 +31,7 @@ __all__ = ["MAX_NAME", "Org", "Orgs", "Seed", "TooManyOrgs", "Unacceptable"]
 
 MAX_NAME = 256
 _TICKED = 500  # orgs that are looked at in one go
+_TRIES = 3  # to seed a copy while others write
 Seed = Mapping[str, Any]  # {vendor: {collection: [object]}}, not judged yet
 
 
@@ -67,7 +67,6 @@ class Orgs:
         self._orgs: dict[str, Org] = {}
         self._discarded: deque[Iterator[None]] = deque()
         self._round: Iterator[Org] = iter(())  # those that `tick` has not come to yet
-        self._beginning = False  # an org is, so nobody is told of anything
         self._seeds = dict(seeds or {})
         for name in self._seeds:
             try:
@@ -92,7 +91,7 @@ class Orgs:
             if self.memory.full:
                 raise NotEnoughMemory
             org = Org(name, self._new_journal(name))
-            self._plant(org, self._seeds.get(name))
+            result(self._planting(org, self._seeds.get(name)))
             self._orgs[name] = org
             self.webhooks.run(org)
         return org
@@ -138,18 +137,18 @@ class Orgs:
         self.webhooks.close(org.outbox)
         return True
 
-    def reset(self, org: Org) -> None:
+    def resetting(self, org: Org) -> Work[None]:
         """As on first use: as seeded by the operator, in real time, with ids from the start; or a scenario anew."""
-        self.begin(org, org.scenario.scenario if org.scenario is not None else None)
+        yield from self.beginning(org, org.scenario.scenario if org.scenario is not None else None)
 
-    def begin(self, org: Org, scenario: Scenario | None) -> None:
-        """Reset an org and have it begin a scenario. Raises `Unacceptable`, and then nothing has changed."""
+    def beginning(self, org: Org, scenario: Scenario | None) -> Work[None]:
+        """Reset an org and have it begin a scenario, in slices. Raises `Unacceptable`; then nothing has changed."""
         fresh = Org(org.name, self._new_journal(org.name))
         fresh.news = org.news
         try:
-            self._plant(fresh, self._seeds.get(org.name))
+            yield from self._planting(fresh, self._seeds.get(org.name))
             if scenario is not None:
-                self._give(fresh, scenario)
+                yield from self._giving(fresh, scenario)
         except BaseException:  # whatever it was goes on after this
             self.discard(fresh.state)
             self._discarded.append(fresh.journal.clear())
@@ -168,7 +167,7 @@ class Orgs:
     def rehearse(self, scenario: Scenario) -> None:
         """Begin a scenario in an org that nobody sees. Raises `Unacceptable`."""
         org = Org("rehearsal", self._new_journal("rehearsal"))
-        self.begin(org, scenario)
+        result(self.beginning(org, scenario))
         self.discard(org.state)
         self._discarded.append(org.journal.clear())
         self.webhooks.close(org.outbox)
@@ -217,7 +216,7 @@ class Orgs:
 
     def tell(self, org: Org, entry: Entry, trouble: Trouble | None = None, after: float = 0.0) -> None:
         """Have subscribers told of an entry that is in the journal. after: seconds until its reply is sent."""
-        if not self._beginning and self.webhooks.concerns(org, entry):
+        if not org.begins and self.webhooks.concerns(org, entry):
             self.webhooks.told(org, entry, live=self._orgs.get(org.name) is org, trouble=trouble, after=after)
 
     def play(self, org: Org) -> None:
@@ -272,38 +271,46 @@ class Orgs:
         """Run what falls due up to a moment, or as much of it as is quick; see `Agenda.pass_time`."""
         return self._agenda.pass_time(org, until)
 
-    def seed(self, org: Org, seed: Seed) -> dict[str, dict[str, list[Doc]]]:
+    def seed(self, org: Org, seed: Seed) -> Stored:
         """Store objects as if they had always been there; what they leave out is filled in.
 
         An object with an id that exists replaces it. Raises `Unacceptable`, and then nothing has changed.
         """
+        return result(self._sowing(org, seed))
+
+    def seeding(self, org: Org, seed: Seed) -> Work[Stored]:
+        """The same in slices: stored in a copy, which takes the place of the state if nobody wrote there meanwhile."""
+        for _ in range(_TRIES):
+            yield from self.catch_up(org)
+            state, writes, now = org.state, org.state.writes, org.clock.now()
+            copied = state.copy()
+            try:
+                made = yield from sown(copied, self._contracts, self._called(org, copied, now), seed)
+            except BaseException:  # whatever it was goes on after this
+                self.discard(copied)
+                raise
+            if org.state is state and state.writes == writes:
+                copied.armed, org.state = state.armed, copied
+                self.discard(state)
+                return self._seeded(org, now, made)
+            self.discard(copied)
+        return self.seed(org, seed)
+
+    def _sowing(self, org: Org, seed: Seed) -> Work[Stored]:
         now = org.clock.now()
         self.pass_time(org, now)
-        state = org.state
-        state.begin()
-        before = state.sequence, state.place
+        made = yield from sown(org.state, self._contracts, self._called(org, org.state, now), seed)
+        return self._seeded(org, now, made)
+
+    def _seeded(self, org: Org, now: int, made: Sown) -> Stored:
         occurrence = Occurrence(now, "seed")
-        stored: dict[str, dict[str, list[Doc]]] = {}
-        violations: list[Violation] = []
-        events: list[Event] = []
-        try:
-            for vendor, collections in islice(seed.items(), MAX_VIOLATIONS + len(self._contracts)):
-                contract = self._contracts.get(vendor)
-                if contract is None or not isinstance(collections, dict):
-                    violations.append(unknown(vendor, "vendor", self._contracts))
-                    continue
-                call = Call(org.name, org.state, contract.rules, now, self._issuer, contract)
-                stored[vendor] = sow(call, contract, collections, violations)
-                events += [] if violations else contract.events(call)
-            refuse(violations)
-        except BaseException:  # the same
-            state.roll_back()
-            state.sequence, state.place = before
-            raise
-        occurrence.told(events)
+        occurrence.told(made.events)
         self._record(org, occurrence)
         self.pass_time(org, now)
-        return stored
+        return made.stored
+
+    def _called(self, org: Org, state: State, now: int) -> Callable[[Contract], Call]:
+        return lambda contract: Call(org.name, state, contract.rules, now, self._issuer, contract)
 
     def kinds(self, state: State) -> Iterator[tuple[str, str, Collection]]:
         """The collections in which something is stored: vendor, name, collection."""
@@ -311,23 +318,11 @@ class Orgs:
             if state.records(collection):
                 yield contract.vendor, collection.key.partition(".")[2], collection
 
-    def restore(
-        self, org: Org, documents: Mapping[str, Mapping[str, list[tuple[Doc, int | None, int | None]]]], sequence: int
-    ) -> None:
-        """Put a whole state in place of the present one. Raises `Unacceptable`, and then nothing has changed."""
-        now = org.clock.now()
+    def restoring(self, org: Org, documents: Documents, sequence: int) -> Work[None]:
+        """Put a whole state in place of the present one, in slices. Raises `Unacceptable`; then nothing has changed."""
         state = State()
         state.sequence = sequence
-        violations: list[Violation] = []
-        places: set[int] = set()
-        for vendor, collections in islice(documents.items(), MAX_VIOLATIONS + len(self._contracts)):
-            contract = self._contracts.get(vendor)
-            if contract is None:
-                violations.append(unknown(vendor, "vendor", self._contracts))
-                continue
-            call = Call(org.name, state, contract.rules, now, self._issuer, contract)
-            put_back(call, contract, collections, violations, places)
-        refuse(violations)
+        yield from restored(self._contracts, self._called(org, state, org.clock.now()), documents)
         self.discard(org.state)
         state.armed = org.state.armed
         org.state = state
@@ -338,12 +333,12 @@ class Orgs:
             self.discard(snapshot.state)
         org.snapshots = {}
 
-    def _give(self, org: Org, scenario: Scenario) -> None:
+    def _giving(self, org: Org, scenario: Scenario) -> Work[None]:
         given = scenario.given
         if given.clock is not None:
             org.clock.freeze()
             org.clock.set(given.clock)
-        self._plant(org, given.seed)
+        yield from self._planting(org, given.seed)
         org.scenario = Run(scenario, org.clock.now())
         self.play(org)
 
@@ -368,14 +363,12 @@ class Orgs:
     def _new_journal(self, name: str) -> Journal:
         return Journal(self._journal_limit, self._journal_budget, name)
 
-    def _plant(self, org: Org, seed: Seed | None) -> None:
+    def _planting(self, org: Org, seed: Seed | None) -> Work[None]:
         """Seed what an org begins with: it was always there, so it is news to nobody."""
-        self._beginning = True
-        try:
-            if seed:
-                self.seed(org, seed)
-        finally:
-            self._beginning = False
+        if seed:
+            org.begins = True
+            yield from self._sowing(org, seed)
+            org.begins = False
 
     def _record(self, org: Org, occurrence: Occurrence, trouble: Trouble | None = None) -> None:
         occurrence.id = org.journal.next_id()

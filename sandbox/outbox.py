@@ -105,8 +105,7 @@ class Outbox:
         delivery.answers = delivery.trouble.times if delivery.trouble is not None else 0
         self._all[delivery.id] = delivery
         self.waiting += 1
-        self.waiting_bytes += delivery.size
-        self._tally.waiting_bytes += delivery.size
+        self.hold(delivery.size)
         if forbidden is not None:
             self.end(delivery, NOT_ALLOWED, forbidden)
             self.changed()
@@ -125,15 +124,19 @@ class Outbox:
         self._schedule(lane)
         return delivery
 
+    def hold(self, size: int) -> None:
+        """So many bytes more wait, or fewer."""
+        self.waiting_bytes += size
+        self._tally.waiting_bytes += size
+
     def end(self, delivery: Delivery, status: str, detail: str | None = None) -> None:
         """Nothing more is attempted. Which lane it stood in must have let go of it."""
         delivery.status, delivery.detail, delivery.due = status, detail, NEVER
         if self.closed:
             return
         self.waiting -= 1
-        self.waiting_bytes -= delivery.size
+        self.hold(-delivery.size)
         self.settled_bytes += delivery.size
-        self._tally.waiting_bytes -= delivery.size
         self._tally.settled_bytes += delivery.size
         self._settled.append(delivery.id)
         while len(self._settled) > self._kept:
@@ -371,9 +374,7 @@ class Outbox:
         lane.last = max(lane.last, attempt.at)
         delivery.attempted += 1
         delivery.attempts = (*delivery.attempts, attempt)[-MAX_ATTEMPTS_KEPT:]
-        grown = delivery.size - before
-        self.waiting_bytes += grown
-        self._tally.waiting_bytes += grown
+        self.hold(delivery.size - before)
 
     def rewind(self, by: int) -> Iterator[None]:
         """The clock was set back: what waits, waits as long as it would have.

@@ -1,7 +1,7 @@
 """Long work in slices: what takes more than a few milliseconds gives others their turn in between.
 
-Work is a generator. It yields often, after each document or so, and returns its result. It must only read, and what it
-reads must be references that it took before its first `yield`: others write in between.
+Work is a generator. It yields often, after each document or so, and returns its result. Others write
+in between: it reads references that it took before its first `yield`, and writes only into what nobody else has.
 """
 
 from __future__ import annotations
@@ -48,6 +48,15 @@ def worked(work: Work[T], seconds: float = SLICE) -> T:
         result: T = ended.value
         return result
     raise NotYet
+
+
+def result(work: Work[T]) -> T:
+    """Do all of the work now, where nobody else waits for a turn."""
+    while True:
+        try:
+            return worked(work)
+        except NotYet:
+            pass
 
 
 async def finish(work: Work[T]) -> T:

@@ -107,7 +107,7 @@ def _table(entries: dict[str, V] | Table[V]) -> Table[V]:
 class State:
     """The documents of one org. `begin` a unit of work, then write, then keep it or `roll_back`."""
 
-    __slots__ = ("_agenda", "_documents", "_lists", "armed", "changes", "due_at", "place", "sequence")
+    __slots__ = ("_agenda", "_documents", "_lists", "armed", "changes", "due_at", "place", "sequence", "writes")
 
     def __init__(self) -> None:
         self._documents: dict[str, _Documents] = {}
@@ -117,6 +117,7 @@ class State:
         self.changes: list[Change] = []
         self.sequence = 0  # ids given out; never taken back, so that no id is ever used again
         self.place = 0
+        self.writes = 0  # so far; by which somebody can tell that others wrote meanwhile
         self.armed: dict[str, list[Then]] | None = None  # operationId -> what its next calls meet
 
     def arm(self, operation_id: str, thens: list[Then]) -> None:
@@ -208,6 +209,7 @@ class State:
             after = Record(encode(doc), created, place, collection.key)
             self._insert(collection, documents, id, after, doc)
         self.changes.append(Change(collection, id, before, after))
+        self.writes += 1
 
     def delete(self, collection: Collection, id: str) -> bool:
         """Whether there was such a document."""
@@ -217,6 +219,7 @@ class State:
             return False
         self._replace(collection, documents, id, before, None, None)
         self.changes.append(Change(collection, id, before, None))
+        self.writes += 1
         return True
 
     def page(

@@ -5,18 +5,24 @@ Whose world it is, and that all of them are stored or none, is `sandbox.orgs`'s 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from sandbox.call import Call, Rejected
 from sandbox.contract import Contract, OffContract
+from sandbox.journal import Event
 from sandbox.messages import Violation, decode, encode
 from sandbox.near import nearest
 from sandbox.rules import SETTINGS
+from sandbox.slices import Work
 from sandbox.state import Collection, Doc, NotUnique, State
 
 MAX_VIOLATIONS = 50
+Stored = dict[str, dict[str, list[Doc]]]
+Entries = list[tuple[Doc, int | None, int | None]]  # a document, the moment of its creation, its place
+Documents = Mapping[str, Mapping[str, Entries]]
+Called = Callable[[Contract], Call]
 
 
 class Unacceptable(Exception):
@@ -106,10 +112,40 @@ def _own(docs: Iterable[Any]) -> set[str]:
     }
 
 
-def sow(
-    call: Call, contract: Contract, collections: Mapping[str, Any], violations: list[Violation]
-) -> dict[str, list[Doc]]:
-    """Store what a seed has of one vendor, and tell of it; what was stored. Stops after many violations."""
+class Sown(NamedTuple):
+    """What a seed has stored, by vendor and collection, and the events of it."""
+
+    stored: Stored
+    events: list[Event]
+
+
+def sown(state: State, contracts: Mapping[str, Contract], called: Called, seed: Mapping[str, Any]) -> Work[Sown]:
+    """Store all objects of a seed, in slices; or raise `Unacceptable` and leave the state as it was.
+
+    called: makes a call for a vendor.
+    """
+    state.begin()
+    before = state.sequence, state.place
+    made, violations = Sown({}, []), list[Violation]()
+    try:
+        for vendor, collections in islice(seed.items(), MAX_VIOLATIONS + len(contracts)):
+            contract = contracts.get(vendor)
+            if contract is None or not isinstance(collections, dict):
+                violations.append(unknown(vendor, "vendor", contracts))
+                continue
+            made.stored[vendor] = yield from _sow(called(contract), contract, collections, violations, made.events)
+        refuse(violations)
+    except BaseException:  # whatever it was goes on after this
+        state.roll_back()
+        state.sequence, state.place = before
+        raise
+    return made
+
+
+def _sow(
+    call: Call, contract: Contract, collections: Mapping[str, Any], violations: list[Violation], events: list[Event]
+) -> Work[dict[str, list[Doc]]]:
+    """Store what a seed has of one vendor; what was stored. Stops after many violations."""
     stored: dict[str, list[Doc]] = {name: [] for name in collections if name in contract.rules.collections}
     # Settings first: they decide what the rest is filled in with.
     for name, docs in sorted(collections.items(), key=lambda item: item[0] != SETTINGS):
@@ -120,34 +156,50 @@ def sow(
                 break
             continue
         call.reserved = _own(docs)
-        for at, doc in enumerate(docs):
+        for at, given in enumerate(docs):
             where = f"{contract.vendor}.{name}[{at}]"
-            doc = dict(doc) if isinstance(doc, dict) else doc  # noqa: PLW2901 - the caller's own stays as it is
+            doc = dict(given) if isinstance(given, dict) else given
             found = judge(call, contract, collection, name, doc, where, deep=True)
             violations += found
             if not found:
-                doc = call.in_order(collection, doc)  # noqa: PLW2901 - as above
+                doc = call.in_order(collection, doc)
                 if store(call.state, collection, doc, call.now, None, where, violations):
                     stored[name].append(doc)
                     if collection.seeded is not None:
                         collection.seeded(call, doc)
+                        events += [] if violations else contract.events(call)
+                        call.events = []
             if len(violations) >= MAX_VIOLATIONS:
                 return stored
+            yield
     return stored
 
 
-def put_back(
+def restored(contracts: Mapping[str, Contract], called: Called, documents: Documents) -> Work[None]:
+    """Store all documents in a state that is empty, in slices. Raises `Unacceptable`.
+
+    called: as for `sown`.
+    """
+    violations, places = list[Violation](), set[int]()
+    for vendor, collections in islice(documents.items(), MAX_VIOLATIONS + len(contracts)):
+        contract = contracts.get(vendor)
+        if contract is None:
+            violations.append(unknown(vendor, "vendor", contracts))
+            continue
+        yield from _put_back(called(contract), contract, collections, violations, places)
+    refuse(violations)
+
+
+def _put_back(
     call: Call,
     contract: Contract,
-    collections: Mapping[str, list[tuple[Doc, int | None, int | None]]],
+    collections: Mapping[str, Entries],
     violations: list[Violation],
     places: set[int],
-) -> None:
+) -> Work[None]:
     """Store what one vendor had: each document with the moment of its creation and its place, if it says them.
 
-    Stops after many violations.
-
-    places: those that are taken, by whatever vendor's documents.
+    Stops after many violations. places: those that are taken, by whatever vendor's documents.
     """
     for name, entries in collections.items():
         collection = contract.rules.collections.get(name)
@@ -171,3 +223,4 @@ def put_back(
                 store(call.state, collection, kept, since, number, where, violations)
             if len(violations) >= MAX_VIOLATIONS:
                 return
+            yield

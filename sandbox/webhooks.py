@@ -26,7 +26,7 @@ from sandbox.targets import Policy, Rewrite
 from sandbox.then import Trouble
 
 MAX_IN_FLIGHT = 200  # attempts of one org at a time
-MAX_SPREADING = 1000  # events of one org that are still being given to their many subscribers
+MAX_SPREADING = 100_000  # events of one org that are still being given to their subscribers
 _TICKED = 500  # orgs that are looked at in one go, which takes
 _TURN = 0.003  # seconds at most, about, before other requests have their turn
 _WRONG = {"sandbox": "not what the contract says"}
@@ -93,7 +93,8 @@ class Webhooks:
         self._listed: dict[Outbox, dict[str, Listed]] = {}  # subscribers, as long as they are the same
         self._behind: set[Outbox] = set()  # where more is due than was found yet
         self._shrinking: Iterator[None] | None = None
-        self.wake: Callable[[], None] = _nobody  # there is something to take
+        self._at_once = SLICE  # deliveries of an entry that may still be made before others have their turn
+        self.wake: Callable[[], None] = _nobody  # there is something to take; nobody sends yet
 
     def concerns(self, org: Teller, entry: Entry) -> bool:
         """Whether anybody may be told of an entry, or have been; what nobody is told costs no more than this."""
@@ -115,11 +116,10 @@ class Webhooks:
         if org.outbox is not None:
             self._cancel_deleted(org, entry)
         cause = entry.name if isinstance(entry, Occurrence) else str(entry.id)
+        self._at_once = SLICE
         for event in entry.events:
-            met = trouble
-            if met is None and org.state.armed:
-                then = org.state.disarm(event.name)
-                met = then.webhook if then is not None else None
+            then = org.state.disarm(event.name) if trouble is None and org.state.armed else None
+            met = then.webhook if then is not None else trouble
             self._tell(org, event, cause, met, perf_counter() + after if after else 0.0)
         if org.outbox is not None and entry.events:
             org.news.come()
@@ -145,7 +145,7 @@ class Webhooks:
             self.wake()
 
     def tick(self) -> None:
-        """The same where something waits: in some of the orgs, the next time in others."""
+        """The same where something waits: in some orgs, next time in others."""
         until = perf_counter() + _TURN
         for _ in range(_TICKED):
             outbox, org = next(self._round, (None, None))
@@ -253,7 +253,8 @@ class Webhooks:
         if outbox is not None:
             self._listed.pop(outbox, None)
             if subscriptions is None:
-                self._spreading.pop(outbox, None)
+                for telling in self._spreading.pop(outbox, ()):
+                    outbox.hold(-len(telling.event.payload))
                 outbox.spreading = 0
             self._later(outbox.cancel(subscriptions))
 
@@ -267,34 +268,35 @@ class Webhooks:
         """Make the deliveries of an event: for many subscribers in slices. Events keep their order."""
         subscriptions = self._subscriptions.get(event.name)
         name = subscriptions.listed(event.name) if subscriptions is not None else ""
-        if subscriptions is None or not org.state.size(name):
-            return
         outbox = org.outbox
+        if subscriptions is None or (outbox is None and not org.state.size(name)):
+            return
         if outbox is None:
             outbox = org.outbox = Outbox(self._limits, self._kept, self._tally, org.news)
-        listed = self._listed.get(outbox, {})
+        listed = self._listed.setdefault(outbox, {})
         subscribers = listed.get(name)
-        if subscribers is None:
-            subscribers = org.state.listed(name)
-            if len(subscribers) > SLICE:  # the next event's are the same
-                self._listed[outbox] = {**listed, name: subscribers}
+        if subscribers is None:  # the next event's are the same
+            subscribers = listed[name] = org.state.listed(name)
         telling = _Telling(outbox, event, cause, trouble, not_before, subscribers)
         if outbox in self._spreading:
             self._queue(telling)
-        elif len(subscribers) > SLICE:
+        elif len(subscribers) > self._at_once:
             self._spreading[outbox] = deque()
             self._queue(telling)
             self._later(self._spread(org, outbox))
         else:
+            self._at_once -= len(subscribers)
             for _, subscription in subscribers:
                 self._add(telling, subscription, subscriptions.url)
 
     def _queue(self, telling: _Telling) -> None:
         queue, outbox = self._spreading[telling.outbox], telling.outbox
-        if len(queue) >= MAX_SPREADING:  # the second, for the first is on its way
+        if len(queue) > 1 and (len(queue) >= MAX_SPREADING or self._tally.too_much):  # the first is on its way
             outbox.dropped += len(queue[1].subscribers)
+            outbox.hold(-len(queue[1].event.payload))
             del queue[1]
         queue.append(telling)
+        outbox.hold(len(telling.event.payload))
         outbox.spreading = len(queue)
 
     def _spread(self, org: Teller, outbox: Outbox) -> Iterator[None]:
@@ -317,6 +319,7 @@ class Webhooks:
                 if self._spreading.get(outbox) is not queue:
                     return
             queue.popleft()
+            outbox.hold(-len(telling.event.payload))
             outbox.spreading = len(queue)
         if self._spreading.pop(outbox, None) is not None:
             outbox.changed()
@@ -394,5 +397,4 @@ class Webhooks:
             self._shrinking = None
 
 
-def _nobody() -> None:
-    """Nobody sends."""
+def _nobody() -> None: ...

@@ -208,7 +208,7 @@ def test_settings_that_are_set_again_are_set_anew() -> None:
     acme = Acme()
     acme.seed("shop", settings=[{"house": "H1", "edition": "8"}])
 
-    acme.seed("shop", settings=[{"id": "another", "house": "H2"}])
+    acme.seed("shop", settings=[{"house": "H2"}])
 
     assert acme.stored("shop", "settings") == [{"id": "settings", "house": "H2"}]
     assert settings(acme)["edition"] == "7"
@@ -220,7 +220,7 @@ def test_settings_that_are_set_again_are_set_anew() -> None:
         ({"edition": "9"}, 'acme.settings[0].edition: "9" is not one of "7" or "8"'),
         ({"orders": {"marks": {"after": 7}}}, 'acme.settings[0].orders.marks.after: 7 is not of type "string"'),
         ({"orders": "no"}, 'acme.settings[0].orders: "no" is not of type "object"'),
-        ({"editoin": "8"}, "acme.settings[0]: Additional properties are not allowed ('editoin' was unexpected)"),
+        ({"editoin": "8"}, "acme.settings[0].editoin: is no member; did you mean edition?"),
         ("8", 'acme.settings[0]: "8" is not of type "object"'),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from sandbox.coverage import Coverage, report
 from sandbox.journal import Exchange
 from sandbox.messages import Reply, Request
+from sandbox.slices import result
 from sandbox.then import Then
 from tests.acme import Acme
 
@@ -237,7 +238,7 @@ def test_orgs_count_for_themselves_and_together(acme: Acme) -> None:
 
 def test_an_org_that_is_reset_begins_anew_and_takes_nothing_from_all(acme: Acme) -> None:
     add(acme, "a")
-    acme.orgs.reset(acme.orgs.get("a"))
+    result(acme.orgs.resetting(acme.orgs.get("a")))
     add(acme, "a", code="1")
     add(acme, "a", code="1")
 

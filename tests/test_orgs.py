@@ -11,6 +11,7 @@ from sandbox.errors import SandboxError
 from sandbox.journal import Occurrence
 from sandbox.orgs import Org, Orgs, TooManyOrgs
 from sandbox.rules import Call, Rejected
+from sandbox.slices import result
 from sandbox.storing import Unacceptable
 from tests.acme import Acme, rejecting
 
@@ -127,7 +128,7 @@ def test_a_reset_org_is_as_on_first_use(acme: Acme, org: Org) -> None:
     acme.send("POST", "/acme/world/things", {"name": "Lamp"})
     first = acme.stored("world")[0]["id"]
 
-    acme.orgs.reset(org)
+    result(acme.orgs.resetting(org))
 
     assert acme.orgs.known("world") is org
     assert (org.state.count, org.journal.last, org.clock.frozen) == (0, 0, False)
@@ -143,7 +144,7 @@ def test_the_operator_s_seeds_are_there_from_the_start_and_after_a_reset() -> No
     assert [doc["id"] for doc in acme.stored("shop")] == ["a"]
     acme.send("DELETE", "/acme/shop/things/a")
 
-    acme.orgs.reset(org)
+    result(acme.orgs.resetting(org))
     assert [doc["id"] for doc in acme.stored("shop")] == ["a"]
 
     acme.orgs.forget("shop")
@@ -369,7 +370,7 @@ def test_what_is_armed_goes_with_a_reset_and_is_the_org_s_own(acme: Acme, org: O
     org.state.arm("addThing", [rejecting("code-taken")])
 
     assert acme.orgs.get("other").state.armed is None
-    acme.orgs.reset(org)
+    result(acme.orgs.resetting(org))
 
     assert org.state.armed is None
 
@@ -379,7 +380,7 @@ def test_settings_are_seeded_by_the_operator_and_after_a_reset() -> None:
     org = acme.orgs.get("shop")
 
     acme.seed("shop", settings=[{"edition": "7"}])
-    acme.orgs.reset(org)
+    result(acme.orgs.resetting(org))
 
     assert acme.contract.settings(org.state)["edition"] == "8"
 
@@ -388,7 +389,7 @@ def test_settings_are_restored_with_the_state(acme: Acme, org: Org) -> None:
     acme.seed("world", settings=[{"edition": "8"}])
     other = acme.orgs.get("other")
 
-    acme.orgs.restore(other, whole(acme, org), 0)
+    result(acme.orgs.restoring(other, whole(acme, org), 0))
 
     assert acme.contract.settings(other.state)["edition"] == "8"
 
@@ -430,7 +431,7 @@ def test_a_state_that_is_read_out_and_restored_is_the_same(acme: Acme, org: Org)
     other = acme.orgs.get("other")
     seed(acme, other, thing("gone"))
 
-    acme.orgs.restore(other, documents, sequence)
+    result(acme.orgs.restoring(other, documents, sequence))
 
     assert whole(acme, other) == documents
     assert [(doc["id"], created, place) for doc, created, place in documents["acme"]["things"]] == [
@@ -447,7 +448,7 @@ def test_a_state_that_is_read_out_and_restored_is_the_same(acme: Acme, org: Org)
 
 
 def test_what_is_restored_without_creation_was_created_now(acme: Acme, org: Org) -> None:
-    acme.orgs.restore(org, {"acme": {"things": [(thing("a"), None, None), (thing("b"), None, None)]}}, 0)
+    result(acme.orgs.restoring(org, {"acme": {"things": [(thing("a"), None, None), (thing("b"), None, None)]}}, 0))
 
     assert whole(acme, org) == {"acme": {"things": [(thing("a"), START, 0), (thing("b"), START, 1)]}}
 
@@ -464,7 +465,7 @@ def test_a_state_that_is_refused_changes_nothing(acme: Acme, org: Org) -> None:
     }
 
     with pytest.raises(Unacceptable) as caught:
-        acme.orgs.restore(org, documents, 99)
+        result(acme.orgs.restoring(org, documents, 99))
 
     assert [violation.where for violation in caught.value.violations] == [
         "acme.things[0].name",

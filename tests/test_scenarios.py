@@ -24,6 +24,7 @@ from sandbox.messages import Reply, decode, encode
 from sandbox.openapi.document import Document
 from sandbox.scenario_document import Reader
 from sandbox.scenarios import MAX_KEPT, Run
+from sandbox.slices import result
 from sandbox.then import Fault
 from sandbox.then_document import duration
 from tests.acme import SPEC, Acme, content, header
@@ -39,7 +40,7 @@ def library(acme: Acme) -> Library:
 
 def begin(acme: Acme, document: str, org: str = "shop") -> None:
     """Have an org follow a scenario."""
-    library(acme).begin_written(acme.orgs.get(org), dedent(document), "scenario")
+    result(library(acme).beginning_written(acme.orgs.get(org), dedent(document), "scenario"))
 
 
 def run_of(acme: Acme, org: str = "shop") -> Run:
@@ -688,7 +689,7 @@ def test_a_reset_leads_back_to_the_beginning(acme: Acme) -> None:
     statuses = [get(acme).status, get(acme).status]
     advance(acme, "P1D")
 
-    acme.orgs.reset(acme.orgs.get("shop"))
+    result(acme.orgs.resetting(acme.orgs.get("shop")))
 
     assert (statuses, [get(acme).status, get(acme).status]) == ([404, 200], [404, 200])
     assert clock.text(acme.orgs.get("shop").clock.now()) == "2030-01-01T00:00:00.000Z"

@@ -11,11 +11,12 @@ from sandbox.admin.operations import Operations, clock_json, errors_json
 from sandbox.call import Call
 from sandbox.messages import Reply, decode, encode
 from sandbox.orgs import Org
-from sandbox.rules import Doc, Rules
+from sandbox.rules import Doc, Rules, Work
 from sandbox.state import Record, State
-from sandbox.storing import Unacceptable
+from sandbox.storing import Documents, Stored, Unacceptable
 
 _FEW, _SMALL = 500, 262_144  # documents and their bytes that make a reply which is sent at once
+_LARGE_SEED = 65_536  # bytes of a seed that is stored in slices
 _PIECE = 131_072  # bytes of a longer one, about
 
 
@@ -29,8 +30,11 @@ class DocumentOperations(Operations):
         return self.caught_up(call, self.known(call), lambda org: self._state(call, org))
 
     def _put_state(self, call: Call) -> Reply:
+        return call.reply_later(self._putting_state(call))
+
+    def _putting_state(self, call: Call) -> Work[Reply]:
         moment = self.moment(call, call.body["now"]) if "now" in call.body else None
-        org = self._restored(call, call.body["documents"], int(call.body.get("sequence", 0)))
+        org = yield from self._restoring(call, call.body["documents"], int(call.body.get("sequence", 0)))
         if call.body.get("frozen"):
             org.clock.freeze()  # before it is set, so that it shows just that
         if moment is not None:
@@ -40,12 +44,12 @@ class DocumentOperations(Operations):
         self._pass_no_time(org)
         return self._state(call, org)
 
-    def _restored(self, call: Call, given: Doc, sequence: int) -> Org:
+    def _restoring(self, call: Call, given: Doc, sequence: int) -> Work[Org]:
         """The org, with these documents in place of its own."""
         documents = self._documents(call, given)
         try:
             with self.making(call) as org:
-                self.orgs.restore(org, documents, sequence)
+                yield from self.orgs.restoring(org, documents, sequence)
         except Unacceptable as unacceptable:
             self._refuse_documents(call, unacceptable)
             raise
@@ -57,15 +61,21 @@ class DocumentOperations(Operations):
         self.orgs.pass_time(org, org.passed)
 
     def _seed(self, call: Call) -> Reply:
+        return call.reply_later(self._seeding(call))
+
+    def _seeding(self, call: Call) -> Work[Reply]:
+        assert call.request is not None  # an operation of this API is always asked by a request
+        large = len(call.request.body) > _LARGE_SEED
         try:
             with self.making(call) as org:
-                stored = self.orgs.seed(org, call.body)
+                stored = (yield from self.orgs.seeding(org, call.body)) if large else self.orgs.seed(org, call.body)
         except Unacceptable as unacceptable:
             self._refuse_documents(call, unacceptable)
             raise
-        return self.caught_up(call, org, lambda _: call.reply(stored))
+        yield from self.orgs.catch_up(org)
+        return call.reply_in_pieces({}, _stored(stored)) if large else call.reply(stored)
 
-    def _documents(self, call: Call, given: Doc) -> dict[str, dict[str, list[tuple[Doc, int | None, int | None]]]]:
+    def _documents(self, call: Call, given: Doc) -> Documents:
         return {
             vendor: {name: [self._entry(call, entry) for entry in entries] for name, entries in collections.items()}
             for vendor, collections in given.items()
@@ -140,3 +150,17 @@ def _written(records: Iterator[list[Record]]) -> Iterator[bytes]:
             )  # fmt: skip
             opening = b","
     yield b"]"
+
+
+def _stored(stored: Stored) -> Iterator[bytes]:
+    """What a seed has stored as JSON, in pieces."""
+    yield b"{"
+    for at, (vendor, collections) in enumerate(stored.items()):
+        yield (b"," if at else b"") + encode(vendor) + b":{"
+        for number, (name, docs) in enumerate(collections.items()):
+            yield (b"," if number else b"") + encode(name) + b":["
+            for first in range(0, len(docs), _FEW):
+                yield (b"," if first else b"") + encode(docs[first : first + _FEW])[1:-1]
+            yield b"]"
+        yield b"}"
+    yield b"}"

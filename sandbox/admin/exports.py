@@ -10,7 +10,7 @@ from sandbox.call import Call
 from sandbox.clock import Clock
 from sandbox.messages import Reply
 from sandbox.orgs import Org
-from sandbox.rules import Rules
+from sandbox.rules import Rules, Work
 
 FORM = 1  # of the document; another number means that an older server cannot read it
 
@@ -39,9 +39,12 @@ class ExportOperations(DocumentOperations):
         )
 
     def _import(self, call: Call) -> Reply:
+        return call.reply_later(self._importing(call))
+
+    def _importing(self, call: Call) -> Work[Reply]:
         given = call.body["org"]
         moment = self.moment(call, given["clock"]["now"])
-        org = self._restored(call, given["documents"], int(given["sequence"]))
+        org = yield from self._restoring(call, given["documents"], int(given["sequence"]))
         org.clock = Clock()
         if given["clock"]["frozen"]:
             org.clock.freeze()  # before it is set, so that it shows just that

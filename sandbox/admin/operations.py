@@ -69,7 +69,7 @@ class Operations(ABC):
         try:
             yield org
         except BaseException:  # whatever it was goes on after this
-            if not existed:
+            if not existed and self.orgs.known(org.name) is org and not org.journal.last and not org.state.count:
                 self.orgs.forget(org.name)
             raise
 

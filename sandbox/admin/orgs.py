@@ -43,7 +43,10 @@ class OrgOperations(Operations):
         return call.reply()
 
     def _reset_org(self, call: Call) -> Reply:
-        self.orgs.reset(self.made(call, storing=False))
+        return call.reply_later(self._resetting(call))
+
+    def _resetting(self, call: Call) -> Work[Reply]:
+        yield from self.orgs.resetting(self.made(call, storing=False))
         return call.reply()
 
     def _get_clock(self, call: Call) -> Reply:

@@ -9,7 +9,8 @@ from sandbox.admin.operations import Operations
 from sandbox.call import Call
 from sandbox.flaws import Flawed
 from sandbox.messages import Reply
-from sandbox.rules import Doc, Rules
+from sandbox.orgs import Org
+from sandbox.rules import Doc, Rules, Work
 from sandbox.scenarios import Run, Step
 
 
@@ -28,23 +29,26 @@ class ScenarioOperations(Operations):
         return call.reply(self.library.reader.schema)
 
     def _put_scenario(self, call: Call) -> Reply:
+        return call.reply_later(self._putting_scenario(call))
+
+    def _putting_scenario(self, call: Call) -> Work[Reply]:
         assert call.request is not None  # an operation of this API is always asked by a request
         try:
             with self.making(call) as org:
                 if "name" in call.body:
-                    self._begin_named(call, call.body)
+                    yield from self._beginning_named(call, org, call.body)
                 else:
                     # To find the lines takes as long as to read it all once more; without the text none are told.
                     numbered = len(call.request.body) <= AT_ONCE
                     text = call.request.body.decode("utf-8") if numbered else ""
-                    self.library.begin_written(org, text, "scenario", call.body)
+                    yield from self.library.beginning_written(org, text, "scenario", call.body)
         except Flawed as flawed:
             _refuse(call, flawed)
             raise
         assert org.scenario is not None  # it has just begun
         return call.reply(report_json(org.scenario))
 
-    def _begin_named(self, call: Call, body: Doc) -> None:
+    def _beginning_named(self, call: Call, org: Org, body: Doc) -> Work[None]:
         name = body["name"]
         if len(body) > 1:
             others = " and ".join(sorted(body.keys() - {"name"}))
@@ -53,7 +57,7 @@ class ScenarioOperations(Operations):
             near = self.library.near(name[:200])
             hint = f"; did you mean {' or '.join(near)}?" if near else "."
             call.reject("unknown-scenario", f"There is no scenario {name[:100]}{hint}")
-        self.library.begin(self.made(call), name)
+        yield from self.library.beginning(org, name)
 
     def _get_scenario(self, call: Call) -> Reply:
         org = self.known(call)

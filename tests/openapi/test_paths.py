@@ -30,7 +30,7 @@ def test_literals_go_first_for_each_method_by_itself() -> None:
 
     assert tree.match("GET", "/cards/subscriptions") == Match("GET /cards/{id}", ("subscriptions",), ())
     assert tree.match("POST", "/cards/subscriptions") == Match("POST /cards/subscriptions", (), ())
-    assert tree.match("DELETE", "/cards/subscriptions") == Match(None, (), ("GET", "POST", "PUT"))
+    assert tree.match("DELETE", "/cards/subscriptions") == Match(None, (), ("GET", "HEAD", "POST", "PUT"))
 
 
 def test_a_literal_that_leads_nowhere_gives_way() -> None:
@@ -45,7 +45,7 @@ def test_a_literal_that_leads_nowhere_gives_way() -> None:
 def test_a_path_that_only_other_methods_have_lists_all_of_them_in_order() -> None:
     tree = router("PUT /a/{x}", "GET /a/{x}", "DELETE /a/b", "POST /{y}/b")
 
-    assert tree.match("PATCH", "/a/b") == Match(None, (), ("DELETE", "GET", "POST", "PUT"))
+    assert tree.match("PATCH", "/a/b") == Match(None, (), ("DELETE", "GET", "HEAD", "POST", "PUT"))
 
 
 @pytest.mark.parametrize("path", ["/", "", "/a", "/a/", "/a//b", "//a/b", "/a/b/", "/a/b/c", "/A/b", "a/b", "*"])
@@ -97,7 +97,8 @@ def _naive(routes: dict[tuple[str, str], list[str]], method: str, path: list[str
         _, template, segments = mine[0]
         values = tuple(at for at, segment in zip(path, segments, strict=True) if segment == "{x}")
         return Match(f"{method} {template}", values, ())
-    return Match(None, (), tuple(sorted({of for of, _, _ in fitting}))) if fitting else None
+    methods = {of for of, _, _ in fitting}
+    return Match(None, (), tuple(sorted(methods | ({"HEAD"} if "GET" in methods else set())))) if fitting else None
 
 
 @settings(deadline=None)

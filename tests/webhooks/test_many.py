@@ -161,6 +161,18 @@ def test_events_that_come_faster_than_they_are_spread_are_bounded(app: App, monk
     assert ask(app, "GET", f"{ORG}/webhooks?limit=1")["dropped"] == 2 * MANY
 
 
+def test_many_events_of_one_seed_are_spread_after_the_request(app: App) -> None:
+    subscribed(app, 1)
+    cards = [{"name": f"c{at}", "current_balance": {"unit": "EUR", "value": 1}} for at in range(MANY)]
+
+    ask(app, "POST", f"{ORG}/seed", {"enfore": {"gift_cards": cards}})
+    at_once = len(list(outbox(app)))
+    finish(app)
+
+    assert at_once <= SLICE
+    assert [json.loads(it.event.payload)["items"][0]["name"] for it in outbox(app)] == [it["name"] for it in cards]
+
+
 # Many deliveries
 
 
@@ -169,6 +181,7 @@ def test_deleting_a_subscription_ends_many_deliveries_in_slices(app: App) -> Non
     subscribed(app, 1, NOBODY)
     cards = [{"name": f"c{at}", "current_balance": {"unit": "EUR", "value": 1}} for at in range(MANY)]
     ask(app, "POST", f"{ORG}/seed", {"enfore": {"gift_cards": cards}})
+    finish(app)
     waited = outbox(app).waiting
 
     ask(app, "DELETE", "/promotions/org/many/sales-vouchers/gift-card-subscriptions/s0")
