@@ -6,10 +6,10 @@ export PIP_CONSTRAINT := requirements.lock
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fuzz bench docs lock clean
+.PHONY: help serve test test-fast lint check fuzz bench docs lock clean
 
-help:  ## list the verbs
-	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
 
 serve: .venv/serving  ## serve on 127.0.0.1:8080; ARGS='--port 9000' for options
 	@exec $(IN_VENV) -m sandbox serve $(ARGS)
@@ -17,10 +17,15 @@ serve: .venv/serving  ## serve on 127.0.0.1:8080; ARGS='--port 9000' for options
 test: .venv/developing  ## the whole suite
 	$(IN_VENV) -m pytest -n auto --dist worksteal $(ARGS)
 
-check: .venv/developing  ## what CI runs: format, lint, types, specs, suite with coverage
+test-fast: .venv/developing  ## the suite without generated requests, container images, browsers and other slow tests
+	$(IN_VENV) -m pytest -n auto --dist worksteal -m 'not fuzz and not slow' $(ARGS)
+
+lint: .venv/developing  ## format, lint and types, as before each commit by .pre-commit-config.yaml
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m mypy
+
+check: lint  ## what CI runs: format, lint, types, specs, suite with coverage
 	$(IN_VENV) -m sandbox check
 	rm -f .coverage .coverage.*
 	$(IN_VENV) -m coverage run -m pytest -n auto --dist worksteal -m 'not fuzz' $(ARGS)

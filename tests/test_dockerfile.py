@@ -112,6 +112,7 @@ def test_a_build_is_sent_what_the_wheel_is_made_of_and_no_more(tmp_path: Path) -
         "pyproject.toml",
         "requirements.lock",
         "README.md",
+        "LICENSE",
         "sandbox",
         "specs",
         "scenarios",

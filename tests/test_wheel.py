@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -34,6 +36,25 @@ def test_the_wheel_holds_code_specs_scenarios_and_cases_and_nothing_else(wheel: 
         "sandbox/_files/specs/sandbox/scenario.schema.json",
     }
     assert "sandbox/_files/specs/sandbox/admin.yaml" in specs
+
+
+def test_the_wheel_and_the_source_distribution_have_the_licence(wheel: Path, tmp_path: Path) -> None:
+    held = zipfile.ZipFile(wheel)
+    [metadata] = [name for name in held.namelist() if name.endswith(".dist-info/METADATA")]
+    licence = (ROOT / "LICENSE").read_bytes()
+
+    done = run(
+        "--sdist", "--no-isolation", "--outdir", str(tmp_path), str(ROOT), command=(sys.executable, "-m", "build")
+    )
+
+    assert done.returncode == 0, done.stderr
+    [source] = tmp_path.glob("*.tar.gz")
+    with tarfile.open(source) as packed:
+        packed_licence = packed.extractfile(f"{source.name.removesuffix('.tar.gz')}/LICENSE")
+        assert packed_licence is not None
+        assert packed_licence.read() == licence
+    assert held.read(metadata.replace("METADATA", "licenses/LICENSE")) == licence
+    assert "License-Expression: MIT\nLicense-File: LICENSE\n" in held.read(metadata).decode()
 
 
 @pytest.fixture
