@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.patience import LONG, PROGRAM
+
 _ADMIN = re.compile(r"(http://\S+)/__admin")
 Invoke = Callable[..., tuple[int, str, str]]  # the command in this process: exit code, what it said, what it complained
 PYTHON = (sys.executable, "-m", "sandbox")
@@ -32,7 +34,7 @@ def run(
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PROGRAM,
         check=False,
     )
 
@@ -49,7 +51,7 @@ class Served:
             if found := _ADMIN.search(line):
                 self.url = found[1]
                 return
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=LONG)
         raise AssertionError(f"the server did not start: {said}")
 
     @property
@@ -59,7 +61,7 @@ class Served:
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         """The exit code and what it said on standard error."""
         self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=10)
+        _, said = self.process.communicate(timeout=LONG)
         return self.process.returncode, said
 
 

@@ -15,6 +15,7 @@ from sandbox import cli
 from sandbox.app import App
 from tests import wheels
 from tests.command import Invoke
+from tests.patience import LONG
 from tests.serving import World, running
 
 pytest_plugins = ["pytester"]
@@ -24,6 +25,14 @@ _numbers = itertools.count()
 # A shell that runs the suite in the background has all that it starts ignore the interrupts that some tests send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the markers
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark as slow what is so by the place where it stands: tests under attack and in a browser."""
+    place = item.path.relative_to(Path(__file__).parent)
+    if place.parts[0] == "limits" or "browser" in place.name:
+        item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(trylast=True)  # after those that are not to run were taken out
@@ -58,7 +67,7 @@ def url(served: tuple[App, str]) -> str:
 
 @pytest.fixture(scope="session")
 def http() -> Iterator[httpx2.Client]:
-    with httpx2.Client(timeout=10) as client:
+    with httpx2.Client(timeout=LONG) as client:
         yield client
 
 

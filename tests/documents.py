@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.patience import PROGRAM
 from tests.serving import running
 
 ADDRESS = "http://localhost:8080"
@@ -45,7 +46,7 @@ def run(command: str, url: str, *, cwd: Path | None = None, variables: dict[str,
         ["/bin/bash", "-c", command.replace(ADDRESS, url)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PROGRAM,
         check=False,
         cwd=cwd,
         env={**os.environ, "PATH": path, **(variables or {})},

@@ -26,6 +26,7 @@ from dockerfile_parse import DockerfileParser
 from packaging.requirements import Requirement
 
 from sandbox import config as configuration
+from tests.patience import PROGRAM
 
 ROOT = Path(configuration.__file__).parent.parent
 DOCKERFILE = ROOT / "Dockerfile"
@@ -129,7 +130,7 @@ class Builder:
             [*self._enter, "/bin/sh", "-euc", script],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PROGRAM,
             check=False,
             umask=_UMASK,
         )
@@ -198,7 +199,7 @@ class Builder:
             self.command(stage, *words, **offline),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PROGRAM,
             check=False,
             umask=_UMASK,
         )

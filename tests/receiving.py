@@ -18,6 +18,8 @@ import httptools
 import msgspec
 import uvloop
 
+from tests.patience import LONG
+
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: what is closed is reset
 _SMALL = 4096  # bytes that the kernel takes for a receiver that does not read, before it doubles them
 
@@ -158,7 +160,7 @@ class Receiver:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._up.wait(10), "the receiver did not start"
+        assert self._up.wait(LONG), "the receiver did not start"
         return self
 
     def __exit__(
@@ -170,17 +172,17 @@ class Receiver:
         """End all connections and be gone; the end of the context does it anyway."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._closing.set)
-            self._thread.join(10)
+            self._thread.join(LONG)
             assert not self._thread.is_alive(), "the receiver did not stop"
 
-    def wait(self, count: int, timeout: float = 10) -> list[Received]:
+    def wait(self, count: int, timeout: float = LONG) -> list[Received]:
         """What has come, as soon as that is so many. Fails if it is fewer after the timeout (seconds)."""
         with self._came:
             came = self._came.wait_for(lambda: len(self.received) >= count, timeout)
             assert came, f"{len(self.received)} callbacks came in {timeout} s instead of {count}"
             return list(self.received)
 
-    def wait_for_connections(self, count: int, timeout: float = 10) -> None:
+    def wait_for_connections(self, count: int, timeout: float = LONG) -> None:
         """Return as soon as so many connections were opened. Fails if it is fewer after the timeout (seconds)."""
         with self._came:
             came = self._came.wait_for(lambda: self.connections >= count, timeout)

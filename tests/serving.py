@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from socketserver import BaseServer
 from typing import Any, TypeVar
 
@@ -14,6 +16,7 @@ from sandbox.app import App
 from sandbox.config import Config
 from sandbox.server import Server
 from sandbox.sockets import listen
+from tests.patience import LONG
 
 Json = Any
 S = TypeVar("S", bound=BaseServer)
@@ -30,13 +33,23 @@ def running(config: Config | None = None, app: App | None = None, *, keep_alive:
     server.started_hook = up.set
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    assert up.wait(10), "the server did not start"
+    assert up.wait(LONG), "the server did not start"
     try:
         yield app, f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(LONG)
+        assert not thread.is_alive(), "the server did not stop"
         listener.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on, and that the system gives to nobody who asks for any: theirs begin at 32768."""
+    while True:
+        port = random.randrange(15_000, 32_000)  # noqa: S311 - so that workers do not meet
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

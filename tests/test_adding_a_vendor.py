@@ -65,6 +65,7 @@ def parts(text: str) -> Iterator[tuple[str, str] | Step]:
     return (part for _, part in sorted(found, key=lambda each: each[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the page's commands are curl's")
 def test_the_page_adds_a_vendor_that_is_checked_served_and_tested(tmp_path: Path) -> None:
     text = PAGE.read_text(encoding="utf-8")

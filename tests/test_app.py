@@ -21,6 +21,7 @@ from sandbox.messages import Reply, Request
 from sandbox.openapi.document import Document
 from sandbox.slices import Work
 from tests.acme import FOLDER, SPEC, new_app, new_rules, write_specs
+from tests.patience import LONG
 from tests.serving import running
 
 MAX_BODY = 10_000
@@ -89,7 +90,10 @@ def heard(response: httpx2.Response) -> tuple[int, dict[str, str], bytes]:
 
 @pytest.fixture(scope="module")
 def over_a_socket(specs: Path) -> list[tuple[int, dict[str, str], bytes]]:
-    with running(app=new_app(specs, max_body=MAX_BODY)) as (_, url), httpx2.Client(base_url=url) as client:
+    with (
+        running(app=new_app(specs, max_body=MAX_BODY)) as (_, url),
+        httpx2.Client(base_url=url, timeout=LONG) as client,
+    ):
         return [heard(client.request(method, target, **sent)) for method, target, sent in CONVERSATION]
 
 

@@ -20,6 +20,7 @@ from sandbox.errors import SandboxError
 from sandbox.sockets import listen
 from tests.acme import new_app, write_specs
 from tests.command import Invoke, run, serving
+from tests.patience import LONG
 
 SPECS = configuration.files("specs")
 VENDORS = ", ".join(sorted(path.name for path in SPECS.iterdir() if path.is_dir() and path.name != "sandbox"))
@@ -64,7 +65,7 @@ def mistake(invoke: Invoke) -> Callable[..., str]:
 def test_serve_prints_where_every_api_is(tmp_path: Path) -> None:
     with serving(cwd=tmp_path) as served:
         url = re.escape(served.url)
-        response = httpx2.get(f"{served.url}/__admin/health")
+        response = httpx2.get(f"{served.url}/__admin/health", timeout=LONG)
         code, said = served.stop()
 
     assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d*", served.url)
@@ -122,7 +123,7 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
     }
     assert options == set(variables)
 
-    with serving(variables=variables) as served, httpx2.Client(base_url=served.url) as client:
+    with serving(variables=variables) as served, httpx2.Client(base_url=served.url, timeout=LONG) as client:
         admin = {"Authorization": "Bearer closed"}
         cards = "/promotions/org/shop/sales-vouchers/gift-cards"
         stranger = client.get(cards, headers={"Authorization": "Bearer any"})
@@ -168,10 +169,10 @@ def test_the_same_with_options(tmp_path: Path) -> None:
         "--auth", "strict", "--client", "a:b", "--client", "c:d", "--seed", str(seed), "--host", "::1"
     ) as served:
         clients = [
-            httpx2.get(f"{served.url}/auth/login", auth=auth).status_code
+            httpx2.get(f"{served.url}/auth/login", auth=auth, timeout=LONG).status_code
             for auth in (("a", "b"), ("c", "d"), ("a", "d"))
         ]
-        shop = httpx2.get(f"{served.url}/__admin/orgs/shop").json()
+        shop = httpx2.get(f"{served.url}/__admin/orgs/shop", timeout=LONG).json()
 
     assert served.url.startswith("http://[::1]:")
     assert clients == [200, 200, 401]

@@ -18,6 +18,7 @@ import pytest
 from sandbox import __version__, client
 from sandbox.client import AsyncSandbox, Org, OtherVersion, Refused, Sandbox, SandboxError, TooFew, Unreachable
 from sandbox.config import Config
+from tests.patience import LONG
 from tests.serving import World, in_a_thread, running
 
 CARD = {"id": "gc-1", "name": "Xmas", "current_balance": {"unit": "EUR", "value": 50}}
@@ -32,7 +33,7 @@ def org(world: World) -> Org:
 def card(org: Org, id: str = "gc-1", **sent: Any) -> httpx2.Response:
     """A gift card as the vendor shows it."""
     url = f"{org.url('enfore', 'promotions')}/org/any/sales-vouchers/gift-cards/{id}"
-    return httpx2.get(url, **{"headers": BEARER, **sent})
+    return httpx2.get(url, **{"headers": BEARER, **sent}, timeout=LONG)
 
 
 def test_a_url_stands_in_for_the_vendors_host_whatever_tenant_the_client_names(org: Org, url: str) -> None:
@@ -197,7 +198,7 @@ def test_the_journal_is_read_counted_and_cleared(org: Org) -> None:
     org.seed(enfore={"gift_cards": [CARD]})
     number = card(org).headers["sandbox-exchange"]
     card(org, "gc-2")
-    httpx2.get(f"{org.url('enfore')}/nothing")
+    httpx2.get(f"{org.url('enfore')}/nothing", timeout=LONG)
 
     newest, *_ = org.requests(limit=2)
     about = org.about()
@@ -347,7 +348,7 @@ def test_verbs_are_awaited_several_at_once(url: str, world: World) -> None:
         org = sandbox.org(world.org)
         await asyncio.gather(org.clock.freeze("2030-01-01T00:00:00Z"), org.seed(enfore={"gift_cards": [CARD]}))
         base = await org.url("enfore", "promotions")
-        async with httpx2.AsyncClient() as http:
+        async with httpx2.AsyncClient(timeout=LONG) as http:
             await http.get(f"{base}/org/any/sales-vouchers/gift-cards/gc-1", headers=BEARER)
         with pytest.raises(Refused):
             await org.scenario("none")

@@ -20,6 +20,7 @@ import pytest
 from sandbox.reports import figures, writers
 from tests.acme import new_app, write_specs
 from tests.command import Invoke
+from tests.patience import LONG
 from tests.serving import World, running
 
 FORMS = ["text", "json", "markdown", "junit", "html"]
@@ -133,7 +134,7 @@ def answering(status: int, body: bytes) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(LONG)
 
 
 # Text

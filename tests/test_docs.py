@@ -20,7 +20,13 @@ _LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the documents' commands are curl's")
-@pytest.mark.parametrize("path", WITH_COMMANDS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.name, marks=[pytest.mark.slow] if path.name == "contract-tests.md" else [])
+        for path in WITH_COMMANDS
+    ],
+)
 def test_every_command_prints_what_the_document_says(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     with running() as (_, url):

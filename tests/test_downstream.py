@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import environment
+from tests.patience import PROGRAM
 
 PROJECT = Path(__file__).parent / "downstream"
 # The environment sees our development tools, whose own plugins the project has not asked for.
@@ -24,7 +25,7 @@ def checked(project: Path, installed: Path, *options: str, **variables: str) -> 
         env=environment({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "", **variables}),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PROGRAM,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -36,6 +37,7 @@ def project(tmp_path: Path) -> Path:
     return Path(shutil.copytree(PROJECT, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__")))
 
 
+@pytest.mark.slow
 def test_a_project_tests_its_checkout_in_parallel_in_any_order(project: Path, installed: Path) -> None:
     in_order = checked(project, installed, "-n", "4", "--sandbox-coverage=1")
     shuffled = checked(project, installed, "-n", "4", "--sandbox-coverage=1", SHUFFLE="1")

@@ -16,6 +16,7 @@ import pytest
 from sandbox import app as application
 from sandbox.client import Org, Refused, Sandbox, TooFew, Unreachable
 from sandbox.testing import running
+from tests.patience import LONG
 
 CARDS = "/promotions/org/acme/sales-vouchers/gift-cards"
 BEARER = {"Authorization": "Bearer any"}
@@ -41,7 +42,7 @@ def test_both_ways_at_once_lose_nothing(org: Org) -> None:
         org.seed(enfore={"gift_cards": [{"name": f"seeded {number}", "current_balance": EUR}]})
 
     def asked(number: int) -> None:
-        with httpx2.Client(base_url=org.url("enfore"), headers=BEARER) as client:
+        with httpx2.Client(base_url=org.url("enfore"), headers=BEARER, timeout=LONG) as client:
             for _ in range(10):
                 assert client.get(f"{CARDS}/none-{number}").status_code == 404
 
@@ -66,7 +67,7 @@ def test_whoever_waits_when_the_server_ends_is_told() -> None:
             org.reset()
             waiting = [threads.submit(org.webhooks.wait, timeout=60) for _ in range(4)]
             org.reset()
-        failures = [it.exception(timeout=10) for it in waiting]
+        failures = [it.exception(timeout=LONG) for it in waiting]
 
     assert {type(failure) for failure in failures} == {Unreachable}
 
@@ -78,7 +79,7 @@ def test_a_forked_process_asks_the_server_of_the_one_it_was_forked_from(org: Org
 
     child = multiprocessing.get_context("fork").Process(target=ask)
     child.start()
-    child.join(20)
+    child.join(LONG)
 
     assert child.exitcode == 0
     assert [it["document"]["id"] for it in org.state()["documents"]["enfore"]["gift_cards"]] == ["forked"]
@@ -89,11 +90,14 @@ def test_a_time_limit_ends_a_wait_and_breaks_nothing(org: Org) -> None:
     def over(*_: object) -> None:
         raise TimeoutError("the test has taken too long")
 
+    def wait() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        org.webhooks.wait(timeout=60)
+
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
         with pytest.raises(TimeoutError, match="the test has taken too long"):
-            org.webhooks.wait(timeout=30)
+            wait()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -125,7 +129,7 @@ def test_an_export_is_the_same_over_a_connection(org: Org, server: Sandbox) -> N
     org.clock.freeze("2030-01-01T00:00:00Z")
     org.seed(enfore={"gift_cards": [{"name": "Xmas", "current_balance": EUR}]})
 
-    by_connection = httpx2.get(f"{server.url}/__admin/orgs/t1/export")
+    by_connection = httpx2.get(f"{server.url}/__admin/orgs/t1/export", timeout=LONG)
 
     assert {**by_connection.json(), "exported": "now"} == {**org.export(), "exported": "now"}
 
@@ -145,7 +149,7 @@ def test_a_refusal_says_the_same(org: Org, server: Sandbox) -> None:
     with pytest.raises(Refused) as refused:
         org.scenario("none")
 
-    by_connection = httpx2.put(f"{server.url}/__admin/orgs/t1/scenario", json={"name": "none"})
+    by_connection = httpx2.put(f"{server.url}/__admin/orgs/t1/scenario", json={"name": "none"}, timeout=LONG)
     assert (refused.value.status, refused.value.detail) == (by_connection.status_code, by_connection.json()["detail"])
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from sandbox.sockets import listen
 from tests.command import Invoke, run, serving
+from tests.patience import LONG
+from tests.serving import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +55,7 @@ def test_a_closed_server_is_healthy_without_its_token(invoke: Invoke) -> None:
 
 
 def test_a_server_that_is_not_there_is_not(invoke: Invoke) -> None:
-    with listen("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
 
     code, out, err = invoke("health", "--url", f"http://127.0.0.1:{port}")
 
@@ -130,16 +131,15 @@ def test_a_url_that_is_none_is_a_mistake(invoke: Invoke) -> None:
 
 
 def test_it_waits_for_a_server_that_still_starts(tmp_path: Path) -> None:
-    with listen("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     done = []
     waiting = threading.Thread(
-        target=lambda: done.append(run("health", "--url", f"http://127.0.0.1:{port}", "--wait", "20", cwd=tmp_path))
+        target=lambda: done.append(run("health", "--url", f"http://127.0.0.1:{port}", "--wait", "100", cwd=tmp_path))
     )
     waiting.start()
 
     with serving("--port", str(port)):
-        waiting.join(20)
+        waiting.join(LONG)
 
     assert (done[0].returncode, done[0].stderr) == (0, "")
 

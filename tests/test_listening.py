@@ -21,6 +21,7 @@ from sandbox import listening
 from sandbox.listening import MAX_BODY, Answers, Listening, Printer
 from sandbox.sockets import listen as bind
 from tests.command import PYTHON, Invoke, environment
+from tests.patience import LONG
 
 AT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}"
 
@@ -183,7 +184,7 @@ def test_it_says_where_it_listens_and_ends_quietly_when_interrupted(tmp_path: Pa
         )
         assert said_url is not None
         port = int(said_url[2])
-        with closing(http.client.HTTPSConnection("127.0.0.1", port, context=trusting, timeout=10)) as caller:
+        with closing(http.client.HTTPSConnection("127.0.0.1", port, context=trusting, timeout=LONG)) as caller:
             statuses = []
             for _ in range(2):
                 caller.request("POST", "/hook", b'{"a": 1}')
@@ -191,7 +192,7 @@ def test_it_says_where_it_listens_and_ends_quietly_when_interrupted(tmp_path: Pa
                 response.read()
                 statuses.append(response.status)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=10)
+            out, err = process.communicate(timeout=LONG)
 
     assert statuses == [500, 202]
     assert out.count("POST  /hook  8 bytes") == 2
@@ -204,10 +205,10 @@ def test_it_ends_when_nobody_reads_it_any_more() -> None:
         assert process.stderr is not None
         process.stdout.close()
         port = int(said.split(":")[2].split("/")[0])
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as caller:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=LONG)) as caller:
             caller.request("POST", "/", b"{}")
             status = caller.getresponse().status
-        code = process.wait(10)
+        code = process.wait(LONG)
 
         assert (status, code, process.stderr.read()) == (202, 0, "")
 

@@ -50,11 +50,11 @@ def test_what_a_request_says(text: str, shown: str) -> None:
 @pytest.mark.parametrize("piece", ['"password":"\\', '"password"  ', "&password=", '"password":"a'])
 def test_a_body_of_many_beginnings_of_secrets_takes_no_time(piece: str) -> None:
     text = (piece * 65_536)[:65_536]
-    began = time.perf_counter()
+    began = time.thread_time()
 
     Masks().sent(text)
 
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
 
 
 SPEC = {

@@ -20,6 +20,7 @@ from sandbox.messages import Reply, Request
 from sandbox.parity import cases as catalogue
 from sandbox.parity.cases import Case, filled
 from tests.command import PYTHON, Invoke, environment
+from tests.patience import LONG
 from tests.serving import running
 from tests.wrong_server import Fault, WrongApp, always, bare, status, success, without
 
@@ -294,9 +295,9 @@ def test_a_run_that_is_told_to_end_still_writes_its_report(tmp_path: Path) -> No
     with running(app=Slow()) as (_, url):
         command = [*PYTHON, "parity", url, *TOKEN, "--timeout", "60", "--out", str(out)]
         with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL) as run:  # noqa: S603 - our own
-            assert asked.wait(30)
+            assert asked.wait(LONG)
             run.send_signal(signal.SIGTERM)
-            assert run.wait(20) == 130
+            assert run.wait(LONG) == 130
 
     assert "ended early: interrupted" in out.read_text(encoding="utf-8")
 

@@ -15,6 +15,7 @@ from sandbox import verdict
 from sandbox.client import Sandbox
 from tests import acme
 from tests.documents import matches
+from tests.patience import LONG, PROGRAM
 from tests.serving import World, running
 from tests.test_client import canned
 
@@ -25,7 +26,7 @@ import pytest
 
 def get(sandbox, path="sales-vouchers/gift-cards/gc-1"):
     url = sandbox.url("enfore", "promotions")
-    return httpx2.get(f"{url}/org/acme/{path}", headers={"Authorization": "Bearer any"})
+    return httpx2.get(f"{url}/org/acme/{path}", headers={"Authorization": "Bearer any"}, timeout=60)
 
 CARD = {"id": "gc-1", "name": "Xmas", "current_balance": {"unit": "EUR", "value": 50}}
 """
@@ -387,7 +388,7 @@ def test_the_plugin_brings_nothing_along_before_a_test_asks_for_it() -> None:
     )
 
     done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-c", f"import pytest; {asked}"], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", f"import pytest; {asked}"], capture_output=True, text=True, timeout=PROGRAM, check=True
     )
 
     assert done.stdout.split() == ["sandbox", "sandbox.errors", "sandbox.pytest_plugin"]
@@ -397,7 +398,7 @@ def test_a_defect_of_the_sandbox_fails_the_test_that_met_it(tmp_path: Path) -> N
     with running(app=acme.new_app(acme.write_specs(tmp_path / "specs"))) as (_, url):
         org = Sandbox(url).org("t1")
         met = httpx2.post(
-            f"{org.url('acme', 'things')}/t1/trouble/raise", headers={"Authorization": "Bearer any"}
+            f"{org.url('acme', 'things')}/t1/trouble/raise", headers={"Authorization": "Bearer any"}, timeout=LONG
         ).status_code
 
         things = {"acme": {"things": [{"name": "Glass", "breaks": "2030-01-02T00:00:00Z"}]}}

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox.remote import Refused, Remote, Unreachable
+from tests.patience import LONG
 from tests.serving import in_a_thread
 
 
@@ -46,7 +47,7 @@ class _Numbered(BaseHTTPRequestHandler):
         self.number = self.server.connections
 
     def answer(self) -> None:
-        self.server.together.wait(10)
+        self.server.together.wait(LONG)
         said = b'{"detail": "no"}' if self.path.endswith("missing") else str(self.number).encode()
         self.send_response(404 if self.path.endswith("missing") else 200)
         self.send_header("Content-Length", str(len(said)))
@@ -111,7 +112,7 @@ def test_a_connection_that_the_server_has_left_is_not_asked_again(server: Counti
     answers = []
     for _ in range(3):
         answers.append(asked(client))
-        assert server.ended.acquire(timeout=10)
+        assert server.ended.acquire(timeout=LONG)
 
     assert answers == ["1", "2", "3"]
 
@@ -129,7 +130,7 @@ def test_a_connection_that_is_old_or_of_another_process_is_not_asked_again(
 
 def test_a_kept_connection_is_not_taken_for_a_secure_one(server: Counting) -> None:
     asked(server.remote)
-    secure = Remote(server.remote.url.replace("http:", "https:"), "secret", timeout=10)
+    secure = Remote(server.remote.url.replace("http:", "https:"), "secret", timeout=LONG)
 
     with pytest.raises(Unreachable):  # the server does not speak TLS
         asked(secure)
@@ -142,7 +143,7 @@ def test_few_connections_are_kept(server: Counting) -> None:
         list(threads.map(asked, [client] * many))
 
     for _ in range(many - 8):
-        assert server.ended.acquire(timeout=10)
+        assert server.ended.acquire(timeout=LONG)
 
 
 def test_what_is_old_closes_when_something_newer_is_kept(server: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,8 +157,8 @@ def test_what_is_old_closes_when_something_newer_is_kept(server: Counting, monke
 
     asked(client)
 
-    assert server.ended.acquire(timeout=10)
-    assert server.ended.acquire(timeout=10)
+    assert server.ended.acquire(timeout=LONG)
+    assert server.ended.acquire(timeout=LONG)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
@@ -167,7 +168,7 @@ def test_a_request_on_a_connection_that_closes_under_our_feet_is_sent_again_if_i
     client = server.remote
     server.leaves = True
     asked(client)
-    assert server.ended.acquire(timeout=10)
+    assert server.ended.acquire(timeout=LONG)
     monkeypatch.setattr("sandbox.remote._is_quiet", lambda _: True)  # it closed a moment later
 
     if method == "POST":

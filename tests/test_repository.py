@@ -7,6 +7,7 @@ import subprocess
 import tomllib
 from configparser import ConfigParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema_rs
 import pytest
@@ -76,6 +77,27 @@ def test_the_fast_suite_leaves_out_what_is_marked_as_slow_and_check_leaves_out_n
     assert "-m 'not fuzz and not slow'" in fast
     assert {"fuzz", "slow"} <= markers
     assert [re.findall(r"-m '?((?:not )?[a-z]+)'? *(?:$|#)", step) for step in checks] == [["not fuzz"], ["fuzz"]]
+
+
+@pytest.mark.parametrize(
+    ("place", "slow"),
+    [
+        ("limits/test_heads.py", True),
+        ("test_browser.py", True),
+        ("clients/test_browsers.py", True),
+        ("test_cli.py", False),
+    ],
+)
+def test_what_attacks_and_what_starts_a_browser_is_slow_by_its_place(
+    pytestconfig: pytest.Config, place: str, slow: bool
+) -> None:
+    conftest = pytestconfig.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    markers: list[pytest.MarkDecorator] = []
+
+    assert conftest is not None
+    conftest.pytest_itemcollected(SimpleNamespace(path=ROOT / "tests" / place, add_marker=markers.append))
+
+    assert [marker.name for marker in markers] == (["slow"] if slow else [])
 
 
 # Before a commit

@@ -17,6 +17,7 @@ from sandbox import auth
 from sandbox.app import App
 from sandbox.messages import Request, decode, encode
 from sandbox.openapi.operation import Operation
+from tests.patience import PROGRAM
 
 ROOT = Path(__file__).parent.parent
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/*.md"))}
@@ -30,7 +31,7 @@ def build(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PROGRAM,
         check=False,
     )
 

@@ -25,9 +25,8 @@ from sandbox.remote import Remote, Unreachable, segment
 from sandbox.tail import Event, Filters, Printer, follow
 from tests.acme import new_app, write_specs
 from tests.command import PYTHON, environment, run, serving
-from tests.serving import World, running
-
-SECONDS = 20
+from tests.patience import LONG
+from tests.serving import World, free_port, running
 
 SEND_TOKEN = "Send SANDBOX_ADMIN_TOKEN as a bearer token. (--admin-token)"
 
@@ -79,7 +78,7 @@ class Following:
 
     def after(self, ask: Callable[[], None]) -> Any:
         """The first event after asking, as often as it takes until it is connected."""
-        for _ in range(SECONDS * 10):
+        for _ in range(int(10 * LONG)):
             ask()
             try:
                 return self.events.get(timeout=0.1)
@@ -88,11 +87,11 @@ class Following:
         raise AssertionError("nothing was told")
 
     def next(self) -> Any:
-        return self.events.get(timeout=SECONDS)
+        return self.events.get(timeout=LONG)
 
 
 def ask(url: str, path: str = "/acme/t/things", **headers: str) -> None:
-    httpx2.get(f"{url}{path}", headers={"Authorization": "Bearer any", **headers})
+    httpx2.get(f"{url}{path}", headers={"Authorization": "Bearer any", **headers}, timeout=LONG)
 
 
 class _Ending(Remote):
@@ -245,14 +244,12 @@ def test_filters_hold_together(url: str) -> None:
 
 
 def test_a_server_that_comes_back_is_followed_on() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     path = "/promotions/org/t/sales-vouchers/gift-cards"
     with serving("--port", port) as first, following(first.url) as told:
         told.after(lambda: ask(first.url, path))
         first.stop()
-        warning = told.warnings.get(timeout=SECONDS)
+        warning = told.warnings.get(timeout=LONG)
         while not told.events.empty():
             told.events.get()
         with serving("--port", port) as second:
@@ -268,7 +265,7 @@ def test_a_server_that_comes_back_is_followed_on() -> None:
 def scripted(*answers: bytes) -> Iterator[tuple[str, list[str]]]:
     """A server that gives these answers, one a connection: its URL and the requests it got."""
     listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(SECONDS)
+    listener.settimeout(LONG)
     got: list[str] = []
 
     def serve() -> None:
@@ -283,7 +280,7 @@ def scripted(*answers: bytes) -> Iterator[tuple[str, list[str]]]:
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", got
     finally:
-        thread.join(SECONDS)
+        thread.join(LONG)
         listener.close()
 
 
@@ -301,7 +298,7 @@ def test_whoever_was_cut_off_says_where_it_was() -> None:
     ):
         told = [followed.next(), followed.next()]
         for _ in range(3):
-            followed.warnings.get(timeout=SECONDS)
+            followed.warnings.get(timeout=LONG)
 
     assert told == [{"n": 1}, {"n": 2}]
     assert "Last-Event-ID" not in got[0]
@@ -411,7 +408,7 @@ def test_interrupting_it_ends_it_quietly_with_130(url: str) -> None:
     with tailing(url, "--org", "tail") as process:
         first_lines(process, url)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=SECONDS)
+        _, said = process.communicate(timeout=LONG)
 
     assert (process.returncode, said) == (130, "")
 
@@ -423,7 +420,7 @@ def test_it_ends_quietly_when_its_reader_does(url: str) -> None:
         assert process.stderr is not None
         process.stdout.close()
         with asked_until_it_ends(url):
-            assert process.wait(SECONDS) == 0
+            assert process.wait(LONG) == 0
         assert process.stderr.read() == ""
 
 
@@ -457,8 +454,8 @@ def test_an_org_goes_through_a_file_to_another_server(specs: Path, world: World,
     with running(app=new_app(specs)) as (_, other):
         imported = run("import", str(file), "--url", other)
         renamed = run("import", str(file), "--org", "renamed", "--url", f"{other}/")
-        there = httpx2.get(f"{other}/__admin/orgs/{world.org}/state").json()
-        orgs = [org["name"] for org in httpx2.get(f"{other}/__admin/orgs").json()["orgs"]]
+        there = httpx2.get(f"{other}/__admin/orgs/{world.org}/state", timeout=LONG).json()
+        orgs = [org["name"] for org in httpx2.get(f"{other}/__admin/orgs", timeout=LONG).json()["orgs"]]
 
     assert (exported.returncode, exported.stdout, exported.stderr) == (0, "", "")
     assert (imported.returncode, imported.stdout) == (0, "a b/é is imported\n")

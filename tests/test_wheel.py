@@ -13,6 +13,7 @@ import pytest
 from sandbox import __version__
 from sandbox import config as configuration
 from tests.command import run, serving
+from tests.patience import LONG
 
 ROOT = Path(configuration.__file__).parent.parent
 
@@ -91,8 +92,8 @@ def test_the_installed_command_checks_its_specs(command: str, tmp_path: Path) ->
 
 def test_the_installed_command_serves(command: str, tmp_path: Path) -> None:
     with serving(cwd=tmp_path, command=(command,)) as served:
-        health = httpx2.get(f"{served.url}/__admin/health").json()
-        specs = httpx2.get(f"{served.url}/__admin/version").json()["specs"]
+        health = httpx2.get(f"{served.url}/__admin/health", timeout=LONG).json()
+        specs = httpx2.get(f"{served.url}/__admin/version", timeout=LONG).json()["specs"]
         _, said = served.stop()
 
     assert health == {"status": "healthy", "version": __version__}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sandbox import config as configuration
 from tests.command import environment
+from tests.patience import PROGRAM
 
 ROOT = Path(configuration.__file__).parent.parent
 
@@ -54,6 +55,6 @@ def _alone(shared: Path) -> Iterator[None]:
 
 def _run(*arguments: str) -> None:
     done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, *arguments], env=environment(), capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *arguments], env=environment(), capture_output=True, text=True, timeout=PROGRAM, check=False
     )
     assert done.returncode == 0, done.stderr

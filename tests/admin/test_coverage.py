@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from tests.acme import new_app, write_specs
+from tests.patience import LONG
 from tests.serving import World, running
 
 CLIENTS = 20
@@ -144,7 +145,7 @@ def test_an_admin_token_closes_it(tmp_path: Path, http: httpx2.Client) -> None:
 
 def test_of_many_clients_none_is_counted_twice_or_not_at_all(world: World) -> None:
     def call(number: int) -> None:
-        with httpx2.Client(timeout=30) as client:
+        with httpx2.Client(timeout=LONG) as client:
             mine = World(world.url, f"{world.org}-{number}", client)
             for at in range(EACH):
                 add(mine, {"name": "Lamp"} if at % 5 else {})

@@ -13,6 +13,7 @@ import pytest
 from sandbox import __version__
 from sandbox import config as configuration
 from sandbox.config import Config
+from tests.patience import PROGRAM
 from tests.serving import running
 
 PACKAGE = Path(configuration.__file__).parent.parent / "clients" / "js"
@@ -32,7 +33,7 @@ def test_its_own_tests_and_its_readmes_pass_against_a_real_server(url: str, tmp_
             env={**os.environ, "SANDBOX_URL": url, "SANDBOX_CLOSED_URL": closed},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PROGRAM,
             check=False,
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PROGRAM
 from tests.serving import Json, World
 
 STOREFRONT = Path(__file__).parent / "storefront.mjs"
@@ -28,7 +29,7 @@ def visit(tenant: World, manner: str) -> Json:
     """What the storefront reports."""
     assert NODE is not None
     command = [NODE, str(STOREFRONT), tenant.url, tenant.org, manner]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PROGRAM, check=False)  # noqa: S603 - our own
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

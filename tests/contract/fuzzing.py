@@ -19,6 +19,7 @@ import hypothesis
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from sandbox.messages import encode
+from tests.patience import LONG
 
 ROOT = Path(__file__).parents[2]
 _HERE = Path(__file__).parent
@@ -199,7 +200,7 @@ def judge(counts: Counts, *, examples: int = EXAMPLES, scenarios: int | None = N
 
 
 def admin_client(url: str, token: str = ANY) -> httpx2.Client:
-    return httpx2.Client(base_url=f"{url}/__admin", headers={"Authorization": f"Bearer {token}"})
+    return httpx2.Client(base_url=f"{url}/__admin", headers={"Authorization": f"Bearer {token}"}, timeout=LONG)
 
 
 def defects(url: str, admin_token: str = ANY) -> list[Any]:

@@ -12,6 +12,7 @@ import pytest
 
 from sandbox.messages import decode
 from tests.contract import fuzzing
+from tests.patience import LONG
 from tests.serving import Json, World
 from tests.vendors.enfore_support import PROBLEMS, cards, new_card, path
 
@@ -34,7 +35,7 @@ def nested(levels: int) -> bytes:
 def raw(world: World, request: bytes) -> tuple[int, bytes]:
     """The status and the body of the reply to exactly these bytes."""
     address = urlsplit(world.url)
-    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=LONG) as connection:
         connection.sendall(request)
         received = b"".join(iter(lambda: connection.recv(65_536), b""))
     head, _, body = received.partition(b"\r\n\r\n")

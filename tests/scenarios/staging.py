@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import httpx2
 
 from sandbox import config
+from tests.patience import LONG
 from tests.serving import Json, World
 
 BUNDLED: Path = config.files("scenarios")
@@ -66,10 +68,17 @@ def statuses(world: World, operation: str) -> list[int]:
     return [it["reply"]["status"] for it in journal(world) if it["operation"] == operation]
 
 
+def arrived(world: World, operation: str, calls: int = 1) -> None:
+    """Return once the operation was called so often: a client may give up before a busy server has read its call."""
+    deadline = time.monotonic() + LONG
+    while len(statuses(world, operation)) < calls:
+        assert time.monotonic() < deadline, f"{operation} was not called {calls} times in {LONG} s"
+
+
 @contextmanager
 def hasty(world: World) -> Iterator[World]:
     """The same org by a client that waits for no reply longer than `PATIENCE`."""
-    with httpx2.Client(timeout=httpx2.Timeout(10, read=PATIENCE)) as http:
+    with httpx2.Client(timeout=httpx2.Timeout(LONG, read=PATIENCE)) as http:
         yield World(world.url, world.org, http)
 
 

@@ -317,11 +317,11 @@ def test_a_pattern_finds_what_the_standard_library_finds(pattern: str, text: str
 @pytest.mark.parametrize("pattern", ["a*a*a*a*a*a*a*a*a*a*b", "a{0,190}b", "[ab]+[ab]+[ab]+[ab]+c", ".*.*.*.*.*=.*;"])
 def test_no_pattern_makes_the_server_hang(shop: World, pattern: str) -> None:
     create(shop, name="a" * 20_000)
-    begin = time.perf_counter()
+    begin = time.process_time()  # of the server too, which is a thread of this process
 
     assert listed(shop, q=f"name:~{pattern}") == []
 
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_the_codes_of_the_tutorial_of_queries_are_found(shop: World) -> None:

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from sandbox.ordered import CHUNK
+from tests.patience import LONG
 from tests.serving import Json, World
 from tests.vendors.emporix_coupons_support import (
     LATER,
@@ -529,7 +530,7 @@ def test_of_64_clients_that_redeem_the_last_use_at_once_exactly_one_succeeds(sho
 
     async def redeem_at_once() -> list[int]:
         limits = httpx2.Limits(max_connections=64)
-        async with httpx2.AsyncClient(limits=limits, timeout=30) as client:
+        async with httpx2.AsyncClient(limits=limits, timeout=LONG) as client:
             tries = (
                 client.post(target, json=order(), headers={"Authorization": f"Bearer {customer(shop, f'C{number}')}"})
                 for number in range(64)
@@ -556,9 +557,9 @@ def test_the_10_000th_redemption_costs_what_the_first_did(shop: World) -> None:
     def seconds(code: str) -> float:
         best = []
         for _ in range(30):
-            begin = time.perf_counter()
+            begin = time.process_time()  # of the server too, which is a thread of this process
             redeemed(shop, code=code)
-            best.append(time.perf_counter() - begin)
+            best.append(time.process_time() - begin)
         return min(best)
 
     few, many = seconds("FEW"), seconds("MANY")

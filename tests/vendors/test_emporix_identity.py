@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from sandbox.config import Config
+from tests.patience import LONG
 from tests.serving import Json, World, running
 from tests.vendors.emporix_identity_support import (
     ALL_SCOPES,
@@ -200,7 +201,7 @@ def test_a_scope_names_a_tenant_as_tenants_are_named(tenant: World, name: str) -
 def test_a_strict_server_knows_its_clients() -> None:
     with (
         running(Config(strict=True, clients={"backoffice": "geheim"})) as (_, url),
-        httpx2.Client() as http,
+        httpx2.Client(timeout=LONG) as http,
     ):
         tenant = as_tenant(World(url, "acme", http))
         assert request_token(tenant).status_code == 200

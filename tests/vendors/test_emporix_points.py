@@ -9,6 +9,7 @@ import time
 import httpx2
 import pytest
 
+from tests.patience import LONG
 from tests.serving import Json, World
 from tests.vendors.emporix_coupons_support import assert_refused
 from tests.vendors.emporix_points_support import (
@@ -913,7 +914,7 @@ def test_of_64_clients_that_redeem_the_last_points_at_once_exactly_one_succeeds(
 
     async def redeem_at_once() -> list[int]:
         limits = httpx2.Limits(max_connections=64)
-        async with httpx2.AsyncClient(limits=limits, timeout=30, headers=headers) as client:
+        async with httpx2.AsyncClient(limits=limits, timeout=LONG, headers=headers) as client:
             responses = await asyncio.gather(*(client.post(target, json={"points": 90}) for _ in range(64)))
         return [response.status_code for response in responses]
 
@@ -930,10 +931,10 @@ def test_a_customer_with_10_000_entries_is_answered_like_one_with_10(shop: World
     def seconds(customer: str) -> float:
         best = []
         for _ in range(30):
-            begin = time.perf_counter()
+            begin = time.process_time()  # of the server too, which is a thread of this process
             balance(shop, customer)
             spend(shop, 1, customer)
-            best.append(time.perf_counter() - begin)
+            best.append(time.process_time() - begin)
         return min(best)
 
     few, many = seconds("few"), seconds("many")

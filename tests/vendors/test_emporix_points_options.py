@@ -8,6 +8,7 @@ import re
 import httpx2
 import pytest
 
+from tests.patience import LONG
 from tests.serving import Json, World
 from tests.vendors.emporix_coupons_support import assert_refused
 from tests.vendors.emporix_points_support import (
@@ -794,7 +795,7 @@ def test_of_64_clients_that_exchange_the_last_points_at_once_exactly_one_gets_a_
 
     async def exchange_at_once() -> list[int]:
         limits = httpx2.Limits(max_connections=64)
-        async with httpx2.AsyncClient(limits=limits, timeout=30, headers=headers) as client:
+        async with httpx2.AsyncClient(limits=limits, timeout=LONG, headers=headers) as client:
             responses = await asyncio.gather(*(client.post(target, json={"id": id}) for _ in range(64)))
         return [response.status_code for response in responses]
 

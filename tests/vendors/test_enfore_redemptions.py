@@ -7,6 +7,7 @@ import asyncio
 import httpx2
 import pytest
 
+from tests.patience import LONG
 from tests.serving import Json, World
 from tests.vendors.enfore_support import (
     NOW,
@@ -363,7 +364,7 @@ def test_of_64_clients_that_redeem_the_last_euro_at_once_exactly_one_succeeds(wo
 
     async def redeem_at_once() -> list[int]:
         limits = httpx2.Limits(max_connections=64)
-        async with httpx2.AsyncClient(limits=limits, timeout=30, headers={"Authorization": "Bearer any"}) as client:
+        async with httpx2.AsyncClient(limits=limits, timeout=LONG, headers={"Authorization": "Bearer any"}) as client:
             body = {"redeemed_amount": eur(1), "external_reference": "last"}
             responses = await asyncio.gather(*(client.post(target, json=body) for _ in range(64)))
         return [response.status_code for response in responses]

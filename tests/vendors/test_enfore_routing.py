@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
+from tests.patience import LONG
 from tests.serving import World
 from tests.vendors.enfore_support import (
     EVER,
@@ -133,7 +134,7 @@ def test_organisations_share_nothing(world: World) -> None:
 
 
 def test_a_head_request_gets_no_body_and_leaves_the_connection_fit_for_the_next(world: World) -> None:
-    with httpx2.Client(headers={"Authorization": "Bearer any"}) as client:
+    with httpx2.Client(headers={"Authorization": "Bearer any"}, timeout=LONG) as client:
         client.head(world.url + cards(world))
         response = client.get(world.url + cards(world) + EVER)
 

@@ -20,6 +20,7 @@ from sandbox.lanes import SLICE
 from sandbox.messages import Reply, Request
 from sandbox.outbox import Outbox
 from sandbox.targets import Policy
+from tests.patience import LONG
 from tests.serving import Json, World, running
 from tests.vendors.enfore_support import new_card
 from tests.webhooks.support import EVENT, frozen, sell, subscribe, webhooks
@@ -29,7 +30,7 @@ ORG = "/__admin/orgs/many"
 CARDS = "/promotions/org/many/sales-vouchers/gift-cards"
 WAITING = "/__admin/orgs/waiting/webhooks"
 NOBODY = "https://127.0.0.1:9/hook"
-LOCAL = CallbackConfig(policy=Policy(allow_http=True), timeout=5.0)
+LOCAL = CallbackConfig(policy=Policy(allow_http=True), timeout=LONG)
 
 
 @pytest.fixture
@@ -228,7 +229,7 @@ def test_what_failed_attempts_leave_needs_no_garbage_collector(http: httpx2.Clie
         gc.disable()
         try:
             sell(world)
-            attempted = webhooks(world, "?wait=10s")
+            attempted = webhooks(world, "?wait=60s")
             kept = [it for it in gc.get_objects() if isinstance(it, aiohttp.ClientConnectorError)]
         finally:
             gc.enable()
@@ -247,8 +248,8 @@ def test_all_who_wait_hear_of_the_same_delivery(http: httpx2.Client) -> None:
 
         async def played() -> list[Json]:
             limits = httpx2.Limits(max_connections=50)
-            async with httpx2.AsyncClient(base_url=base, limits=limits, timeout=30) as client:
-                waits = [asyncio.create_task(client.get(f"{WAITING}?wait=20s")) for _ in range(50)]
+            async with httpx2.AsyncClient(base_url=base, limits=limits, timeout=LONG) as client:
+                waits = [asyncio.create_task(client.get(f"{WAITING}?wait=60s")) for _ in range(50)]
                 assert (await client.get("/__admin/health")).status_code == 200
                 await asyncio.to_thread(sell, world)
                 return [(await it).json() for it in waits]
