@@ -62,7 +62,8 @@ class _Numbered(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[Counting]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
+    monkeypatch.setattr("sandbox.remote._SECONDS_KEPT", LONG)  # so that a connection does not get old on a busy machine
     with in_a_thread(Counting()) as server:
         yield server
 
@@ -152,7 +153,7 @@ def test_what_is_old_closes_when_something_newer_is_kept(server: Counting, monke
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(asked, [client] * 2))
     server.together = threading.Barrier(1)
-    later = time.monotonic() + 2
+    later = time.monotonic() + LONG
     monkeypatch.setattr("sandbox.remote.time.monotonic", lambda: later)
 
     asked(client)
