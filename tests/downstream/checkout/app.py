@@ -17,7 +17,7 @@ from checkout.vendors import Addresses, GiftCards, Loyalty, Promotions, Refused
 class Checkout:
     """Places orders. A vendor that answers later than `patience` seconds is lost."""
 
-    def __init__(self, addresses: Addresses, tenant: str = "shop", patience: float = 0.5) -> None:
+    def __init__(self, addresses: Addresses, tenant: str = "shop", patience: float = 20.0) -> None:
         self._http = httpx2.Client(timeout=patience)
         self._cards = GiftCards(self._http, addresses.enfore, tenant)
         self._loyalty = Loyalty(self._http, addresses.emporix, tenant)
@@ -42,8 +42,8 @@ class Checkout:
         self._http.close()
 
 
-def application(addresses: Addresses) -> Starlette:
-    checkout = Checkout(addresses)
+def application(addresses: Addresses, patience: float = 20.0) -> Starlette:
+    checkout = Checkout(addresses, patience=patience)
 
     async def place(request: Request) -> JSONResponse:
         try:

@@ -15,9 +15,15 @@ from sandbox.client import Org
 
 
 @pytest.fixture
-def shop(sandbox: Org) -> Iterator[TestClient]:
+def patience() -> float:
+    """Seconds. Enough for a busy machine; a test of a vendor that is too slow has less."""
+    return 20.0
+
+
+@pytest.fixture
+def shop(sandbox: Org, patience: float) -> Iterator[TestClient]:
     addresses = Addresses(sandbox.url("enfore"), sandbox.url("emporix"), sandbox.url("norce"))
-    app = application(addresses)
+    app = application(addresses, patience)
     with TestClient(app) as client:
         yield client
     app.state.checkout.close()
