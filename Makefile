@@ -15,7 +15,7 @@ serve: .venv/serving  ## serve on 127.0.0.1:8080; ARGS='--port 9000' for options
 	@exec $(IN_VENV) -m sandbox serve $(ARGS)
 
 test: .venv/developing  ## the whole suite
-	@echo "The whole suite takes about 7 minutes on two idle cores. make test-fast takes less than two."
+	@echo "The whole suite takes about 5 minutes on two idle cores. make test-fast takes less than two."
 	$(IN_VENV) -m pytest -n auto --dist worksteal $(ARGS)
 
 test-fast: .venv/developing  ## the suite without generated requests, container images, browsers and other slow tests
