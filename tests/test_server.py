@@ -607,23 +607,26 @@ def test_whoever_does_not_read_for_long_loses_the_connection(specs: Path, monkey
     patiently(TIMEOUT, hear_nothing)
 
 
-def test_whoever_reads_none_of_its_replies_loses_the_connection(
-    connect: Connect, app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lost, lose = threading.Event(), Protocol.connection_lost
+def test_whoever_reads_none_of_its_replies_loses_the_connection(specs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose = Protocol.connection_lost
 
-    def losing(self: Protocol, exc: Exception | None) -> None:
-        lose(self, exc)
-        if self.client == deaf.socket.getsockname():
-            lost.set()
+    def read_nothing(limit: float) -> None:
+        lost = threading.Event()
 
-    deaf = connect()
-    app.orgs.seed(app.orgs.get("deaf"), {"acme": {"things": [{"id": "t", "name": "x" * 100_000}]}})
-    monkeypatch.setattr(Protocol, "connection_lost", losing)
+        def losing(self: Protocol, exc: Exception | None) -> None:
+            lose(self, exc)
+            if self.client == deaf.socket.getsockname():
+                lost.set()
 
-    deaf.send(request("/acme/deaf/things/t") * 500)
+        app = new_app(specs, request_timeout=limit)
+        app.orgs.seed(app.orgs.get("deaf"), {"acme": {"things": [{"id": "t", "name": "x" * 100_000}]}})
+        monkeypatch.setattr(Protocol, "connection_lost", losing)
+        with running(app=app) as (_, url), closing(Wire(int(url.rsplit(":", 1)[1]))) as deaf:
+            deaf.send(request("/acme/deaf/things/t") * 500)
 
-    assert lost.wait(20)
+            assert lost.wait(LONG)
+
+    patiently(TIMEOUT, read_nothing)
 
 
 # Time

@@ -133,7 +133,9 @@ class Answers(BaseHTTPRequestHandler):
 def browser(url: str, folder: Path) -> Iterator[Path]:
     """Chromium with a page open; the file has what it complains about."""
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    assert program is not None, NEEDS_CHROMIUM
+    if program is None:
+        assert "CI" not in os.environ, NEEDS_CHROMIUM  # CI must have it
+        pytest.skip(NEEDS_CHROMIUM)
     log = folder / "chromium.log"
     with log.open("wb") as complaints:
         process = subprocess.Popen(  # noqa: S603 - a browser
