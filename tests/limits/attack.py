@@ -1,4 +1,7 @@
-"""One attack on a running server: how much of its processor time it takes, and how long a bystander waits meanwhile."""
+"""One attack on a running server: how much of its processor time it takes, and how long a bystander waits meanwhile.
+
+A wait is told twice: by the clock, and in processor time of the server, for which a busy machine counts for nothing.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from typing import Any
 _LOOPBACK = "127.0.0.1"
 _PATIENCE = 120  # seconds for one reply
 _QUIET = "/__admin/health"  # what a bystander asks for
+_NANOSECONDS = 1_000_000_000
 _USER, _SYSTEM = 11, 12  # fields of /proc/PID/stat behind the name
 _BREATH = 0.001  # seconds between a bystander's requests: it must not itself be the load
 
@@ -56,6 +60,10 @@ class Target:
         stat = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b")")[2].split()
         return (int(stat[_USER]) + int(stat[_SYSTEM])) / os.sysconf("SC_CLK_TCK")
 
+    def worked_seconds(self) -> float:
+        """What its main thread has had of a processor."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_bytes().split()[0]) / _NANOSECONDS
+
 
 @dataclass(frozen=True)
 class Attack:
@@ -76,6 +84,11 @@ class Outcome:
     seconds: float  # until the attacker had the reply
     cpu: float  # of the server
     waits: list[float] = field(default_factory=list)  # of the bystander, one for each of its requests
+    work: list[float] = field(default_factory=list)  # of the server during each of them
+
+    @property
+    def worst_work(self) -> float:
+        return max(self.work, default=0.0)
 
     @property
     def worst_wait(self) -> float:
@@ -88,41 +101,46 @@ class Outcome:
 
 def outcome(target: Target, attack: Attack) -> Outcome:
     """Strike while a bystander asks something cheap again and again, over a connection of its own."""
-    with bystander(target) as waits:
+    with bystander(target) as (waits, work):
         began, before = time.perf_counter(), target.cpu_seconds()
         status, body = attack.strike(target)
         seconds = time.perf_counter() - began
         cpu = target.cpu_seconds() - before
-    return Outcome(status, len(body), seconds, cpu, waits)
+    return Outcome(status, len(body), seconds, cpu, waits, work)
 
 
 @contextmanager
-def bystander(target: Target) -> Iterator[list[float]]:
-    """How long each request of a bystander took, filled until the block ends."""
+def bystander(target: Target) -> Iterator[tuple[list[float], list[float]]]:
+    """How long each request of a bystander took, and the server worked meanwhile, filled until the block ends."""
     waits: list[float] = []
+    work: list[float] = []
     ready, over = threading.Event(), threading.Event()
-    thread = threading.Thread(target=_look_on, args=(target, waits, ready, over))
+    thread = threading.Thread(target=_look_on, args=(target, waits, work, ready, over))
     thread.start()
     assert ready.wait(_PATIENCE), "the bystander was not answered"
     waits.clear()
+    work.clear()
     try:
-        yield waits
+        yield waits, work
     finally:
         over.set()
         thread.join()
 
 
-def _look_on(target: Target, waits: list[float], ready: threading.Event, over: threading.Event) -> None:
+def _look_on(
+    target: Target, waits: list[float], work: list[float], ready: threading.Event, over: threading.Event
+) -> None:
     connection = target.connect()
     try:
         while not over.is_set():
-            began = time.perf_counter()
+            began, before = time.perf_counter(), target.worked_seconds()
             try:
                 connection.request("GET", _QUIET)
                 connection.getresponse().read()
             except (OSError, HTTPException):  # a server that was busy for long may close what seems idle
                 connection.close()
             waits.append(time.perf_counter() - began)
+            work.append(target.worked_seconds() - before)
             ready.set()
             over.wait(_BREATH)
     finally:
