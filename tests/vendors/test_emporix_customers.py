@@ -168,8 +168,20 @@ def test_what_is_null_in_an_address_or_a_company_is_as_good_as_absent(tenant: Wo
     assert seen["businessModel"] == "B2C"
 
 
+def test_what_is_null_in_a_legal_entity_is_as_good_as_absent(tenant: World) -> None:
+    entity = {"id": "D165356", "name": None, "contactAssignmentId": None}
+    assert sign_up(tenant, customerDetails={"b2b": {"legalEntities": [entity]}}).status_code == 201
+
+    assert profile(tenant)["b2b"] == {"legalEntities": [{"id": "D165356"}]}
+
+
 def test_what_must_be_told_cannot_be_null(tenant: World) -> None:
-    for members in ({"email": None}, {"password": None}, {"customerAddress": {"contactName": None}}):
+    for members in (
+        {"email": None},
+        {"password": None},
+        {"customerAddress": {"contactName": None}},
+        {"customerDetails": {"b2b": {"legalEntities": [{"id": None}]}}},
+    ):
         sent: Json = {"email": "ada@example.com", "password": PASSWORD, **members}
         refused(tenant, sign_up(tenant, **sent), 400, "invalid-request")
 

@@ -102,7 +102,8 @@ def _without_null(members: Doc) -> Doc:
 def _business(sent: Doc) -> Doc:
     """Documented: a registration number (schema) and the legal entities that the customer belongs to (tutorial)."""
     entities = [
-        {name: entity[name] for name in _ENTITY if name in entity} for entity in sent.get("legalEntities") or ()
+        {name: entity[name] for name in _ENTITY if entity.get(name) is not None}
+        for entity in sent.get("legalEntities") or ()
     ]
     business = {"companyRegistrationId": sent.get("companyRegistrationId"), "legalEntities": entities}
     return {name: value for name, value in business.items() if value}
