@@ -158,6 +158,13 @@ def assert_not_kept(response: httpx2.Response) -> Any:
     return response.json()
 
 
+@pytest.mark.parametrize("vendor", ["emporix", "enfore", "norce"])
+def test_no_token_of_the_admin_api_may_be_kept(tenant: World, vendor: str) -> None:
+    issued = tenant.admin("POST", "/tokens", {"vendor": vendor})
+
+    assert (issued.status_code, issued.headers["cache-control"]) == (201, "no-store")
+
+
 def test_no_token_of_emporix_may_be_kept(tenant: World) -> None:
     assert_not_kept(emporix.request_token(tenant))
     visitor = assert_not_kept(emporix.anonymous_login(tenant))
