@@ -22,6 +22,7 @@ from sandbox.flaws import MAX_FLAWS, Flaw, Flawed, Flaws, Place, quoted, unknown
 from sandbox.matching import PARTS, Fits, as_texts, compiled, expressions, is_operator
 from sandbox.messages import Violation
 from sandbox.openapi.explanation import Explanation
+from sandbox.openapi.integers import Integers
 from sandbox.openapi.validation import json_schema
 from sandbox.patterns import MAX_SIZES, pattern
 from sandbox.rules import SETTINGS
@@ -45,6 +46,7 @@ class Reader:
         self._routes = {route.operation.id: route for it in self._contracts.values() for route in it.routes()}
         self._schema: dict[str, Any] | None = None
         self._shape: Explanation | None = None
+        self._integers: Integers | None = None
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -61,6 +63,7 @@ class Reader:
         for place, detail in islice(self._misshapen(raw), MAX_FLAWS):
             flaws.add(place, detail)
         flaws.raise_any(file, text)
+        raw = self._with_integers(raw)
         if _values(raw["steps"]) > MAX_VALUES:
             flaws.add(("steps",), f"has more than {MAX_VALUES} values")
         flaws.raise_any(file, text)
@@ -94,6 +97,14 @@ class Reader:
                 yield place, f"{error.kind.value} is required"
             else:
                 yield place, error.message[:300]
+
+    def _with_integers(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """The document with `times: 2.0` and the like as integers, as the admin API shows them."""
+        if self._integers is None:
+            plain = json_schema(self.schema)
+            self._integers = Integers([plain], plain.get("$defs", {}))
+        written: dict[str, Any] = self._integers.written(raw)
+        return written
 
     def _compiled(self, raw: dict[str, Any], name: str | None, flaws: Flaws) -> Scenario:
         given = self._given(raw.get("given", {}), flaws)

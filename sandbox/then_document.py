@@ -130,7 +130,11 @@ class Thens:
                 self._flaws.add((*place, "body"), f"is a text where the media type is {media}")
                 return None
         rest = tuple((name, value) for name, value in headers if media is None or name.lower() != "content-type")
-        written = Written(status, rest, media, raw.get("body"), off_contract)
+        content = raw.get("body")
+        if not off_contract and media is not None:
+            for route in routes:
+                content = route.operation.with_integers(status, media, content)
+        written = Written(status, rest, media, content, off_contract)
         if not off_contract:
             for violation in _first_flaws(written, routes):
                 self._flaws.add(place, f"{violation}; `off_contract: true` sends it all the same")
@@ -158,10 +162,12 @@ class Thens:
             self._flaws.add((*place, "callback"), f"{quoted(name)}: {why}")
             return None
         contract, callback = found[0]
+        payload = raw["payload"]
         if not raw.get("off_contract", False):
-            for violation in contract.callbacks[callback].violations(raw["payload"], "payload"):
+            payload = contract.callbacks[callback].with_integers(payload)
+            for violation in contract.callbacks[callback].violations(payload, "payload"):
                 self._flaws.add((*place, "payload"), f"{violation}; `off_contract: true` sends it all the same")
-        return Emission(contract.vendor, callback, encode(raw["payload"]))
+        return Emission(contract.vendor, callback, encode(payload))
 
 
 def duration(written: Any) -> int:

@@ -222,6 +222,12 @@ class Operation:
             return [Violation("reply", f"the status {reply.status} is not declared for {self.id}")]
         return response_flaws(response, reply)
 
+    def with_integers(self, status: int, media: str, content: Any) -> Any:
+        """The content of a reply, written by somebody, with what are integers by its schema written as integers."""
+        response = self.responses.get(status)
+        validator = None if response is None else response.content.get(media.partition(";")[0].strip().lower())
+        return content if validator is None else validator.with_integers(content)
+
     def pieces(self, reply: Reply, items: Iterator[Any], within: Whole | None = None) -> Iterator[bytes]:
         """An array of this reply's media type, judged piece by piece. Raises `ValueError` for a flaw, and then ends.
 

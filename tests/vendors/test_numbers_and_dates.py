@@ -113,6 +113,23 @@ def test_a_seed_a_state_and_an_import_are_kept_so_too(shop: World) -> None:
         assert numbers(state, "TotalOrder") == ["10.0"]
 
 
+def test_a_scripted_reply_says_integers_as_integers_unless_it_leaves_the_contract(shop: World) -> None:
+    reply = '{"status": 200.0, "body": {"Id": 3.0, "AllowedUsageCount": 1e2, "TotalOrder": 10.0}%s}'
+    step = '{"operation": "PromotionApi_Get", "then": {"reply": %s}, "times": 1.0}'
+    for written, said in ((reply % "", "3"), (reply % ', "off_contract": true', "3.0")):
+        armed = admin(shop, "POST", "/next", step % written)
+        assert armed.status_code == 200, armed.text
+        by_trigger = ask(shop, "GET", f"{NORCE}/3")
+        put = admin(shop, "PUT", "/scenario", f'{{"steps": [{step % written}]}}', "application/yaml")
+        assert put.status_code == 200, put.text
+        assert (numbers(put.text, "status"), numbers(put.text, "times")) == (["200"], ["1"])
+        by_step = ask(shop, "GET", f"{NORCE}/3")
+
+        for answered in (by_trigger, by_step):
+            assert answered.status_code == 200, answered.text
+            assert (numbers(answered.text, "Id"), numbers(answered.text, "TotalOrder")) == ([said], ["10.0"])
+
+
 def test_what_a_scenario_begins_with_is_kept_so_too(shop: World) -> None:
     scenario = """
       given: {seed: {norce: {promotions: [{Id: 4, AllowedUsageCount: 3.0}]}}}
