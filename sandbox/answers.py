@@ -71,8 +71,10 @@ def _worked(waiting: Reply, work: Work[Reply], route: Route, call: Call, exchang
         reply = yield from work
         _hold(route, reply)
     except Exception as raised:  # as above
-        call.state.begin()  # it has written nothing since: what others wrote stays
+        call.state.begin()  # what others wrote stays
         reply = _failed(raised, route, call, exchange)
+    if call.written is not None:
+        exchange.changed_later(call.written)
     if isinstance(reply.stream, Iterator):
         reply.stream = _followed(reply.stream, exchange)
     reply.headers = (*reply.headers, *waiting.headers)
@@ -123,7 +125,7 @@ def _succeeded(
     reply = _handled(route, request, call, path, admit, exchange, script)
     transmission = reply.transmission
     if transmission is not None and transmission.work is not None:
-        exchange.size += MAX_BODY
+        exchange.size += MAX_BODY if call.written is None else 2 * MAX_BODY
         transmission.work = _worked(reply, transmission.work, route, call, exchange)
         return reply
     flaws = route.operation.flaws(reply)

@@ -14,7 +14,7 @@ from sandbox.listed import Listed
 from sandbox.messages import Reply, Request, Violation, encode
 from sandbox.openapi.operation import Operation, Values, Whole
 from sandbox.slices import NotYet, Slice, Work, worked
-from sandbox.state import Collection, Doc, NotUnique, State
+from sandbox.state import Change, Collection, Doc, NotUnique, State
 
 _AT_ONCE = 500  # items of a reply
 _ID_DIGITS = 16
@@ -61,6 +61,7 @@ class Call:
     request: Request | None = None
     grant: Grant | None = None
     values: Values | None = None
+    written: list[Change] | None = None  # by work that goes on after the request
     reserved: Set[str] = frozenset()  # what objects that are seeded have of their own, which no other is given
 
     def __init__(
@@ -360,7 +361,7 @@ class Call:
     ) -> Reply:
         """Succeed with an array of all items. A long one is made, judged and sent in pieces, which stalls nobody.
 
-        within: makes the content of an array; no empty array may stand behind it there.
+        within: makes the content of an array.
         """
         operation = self.operation
         assert operation is not None  # only a request is replied to
@@ -390,3 +391,37 @@ class Call:
             waiting = Reply(operation.success.status)
             waiting.work = work
             return waiting
+
+    def reply_after_writing(self, work: Work[Reply]) -> Reply:
+        """The same for work that writes: others see how far it has come, so what it wrote stays if it breaks.
+
+        After its first `yield` it must refuse nothing, unless it keeps what it wrote, and it must tell nobody anything.
+        """
+        self.written = list(self.state.changes)
+        return self.reply_later(self._writing(work, self.written))
+
+    def _writing(self, work: Work[Reply], written: list[Change]) -> Work[Reply]:
+        """The same work, a unit of its own in each step: between two of them others write to the state."""
+        state = self.state
+        state.writers += 1
+        try:
+            while True:
+                state.begin()
+                next(work)
+                _gather(state, written)
+                yield
+        except StopIteration as ended:
+            _gather(state, written)
+            reply: Reply = ended.value
+            return reply
+        except Exception:
+            _gather(state, written)
+            raise
+        finally:
+            state.writers -= 1
+
+
+def _gather(state: State, written: list[Change]) -> None:
+    """Add the changes of a step to those before, which are the request's if it has no more to do."""
+    written += state.changes
+    state.changes = written

@@ -51,6 +51,16 @@ class Entry(msgspec.Struct, kw_only=True):
             before = change.before
             self.size += _CHANGED if before is None else _CHANGED + len(before.body)
 
+    def changed_later(self, changes: list[Change]) -> None:
+        """As many of the first changes as have room in what was kept for them in `size`: `MAX_BODY`."""
+        room = MAX_BODY
+        for number, change in enumerate(changes):
+            room -= _CHANGED + (len(change.before.body) if change.before is not None else 0)
+            if room < 0:
+                self.changes = changes[:number]
+                return
+        self.changes = changes
+
 
 class Occurrence(Entry):
     """What happened without a request: an agenda entry that fell due, or a seed."""

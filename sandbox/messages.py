@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from decimal import Decimal
 from itertools import accumulate
@@ -28,13 +27,14 @@ def number(text: str) -> Decimal:
 
     Nobody means it, and what is made of it, as its digits written out, might take all memory.
     """
-    found = Decimal(text)
-    if not _LEAST <= found.adjusted() <= _MOST:
+    found = Decimal(text[: _LONGEST + 1])
+    if len(text) > _LONGEST or not _LEAST <= found.adjusted() <= _MOST:
         raise OverflowError(f"{text[:_SHORT]} is out of range")
     return found
 
 
 _LEAST, _MOST = -324, 308  # powers of ten
+_LONGEST = 4300  # characters, as Python has it for integers: longer ones take long to read
 _SHORT = 30  # characters
 _REMEMBERED = 1024
 # JSON as we wrote it ourselves; for what somebody else wrote, see `decode`.
@@ -43,7 +43,8 @@ encode = msgspec.json.Encoder(decimal_format="number").encode
 
 MAX_DEPTH = 100
 _SHALLOW = 5 * MAX_DEPTH  # bytes that objects nested so deep have at least, `{"":}` each
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # an unterminated one too, or this would be quadratic
+MAX_VALUES = 80_000  # objects, arrays and fractions; more only in a body with so many bytes for each:
+_BYTES_EACH = 13
 _STEPS = bytes.maketrans(b"[{]}", b"\x02\x02\x00\x00")  # one more than what each adds to the depth
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
@@ -226,14 +227,10 @@ class Reply:
 def decode(body: bytes) -> Any:
     """JSON as the client wrote it: fractions are `Decimal`, the last of two equal keys wins.
 
-    Raises `ValueError` with a sentence for a client: not JSON, not UTF-8, NaN, nested deeper than 100.
+    Raises `ValueError` with a sentence for a client: not JSON, not UTF-8, NaN, nested deeper than 100, too many values.
     """
-    if (
-        (len(body) > _SHALLOW or body.find(b"[") >= 0)  # which spares most bodies the counting
-        and body.count(b"[") + body.count(b"{") > MAX_DEPTH
-        and _depth(body) > MAX_DEPTH
-    ):
-        raise ValueError(f"The body is nested deeper than {MAX_DEPTH} levels.")
+    if len(body) > _SHALLOW or body.find(b"[") >= 0:  # which spares most bodies the counting
+        _bound(body)
     try:
         return decode_own(body)
     except UnicodeDecodeError:
@@ -244,6 +241,25 @@ def decode(body: bytes) -> Any:
         raise ValueError("The body has a number or a nesting beyond what can be read.") from None
 
 
-def _depth(body: bytes) -> int:
-    brackets = _STRING.sub(b"", body).translate(_STEPS, _NO_BRACKETS)
-    return max(accumulate(step - 1 for step in brackets), default=0)
+def _bound(body: bytes) -> None:
+    """Raises `ValueError` for JSON that is nested too deep, or would take too long to decode."""
+    brackets = body.count(b"[") + body.count(b"{")
+    most = max(MAX_VALUES, len(body) // _BYTES_EACH)
+    if brackets <= MAX_DEPTH and len(body) <= most:
+        return
+    if brackets <= MAX_DEPTH and body.count(b".") + body.count(b"e") + body.count(b"E") <= most:
+        return
+    bare = _without_texts(body)
+    letters = bare.count(b"e") - bare.count(b"true") - bare.count(b"false")  # of exponents
+    if bare.count(b"[") + bare.count(b"{") + bare.count(b".") + bare.count(b"E") + letters > most:
+        raise ValueError(f"The body has more than {most} objects, arrays and fractions.")
+    if brackets > MAX_DEPTH and _depth(bare) > MAX_DEPTH:
+        raise ValueError(f"The body is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _without_texts(body: bytes) -> bytes:
+    return b"".join(body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+
+
+def _depth(bare: bytes) -> int:
+    return max(accumulate(step - 1 for step in bare.translate(_STEPS, _NO_BRACKETS)), default=0)

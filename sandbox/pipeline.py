@@ -123,7 +123,7 @@ class Pipeline:
         call.named_tenant = tenant
         call.tenant = tenant or org.name
         reply = answer(route, exchange.request, call, path, self._admit, exchange, org.scenario)
-        if self._memory.full and sum(map(growth, exchange.changes)) > 0:
+        if self._memory.full and sum(map(growth, call.written or exchange.changes)) > 0:
             org.state.roll_back()
             exchange.changes, exchange.events = [], []
             return no_room(self._memory)

@@ -6,7 +6,7 @@ are not written here but in the specs; a rule refuses by the name that the spec 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -128,14 +128,14 @@ class Rules:
         unique: tuple[str, ...] = (),
         dues: Dues | None = None,
         prepare: Callable[[Doc, Call], None] | None = None,
-        seeded: Callable[[Call, Doc], None] | None = None,
+        seeded: Callable[[Call, Doc], Iterator[None] | None] | None = None,
     ) -> Collection:
         """Declare a kind of document; its schema is the spec's `x-collections` entry of that name.
 
         places: (document, moment of creation) -> the lists it stands in, each with the number that orders it there.
         unique: members no two documents share. dues: document -> (moment, event) of what falls due with it.
         prepare: fills in what a seeded document leaves out, before it is judged; it must not trust any type.
-        seeded: runs when a document was seeded, to tell the subscribers.
+        seeded: runs when a document was seeded, to tell the subscribers; in steps where it may take long.
         """
         collection = Collection(f"{self.vendor}.{name}", unique, places, dues, prepare, seeded)
         self.collections[name] = collection

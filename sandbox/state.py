@@ -49,7 +49,8 @@ class Collection(NamedTuple):
     places: Places
     dues: Dues | None = None
     prepare: Callable[[Doc, Any], None] | None = None  # fills in what a seeded document leaves out
-    seeded: Callable[[Any, Doc], None] | None = None  # runs when a document was seeded
+    # Runs when a document was seeded; in steps where that may take long.
+    seeded: Callable[[Any, Doc], Iterator[None] | None] | None = None
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -107,7 +108,18 @@ def _table(entries: dict[str, V] | Table[V]) -> Table[V]:
 class State:
     """The documents of one org. `begin` a unit of work, then write, then keep it or `roll_back`."""
 
-    __slots__ = ("_agenda", "_documents", "_lists", "armed", "changes", "due_at", "place", "sequence", "writes")
+    __slots__ = (
+        "_agenda",
+        "_documents",
+        "_lists",
+        "armed",
+        "changes",
+        "due_at",
+        "place",
+        "sequence",
+        "writers",
+        "writes",
+    )
 
     def __init__(self) -> None:
         self._documents: dict[str, _Documents] = {}
@@ -118,6 +130,9 @@ class State:
         self.sequence = 0  # ids given out; never taken back, so that no id is ever used again
         self.place = 0
         self.writes = 0  # so far; by which somebody can tell that others wrote meanwhile
+        self.writers = (
+            0  # requests whose work writes between others: whoever replaces the state by a copy waits for them
+        )
         self.armed: dict[str, list[Then]] | None = None  # operationId -> what its next calls meet
 
     def arm(self, operation_id: str, thens: list[Then]) -> None:

@@ -166,7 +166,7 @@ def _sow(
                 if store(call.state, collection, doc, call.now, None, where, violations):
                     stored[name].append(doc)
                     if collection.seeded is not None:
-                        collection.seeded(call, doc)
+                        yield from collection.seeded(call, doc) or ()
                         events += [] if violations else contract.events(call)
                         call.events = []
             if len(violations) >= MAX_VIOLATIONS:

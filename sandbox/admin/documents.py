@@ -16,7 +16,8 @@ from sandbox.state import Record, State
 from sandbox.storing import Documents, Stored, Unacceptable
 
 _FEW, _SMALL = 500, 262_144  # documents and their bytes that make a reply which is sent at once
-_LARGE_SEED = 65_536  # bytes of a seed that is stored in slices
+_LARGE_SEED = 16_384  # bytes of a seed that is stored in slices
+_LARGE_ORG = 1000  # documents of an org in which any seed is, as it may be compared with them
 _PIECE = 131_072  # bytes of a longer one, about
 
 
@@ -65,9 +66,9 @@ class DocumentOperations(Operations):
 
     def _seeding(self, call: Call) -> Work[Reply]:
         assert call.request is not None  # an operation of this API is always asked by a request
-        large = len(call.request.body) > _LARGE_SEED
         try:
             with self.making(call) as org:
+                large = len(call.request.body) > _LARGE_SEED or org.state.count > _LARGE_ORG
                 stored = (yield from self.orgs.seeding(org, call.body)) if large else self.orgs.seed(org, call.body)
         except Unacceptable as unacceptable:
             self._refuse_documents(call, unacceptable)

@@ -18,6 +18,7 @@ from sandbox.openapi.validation import MAX_VIOLATIONS, Validator
 from sandbox.slices import Slice
 
 _PIECE = 200  # items of a reply that is sent in pieces
+_ITEMS = "where the items of an array are"
 PROBLEM = "application/problem+json"
 _BAD_REQUEST = 400
 
@@ -231,17 +232,16 @@ class Operation:
     def pieces(self, reply: Reply, items: Iterator[Any], within: Whole | None = None) -> Iterator[bytes]:
         """An array of this reply's media type, judged piece by piece. Raises `ValueError` for a flaw, and then ends.
 
-        within: makes the whole of an array, which is the last in it.
+        within: makes the whole of an array.
         """
         validator = self.responses[reply.status].content[reply.media or ""]
-        begin, _, end = encode([] if within is None else within([])).rpartition(b"[]")
-        before = begin + b"["
+        before, _, end = encode([_ITEMS] if within is None else within([_ITEMS])).partition(encode(_ITEMS))
         for piece in _portions(items):
             for flaw in validator.violations(piece if within is None else within(piece), "reply"):
                 raise ValueError(f"{self.id} does not keep its contract: {flaw}")
             yield before + encode(piece)[1:-1]
             before = b","
-        yield (b"" if before == b"," else before) + b"]" + end
+        yield (b"" if before == b"," else before) + end
 
 
 def _portions(items: Iterator[Any]) -> Iterator[list[Any]]:

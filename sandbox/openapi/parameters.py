@@ -11,6 +11,7 @@ from sandbox.messages import Violation, number
 from sandbox.openapi.validation import MAX_VIOLATIONS, Validator
 
 MAX_FIELDS = 1000  # of a query or a form
+MAX_ESCAPES = 50_000  # the same
 _INTEGER = re.compile(r"-?\d{1,40}", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _NOT_JUDGED = {"type", "description", "example", "examples", "title", "deprecated"}
@@ -84,6 +85,9 @@ def unquote(text: str) -> str:
 def pairs(query: str, violations: list[Violation], where: str = "query") -> dict[str, list[str]]:
     """The names and values of a query or a form, in `application/x-www-form-urlencoded`; of 1,000 at most."""
     found: dict[str, list[str]] = {}
+    if query.count("%") > MAX_ESCAPES:
+        violations.append(Violation(where, f"has more than {MAX_ESCAPES} escaped bytes", "maxLength"))
+        return found
     parts = query.split("&", MAX_FIELDS)
     if len(parts) > MAX_FIELDS:
         violations.append(Violation(where, f"has more than {MAX_FIELDS} fields", "maxProperties"))

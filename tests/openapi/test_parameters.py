@@ -187,3 +187,11 @@ def test_each_pair_that_is_not_utf_8_is_a_violation_of_its_own() -> None:
         Violation("query.a", "is not percent-encoded UTF-8", "syntax"),
         Violation("query.%FE", "is not percent-encoded UTF-8", "syntax"),
     ]
+
+
+def test_a_form_with_more_escapes_than_are_decoded_in_a_moment_is_refused() -> None:
+    violations: list[Violation] = []
+
+    assert pairs("a=" + "%41" * 50_000, violations, "body") == {"a": ["A" * 50_000]}
+    assert pairs("a=" + "%41" * 50_001, violations, "body") == {}
+    assert violations == [Violation("body", "has more than 50000 escaped bytes", "maxLength")]

@@ -566,3 +566,15 @@ def test_the_10_000th_redemption_costs_what_the_first_did(shop: World) -> None:
 
     assert many < 3 * few + 0.001
     assert read(shop, "MANY")["redemptionCount"] == 10_030
+
+
+def test_a_coupon_tells_of_no_more_than_two_thousand_legal_entities(shop: World) -> None:
+    create(shop)
+    amount = money(1)
+    terms = {"code": "FIVE", "orderCode": "o", "orderTotal": amount, "discount": amount}
+    shop.seed("emporix", coupon_redemptions=[{**terms, "legalEntityId": f"{number}"} for number in range(2001)])
+
+    told = read(shop)
+
+    assert told["redemptionCount"] == 2001
+    assert len(told["legalEntityRedemptions"]) == 2000

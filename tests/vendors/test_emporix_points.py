@@ -956,3 +956,24 @@ def test_coverage_takes_the_versions_together(shop: World) -> None:
     twice = [it for it in operation["rejections"] if it["rejection"] == "entry-exists"]
     assert met == {200: 1, 201: 1, 400: 1, 409: 1}  # each version has its own status for either
     assert [it["count"] for it in twice] == [2]
+
+
+def test_an_account_has_at_most_10_000_entries_with_points_left(shop: World) -> None:
+    shop.seed("emporix", reward_points=[{"customerId": "C1", "summary": {"addedPointsList": [{"points": 1}] * 10_000}}])
+
+    one_more = staff(shop, "POST", "/customer/C1/addPoints", {"points": 1})
+
+    assert one_more.status_code == 400
+    assert "has 10000 entries with points left" in one_more.text
+
+
+def test_a_redemption_of_thousands_of_entries_is_booked_with_its_reply(shop: World) -> None:
+    shop.seed("emporix", reward_points=[{"customerId": "C1", "summary": {"addedPointsList": [{"points": 1}] * 9000}}])
+
+    response = spend(shop, 8000)
+
+    assert response.status_code == 201
+    assert balance(shop) == 1000
+    assert sum(entry["usedPoints"] for entry in added(shop)) == 8000
+    (booked,) = redeemed(shop)
+    assert (booked["points"], booked["allPointsAfterCreation"]) == (8000, 1000)

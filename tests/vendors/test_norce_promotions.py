@@ -966,3 +966,20 @@ def test_a_seed_that_is_not_as_described_is_refused(slug: World, promotion: Json
 
     assert response.status_code == 400
     assert slug.state() == {}
+
+
+def test_a_promotion_has_at_most_3000_rows_which_are_filled_in(slug: World) -> None:
+    rows: Json = [{"ProductList": [{}] * 1000}] * 3
+    sent = {"Name": "x", "Requirements": rows}
+
+    refused_whole = ask(slug, "POST", "", sent)
+
+    assert wrong(slug, refused_whole) == {"promotion"}
+
+
+def test_the_texts_of_a_promotions_cultures_have_at_most_a_million_characters(slug: World) -> None:
+    sent = {"Name": "x", "Description": "x" * 2000, "Cultures": [{}] * 501}
+
+    refused_whole = ask(slug, "POST", "", sent)
+
+    assert wrong(slug, refused_whole) == {"promotion"}

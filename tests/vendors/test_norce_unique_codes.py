@@ -335,3 +335,15 @@ def test_a_body_beyond_the_limit_of_the_server_is_too_long(slug: World, promotio
 
     refused(slug, response, 413, "body-too-large")
     assert codes(slug, promotion) == []
+
+
+def test_many_codes_are_written_between_other_requests_and_all_are_there_with_the_reply(
+    slug: World, promotion: Json
+) -> None:
+    many = [f"C{number}" for number in range(20_000)]
+
+    assert insert_codes(slug, promotion, *many) == 20_000
+    assert insert_codes(slug, promotion, *many, "D") == 1
+    put_codes(slug, promotion, *many)
+
+    assert names(codes(slug, promotion)) == [*many, "D"]

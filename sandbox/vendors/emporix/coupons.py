@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.rules import Call, Doc, Reply
+from sandbox.rules import Call, Doc, Reply, Work
 from sandbox.vendors.emporix import lists
 from sandbox.vendors.emporix.coupons_dates import dated
 from sandbox.vendors.emporix.coupons_stored import (
@@ -131,12 +131,17 @@ def delete_coupon(call: Call) -> Reply:
     """Documented: marked as deleted, or removed where the tenant wants that; then the code starts anew."""
     coupon = find(call)
     if call.settings["couponPermanentDelete"]:
-        name = redemptions_of(coupon["code"])
-        for _, redemption in call.page(name, limit=call.size(name)):
-            call.delete(REDEMPTIONS, redemption["id"])
-        call.delete(COUPONS, coupon["id"])
-    else:
-        call.update(COUPONS, coupon, deleted=True)
+        return call.reply_after_writing(_removed(call, coupon))
+    call.update(COUPONS, coupon, deleted=True)
+    return call.reply()
+
+
+def _removed(call: Call, coupon: Doc) -> Work[Reply]:
+    redemptions = call.listed(redemptions_of(coupon["code"]))
+    call.delete(COUPONS, coupon["id"])
+    for _, redemption in redemptions:
+        call.delete(REDEMPTIONS, redemption["id"])
+        yield
     return call.reply()
 
 

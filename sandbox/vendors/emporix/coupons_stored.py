@@ -26,6 +26,7 @@ _DEFAULTS: Doc = {
 }
 _ATTEMPTS = 20  # to find a code that no coupon has
 _MAX_DIGITS = 32
+_MAX_ENTITIES = 2000  # that a coupon tells of
 _COMPUTED = ("status", "redemptionCount", "legalEntityRedemptions")
 
 
@@ -205,10 +206,10 @@ def _status(call: Call, coupon: Doc) -> str:
 
 
 def _entity_counts(call: Call, code: str) -> list[Doc]:
-    """Documented: how often the coupon was redeemed for each legal entity."""
+    """Documented: how often the coupon was redeemed for each legal entity. Inferred: for so many of them."""
     found: list[Doc] = []
     start = None
-    while first := call.page(_entities_of(code), start=start, limit=1):
+    while len(found) < _MAX_ENTITIES and (first := call.page(_entities_of(code), start=start, limit=1)):
         entity = first[0][1]["legalEntityId"]
         found.append({"legalEntityId": entity, "count": call.size(_redemptions_for(code, entity))})
         start = _rank(entity) + 1

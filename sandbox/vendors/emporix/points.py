@@ -11,13 +11,14 @@ from calendar import monthrange
 from functools import lru_cache
 from typing import Any
 
-from sandbox.rules import Call, Collection, Doc, Reply, moment, moment_text
+from sandbox.rules import Call, Collection, Doc, Rejected, Reply, Violation, Work, moment, moment_text
 from sandbox.vendors.emporix.rules import rules
 
 _MAX_YEAR = 9999
 _DAY = len("2030-01-01")
-_SLICE = 64  # entries that a redemption reads at once, at most
-_ACCOUNTS = "reward_points"
+_SLICE = 64  # entries that are read at once, at most
+_MAX_OPEN = 10_000  # entries of an account that a redemption may have to draw upon
+ALL_ACCOUNTS = "reward_points"
 _EXPIRY = "expire-points"
 
 
@@ -50,7 +51,7 @@ def _day_later(day: str, months: int) -> str:
 # What is stored
 
 
-def _added_list(customer: str) -> str:
+def added_list(customer: str) -> str:
     return f"added_points/{customer}"
 
 
@@ -59,7 +60,7 @@ def _open_list(customer: str) -> str:
     return f"open_points/{customer}"
 
 
-def _redeemed_list(customer: str) -> str:
+def redeemed_list(customer: str) -> str:
     return f"redeemed_points/{customer}"
 
 
@@ -71,13 +72,13 @@ def _left(doc: Doc) -> int:
 
 
 def _account_places(_: Doc, __: int) -> list[tuple[str, int]]:
-    return [(_ACCOUNTS, 0)]
+    return [(ALL_ACCOUNTS, 0)]
 
 
 def _added_places(doc: Doc, _: int) -> list[tuple[str, int]]:
     # Inferred: in the order in which they were booked, whatever `createdAt` a client gave them.
     customer = doc["customerId"]
-    return [(_added_list(customer), 0), *([(_open_list(customer), 0)] if _left(doc) else [])]
+    return [(added_list(customer), 0), *([(_open_list(customer), 0)] if _left(doc) else [])]
 
 
 def _added_dues(doc: Doc) -> list[tuple[int, str]]:
@@ -85,22 +86,39 @@ def _added_dues(doc: Doc) -> list[tuple[int, str]]:
 
 
 def _redeemed_places(doc: Doc, _: int) -> list[tuple[str, int]]:
-    return [(_redeemed_list(doc["customerId"]), 0)]
+    return [(redeemed_list(doc["customerId"]), 0)]
 
 
-def _prepare_account(doc: Doc, _: Call) -> None:
+def _prepare_account(doc: Doc, call: Call) -> None:
     doc["id"] = doc.setdefault("customerId", doc.get("id"))
     doc.setdefault("activePoints", 0)
+    summary = doc.get("summary")
+    for entries in summary.values() if isinstance(summary, dict) else ():
+        if isinstance(entries, list) and len(entries) > _MAX_OPEN:
+            call.reject("invalid-request", f"has more than {_MAX_OPEN} entries of a kind")
 
 
 def _prepare_entry(doc: Doc, call: Call) -> None:
     doc.setdefault("id", call.new_uuid())
 
 
-def _split(call: Call, doc: Doc) -> None:
+def _prepare_added(doc: Doc, call: Call) -> None:
+    _prepare_entry(doc, call)
+    if isinstance(doc.get("customerId"), str):
+        _refuse_more(call, doc["customerId"])
+
+
+def _refuse_more(call: Call, customer: str) -> None:
+    """Inferred: so that no redemption draws upon more entries than can be written in a moment."""
+    if call.size(_open_list(customer)) >= _MAX_OPEN:
+        detail = f"The customer {customer} has {_MAX_OPEN} entries with points left"
+        raise Rejected("invalid-request", detail, violations=[Violation("body", detail)])
+
+
+def _split(call: Call, doc: Doc) -> Work[None]:
     """A seeded account: its entries go to their own collections, its balance is what they come to."""
     customer = doc["id"]
-    _forget_entries(call, customer)
+    yield from _forgetting(call, customer)
     given = doc["activePoints"]
     summary = doc.pop("summary", {"addedPointsList": [{"points": given}] if given else []})
     doc["activePoints"] = 0
@@ -108,21 +126,25 @@ def _split(call: Call, doc: Doc) -> None:
     account = doc
     for terms in summary.get("addedPointsList", ()):
         account = add(call, account, terms, seeded=True)
+        yield
     for terms in summary.get("redeemedPointsList", ()):
         _write_redemption(call, account, terms, int(terms.get("allPointsAfterCreation", account["activePoints"])), [])
+        yield
     doc["activePoints"] = account["activePoints"]
 
 
-def _recount(call: Call, doc: Doc) -> None:
+def _recount(call: Call, doc: Doc) -> Work[None]:
     """An entry seeded by itself: the balance of its account is added up anew."""
-    customer = doc["customerId"]
-    open_entries = call.page(_open_list(customer), limit=call.size(_open_list(customer)))
-    call.update(ACCOUNTS, _opened(call, customer), activePoints=sum(_left(entry) for _, entry in open_entries))
+    customer, active = doc["customerId"], 0
+    for _, entry in call.listed(_open_list(customer)):
+        active += _left(entry)
+        yield
+    call.update(ACCOUNTS, _opened(call, customer), activePoints=active)
 
 
-ACCOUNTS = rules.collection(_ACCOUNTS, places=_account_places, prepare=_prepare_account, seeded=_split)
+ACCOUNTS = rules.collection(ALL_ACCOUNTS, places=_account_places, prepare=_prepare_account, seeded=_split)
 ADDED = rules.collection(
-    "added_points", places=_added_places, dues=_added_dues, prepare=_prepare_entry, seeded=_recount
+    "added_points", places=_added_places, dues=_added_dues, prepare=_prepare_added, seeded=_recount
 )
 REDEEMED = rules.collection("redeemed_points", places=_redeemed_places, prepare=_prepare_entry)
 
@@ -171,19 +193,13 @@ def create_points(call: Call) -> Reply:
 def delete_points(call: Call) -> Reply:
     """Documented: meant for the deletion of a customer. Inferred: that there was no account is no mistake."""
     customer = call.path["customerId"]
+    return call.reply_after_writing(_deleted(call, customer))
+
+
+def _deleted(call: Call, customer: str) -> Work[Reply]:
     if call.delete(ACCOUNTS, customer):
-        _forget_entries(call, customer)
+        yield from _forgetting(call, customer)
     return call.reply()
-
-
-@rules.operation("getCustomerSummary", "getMySummary")
-def get_summary(call: Call) -> Reply:
-    return call.reply(_summary(call, account_of(call)))
-
-
-@rules.operation("listAllSummaries")
-def list_summaries(call: Call) -> Reply:
-    return call.reply_all(_summary(call, account) for _, account in call.listed(_ACCOUNTS))
 
 
 @rules.operation("addPoints")
@@ -201,7 +217,11 @@ def redeem_points(call: Call) -> Reply:
     account = account_of(call)
     if call.body["points"] <= 0:
         call.reject("points-not-positive")
-    redeem(call, account, call.body)
+    return call.reply_after_writing(_redeemed(call, account))
+
+
+def _redeemed(call: Call, account: Doc) -> Work[Reply]:
+    yield from redeem(call, account, call.body)
     return call.reply()
 
 
@@ -239,6 +259,7 @@ def add(call: Call, account: Doc, terms: Doc, *, seeded: bool = False) -> Doc:
     Inferred: `id`, `createdAt` and `validUntil` are kept as sent, what follows from the account is worked out. A seed
     tells how things stand, so there `usedPoints`, `usedWith` and `allPointsAfterCreation` are kept too.
     """
+    _refuse_more(call, account["id"])
     key = _key(call, ADDED, terms)
     created = moment(terms["createdAt"]) if "createdAt" in terms else call.now
     # Inferred: without an end, points live as long as the settings say.
@@ -269,17 +290,18 @@ def _key(call: Call, collection: Collection, terms: Doc) -> str:
     return given if isinstance(given, str) and not call.is_taken(collection, given) else call.new_uuid()
 
 
-def redeem(call: Call, account: Doc, terms: Doc) -> Doc:
-    """Use points up, or refuse if there are too few (inferred; no page says); the account as it is then."""
+def redeem(call: Call, account: Doc, terms: Doc) -> Work[None]:
+    """Use points up, or refuse if there are too few (inferred; no page says). They are off the balance at once."""
     points, active = int(terms["points"]), account["activePoints"]
     if points > active:
         detail = f"Customer {account['id']} has {active} active points, which are less than {points}"
         call.reject("not-enough-points", detail)
-    _write_redemption(call, account, terms, active - points, _draw(call, account["id"], points))
-    return call.update(ACCOUNTS, account, activePoints=active - points)
+    call.update(ACCOUNTS, account, activePoints=active - points)
+    sources = yield from _draw(call, account["id"], points)
+    _write_redemption(call, account, terms, active - points, sources)
 
 
-def _draw(call: Call, customer: str, points: int) -> list[str]:
+def _draw(call: Call, customer: str, points: int) -> Work[list[str]]:
     """The entries that the points were taken from. Inferred: in the order in which they were booked."""
     sources: list[str] = []
     limit = 1  # most redemptions need no more
@@ -291,8 +313,9 @@ def _draw(call: Call, customer: str, points: int) -> list[str]:
             sources.append(doc["id"])
             points -= part
             if points == 0:
-                break
+                return sources
         limit = min(2 * limit, _SLICE)
+        yield
     return sources
 
 
@@ -308,29 +331,12 @@ def _write_redemption(call: Call, account: Doc, terms: Doc, active: int, sources
     call.add(REDEEMED, {"id": key, "customerId": account["id"], "entry": entry, "sources": sources})
 
 
-def _forget_entries(call: Call, customer: str) -> None:
-    for name, collection in ((_added_list(customer), ADDED), (_redeemed_list(customer), REDEEMED)):
-        for _, doc in call.page(name, limit=call.size(name)):
+def _forgetting(call: Call, customer: str) -> Work[None]:
+    lists = (call.listed(added_list(customer)), ADDED), (call.listed(redeemed_list(customer)), REDEEMED)
+    for entries, collection in lists:
+        for _, doc in entries:
             call.delete(collection, doc["id"])
-
-
-def _summary(call: Call, account: Doc) -> Doc:
-    """Documented: all entries, expired and used up ones too; a redemption stands in each entry that it drew upon."""
-    customer = account["id"]
-    redeemed = list(call.listed(_redeemed_list(customer)))
-    used_with: dict[str, list[str]] = {}
-    for _, doc in redeemed:
-        for source in doc["sources"]:
-            used_with.setdefault(source, []).append(doc["entry"]["id"])
-    added: list[Any] = []
-    for _, doc in call.listed(_added_list(customer)):
-        doc["entry"]["usedWith"] += used_with.get(doc["id"], ())
-        added.append(doc["entry"])
-    return {
-        "customerId": customer,
-        "activePoints": account["activePoints"],
-        "summary": {"addedPointsList": added, "redeemedPointsList": [doc["entry"] for _, doc in redeemed]},
-    }
+            yield
 
 
 def settings_of(call: Call) -> Any:

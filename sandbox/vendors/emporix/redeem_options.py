@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sandbox.rules import Call, Doc, Rejected, Reply
+from sandbox.rules import Call, Doc, Rejected, Reply, Work
 from sandbox.vendors.emporix.coupons_stored import COUPONS, fold
 from sandbox.vendors.emporix.points import (
     ACCOUNTS,
@@ -106,12 +106,16 @@ def exchange(call: Call) -> Reply:
         call.reject(
             "discount-type-not-exchangeable", f"Points cannot be exchanged for a coupon of the type {discount_type}"
         )
+    return call.reply_after_writing(_exchanged(call, account, option))
+
+
+def _exchanged(call: Call, account: Doc, option: Doc) -> Work[Reply]:
     # Documented by the example of a summary: the entry has the option's points and description.
-    account = redeem(call, account, {name: option[name] for name in ("points", "description") if name in option})
+    yield from redeem(call, account, {name: option[name] for name in ("points", "description") if name in option})
     code = _new_coupon(call, option)
     if code is None:
         end = months_later(call.now, _CHARGEBACK_MONTHS)
-        add(call, account, {"points": option["points"], "description": _CHARGEBACK, "validUntil": end})
+        add(call, account_of(call), {"points": option["points"], "description": _CHARGEBACK, "validUntil": end})
         call.reject_and_keep("coupon-not-created")
     return call.reply({"code": code})
 

@@ -22,7 +22,6 @@ _KIND_BY_OPERATION = {
     )
     for spelling in ("", "Deprecated")
 }
-_ALL = 1_000_000  # the list has no paging
 
 
 def _places(doc: Doc, created: int) -> list[tuple[str, int]]:
@@ -58,8 +57,8 @@ def _event(call: Call) -> str:
 @rules.operation(*(name for name in _KIND_BY_OPERATION if name.startswith("get")))
 def get_subscriptions(call: Call) -> Reply:
     """Documented: all active ones."""
-    found = call.page(_list(_event(call)), limit=_ALL)
-    return call.reply({"items": [_wire(doc) for _, doc in found], "problems": []})
+    found = (_wire(doc) for _, doc in call.listed(_list(_event(call))))
+    return call.reply_all(found, within=lambda items: {"items": items, "problems": []})
 
 
 @rules.operation(*(name for name in _KIND_BY_OPERATION if name.startswith("subscribe")))

@@ -21,7 +21,7 @@ from sandbox.vendors.norce.stored import (
     shown,
     stopped_if_over,
 )
-from sandbox.vendors.norce.terms import TERMS, culture, filled, image_url, texts
+from sandbox.vendors.norce.terms import TERMS, culture, excess, filled, image_url, texts
 
 
 @rules.operation("PromotionApi_List")
@@ -94,6 +94,9 @@ def _judge(call: Call, id: int | None) -> None:
     """Inferred, all of it. Everything that is wrong is told at once; what is wrong first names the refusal."""
     sent: Doc = call.body
     wrong: list[tuple[str, Violation]] = []
+    too_much = excess(sent)
+    if too_much is not None:
+        raise Rejected("invalid-request", violations=[Violation("body", too_much, "maxItems")])
     if id is not None and sent.get("Id", 0) not in (0, id):
         wrong.append(("id-mismatch", Violation("body.Id", f"is {sent['Id']}, but the path says {id}")))
     start, end = sent.get("StartDate"), sent.get("EndDate")

@@ -11,7 +11,7 @@ from sandbox.rules import Call, Doc, decoded, encoded, members, moment
 from sandbox.vendors.norce.asking import DEFAULT_APPLICATION, SYSTEM, stopped
 from sandbox.vendors.norce.rows import EFFECT, REQUIREMENT, seeded
 from sandbox.vendors.norce.rules import rules
-from sandbox.vendors.norce.terms import TERMS, TEXTS, culture, image_url, unique_code
+from sandbox.vendors.norce.terms import TERMS, TEXTS, culture, excess, image_url, unique_code
 
 NOT_STOPPED: Doc = {"StoppedDate": None, "StoppedBy": None, "StoppedByName": None}
 # What only the server says of a promotion, as it is at first.
@@ -71,6 +71,9 @@ def _prepare_promotion(doc: Doc, call: Call) -> None:
     if "Id" not in doc:
         doc["Id"] = new_promotion_id(call, application)
     doc["id"] = promotion_id(application, doc["Id"])
+    too_much = excess(doc)
+    if too_much is not None:
+        call.reject("invalid-request", too_much)
     for member in _COUNTED:
         doc.pop(member, None)
     for text in TEXTS:

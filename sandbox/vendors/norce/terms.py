@@ -24,6 +24,27 @@ TERMS: Doc = {
     "CurrencyCode": None,
 }
 
+MAX_ROWS = 3000  # requirements, effects and the products in them: each is filled in with up to 30 members
+MAX_TEXT = 1_000_000  # characters of all cultures, of which each has the texts that it leaves out
+
+
+def excess(sent: Doc) -> str | None:
+    """What there is too much of in a promotion. Inferred: there are such limits, or 1 MB would become 100 MB."""
+    lists = [_list(sent, name) for name in ("Requirements", "Effects")]
+    rows = [row for rows in lists for row in rows]
+    if len(rows) + sum(len(_list(row, "ProductList")) for row in rows) > MAX_ROWS:
+        return f"has more than {MAX_ROWS} requirements, effects and products"
+    length = sum(len(sent[text]) for text in TEXTS if isinstance(sent.get(text), str))
+    cultures = len(_list(sent, "Cultures"))
+    if cultures > MAX_ROWS or cultures * length > MAX_TEXT:
+        return f"has more than {MAX_ROWS} cultures, or more than {MAX_TEXT} characters in them"
+    return None
+
+
+def _list(doc: Any, name: str) -> list[Any]:
+    found = doc.get(name) if isinstance(doc, dict) else None
+    return found if isinstance(found, list) else []
+
 
 def filled(blank: Doc, sent: Doc) -> Doc:
     """All members of `blank`, in its order, as they are sent. Documented: null is the default."""

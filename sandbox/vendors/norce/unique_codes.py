@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sandbox.rules import Call, Doc, NotUnique, Reply
+from contextlib import suppress
+
+from sandbox.rules import Call, Doc, NotUnique, Reply, Work
 from sandbox.vendors.norce.asking import asker
 from sandbox.vendors.norce.rules import rules
 from sandbox.vendors.norce.stored import CODES, code_id, codes_of, find
@@ -20,21 +22,26 @@ def list_codes(call: Call) -> Reply:
 @rules.operation("PromotionApi_InsertUniqueCodes")
 def insert_codes(call: Call) -> Reply:
     """Documented: what is there already is left alone, and the number of the others is told."""
-    promotion = find(call, asker(call).application)
+    return call.reply_after_writing(_inserted(call, find(call, asker(call).application)))
+
+
+def _inserted(call: Call, promotion: Doc) -> Work[Reply]:
     now, inserted = call.now_text, 0
     for sent in call.body:
-        try:
+        with suppress(NotUnique):
             call.add(CODES, _code(promotion, sent, now))
-        except NotUnique:
-            continue
-        inserted += 1
+            inserted += 1
+        yield
     return call.reply(inserted)
 
 
 @rules.operation("PromotionApi_UpdateUniqueCodes")
 def update_codes(call: Call) -> Reply:
     """Documented: what is there is updated, the rest inserted. Inferred: of a code sent twice the last counts."""
-    promotion = find(call, asker(call).application)
+    return call.reply_after_writing(_updated(call, find(call, asker(call).application)))
+
+
+def _updated(call: Call, promotion: Doc) -> Work[Reply]:
     now = call.now_text
     for sent in {sent.get("DiscountCode"): sent for sent in call.body}.values():
         code = _code(promotion, sent, now)
@@ -43,6 +50,7 @@ def update_codes(call: Call) -> Reply:
             call.add(CODES, code)
         else:
             call.replace(CODES, {**code, "Created": stored["Created"]})
+        yield
     return call.reply({})
 
 
