@@ -15,6 +15,7 @@ from sandbox.messages import Reply, Request, Violation, encode
 from sandbox.openapi.operation import Operation, Values, Whole
 from sandbox.slices import NotYet, Slice, Work, worked
 from sandbox.state import Change, Collection, Doc, NotUnique, State
+from sandbox.writing import writing
 
 _AT_ONCE = 500  # items of a reply
 _ID_DIGITS = 16
@@ -254,7 +255,7 @@ class Call:
         offset: int = 0,
         limit: int,
         descending: bool = False,
-    ) -> list[tuple[str, Doc]]:
+    ) -> Listed:
         """Documents of a list in its order, each with the key of its collection, from `start` up to before `stop`."""
         return self.state.page(name, start=start, stop=stop, offset=offset, limit=limit, descending=descending)
 
@@ -352,8 +353,7 @@ class Call:
     def reply_in_pieces(self, content: Any, pieces: Iterator[bytes]) -> Reply:
         """Succeed with JSON that is sent piece by piece; `content` is judged in its place, and has its shape."""
         reply = self.reply(content)
-        reply.body = b""
-        reply.stream = pieces
+        reply.body, reply.stream = b"", pieces
         return reply
 
     def reply_all(
@@ -394,34 +394,7 @@ class Call:
 
     def reply_after_writing(self, work: Work[Reply]) -> Reply:
         """The same for work that writes: others see how far it has come, so what it wrote stays if it breaks.
-
         After its first `yield` it must refuse nothing, unless it keeps what it wrote, and it must tell nobody anything.
         """
         self.written = list(self.state.changes)
-        return self.reply_later(self._writing(work, self.written))
-
-    def _writing(self, work: Work[Reply], written: list[Change]) -> Work[Reply]:
-        """The same work, a unit of its own in each step: between two of them others write to the state."""
-        state = self.state
-        state.writers += 1
-        try:
-            while True:
-                state.begin()
-                next(work)
-                _gather(state, written)
-                yield
-        except StopIteration as ended:
-            _gather(state, written)
-            reply: Reply = ended.value
-            return reply
-        except Exception:
-            _gather(state, written)
-            raise
-        finally:
-            state.writers -= 1
-
-
-def _gather(state: State, written: list[Change]) -> None:
-    """Add the changes of a step to those before, which are the request's if it has no more to do."""
-    written += state.changes
-    state.changes = written
+        return self.reply_later(writing(self.state, work, self.written))

@@ -23,6 +23,10 @@ class Listed(Sequence[tuple[str, dict[str, Any]]]):
     def __init__(self, records: Sequence[_Stored]) -> None:
         self._records = records
 
+    def only(self, key: str) -> Listed:
+        """Those of one collection."""
+        return Listed([record for record in self._records if record.key == key])
+
     def __len__(self) -> int:
         return len(self._records)
 

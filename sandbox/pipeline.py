@@ -19,7 +19,7 @@ from sandbox.openapi.document import Document
 from sandbox.openapi.parameters import pairs, unquote
 from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
 from sandbox.slices import Work
-from sandbox.state import growth
+from sandbox.writing import growth
 
 DEFAULT_ORG = "default"
 _REMEMBERED = 1024  # paths and where they lead, of at most this many characters:

@@ -44,6 +44,7 @@ LEVELS = {
     "sandbox.targets": 1.5,
     "sandbox.resolving": 1.8,
     "sandbox.state": 2,
+    "sandbox.writing": 2.5,
     "sandbox.journal": 2.5,
     "sandbox.interfaces": 2.7,
     "sandbox.call": 2.8,

@@ -18,6 +18,7 @@ ADMIN = "/__admin/orgs"
 SCENARIO = f"{ADMIN}/stalls/scenario"
 OK = 200
 _BATCH = 500
+Prepare = Callable[[Target], None]
 _ORGS = 20_000
 
 
@@ -49,6 +50,19 @@ def long_named_orgs(target: Target) -> None:
         connection.request("GET", f"/~{turned}{number}/promotions/none", headers=JSON)
         connection.getresponse().read()
     connection.close()
+
+
+def in_batches(org: str, vendor: str, collection: str, count: int, made: Callable[[int], Any]) -> Prepare:
+    """An org with so many seeded objects; made once."""
+
+    def prepare(target: Target) -> None:
+        if target.ask("GET", f"{ADMIN}/{org}")[0] == OK:
+            return
+        for first in range(0, count, _BATCH):
+            batch = [made(number) for number in range(first, first + _BATCH)]
+            target.expect("POST", f"{ADMIN}/{org}/seed", {vendor: {collection: batch}})
+
+    return prepare
 
 
 def journal(org: str, path: str, count: int, size: int) -> Callable[[Target], None]:
@@ -135,6 +149,62 @@ _BOMB = b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(
     b"%c: &%c [%s]\n" % (98 + level, 98 + level, b",".join([b"*%c" % (97 + level)] * 9)) for level in range(8)
 )
 
+_SUBSCRIPTION = {"event": "gift-card-changed", "callback_url": ""}
+_many_subscriptions = in_batches(
+    "stalls-subs", "enfore", "subscriptions", 20_000, lambda n: {**_SUBSCRIPTION, "callback_url": f"https://a.b/{n}"}
+)
+_SUBSCRIPTIONS = "/promotions/org/stalls-subs/sales-vouchers/gift-card-subscriptions"
+_SMALL = {"amount": 1, "currency": "EUR"}
+_REDEMPTION = {"code": "BIG", "customerNumber": "c", "orderTotal": _SMALL, "discount": _SMALL}
+_COUPON = {"code": "BIG", "name": "x", "discountType": "ABSOLUTE", "discountAbsolute": _SMALL}
+_BIG_COUPON = "/coupon/stallsbig/coupons/BIG"
+_redemptions = in_batches(
+    "stallsbig",
+    "emporix",
+    "coupon_redemptions",
+    20_000,
+    lambda n: {**_REDEMPTION, "orderCode": f"o{n}", "legalEntityId": f"l{n}"},
+)
+_POINTS = {
+    "emporix": {"reward_points": [{"customerId": "c", "summary": {"addedPointsList": [{"points": 1}] * 10_000}}]}
+}
+_PROMOTIONS = "/commerce/management/1.0/api/promotion"
+_IN_NORCE = {**JSON, "Sandbox-Org": "stalls-norce"}
+_IN_POINTS = {**JSON, "Emporix-Tenant": "stallspoints"}
+_LARGE = CARDS.replace("stalls", "stalls-large-cards")
+_MANY_CODES = [{"DiscountCode": f"{number}"} for number in range(39_000)]
+_PERIOD = "from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z"
+
+
+def _big_coupon(target: Target) -> None:
+    """A coupon that was redeemed often, which is removed when it is deleted."""
+    _redemptions(target)
+    stored = {"coupons": [_COUPON], "settings": [{"couponPermanentDelete": True}]}
+    target.expect("POST", f"{ADMIN}/stallsbig/seed", {"emporix": stored})
+
+
+def _account(target: Target) -> None:
+    target.expect("POST", f"{ADMIN}/stallspoints/seed", _POINTS)
+
+
+def _promotion(target: Target) -> None:
+    target.expect("POST", f"{ADMIN}/stalls-norce/seed", {"norce": {"promotions": [{"Id": 1, "Name": "x"}]}})
+
+
+def _large_cards(target: Target) -> None:
+    for number in range(60):
+        card = {**_CARD, "external_number": f"{number}", "name": "x" * 900_000}
+        target.ask("POST", _LARGE, card)
+
+
+def _codes(method: str, codes: Any) -> Callable[[Target], tuple[int, bytes]]:
+    return send(method, f"{_PROMOTIONS}/1/unique-codes", codes, _IN_NORCE)
+
+
+def _of_points(method: str, path: str, body: Any = None) -> Callable[[Target], tuple[int, bytes]]:
+    return send(method, f"/reward-points/customer/c{path}", body, _IN_POINTS)
+
+
 ROWS: list[Attack] = [
     get("sort=name, 3,000 times over 5,000 coupons", f"{COUPONS}?sort={'name,' * 2999}name", _FEW, 200),
     get("sort by 3,000 keys", f"{COUPONS}?sort={','.join(f'k{number}' for number in range(2500))}", _FEW, 400),
@@ -176,4 +246,25 @@ ROWS: list[Attack] = [
     get("journal: as many of 64 kB as it keeps", f"{ADMIN}/stalls-large/requests?limit=1000", _fill_large, 200),
     get("the same as HAR", f"{ADMIN}/stalls-large/requests.har?limit=1000", _fill_large, 200),
     Attack("the same counted by a part of the body", send("POST", f"{ADMIN}/stalls-large/requests/count", _PART)),
+    get("a list of 20,000 subscriptions", _SUBSCRIPTIONS, _many_subscriptions, 200),
+    Attack("one event for 20,000 subscribers", send("POST", CARDS.replace("stalls", "stalls-subs"), _CARD),
+           _many_subscriptions),
+    get("state of 20,000 subscriptions", f"{ADMIN}/stalls-subs/state", _many_subscriptions, 200),
+    get("a page of cards of 900 kB each", f"{_LARGE}?{_PERIOD}", _large_cards, 200),
+    get("journal: documents of 900 kB", f"{ADMIN}/stalls-large-cards/requests?limit=1000", _large_cards, 200),
+    get("a coupon that 20,000 legal entities redeemed", _BIG_COUPON, _big_coupon, 200),
+    Attack("deleting a coupon with 20,000 redemptions", send("DELETE", _BIG_COUPON), _big_coupon),
+    Attack("seeding 10,000 entries of points", send("POST", f"{ADMIN}/stallspoints/seed", _POINTS), None, 200),
+    Attack("the summary of 10,000 entries", _of_points("GET", "/summary"), _account, 200),
+    Attack("redeeming 10,000 entries", _of_points("POST", "/redeemPoints", {"points": 9999}), _account),
+    Attack("deleting 10,000 entries", _of_points("DELETE", ""), _account, 204),
+    Attack("inserting 39,000 codes", _codes("POST", _MANY_CODES), _promotion, 200),
+    Attack("replacing 39,000 codes", _codes("PUT", _MANY_CODES), _promotion, 200),
+    Attack("inserting 79,000 empty codes", _codes("POST", [{}] * 79_000), _promotion, 200),
+    Attack("a promotion of 79,000 empty rows",
+           send("PUT", f"{_PROMOTIONS}/1", {"Name": "x", "Requirements": [{}] * 79_000}, _IN_NORCE), _promotion, 400),
+    Attack("a promotion of 3,000 empty rows",
+           send("PUT", f"{_PROMOTIONS}/1", {"Name": "x", "Requirements": [{}] * 3_000}, _IN_NORCE), _promotion, 200),
+    Attack("form: 330,000 escapes",
+           send("POST", "/oauth/token", b"grant_type=x&scope=" + b"%41" * 330_000, FORM), status=400),
 ]  # fmt: skip

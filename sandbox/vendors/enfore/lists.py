@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from sandbox.rules import Call, Collection, Doc, Reply, moment
 from sandbox.vendors.enfore.rules import rules
 
@@ -32,15 +34,15 @@ def page(
     """A page of a list. Source: documented, both items and problems count towards limit and offset."""
     query = call.query
     found = call.page(name, start=start, stop=stop, offset=query["offset"], limit=query["limit"], descending=descending)
-    return reply(call, collection, found)
-
-
-def reply(call: Call, collection: Collection, found: list[tuple[str, Doc]]) -> Reply:
-    items = [call.public(collection, doc) for key, doc in found if key == collection.key]
-    problems = [call.public(PROBLEMS, doc) for key, doc in found if key == PROBLEMS.key]
+    problems = [call.public(PROBLEMS, doc) for _, doc in found.only(PROBLEMS.key)]
     for problem in problems:
         del problem["id"]  # only the sandbox needs it
-    return call.reply({"items": items, "problems": problems})
+    return reply(call, collection, (doc for _, doc in found.only(collection.key)), problems)
+
+
+def reply(call: Call, collection: Collection, docs: Iterable[Doc], problems: Sequence[Doc] = ()) -> Reply:
+    items = (call.public(collection, doc) for doc in docs)
+    return call.reply_all(items, within=lambda items: {"items": items, "problems": list(problems)})
 
 
 def interval(call: Call) -> tuple[int, int]:

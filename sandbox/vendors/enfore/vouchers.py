@@ -95,8 +95,7 @@ def voucher_list(call: Call, kind: Kind) -> Reply:
     if voucher is None or any(voucher.get(member) != value for member, value in wanted.items()):
         return lists.reply(call, kind.collection, [])
     place = call.place(kind.collection, voucher)
-    found = [(kind.collection.key, voucher)] if start <= place < stop and call.query["offset"] == 0 else []
-    return lists.reply(call, kind.collection, found)
+    return lists.reply(call, kind.collection, [voucher] if start <= place < stop and call.query["offset"] == 0 else [])
 
 
 def voucher(call: Call, kind: Kind, parameter: str) -> Reply:
