@@ -36,7 +36,7 @@ def measure(command: tuple[str, ...], rows: Sequence[Attack]) -> dict[str, dict[
         tempfile.TemporaryDirectory(prefix="bench-") as home,
         started(Command("ours", command, "/__admin/health"), server_cpus, Path(home)) as server,
     ):
-        target = Target(server.port, server.pid)
+        target = Target(server.port, server.pid, whole=True)
         for attack in rows:
             try:
                 found[attack.name] = figures(best(target, attack))

@@ -35,6 +35,7 @@ class Target:
 
     port: int
     pid: int
+    whole: bool = False  # attacks have their whole size, which takes longer to prepare
 
     def connect(self) -> HTTPConnection:
         return HTTPConnection(_LOOPBACK, self.port, timeout=_PATIENCE)

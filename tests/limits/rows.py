@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import quote
 
@@ -53,12 +54,12 @@ def long_named_orgs(target: Target) -> None:
 
 
 def in_batches(org: str, vendor: str, collection: str, count: int, made: Callable[[int], Any]) -> Prepare:
-    """An org with so many seeded objects; made once."""
+    """An org with so many seeded objects, in the bench five times as many; made once."""
 
     def prepare(target: Target) -> None:
         if target.ask("GET", f"{ADMIN}/{org}")[0] == OK:
             return
-        for first in range(0, count, _BATCH):
+        for first in range(0, 5 * count if target.whole else count, _BATCH):
             batch = [made(number) for number in range(first, first + _BATCH)]
             target.expect("POST", f"{ADMIN}/{org}/seed", {vendor: {collection: batch}})
 
@@ -197,6 +198,47 @@ def _large_cards(target: Target) -> None:
         target.ask("POST", _LARGE, card)
 
 
+def _opened(target: Target, count: int, path: str) -> list[HTTPConnection]:
+    """So many connections that ask for what comes later, and do not read it."""
+    connections = [target.connect() for _ in range(count)]
+    for connection in connections:
+        connection.request("GET", path)
+    return connections
+
+
+def _waiting_clients(target: Target) -> tuple[int, bytes]:
+    clients = _opened(target, 1000 if target.whole else 200, f"{ADMIN}/stalls-subs/webhooks?wait=20s&count=20")
+    try:
+        return target.ask("POST", CARDS.replace("stalls", "stalls-subs"), {**_CARD, "external_number": "awaited"})
+    finally:
+        for client in clients:
+            client.getresponse().read()
+            client.close()
+
+
+def _unread_streams(target: Target) -> tuple[int, bytes]:
+    clients = _opened(target, 100 if target.whole else 30, "/__admin/requests/stream")
+    answered = 0, b""
+    try:
+        for _ in range(10):
+            answered = target.ask("POST", _LARGE, {**_CARD, "name": "x" * 900_000})
+        return answered
+    finally:
+        for client in clients:
+            client.close()
+
+
+def _snapshots(target: Target) -> tuple[int, bytes]:
+    answered = 0, b""
+    for number in range(100):
+        target.ask("PUT", f"{ADMIN}/stalls-cards/snapshots/{number}")
+        answered = target.ask("POST", f"{ADMIN}/stalls-cards/snapshots/{number}/restore")
+    return answered
+
+
+_cards = in_batches("stalls-cards", "enfore", "gift_cards", 20_000, lambda n: {**_CARD, "external_number": f"N{n}"})
+
+
 def _codes(method: str, codes: Any) -> Callable[[Target], tuple[int, bytes]]:
     return send(method, f"{_PROMOTIONS}/1/unique-codes", codes, _IN_NORCE)
 
@@ -246,10 +288,10 @@ ROWS: list[Attack] = [
     get("journal: as many of 64 kB as it keeps", f"{ADMIN}/stalls-large/requests?limit=1000", _fill_large, 200),
     get("the same as HAR", f"{ADMIN}/stalls-large/requests.har?limit=1000", _fill_large, 200),
     Attack("the same counted by a part of the body", send("POST", f"{ADMIN}/stalls-large/requests/count", _PART)),
-    get("a list of 20,000 subscriptions", _SUBSCRIPTIONS, _many_subscriptions, 200),
-    Attack("one event for 20,000 subscribers", send("POST", CARDS.replace("stalls", "stalls-subs"), _CARD),
+    get("a list of many subscriptions", _SUBSCRIPTIONS, _many_subscriptions, 200),
+    Attack("one event for many subscribers", send("POST", CARDS.replace("stalls", "stalls-subs"), _CARD),
            _many_subscriptions),
-    get("state of 20,000 subscriptions", f"{ADMIN}/stalls-subs/state", _many_subscriptions, 200),
+    get("state of many subscriptions", f"{ADMIN}/stalls-subs/state", _many_subscriptions, 200),
     get("a page of cards of 900 kB each", f"{_LARGE}?{_PERIOD}", _large_cards, 200),
     get("journal: documents of 900 kB", f"{ADMIN}/stalls-large-cards/requests?limit=1000", _large_cards, 200),
     get("a coupon that 20,000 legal entities redeemed", _BIG_COUPON, _big_coupon, 200),
@@ -265,6 +307,12 @@ ROWS: list[Attack] = [
            send("PUT", f"{_PROMOTIONS}/1", {"Name": "x", "Requirements": [{}] * 79_000}, _IN_NORCE), _promotion, 400),
     Attack("a promotion of 3,000 empty rows",
            send("PUT", f"{_PROMOTIONS}/1", {"Name": "x", "Requirements": [{}] * 3_000}, _IN_NORCE), _promotion, 200),
+    Attack("clients that wait for webhooks, and one event", _waiting_clients, _many_subscriptions),
+    Attack("live streams that nobody reads, and requests of 900 kB", _unread_streams, _large_cards),
+    Attack("100 snapshots of a large org, and the ways back", _snapshots, _cards, 200),
+    Attack("advance over the expiries of a large org",
+           send("POST", f"{ADMIN}/stalls-cards/clock/advance", {"by": "P10Y"}), _cards, 200),
+    get("export of a large org", f"{ADMIN}/stalls-cards/export", _cards, 200),
     Attack("form: 330,000 escapes",
            send("POST", "/oauth/token", b"grant_type=x&scope=" + b"%41" * 330_000, FORM), status=400),
 ]  # fmt: skip
