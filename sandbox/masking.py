@@ -6,9 +6,11 @@ here by mistake. Tokens in replies are the sandbox's own and open nothing elsewh
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote_plus
 
 MASK = "***"
 _SCHEMES = {"authorization", "proxy-authorization"}
@@ -17,6 +19,9 @@ _KEYS = {"x-api-key", "api-key", "apikey", "x-auth-token"}
 _NAMES = ("client_secret", "password", "access_token", "refresh_token")
 _USER = re.compile(r"^([a-z][a-z0-9+.-]*+://)[^/?#]*@", re.IGNORECASE)
 _COOKIE = re.compile(r"=[^;]*+")
+_NAMELESS = re.compile(r"((?:^|;)\s*+)([^;=\s][^;=]*+)(?![^;])")  # a cookie without `=` is a value
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*+)"?', re.DOTALL)  # of JSON, also one that was cut
+_PARAMETER = re.compile(r"(?<![^?&])[^?&#=\s]++(?==)")  # the name of one
 _LEAST = 6  # characters of a secret that is looked for in sentences; shorter ones are words
 _BEGINNING = 24  # characters by which one is found in a sentence that has not all of it
 _FORMAT = "password"  # OpenAPI: a hint to obscure the value
@@ -36,6 +41,7 @@ class Masks:
         self._names = frozenset(names)
         self._folded = sorted({name.casefold() for name in names})
         self._member = re.compile(rf'("(?:{either})"\s*+:\s*+")((?:[^"\\]|\\.)*+)', re.IGNORECASE | re.DOTALL)
+        self._number = re.compile(rf'("(?:{either})"\s*+:\s*+)(-?\d[\d.eE+-]*+)', re.IGNORECASE)
         self._field = re.compile(rf"((?:^|[?&])(?:{either})=)([^&#\s]*+)", re.IGNORECASE)
 
     def hides(self, name: str) -> bool:
@@ -56,25 +62,28 @@ class Masks:
         if name in self._keys:
             return MASK
         if name == "cookie":
-            return _COOKIE.sub(f"={MASK}", value)
+            return _COOKIE.sub(f"={MASK}", _NAMELESS.sub(rf"\1{MASK}", value))
         if name == "set-cookie":
             pair, semicolon, attributes = value.partition(";")
             return _COOKIE.sub(f"={MASK}", pair) + semicolon + attributes
-        return value
+        return self.sent(value)  # `Referer` has a URL
 
     def sent(self, text: str) -> str:
         """A request's target or body, JSON or a form, also one that was cut."""
+        text = self._spelled_out(text)
         if not self._names_any(text):
             return text
-        return self._field.sub(rf"\1{MASK}", self._member.sub(rf"\1{MASK}", text))
+        masked = self._number.sub(rf'\1"{MASK}"', self._member.sub(rf"\1{MASK}", text))
+        return self._field.sub(rf"\1{MASK}", masked)
 
     def secrets(self, headers: Iterable[tuple[str, str]], *texts: str, given: Iterable[str] = ()) -> list[str]:
         """The secrets that headers, targets and bodies hold, and those that were given, but for short ones."""
-        found = [*given]
-        found += [text for _, text in (*self._in(self._member, texts), *self._in(self._field, texts))]
+        found, plain = [*given], [self._spelled_out(text) for text in texts]
+        for pattern in (self._member, self._number, self._field):
+            found += [text for _, text in self._in(pattern, plain)]
         for name, value in headers:
             if name.lower() in _COOKIES:
-                found += [pair.partition("=")[2].strip() for pair in value.split(";")]
+                found += [_cookie(pair) for pair in value.split(";")]
             elif self.hides_header(name):
                 found.append(value.partition(" ")[2] if name.lower() in _SCHEMES and " " in value else value)
         return sorted({secret for secret in found if len(secret) >= _LEAST}, key=len, reverse=True)
@@ -83,6 +92,27 @@ class Masks:
         """Whether a name is in there at all; to look for each takes a tenth of the time of one pattern for all."""
         folded = text.casefold()
         return any(name in folded for name in self._folded)
+
+    def _spelled_out(self, text: str) -> str:
+        """The text with the names of secrets as they are meant: `client%5Fsecret` and `pass\\u0077ord` are two."""
+        if "\\" in text:
+            text = _STRING.sub(self._string, text)
+        if "%" in text:
+            text = _PARAMETER.sub(self._parameter, text)
+        return text
+
+    def _string(self, found: re.Match[str]) -> str:
+        if "\\" not in found[1]:
+            return found[0]
+        try:
+            name = json.loads(f'"{found[1]}"')
+        except ValueError:
+            return found[0]
+        return f'"{name}"' if name.lower() in self._names else found[0]
+
+    def _parameter(self, found: re.Match[str]) -> str:
+        name = unquote_plus(found[0])
+        return name if name.lower() in self._names else found[0]
 
     def _in(self, pattern: re.Pattern[str], texts: Iterable[str]) -> Iterator[tuple[str, str]]:
         return (found for text in texts if self._names_any(text) for found in pattern.findall(text))
@@ -100,6 +130,12 @@ def without(text: str, secrets: Iterable[str]) -> str:
 def without_secrets(url: str) -> str:
     """A URL without a user in it, and without the secrets of its query."""
     return _COMMON.sent(_USER.sub(rf"\1{MASK}@", url))
+
+
+def _cookie(pair: str) -> str:
+    """The value of a cookie; without `=` the cookie has no name."""
+    name, equals, value = pair.partition("=")
+    return (value if equals else name).strip()
 
 
 def _declared(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

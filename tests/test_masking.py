@@ -21,6 +21,8 @@ from sandbox.masking import Masks, without
         ("cookie", "session=abc; theme=dark==", "session=***; theme=***"),
         ("set-cookie", "session=abc=; Path=/; HttpOnly", "session=***; Path=/; HttpOnly"),
         ("accept", "application/json", "application/json"),
+        ("cookie", "abc; theme=dark;", "***; theme=***;"),
+        ("referer", "http://a/?access_token=abc&x=1", "http://a/?access_token=***&x=1"),
     ],
 )
 def test_headers(name: str, value: str, shown: str) -> None:
@@ -34,7 +36,14 @@ def test_headers(name: str, value: str, shown: str) -> None:
         ('{"password":"abc', '{"password":"***'),
         ('{"password":""}', '{"password":"***"}'),
         ('{"a":{"Refresh_Token" : "x"}}', '{"a":{"Refresh_Token" : "***"}}'),
-        ('{"password":7}', '{"password":7}'),
+        ('{"password":7}', '{"password":"***"}'),
+        ('{"password":-1.5e3, "pin":7}', '{"password":"***", "pin":7}'),
+        ('{"password":null,"access_token":true}', '{"password":null,"access_token":true}'),
+        ('{"pass\\u0077ord":"abc"}', '{"password":"***"}'),
+        ('{"a":"\\"","pass\\u0077ord":"abc', '{"a":"\\"","password":"***'),
+        ('{"a\\u0062":"\\n"}', '{"a\\u0062":"\\n"}'),
+        ("a=b&client%5Fsecret=abc", "a=b&client_secret=***"),
+        ("/p%5F?Client%5fSecret=abc&a%20=%5F", "/p%5F?Client_Secret=***&a%20=%5F"),
         ('{"password_hint":"dog"}', '{"password_hint":"dog"}'),
         ("client_id=a&client_secret=b%20c&scope=d", "client_id=a&client_secret=***&scope=d"),
         ("password=b", "password=***"),
@@ -47,7 +56,7 @@ def test_what_a_request_says(text: str, shown: str) -> None:
     assert Masks().sent(text) == shown
 
 
-@pytest.mark.parametrize("piece", ['"password":"\\', '"password"  ', "&password=", '"password":"a'])
+@pytest.mark.parametrize("piece", ['"password":"\\', '"password"  ', "&password=", '"password":"a', '\\"', "%&", "%5F"])
 def test_a_body_of_many_beginnings_of_secrets_takes_no_time(piece: str) -> None:
     text = (piece * 65_536)[:65_536]
     began = time.thread_time()
