@@ -39,8 +39,9 @@ class Guard:
         if host is not None and not self._is_ours(host):
             name = ascii(_text(host)[:100])[1:-1]
             return f"The Host {name} is not a name of this server; start it with --admin-host NAME to allow a name."
-        origin = fields.get(b"origin")
-        if origin is not None and not self._is_same(origin, host):
+        origins = [value for name, value in request.headers if name == b"origin"] if b"origin" in fields else ()
+        origin = next((origin for origin in origins if not self._is_same(origin, host)), None)
+        if origin is not None:
             shown = ascii(_text(origin)[:100])[1:-1]
             return (
                 f"A page of the origin {shown or 'that is not named'} may not use the admin API; "

@@ -173,6 +173,21 @@ def test_no_other_spelling_leads_to_the_admin_api(world: World, path: str) -> No
     assert world.state() == before
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_of_several_origins_none_may_be_foreign(world: World, first: bool) -> None:
+    place = urlsplit(world.url)
+    lines = [f"Origin: {world.url}", "Origin: http://a.example"]
+    fields = "\r\n".join(lines if first else lines[::-1])
+    target = f"/__admin/orgs/{world.org}/reset"
+
+    with socket.create_connection((str(place.hostname), place.port or 0), 10) as connection:
+        head = f"POST {target} HTTP/1.1\r\nHost: {place.netloc}\r\n{fields}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        said = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    assert said.startswith(b"HTTP/1.1 403 ")
+
+
 def test_escaped_letters_of_the_path_lead_to_the_same_guard(world: World) -> None:
     place = urlsplit(world.url)
     target = f"/%5F%5Fadmin/orgs/{world.org}/reset"
