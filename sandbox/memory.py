@@ -44,7 +44,8 @@ class Memory:
     @property
     def reason(self) -> str:
         """For whoever cannot store something."""
-        if self.limit is not None and not self._fits_resident(0):
+        in_space = self._space is not None and not self._fits_space(self._again)
+        if self.limit is not None and not (in_space and self._fits_resident(self._again)):
             most = f"--max-memory ({self.limit // _MEBIBYTE} MiB)"
         else:
             most = f"its address space ({(self._space or 0) // _MEBIBYTE} MiB)"

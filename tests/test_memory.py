@@ -108,6 +108,31 @@ def test_it_is_full_before_the_limit_and_until_there_is_some_room(system: Path) 
     assert not short.has_room(15 * MIB)
 
 
+def test_the_reason_is_the_limit_that_there_is_also_where_there_is_some_room_again(system: Path) -> None:
+    short = Memory(160 * MIB)
+
+    for resident in (151, 149):
+        taken(system, resident * MIB)
+        short.look()
+
+    assert short.full
+    assert "--max-memory (160 MiB)" in short.reason
+
+
+def test_the_reason_is_the_address_space_if_that_is_what_is_short(
+    system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (400 * MIB, 400 * MIB))
+    monkeypatch.setattr(memory, "_unused", lambda: 0)
+    short = Memory(160 * MIB)
+
+    taken(system, 100 * MIB, 301 * MIB)
+    short.look()
+
+    assert short.full
+    assert "its address space (400 MiB)" in short.reason
+
+
 def test_the_address_space_limits_too(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (400 * MIB, 400 * MIB))
     monkeypatch.setattr(memory, "_unused", lambda: 0)
