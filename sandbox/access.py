@@ -26,7 +26,7 @@ class Access(NamedTuple):
 
     def warnings(self, host: str, port: int) -> Iterator[str]:
         """What an operator should know who did not mean it; host: the address on which the server listens."""
-        if self.admin_token is None and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        if self.admin_token is None and not _is_loopback(host):
             shown = f"[{host}]" if ":" in host else host
             yield (
                 f"the admin API is open to everybody who reaches {shown}:{port}; "
@@ -37,6 +37,11 @@ class Access(NamedTuple):
                 "--auth strict without --client NAME:SECRET: no client can get a token, "
                 "except from POST /__admin/orgs/{org}/tokens"
             )
+
+
+def _is_loopback(host: str) -> bool:
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 _OPTIONS = (
@@ -112,7 +117,15 @@ def _secret(given: str | None, option: str, variable: str) -> str | None:
         raise SandboxError(f"{option} is empty; give a value, or leave it out")
     if given is None and os.environ.get(variable) == "":  # which click takes for a variable that is not set
         raise SandboxError(f"{variable} is set, but empty; give it a value, or unset it")
+    if given is not None:
+        _judge_text(given, option)
     return given
+
+
+def _judge_text(text: str, option: str) -> None:
+    """Python keeps bytes that are no text as lone surrogates, which nothing can sign or compare."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise SandboxError(f"{option} is not UTF-8")
 
 
 def _clients(given: Sequence[str]) -> dict[str, str]:
@@ -121,5 +134,6 @@ def _clients(given: Sequence[str]) -> dict[str, str]:
         name, colon, secret = client.partition(":")
         if not name or not colon or not secret:
             raise SandboxError(f"--client {client!r} is not NAME:SECRET")
+        _judge_text(client, "--client")
         clients[name] = secret
     return clients

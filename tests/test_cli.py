@@ -202,6 +202,7 @@ def test_an_option_counts_more_than_an_empty_variable() -> None:
     [
         (("--host", "127.0.0.2"), []),
         (("--host", "::1"), []),
+        (("--host", "::ffff:127.0.0.1"), []),
         (("--host", "0.0.0.0"), ["open"]),  # noqa: S104 - what the test is about
         (("--host", "::"), ["open"]),
         (("--host", "0.0.0.0", "--admin-token", "t"), []),  # noqa: S104
@@ -264,6 +265,8 @@ def test_a_port_in_use_is_a_mistake(mistake: Callable[..., str]) -> None:
         (("serve", "--client", ":secret"), "--client ':secret' is not NAME:SECRET"),
         (("serve", "--client", "name:"), "--client 'name:' is not NAME:SECRET"),
         (("serve", "--signing-key", "k" * 31), "--signing-key has 31 characters; 32 are the fewest"),
+        (("serve", "--signing-key", "\udcff" * 32), "--signing-key is not UTF-8"),
+        (("serve", "--client", "name:\udcff"), "--client is not UTF-8"),
         (("serve", "--admin-host", "a.example:80"), "--admin-host: 'a.example:80' has a port; write the name alone"),
         (("serve", "--admin-token", "a b"), "the admin token is empty, or has a space"),
         (("serve", "--admin-token", "größer"), "the admin token is empty, or has a space"),
