@@ -131,7 +131,7 @@ class Printer:
         if exchange["rejection"]:
             parts.append(self._styled(escaped(exchange["rejection"]), fg=colour, bold=True))
         if exchange["step"] is not None:
-            parts.append(self._styled(f"step {exchange['step']}", fg="blue"))
+            parts.append(self._styled(escaped(f"step {exchange['step']}"), fg="blue"))
         parts += [self._styled(trouble, fg="magenta") for trouble in _troubles(exchange["fault"] or {})]
         parts.append(self._styled(f"{exchange['microseconds'] / 1000:.1f} ms", dim=True))
         return ["  ".join(parts), *(f"    {line}" for line in self._below(exchange))]

@@ -176,6 +176,16 @@ def test_a_defect_is_told_and_so_is_the_step_of_a_scenario() -> None:
     assert below == "    defect: RuntimeError: broken"
 
 
+def test_a_server_that_is_no_sandbox_cannot_write_to_the_terminal() -> None:
+    strange = "\x1b[31m\u202e\x9b"
+    names = ("at", "org", "operation", "rejection", "step", "defect", "unexpected")
+    texts: dict[str, Any] = dict.fromkeys(names, strange)
+
+    told = lines(**texts, fault={"cut": strange}, request={"method": strange, "target": strange})
+
+    assert all(line.isprintable() for line in told)
+
+
 def test_what_befell_the_reply_and_why_no_step_took_the_call_is_told() -> None:
     [lost] = lines(step=1, fault={"delay": 0.5, "cut": "after", "corrupt": False})
     [spoilt] = lines(fault={"delay": 0, "cut": None, "corrupt": True})
