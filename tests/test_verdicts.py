@@ -53,6 +53,14 @@ def test_the_page_shows_what_a_server_said_as_text() -> None:
     assert "ended early: the time was up" in page.text
 
 
+def test_junit_keeps_the_lines_of_a_failure() -> None:
+    failure = ET.fromstring(verdicts.write("junit", REPORT)).find(".//failure")  # noqa: S314 - ours
+
+    assert failure is not None
+    assert (failure.text or "").count("\n") >= 1
+    assert "\N{REPLACEMENT CHARACTER}" in (failure.text or "")  # for what XML cannot have
+
+
 def test_junit_counts_each_group_by_itself() -> None:
     suites = {suite.get("name"): suite for suite in ET.fromstring(verdicts.write("junit", REPORT))}  # noqa: S314 - ours
 

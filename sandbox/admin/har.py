@@ -119,7 +119,8 @@ def _headers(headers: list[tuple[str, str]], masks: Masks) -> list[Doc]:
 
 def _cookies(values: list[str], separator: str | None) -> list[Doc]:
     pairs = [pair for value in values for pair in (value.split(separator) if separator else [value])]
-    return [{"name": pair.partition("=")[0].strip(), "value": MASK} for pair in pairs if pair.strip()]
+    names = [pair.partition("=")[0].strip() if "=" in pair else "" for pair in pairs if pair.strip()]
+    return [{"name": name, "value": MASK} for name in names]  # a cookie without a name is a value alone
 
 
 def _query(query: str) -> list[Doc]:

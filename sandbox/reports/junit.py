@@ -15,7 +15,9 @@ from sandbox.reports.figures import Json
 from sandbox.reports.verdicts import FAILED, SKIPPED, Verdict, Verdicts
 
 _SECONDS = len("2030-01-01T00:00:00")
-_NOT_IN_XML = dict.fromkeys((*range(32), 0xFFFE, 0xFFFF), "\N{REPLACEMENT CHARACTER}")
+_NOT_IN_XML = dict.fromkeys(
+    {*range(32), 0xFFFE, 0xFFFF} - {9, 10}, "\N{REPLACEMENT CHARACTER}"
+)  # tabs and newlines may
 Case = tuple[str, str, int, str]  # class, name, how often it was met, what to say if never
 
 

@@ -195,7 +195,8 @@ def test_secrets_are_masked_in_targets_bodies_and_cookies(world: World) -> None:
         headers={
             "Content-Type": "application/x-www-form-urlencoded",
             "Sandbox-Org": world.org,
-            "Cookie": "session=SECRET4",
+            "Cookie": "session=SECRET4; SECRET9",
+            "Referer": "http://a.example/?access_token=SECRET10",
             "X-Api-Key": "SECRET5",
             "Acme-Key": "SECRET8",
             "Authorization": "SECRET6",
