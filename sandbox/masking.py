@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -26,6 +27,7 @@ _LEAST = 6  # characters of a secret that is looked for in sentences; shorter on
 _BEGINNING = 24  # characters by which one is found in a sentence that has not all of it
 _FORMAT = "password"  # OpenAPI: a hint to obscure the value
 _MAX_DEPTH = 40  # of a spec
+_SECRET = (str, int, float, Decimal)  # what a secret may be
 
 
 class Masks:
@@ -43,6 +45,7 @@ class Masks:
         self._member = re.compile(rf'("(?:{either})"\s*+:\s*+")((?:[^"\\]|\\.)*+)', re.IGNORECASE | re.DOTALL)
         self._number = re.compile(rf'("(?:{either})"\s*+:\s*+)(-?\d[\d.eE+-]*+)', re.IGNORECASE)
         self._field = re.compile(rf"((?:^|[?&])(?:{either})=)([^&#\s]*+)", re.IGNORECASE)
+        self._in_json = re.compile(rf'([?&](?:{either})=)((?:[^&#\s"\\]|\\.)*+)', re.IGNORECASE)  # of a URL there
 
     def hides(self, name: str) -> bool:
         """Whether a header, parameter or field of this name is secret."""
@@ -74,13 +77,29 @@ class Masks:
         if not self._names_any(text):
             return text
         masked = self._number.sub(rf'\1"{MASK}"', self._member.sub(rf"\1{MASK}", text))
-        return self._field.sub(rf"\1{MASK}", masked)
+        return self._parameters(text).sub(rf"\1{MASK}", masked)
+
+    def document(self, value: Any) -> Any:
+        """A decoded JSON document without the secrets in it."""
+        if isinstance(value, dict):
+            return {
+                name: MASK if isinstance(inner, _SECRET) and name.lower() in self._names else self.document(inner)
+                for name, inner in value.items()
+            }
+        if isinstance(value, list):
+            return [self.document(inner) for inner in value]
+        return self._field.sub(rf"\1{MASK}", value) if isinstance(value, str) else value
+
+    def _parameters(self, text: str) -> re.Pattern[str]:
+        """Finds the parameters in a target, a form, or the URLs of a JSON text, where a quote ends one."""
+        return self._in_json if text.lstrip()[:1] in ("{", "[") else self._field
 
     def secrets(self, headers: Iterable[tuple[str, str]], *texts: str, given: Iterable[str] = ()) -> list[str]:
         """The secrets that headers, targets and bodies hold, and those that were given, but for short ones."""
         found, plain = [*given], [self._spelled_out(text) for text in texts]
-        for pattern in (self._member, self._number, self._field):
-            found += [text for _, text in self._in(pattern, plain)]
+        for text in filter(self._names_any, plain):
+            for pattern in (self._member, self._number, self._parameters(text)):
+                found += [secret for _, secret in pattern.findall(text)]
         for name, value in headers:
             if name.lower() in _COOKIES:
                 found += [_cookie(pair) for pair in value.split(";")]
@@ -113,9 +132,6 @@ class Masks:
     def _parameter(self, found: re.Match[str]) -> str:
         name = unquote_plus(found[0])
         return name if name.lower() in self._names else found[0]
-
-    def _in(self, pattern: re.Pattern[str], texts: Iterable[str]) -> Iterator[tuple[str, str]]:
-        return (found for text in texts if self._names_any(text) for found in pattern.findall(text))
 
 
 def without(text: str, secrets: Iterable[str]) -> str:

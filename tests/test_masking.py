@@ -50,6 +50,8 @@ def test_headers(name: str, value: str, shown: str) -> None:
         ("/path?access_token=abc&x=1", "/path?access_token=***&x=1"),
         ("/path?token=abc", "/path?token=abc"),
         ("my_password=b", "my_password=b"),
+        ('{"url":"http://a/?access_token=ab\\"c&x=1","b":1}', '{"url":"http://a/?access_token=***&x=1","b":1}'),
+        ('{"url":"http://a/?access_token=abc"}', '{"url":"http://a/?access_token=***"}'),
     ],
 )
 def test_what_a_request_says(text: str, shown: str) -> None:
@@ -97,6 +99,22 @@ def test_what_a_spec_calls_secret_is_masked() -> None:
     assert masks.sent('{"pin": "1234", "user": "ada"}') == '{"pin": "***", "user": "ada"}'
     assert masks.sent("pin=1234&user=ada") == "pin=***&user=ada"
     assert [name for name in ("pin", "Code", "cookie", "user") if masks.hides(name)] == ["pin", "Code", "cookie"]
+
+
+def test_a_document_is_masked_as_such() -> None:
+    document = {
+        "Password": 7,
+        "x": [{"access_token": "a", "password": {"password": "b"}}],
+        "y": '?access_token=c"d',
+        "z": 1,
+    }
+
+    assert Masks().document(document) == {
+        "Password": "***",
+        "x": [{"access_token": "***", "password": {"password": "***"}}],
+        "y": "?access_token=***",
+        "z": 1,
+    }
 
 
 def test_other_specs_know_nothing_of_that() -> None:

@@ -81,7 +81,7 @@ def _change_json(change: Change, masks: Masks) -> dict[str, Any]:
 
 
 def _document(record: Record | None, masks: Masks) -> Any:
-    return None if record is None else decode(masks.sent(record.body.decode()).encode())
+    return None if record is None else masks.document(decode(record.body))
 
 
 def _secrets(exchange: Exchange, masks: Masks) -> list[str]:

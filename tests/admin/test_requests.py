@@ -212,6 +212,15 @@ def test_secrets_are_masked_in_targets_bodies_and_cookies(world: World) -> None:
     assert world.admin("POST", "/requests/count", {"rejected": False}).json() == {"count": 1}
 
 
+def test_the_journal_can_show_a_stored_url_with_a_secret(world: World) -> None:
+    world.request("POST", f"/acme/{world.org}/things", {"name": "http://a.example/?access_token=SECRET1"})
+
+    exchange = world.last()
+
+    assert exchange["request"]["body"] == '{"name":"http://a.example/?access_token=***"}'
+    assert exchange["changes"][0]["after"]["name"] == "http://a.example/?access_token=***"
+
+
 def test_secrets_are_masked_in_sentences_about_a_request(world: World) -> None:
     script = {
         "otherwise": "fail",
