@@ -36,9 +36,12 @@ class Agenda:
     def pass_time(self, org: Org, until: int) -> list[Occurrence]:
         """Run what falls due up to a moment, or as much of it as is quick; the org is behind then.
 
-        What was overdue already when it was stored happens now, not before it existed.
+        What was overdue already when it was stored happens now, not before it existed. While a request still writes in
+        steps nothing happens, as what falls due must not see half of it.
         """
-        happened = []
+        happened: list[Occurrence] = []
+        if org.state.writers:
+            return happened
         left = AT_ONCE
         while left > 0 and (due := org.state.next_due(until)) is not None:
             occurrence = self._happen(org, due, max(due[0], min(org.passed, until)))

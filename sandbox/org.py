@@ -42,5 +42,5 @@ class Org:
 
     @property
     def behind(self) -> bool:
-        """Whether something has fallen due and is still to happen."""
-        return self.state.due_at <= self.clock.now()
+        """Whether something has fallen due and is still to happen, or a request still writes in steps."""
+        return self.state.writers > 0 or self.state.due_at <= self.clock.now()

@@ -282,8 +282,6 @@ class Orgs:
         """The same in slices: stored in a copy, which takes the place of the state if nobody wrote there meanwhile."""
         for _ in range(_TRIES):
             yield from self.catch_up(org)
-            while org.state.writers:
-                yield
             state, writes, now = org.state, org.state.writes, org.clock.now()
             copied = state.copy()
             try:

@@ -108,17 +108,8 @@ class State:
     """The documents of one org. `begin` a unit of work, then write, then keep it or `roll_back`."""
 
     __slots__ = (
-        "_agenda",
-        "_documents",
-        "_lists",
-        "armed",
-        "changes",
-        "due_at",
-        "place",
-        "sequence",
-        "writers",
-        "writes",
-    )
+        "_agenda", "_documents", "_lists", "armed", "changes", "due_at", "place", "sequence", "writers", "writes",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._documents: dict[str, _Documents] = {}
@@ -129,9 +120,7 @@ class State:
         self.sequence = 0  # ids given out; never taken back, so that no id is ever used again
         self.place = 0
         self.writes = 0  # so far; by which somebody can tell that others wrote meanwhile
-        self.writers = (
-            0  # requests whose work writes between others: whoever replaces the state by a copy waits for them
-        )
+        self.writers = 0  # requests that write in steps: whoever copies or frees the state waits for them
         self.armed: dict[str, list[Then]] | None = None  # operationId -> what its next calls meet
 
     def arm(self, operation_id: str, thens: list[Then]) -> None:
@@ -305,12 +294,14 @@ class State:
 
     def dismantle(self) -> Iterator[None]:
         """Free the memory in slices, so that forgetting 100,000 documents stalls nobody."""
+        while self.writers:
+            yield
         containers: list[Any] = [*self._agenda.values(), *self._lists.values()]
         for documents in self._documents.values():
             containers += [documents.records, *documents.unique.values()]
         self._documents, self._lists, self._agenda, self.changes = {}, {}, {}, []
         self.due_at = NEVER
-        return emptied(containers)
+        yield from emptied(containers)
 
     def _look_at_sizes(self) -> None:
         """A large dictionary would take long to grow and to be copied."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
+from contextlib import suppress
+from typing import Any
 
 import httpx2
 import pytest
 
+from sandbox.app import App
+from sandbox.messages import Reply, Request
+from sandbox.slices import result
+from sandbox.vendors.emporix.points import ACCOUNTS
 from tests.patience import LONG
 from tests.serving import Json, World
 from tests.vendors.emporix_coupons_support import assert_refused
@@ -977,3 +984,41 @@ def test_a_redemption_of_thousands_of_entries_is_booked_with_its_reply(shop: Wor
     assert sum(entry["usedPoints"] for entry in added(shop)) == 8000
     (booked,) = redeemed(shop)
     assert (booked["points"], booked["allPointsAfterCreation"]) == (8000, 1000)
+
+
+# Many entries
+
+
+def test_points_that_expire_while_a_long_redemption_is_written_are_taken_off_once() -> None:
+    app = App()
+    entries = [{"id": f"e{at}", "points": 1, "validUntil": "2030-02-01T00:00:00Z"} for at in range(5000)]
+
+    def send(method: str, target: str, body: Any) -> Reply:
+        headers = [(b"authorization", b"Bearer sandbox;tenant=acme"), (b"content-type", b"application/json")]
+        return app.handle(Request(method, target, headers, json.dumps(body).encode()))
+
+    def done(reply: Reply) -> Reply:
+        finished = reply if reply.work is None else result(reply.work)
+        assert finished.status < 300, finished.body
+        return finished
+
+    done(send("PUT", "/__admin/orgs/acme/clock", {"now": "2030-01-01T00:00:00Z", "frozen": True}))
+    account = {"customerId": "C1", "summary": {"addedPointsList": entries}}
+    done(send("POST", "/__admin/orgs/acme/seed", {"emporix": {"reward_points": [account]}}))
+    redeeming = send("POST", "/~acme/reward-points/customer/C1/redeemPoints", {"points": 4000})
+    assert redeeming.work is not None
+    advancing = send("POST", "/__admin/orgs/acme/clock/advance", {"to": "2030-03-01T00:00:00Z"})
+    assert advancing.work is not None
+    while redeeming.work is not None:
+        with suppress(StopIteration):
+            next(advancing.work)
+        try:
+            next(redeeming.work)
+        except StopIteration:
+            break
+    done(advancing)
+
+    org = app.orgs.get("acme")
+    kept = org.state.get(ACCOUNTS, "C1")
+    assert kept is not None
+    assert kept["activePoints"] == 0
