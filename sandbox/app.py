@@ -107,7 +107,7 @@ class App:
             if "%" in request.path:
                 request.path = normalised(request.path)
             if request.body and b"content-encoding" in request.fields and request.unread is None:
-                decode_body(request, self.max_body(request.target))
+                decode_body(request, self._max_decoded(request))
             if request.path.startswith(BASE):
                 if len(request.body) > _LARGE and not self.memory.has_room(_TIMES * len(request.body)):
                     return no_room(self.memory)
@@ -125,6 +125,11 @@ class App:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
+
+    def _max_decoded(self, request: Request) -> int:
+        """How long a body may be without its coding: what is small when it is sent must not become large."""
+        most = self.config.max_body
+        return self.max_body(request.target) if len(request.body) > most else most
 
     def max_body(self, target: str) -> int:
         """How many bytes of body a request to this target may have."""
