@@ -103,7 +103,7 @@ class Pipeline:
             while org.behind:
                 yield
                 self._orgs.pass_time(org, org.clock.now())
-            request.path, request.prefix = request.target.partition("?")[0], ""
+            request.path, request.prefix = request.prefix + request.path, ""
             reply = self.handle(request)
             return reply if reply.work is None else (yield from reply.work)
 

@@ -103,6 +103,17 @@ def test_a_request_sees_all_that_has_fallen_due(ask: Ask) -> None:
     assert (before, after) == ("ISSUED", "EXPIRED")
 
 
+def test_a_request_that_waited_is_for_the_path_that_its_escapes_mean(ask: Ask) -> None:
+    steps = [{"operation": "getGiftCard"}, {"then": {"advance": "P1Y"}}]
+    given = {"clock": START, "seed": {"enfore": {"gift_cards": [card(number) for number in range(MANY)]}}}
+    ask("PUT", f"{ORG}/scenario", {"summary": "Late.", "given": given, "steps": steps})
+    ask("GET", f"{CARDS}/{card(0)['id']}")
+
+    path = f"/%7Eacme{CARDS}/{card(MANY - 1)['id']}".replace("gift-cards", "gift%2Dcards")
+
+    assert ask("GET", path)["status"] == "EXPIRED"
+
+
 def test_state_and_export_say_the_same_in_pieces(ask: Ask) -> None:
     state, exported = ask("GET", f"{ORG}/state"), ask("GET", f"{ORG}/export")
 
