@@ -109,7 +109,7 @@ def test_a_connection_that_offers_and_closes_is_closed() -> None:
     assert answered.count(b"connection: close") == 1
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(sorted(MESSAGES)), min_size=1, max_size=6), st.lists(st.integers(0, 1000), max_size=8))
 def test_any_requests_may_be_split_anywhere(names: list[str], cuts: list[int]) -> None:
     stream = b"".join(MESSAGES[name] for name in names)

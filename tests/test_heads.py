@@ -45,7 +45,7 @@ def requests(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from(["\r\n", "\r\n", "\r\n", "\n"])).join([*lines, "", ""]).encode("latin-1") + body
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(requests(), min_size=1, max_size=3), st.lists(st.integers(0, 2), min_size=5, max_size=12))
 def test_what_is_known_is_read_as_httptools_reads_it(pieces: list[bytes], order: list[int]) -> None:
     remembering, forgetful = Connection(), Connection(Forgetful(MAX_BODY))
