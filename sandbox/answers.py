@@ -303,6 +303,8 @@ def unmatched(
 ) -> Reply:
     """404 or 405, in the words of the vendor whose paths are nearest, if any is near."""
     path = request.path[:200]
+    if path == "*" and request.method == "OPTIONS":  # RFC 9110 9.3.7: a ping of the server as a whole
+        return Reply(204)
     if allow and document is not None and document.cors and _is_preflight(request):
         return _preflight(request, allow)
     if allow:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from sandbox.messages import Request, combined
@@ -20,7 +21,7 @@ _MOST = 64  # fields of a block
 _ONCE = 4096  # hashes of blocks that came once
 _SPECIAL = {b"expect", b"transfer-encoding", b"upgrade"}
 # RFC 9110 7.2: a host as RFC 3986 has it, so an underscore may be part of it, and a port. It may be empty.
-_HOST = re.compile(rb"(?:(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*|\[[0-9A-Fa-f:.]+(?:%25[\w.~-]+)?\])(?::[0-9]{0,5})?")
+_HOST = re.compile(rb"(?:(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*|\[([0-9A-Fa-f:.]+)(?:%25[\w.~-]+)?\])(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#@]+)(/[^?#]*)?(\?[^#]*)?(?:#.*)?")
 # Which of a request's fields say where its body ends, and whether the connection stays.
 _FRAMING = (b"content-length", b"transfer-encoding", b"connection")
@@ -132,7 +133,14 @@ class Known:
 
 @lru_cache(_REMEMBERED)
 def _is_host(text: bytes) -> bool:
-    return _HOST.fullmatch(text) is not None
+    found = _HOST.fullmatch(text)
+    if found is None or found[1] is None:
+        return found is not None
+    try:
+        IPv6Address(found[1].decode())
+    except ValueError:
+        return False
+    return True
 
 
 @lru_cache(_REMEMBERED)

@@ -189,7 +189,7 @@ class Protocol(Replying):
         if not parser.should_keep_alive():
             self._ending = CLOSE
         elif b"connection" in fields and parser.get_http_version() == "1.0":
-            self._ending = KEPT
+            self._ending = CLOSE if b"close" in fields[b"connection"].lower() else KEPT
         method = parser.get_method()
         self._method = METHODS.get(method) or method.decode("ascii")
         self._target = self.url.decode("latin-1")
@@ -215,7 +215,7 @@ class Protocol(Replying):
         flaw = self._read.flaw
         if flaw is not None and not (flaw is NO_HOST and self.parser.get_http_version() == "1.0"):
             raise Refused(400, flaw)
-        if self._target[0] == "/":
+        if self._target[0] == "/" or (self._target == "*" and self._method == "OPTIONS"):
             return
         split = split_absolute(self.url)
         if split is None:

@@ -363,6 +363,8 @@ def test_head_of_what_only_other_methods_have_is_refused(wire: Wire) -> None:
                 "a:b",
                 "a:1:2",
                 "[::1",
+                "[:::::1]",
+                "[127.0.0.1]",
                 "::1",
                 "a,b?",
                 "münchen.test",
@@ -382,7 +384,18 @@ def test_a_request_without_one_host_is_refused(wire: Wire, hosts: tuple[str, ...
 
 @pytest.mark.parametrize(
     "host",
-    ["", "localhost", "my_service:8080", "127.0.0.1", "[::1]:80", "a:", "a%20b", "a.b-c~d!$&'()*+,;=", "a" * 255],
+    [
+        "",
+        "localhost",
+        "my_service:8080",
+        "127.0.0.1",
+        "[::1]:80",
+        "[fe80::1%25lo]",
+        "a:",
+        "a%20b",
+        "a.b-c~d!$&'()*+,;=",
+        "a" * 255,
+    ],
 )
 def test_whatever_is_a_host_is_taken(wire: Wire, host: str) -> None:
     assert wire.send(f"GET /acme/greeting HTTP/1.1\r\nHost: {host}\r\n\r\n").answer().status == 200
@@ -395,11 +408,20 @@ def test_http_1_0_needs_no_host_but_has_at_most_one(connect: Connect) -> None:
     assert connect().send(f"{line}Host: a\r\nHost: b\r\n\r\n").answer().status == 400
 
 
-@pytest.mark.parametrize("target", ["http:///acme/greeting", "http://a b/", "http://a/b@c:d/x", "*", "acme/greeting"])
+@pytest.mark.parametrize("target", ["http:///acme/greeting", "http://a b/", "http://a/b@c:d/x", "**", "acme/greeting"])
 def test_a_target_that_is_neither_path_nor_url_is_refused(wire: Wire, target: str) -> None:
     wire.send(request(target, method="OPTIONS"))
 
     assert wire.answer().status in (400, 404)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_the_server_as_a_whole_may_be_asked_for_its_options(wire: Wire, version: str) -> None:
+    assert wire.send(request("*", method="OPTIONS", version=version)).answer().status == 204
+
+
+def test_nothing_else_may_be_asked_of_the_server_as_a_whole(wire: Wire) -> None:
+    assert wire.send(request("*")).answer().status == 400
 
 
 def test_the_host_of_the_target_replaces_that_of_the_field_for_this_request_only(wire: Wire, app: App) -> None:
@@ -423,6 +445,13 @@ def test_http_1_0_is_told_that_the_connection_stays(wire: Wire, connection: str)
     for _ in range(3):  # also when its fields are known
         answer = wire.send(request("/acme/greeting", "Connection: keep-alive")).answer()
         assert (answer.status, "connection" in answer.headers) == (200, False)
+
+
+def test_http_1_0_that_asks_for_both_is_closed(wire: Wire) -> None:
+    answer = wire.send(request("/acme/greeting", "Connection: keep-alive, close", version="1.0")).answer()
+
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert wire.closed
 
 
 def test_http_1_0_is_never_told_to_continue(wire: Wire) -> None:
