@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import aiohttp
 import httpx2
@@ -14,11 +13,12 @@ import pytest
 
 from sandbox import webhooks as module
 from sandbox.admin import webhooks as admin
-from sandbox.app import App
+from sandbox.app import App, paced
 from sandbox.config import CallbackConfig, Config
 from sandbox.lanes import SLICE
 from sandbox.messages import Reply, Request
 from sandbox.outbox import Outbox
+from sandbox.slices import result
 from sandbox.targets import Policy
 from tests.patience import LONG
 from tests.serving import Json, World, running
@@ -42,6 +42,8 @@ def app() -> App:
 def ask(app: App, method: str, target: str, body: Json = None) -> Json:
     headers = [(b"authorization", b"Bearer any"), (b"content-type", b"application/json"), (b"host", b"localhost")]
     reply = app.handle(Request(method, target, headers, b"" if body is None else json.dumps(body).encode()))
+    if reply.work is not None:
+        reply = result(reply.work)
     assert reply.status < 400, reply.body
     return json.loads(whole(reply) or b"null")
 
@@ -50,10 +52,9 @@ def whole(reply: Reply) -> bytes:
     stream = reply.stream
     if stream is None:
         return reply.body
-    assert isinstance(stream, AsyncIterator)
 
     async def read() -> bytes:
-        return b"".join([piece async for piece in stream])
+        return b"".join([piece async for piece in paced(stream)])
 
     return asyncio.run(read())
 
