@@ -23,7 +23,7 @@ def writing(state: State, work: Work[T], written: list[Change]) -> Work[T]:
         _gather(state, written)
         result: T = ended.value
         return result
-    except Exception:
+    except Exception:  # a rule may break in any way; what it wrote before stays
         _gather(state, written)
         raise
     finally:
