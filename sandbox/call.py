@@ -11,7 +11,7 @@ from urllib.parse import quote
 from sandbox import clock, ids
 from sandbox.interfaces import Binding, Grant, Issuer
 from sandbox.listed import Listed
-from sandbox.messages import Reply, Request, Violation, encode
+from sandbox.messages import Reply, Request, Violation, arranged, encode
 from sandbox.openapi.operation import Operation, Values, Whole
 from sandbox.slices import NotYet, Slice, Work, worked
 from sandbox.state import Change, Collection, Doc, NotUnique, State
@@ -167,11 +167,12 @@ class Call:
     def in_order(self, collection: Collection, doc: Doc) -> Doc:
         """The document with its members in the order that the spec gives the collection, if it gives one."""
         order = self.rules.order.get(collection.key)
-        return {**{name: doc[name] for name in order if name in doc}, **doc} if order else doc
+        return arranged(doc, collection.key, order) if order else doc
 
     def new_uuid(self) -> str:
         """The org's next id, as a UUID; the same in every run of the same script."""
-        return self._unused(ids.uuid)
+        id = ids.uuid(self.new_number())
+        return self._unused(ids.uuid) if self.reserved or self.state.has(id) else id
 
     def new_hex(self, digits: int) -> str:
         """The org's next id, as at most 32 hexadecimal digits; one of few digits is no id and may be taken."""
@@ -233,9 +234,7 @@ class Call:
         for member, value in changes.items():
             if value is None:
                 del changed[member]
-        changed = self.in_order(collection, changed)
-        self.state.put(collection, doc["id"], changed, self.now)
-        return changed
+        return self.replace(collection, changed)
 
     def replace(self, collection: Collection, doc: Doc) -> Doc:
         """Store a whole new version of an existing document."""

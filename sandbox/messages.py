@@ -41,6 +41,8 @@ _REMEMBERED = 1024
 decode_own = msgspec.json.Decoder(float_hook=_Fractions().__getitem__).decode
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
+_REMEMBERED = 1024
+_arranged: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}  # members as they come: as they should
 MAX_DEPTH = 100
 _SHALLOW = 5 * MAX_DEPTH  # bytes that objects nested so deep have at least, `{"":}` each
 MAX_VALUES = 80_000  # objects, arrays and fractions; more only in a body with so many bytes for each:
@@ -222,6 +224,17 @@ class Reply:
         if self.transmission is None:
             self.transmission = Transmission()
         return self.transmission
+
+
+def arranged(doc: dict[str, Any], key: str, order: tuple[str, ...]) -> dict[str, Any]:
+    """A document with its members in this order, which is that of all documents with this key; others come last."""
+    names = tuple(doc)
+    if (wanted := _arranged.get((key, names))) is None:
+        wanted = (*(name for name in order if name in doc), *(name for name in names if name not in order))
+        if len(_arranged) >= _REMEMBERED:
+            _arranged.clear()
+        _arranged[key, names] = wanted
+    return doc if wanted == names else {name: doc[name] for name in wanted}
 
 
 def decode(body: bytes) -> Any:

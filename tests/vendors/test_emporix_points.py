@@ -965,13 +965,15 @@ def test_coverage_takes_the_versions_together(shop: World) -> None:
     assert [it["count"] for it in twice] == [2]
 
 
-def test_an_account_has_at_most_10_000_entries_with_points_left(shop: World) -> None:
+def test_an_account_is_seeded_with_at_most_10_000_entries_with_points_left_and_clients_add_more(shop: World) -> None:
     shop.seed("emporix", reward_points=[{"customerId": "C1", "summary": {"addedPointsList": [{"points": 1}] * 10_000}}])
 
     one_more = staff(shop, "POST", "/customer/C1/addPoints", {"points": 1})
+    seeded = shop.admin("POST", "/seed", {"emporix": {"added_points": [{"customerId": "C1", "entry": {"points": 1}}]}})
 
-    assert one_more.status_code == 400
-    assert "has 10000 entries with points left" in one_more.text
+    assert one_more.status_code == 201
+    assert seeded.status_code == 400
+    assert "has 10000 entries with points left" in seeded.text
 
 
 def test_a_redemption_of_thousands_of_entries_is_booked_with_its_reply(shop: World) -> None:

@@ -43,7 +43,9 @@ def create_external_gift_card(call: Call) -> Reply:
     """Import a card that somebody else issued. Inferred: whatever status it comes with is kept, as a foreign state."""
     given = call.members
     _judge_new_card(call, given)
-    given = {"id": call.new_uuid(), "number": new_number(call, CARDS), **given, "@type": "ExternalGiftCard"}
+    # In the page's order already, as most clients send the rest, so nothing has to be put in order.
+    named = {"id": call.new_uuid(), "name": given["name"], "number": new_number(call, CARDS)}
+    given = {**named, **given, "@type": "ExternalGiftCard"}
     card = call.add(CARDS, given)
     stored = tell(call, GIFT_CARDS, card)
     return call.reply(_without_type(card), encoded=stored.removesuffix(_EXTERNAL) + b"}" if stored else None)
