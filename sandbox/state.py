@@ -27,7 +27,7 @@ Dues = Callable[[Doc], Iterable[tuple[int, str]]]
 
 NEVER = 1 << 80
 V = TypeVar("V")
-_MANY = 30_000  # documents of a collection, above which they stand in a table
+_MANY = 50_000  # documents of a collection, above which they stand in a table; to fill one takes 45 ms
 _LOOK = 1024  # so often, in places, it is looked whether they are so many
 _BITS = 40  # of a number in a list or in the agenda that say the place in the order of creation; the others, the moment
 
