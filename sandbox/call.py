@@ -172,7 +172,7 @@ class Call:
     def new_uuid(self) -> str:
         """The org's next id, as a UUID; the same in every run of the same script."""
         id = ids.uuid(self.new_number())
-        return self._unused(ids.uuid) if self.reserved or self.state.has(id) else id
+        return self._unused(ids.uuid) if id in self.reserved or self.state.has(id) else id
 
     def new_hex(self, digits: int) -> str:
         """The org's next id, as at most 32 hexadecimal digits; one of few digits is no id and may be taken."""
