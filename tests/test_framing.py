@@ -163,7 +163,7 @@ def test_a_body_of_chunks_of_a_byte_takes_hardly_more_memory_than_it_is_long() -
     finally:
         tracemalloc.stop()
 
-    assert grown < 4 * MAX_BODY + 2000
+    assert grown < 4 * MAX_BODY + 8000  # a list of the pieces takes five times as much; other threads allocate, too
     assert [request["body"] for request in connection.receive(b"0\r\n\r\n")] == [b"ab" * (MAX_BODY // 2)]
 
 

@@ -93,10 +93,10 @@ def test_a_server_ends_soon_with_a_connection_open_and_one_in_the_middle_of_a_re
     def ended() -> float:
         with httpx2.Client(timeout=LONG) as client, running() as sandbox:
             client.get(f"{sandbox.url}/__admin/health")
-            late = threading.Thread(target=_ask, args=(f"{sandbox.url}{CARDS}",))
-            late.start()
+            late = _asking(sandbox.url)
             while not sandbox.orgs():
-                assert late.is_alive()
+                if not late.is_alive():  # on a busy machine its connection may fail before the server has taken it
+                    late = _asking(sandbox.url)
             begun = perf_counter()
 
         seconds = perf_counter() - begun
@@ -106,6 +106,12 @@ def test_a_server_ends_soon_with_a_connection_open_and_one_in_the_middle_of_a_re
         return seconds
 
     assert shortest(3, ended) < 3
+
+
+def _asking(url: str) -> threading.Thread:
+    thread = threading.Thread(target=_ask, args=(f"{url}{CARDS}",))
+    thread.start()
+    return thread
 
 
 def _ask(url: str) -> None:
