@@ -93,9 +93,10 @@ def test_a_server_ends_soon_with_a_connection_open_and_one_in_the_middle_of_a_re
     def ended() -> float:
         with httpx2.Client(timeout=LONG) as client, running() as sandbox:
             client.get(f"{sandbox.url}/__admin/health")
-            late = _asking(sandbox.url)
+            late, retries = _asking(sandbox.url), 2
             while not sandbox.orgs():
-                if not late.is_alive():  # on a busy machine its connection may fail before the server has taken it
+                if not late.is_alive():  # it failed once on a busy machine, for a reason that nobody has found
+                    assert (retries := retries - 1) >= 0
                     late = _asking(sandbox.url)
             begun = perf_counter()
 
