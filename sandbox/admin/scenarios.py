@@ -38,7 +38,7 @@ class ScenarioOperations(Operations):
                 if "name" in call.body:
                     yield from self._beginning_named(call, org, call.body)
                 else:
-                    # To find the lines takes as long as to read it all once more; without the text none are told.
+                    # To find the lines takes as long as to read it all once more; so without the text no line is given.
                     numbered = len(call.request.body) <= AT_ONCE
                     text = call.request.body.decode("utf-8") if numbered else ""
                     yield from self.library.beginning_written(org, text, "scenario", call.body)
