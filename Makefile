@@ -12,7 +12,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
 
 serve: .venv/serving  ## serve on 127.0.0.1:8080; ARGS='--port 9000' for options
-	@exec $(IN_VENV) -m sandbox serve $(ARGS)
+	@exec $(IN_VENV) -m promo_sandbox serve $(ARGS)
 
 test: .venv/developing  ## the whole suite
 	@echo "The whole suite takes about 5 minutes on two idle cores. make test-fast takes less than two."
@@ -27,7 +27,7 @@ lint: .venv/developing  ## format, lint and types, as before each commit by .pre
 	$(IN_VENV) -m mypy
 
 check: lint  ## what CI runs: format, lint, types, specs, suite with coverage
-	$(IN_VENV) -m sandbox check
+	$(IN_VENV) -m promo_sandbox check
 	rm -f .coverage .coverage.*
 	$(IN_VENV) -m coverage run -m pytest -n auto --dist worksteal -m 'not fuzz' $(ARGS)
 	$(IN_VENV) -m coverage combine -q

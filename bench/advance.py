@@ -10,9 +10,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from sandbox import clock
-from sandbox.app import App
-from sandbox.messages import Request, decode, encode
+from promo_sandbox.base import clock
+from promo_sandbox.base.messages import Request, decode, encode
+from promo_sandbox.server.app import App
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from bench.traffic import Load, Request
 if TYPE_CHECKING:
     from bench.processes import Server
 
-OURS = (sys.executable, "-m", "sandbox", "serve", "--port", "{port}", "--host", "127.0.0.1")
+OURS = (sys.executable, "-m", "promo_sandbox", "serve", "--port", "{port}", "--host", "127.0.0.1")
 ORGS = 20
 SECONDS = 1  # of each kind in each org, in turn
 CONNECTIONS = 32

@@ -39,7 +39,7 @@ def one_round(folder: Path) -> Took:
             "-p",
             "no:cacheprovider",
             "-p",
-            "sandbox.pytest_plugin",
+            "promo_sandbox.pytest_plugin.hooks",
             str(path),
         ]
         begun = perf_counter()

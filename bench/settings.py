@@ -16,7 +16,7 @@ from bench.traffic import HERE, Load
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OURS = f"{shlex.quote(sys.executable)} -m sandbox serve --port {{port}}"
+OURS = f"{shlex.quote(sys.executable)} -m promo_sandbox serve --port {{port}}"
 FEWEST_CARDS = 1000
 
 

@@ -8,18 +8,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from sandbox import config as configuration
-from sandbox.app import App
-from sandbox.auth import Gate
-from sandbox.config import Config
-from sandbox.contract import Contract
-from sandbox.journal import Exchange
-from sandbox.messages import Reply, Request, decode, encode
-from sandbox.openapi.document import Document
-from sandbox.orgs import Org, Orgs
-from sandbox.pipeline import Pipeline
-from sandbox.rules import Call, Collection, Doc, NotUnique, Rejected, Rules, moment
-from sandbox.then import Then
+from promo_sandbox.base import config as configuration
+from promo_sandbox.base.config import Config
+from promo_sandbox.base.messages import Reply, Request, decode, encode
+from promo_sandbox.engine.orgs import Org, Orgs
+from promo_sandbox.engine.pipeline import Pipeline
+from promo_sandbox.model.auth import Gate
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.model.effects import Then
+from promo_sandbox.model.journal import Exchange
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.rules import Call, Collection, Doc, NotUnique, Rejected, Rules, moment
+from promo_sandbox.server.app import App
 
 FOLDER = Path(__file__).parent / "fixtures" / "acme"
 SPEC = FOLDER / "things.yaml"
@@ -307,7 +307,7 @@ def write_specs(folder: Path) -> Path:
 
 def new_app(specs: Path, **settings: Any) -> App:
     """A whole `App` with this vendor only; `specs` is what `write_specs` wrote."""
-    name = "sandbox.vendors.acme"
+    name = "promo_sandbox.vendors.acme"
     module = ModuleType(name)
     module.rules = new_rules()  # type: ignore[attr-defined]  # a module's attribute
     sys.modules[name] = module

@@ -15,7 +15,7 @@ from tests.patience import LONG, PROGRAM
 
 _ADMIN = re.compile(r"(http://\S+)/__admin")
 Invoke = Callable[..., tuple[int, str, str]]  # the command in this process: exit code, what it said, what it complained
-PYTHON = (sys.executable, "-m", "sandbox")
+PYTHON = (sys.executable, "-m", "promo_sandbox")
 
 
 def environment(variables: dict[str, str] | None = None) -> dict[str, str]:

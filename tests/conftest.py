@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from sandbox import cli
-from sandbox.app import App
+from promo_sandbox.cli import main
+from promo_sandbox.server.app import App
 from tests import wheels
 from tests.command import Invoke
 from tests.patience import LONG
@@ -103,7 +103,7 @@ def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     def invoked(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["promo-sandbox", *arguments])
         try:
-            cli.main()
+            main.main()
             code = 0
         except SystemExit as ended:
             code = int(ended.code or 0)

@@ -11,9 +11,9 @@ from typing import Any, cast
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from sandbox.heads import Known
-from sandbox.messages import Reply, Request
-from sandbox.protocol import Protocol
+from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.server.header_cache import Known
+from promo_sandbox.server.protocol import Protocol
 
 MAX_BODY = 1000  # bytes
 

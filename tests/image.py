@@ -25,10 +25,10 @@ from docker.utils import exclude_paths
 from dockerfile_parse import DockerfileParser
 from packaging.requirements import Requirement
 
-from sandbox import config as configuration
+from promo_sandbox.base import config as configuration
 from tests.patience import PROGRAM
 
-ROOT = Path(configuration.__file__).parent.parent
+ROOT = Path(configuration.__file__).parents[3]
 DOCKERFILE = ROOT / "Dockerfile"
 _UMASK = 0o022  # an engine's, whatever ours is
 _BEYOND_RUNNING = {"ARG", "FROM", "LABEL", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD", "COMMENT"}

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from sandbox.app import App
-from sandbox.config import Config
-from sandbox.server import Server
-from sandbox.sockets import listen
+from promo_sandbox.base.config import Config
+from promo_sandbox.base.sockets import listen
+from promo_sandbox.server.app import App
+from promo_sandbox.server.server import Server
 from tests.patience import LONG
 
 Json = Any

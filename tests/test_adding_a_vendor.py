@@ -48,7 +48,7 @@ class Checkout:
 
     def run(self, command: str) -> str:
         # Pytest's plugins take longer to be imported than the page's test to run.
-        variables = {"PYTHONPATH": str(self.folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        variables = {"PYTHONPATH": f"{self.folder}/sandbox:{self.folder}", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         url = ADDRESS
         if ADDRESS in command:
             self._served = self._served or self._stack.enter_context(serving(cwd=self.folder, variables=variables))

@@ -13,13 +13,13 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from sandbox.app import App, load_contracts
-from sandbox.config import Config
-from sandbox.contract import Contract
-from sandbox.errors import SandboxError
-from sandbox.messages import Reply, Request
-from sandbox.openapi.document import Document
-from sandbox.slices import Work
+from promo_sandbox.base.config import Config
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.base.slices import Work
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.server.app import App, load_contracts
 from tests.acme import FOLDER, SPEC, new_app, new_rules, write_specs
 from tests.patience import LONG
 from tests.serving import running
@@ -280,7 +280,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_vendor_s_specs_need_rules(folder: Path) -> None:
-    with pytest.raises(SandboxError, match=r"^acme has specs but no rules in sandbox/vendors/acme$"):
+    with pytest.raises(SandboxError, match=r"^acme has specs but no rules in promo_sandbox/vendors/acme$"):
         load_contracts(folder)
 
 
@@ -309,7 +309,7 @@ def test_an_operation_that_two_vendors_have_stops_the_start(specs: Path, monkeyp
     def twice(folder: Path) -> list[Contract]:
         return [*load(folder), Contract([Document(SPEC)], rules)]
 
-    monkeypatch.setattr("sandbox.app.load_contracts", twice)
+    monkeypatch.setattr("promo_sandbox.server.app.load_contracts", twice)
 
     with pytest.raises(SandboxError, match=r"^acme/things.yaml: acme has an operation greet too$"):
         new_app(specs)

@@ -1,117 +1,28 @@
-"""The shape of the code: what may import what, how long anything may be, and that the engine knows no vendor."""
+"""The shape of the code: what may import what, how long anything may be, and that the engine knows no vendor.
+
+The rooms and their order are the table in docs/architecture.md, which these tests read.
+"""
 
 from __future__ import annotations
 
 import ast
-import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sandbox import config as configuration
+from promo_sandbox.base import config as configuration
 
-PACKAGE = Path(configuration.__file__).parent
+PACKAGE = Path(configuration.__file__).parents[1]
 VENDORS = PACKAGE / "vendors"
+ARCHITECTURE = PACKAGE.parents[1] / "docs" / "architecture.md"
 
-# Imports point down: a module imports only from levels below its own, and within a folder as it likes.
-LEVELS = {
-    "sandbox": 0,  # the package itself: its version
-    "sandbox.errors": 0,
-    "sandbox.listed": 1,
-    "sandbox.near": 0,
-    "sandbox.slices": 0,
-    "sandbox.patterns": 1,
-    "sandbox.yamlloader": 0.3,
-    "sandbox.yamlfile": 0.5,
-    "sandbox.memory": 0.5,
-    "sandbox.messages": 0,
-    "sandbox.field_values": 0,
-    "sandbox.codings": 0.5,
-    "sandbox.parsed": 0.8,
-    "sandbox.clock": 0,
-    "sandbox.ids": 0,
-    "sandbox.money": 0,
-    "sandbox.flaws": 1,
-    "sandbox.sockets": 1,
-    "sandbox.matching": 1.5,
-    "sandbox.then": 1,
-    "sandbox.openapi": 1,
-    "sandbox.ordered": 1,
-    "sandbox.table": 1,
-    "sandbox.urls": 1,
-    "sandbox.targets": 1.5,
-    "sandbox.resolving": 1.8,
-    "sandbox.state": 2,
-    "sandbox.writing": 2.5,
-    "sandbox.journal": 2.5,
-    "sandbox.interfaces": 2.7,
-    "sandbox.call": 2.8,
-    "sandbox.rules": 3,
-    "sandbox.auth": 3.2,
-    "sandbox.contract": 3.5,
-    "sandbox.scenarios": 3.6,
-    "sandbox.then_document": 3.6,
-    "sandbox.scenario_document": 3.7,
-    "sandbox.snapshots": 3.8,
-    "sandbox.coverage": 3.8,
-    "sandbox.storing": 3.8,
-    "sandbox.deliveries": 3.6,
-    "sandbox.lanes": 3.65,
-    "sandbox.outbox": 3.7,
-    "sandbox.webhooks": 3.9,
-    "sandbox.org": 3.95,
-    "sandbox.agenda": 3.97,
-    "sandbox.orgs": 4,
-    "sandbox.library": 4.5,
-    "sandbox.answers": 4.5,
-    "sandbox.pipeline": 5,
-    "sandbox.admin": 6,
-    "sandbox.config": 6.3,
-    "sandbox.courier": 6.5,
-    "sandbox.app": 7,
-    "sandbox.check": 7.5,
-    "sandbox.heads": 7.1,
-    "sandbox.replying": 7.2,
-    "sandbox.protocol": 7.3,
-    "sandbox.server": 7.5,
-    "sandbox.guest": 7.6,
-    "sandbox.remote": 7.5,
-    "sandbox.saving": 7.4,
-    "sandbox.asking": 7.6,
-    "sandbox.client": 7.7,
-    "sandbox.health": 7.6,
-    "sandbox.tail": 7.8,
-    "sandbox.reports": 7.8,
-    "sandbox.listening": 7.7,
-    "sandbox.callbacks": 7.8,
-    "sandbox.access": 7.8,
-    "sandbox.printable": 0,
-    "sandbox.masking": 0,
-    "sandbox.provider": 7.5,
-    "sandbox.judging": 7.9,
-    "sandbox.verify": 7.95,
-    "sandbox.parity": 7.95,
-    "sandbox.testing": 7.8,
-    "sandbox.verdict": 7.8,
-    "sandbox.pytest_coverage": 7.97,
-    "sandbox.cli": 8,
-    "sandbox.pytest_plugin": 8,
-    "sandbox.__main__": 9,
-}
-FOR_VENDORS = {"sandbox.rules", "sandbox.money"}
+PUBLIC = {"promo_sandbox.client", "promo_sandbox.rules", "promo_sandbox.testing"}
 SERVERS = {"starlette", "uvicorn"}
-MAY_SERVE = {
-    "sandbox.app",
-    "sandbox.admin",
-    "sandbox.protocol",
-    "sandbox.replying",
-    "sandbox.server",
-    "sandbox.listening",
-}
+MAY_SERVE = {"admin", "server", "webhooks.listener"}
 # While they have state to read or write, these do not wait.
-MAY_WAIT = MAY_SERVE | {"sandbox.guest", "sandbox.courier", "sandbox.resolving", "sandbox.slices"}
+MAY_WAIT = {*MAY_SERVE, "base.slices", "webhooks.sender", "webhooks.resolver"}
 CLOCKS = {
     ("time", "time"),
     ("time", "time_ns"),
@@ -127,14 +38,15 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "_files" not in path.pa
 
 
 def name_of(path: Path) -> str:
-    """The module's name: `sandbox.openapi.paths`."""
+    """The module's name: `promo_sandbox.openapi.paths`."""
     parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 NAMES = {name_of(path): path for path in FILES}
-GENERIC = {name: path for name, path in NAMES.items() if not name.startswith("sandbox.vendors")}
-OF_VENDORS = {name: path for name, path in NAMES.items() if name.count(".") > 1 and name.startswith("sandbox.vendors.")}
+OF_VENDORS = {name: path for name, path in NAMES.items() if name.startswith("promo_sandbox.vendors.")}
+GENERIC = {name: path for name, path in NAMES.items() if name not in OF_VENDORS}
+TOP = {"promo_sandbox", "promo_sandbox.__main__"}  # the version and the way into the command line: in no room
 
 
 def tree(path: Path) -> ast.Module:
@@ -154,61 +66,98 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, whole if whole in NAMES else module
 
 
-def unit(name: str) -> str:
-    """What has a level: a module of the package, or a folder in it as a whole."""
-    return ".".join(name.split(".")[:2])
+def room(name: str) -> str:
+    """The room of a module; a module that stands at the top of the package is a room of its own."""
+    return name.split(".")[1] if "." in name else name
 
 
-def documented_levels() -> dict[str, int]:
-    """What the table of the document says of each unit."""
-    document = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
-    text = document.partition("\n## Modules\n")[2].partition("\n## ")[0]
-    found: dict[str, int] = {}
-    for level, names in re.findall(r"^\| (\d) \| ((?:`[a-z_/]+` ?)+) \|", text, re.MULTILINE):
-        listed = [f"sandbox.{name.rstrip('/')}" for name in re.findall(r"`([a-z_/]+)`", names)]
-        for name in listed[:1] if names.startswith("`openapi/`") else listed:  # it names its own modules, too
-            assert name not in found, f"{name} stands twice"
-            found[name] = int(level)
-    return found
+def within(name: str, allowed: set[str]) -> bool:
+    """Is this module, or its whole room, among the allowed?"""
+    return room(name) in allowed or name.removeprefix("promo_sandbox.") in allowed
 
 
-def test_the_document_has_the_same_levels_in_less_detail() -> None:
-    documented = documented_levels()
-    named = LEVELS.keys() - {"sandbox", "sandbox.__main__", "sandbox.vendors"}
-
-    by_level = sorted(documented, key=lambda name: (LEVELS[name], documented[name]))
-
-    assert documented.keys() == named
-    assert [documented[name] for name in by_level] == sorted(documented.values())
-    assert all(
-        documented[low] == documented[high] or LEVELS[low] < LEVELS[high] for low, high in itertools.pairwise(by_level)
-    )
+def documented() -> dict[str, set[str]]:
+    """The table of the document: each room from top to bottom, and the modules that it names."""
+    text = ARCHITECTURE.read_text(encoding="utf-8").partition("\n## Rooms\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z_]+)/?` \|[^|]*\|([^|]*)\|$", text, re.MULTILINE)
+    return {name: set(re.findall(r"`([a-z_/]+)`", modules)) for name, modules in rows}
 
 
-def test_every_module_has_a_level_and_every_level_a_module() -> None:
-    assert {unit(name) for name in GENERIC} == set(LEVELS)
+ROOMS = list(documented())
+ARROWS = {
+    (room(name), room(imported))
+    for name, path in NAMES.items()
+    for _, imported in imports(path)
+    if imported in NAMES and not {name, imported} & TOP and room(imported) != room(name)
+}
 
 
-@pytest.mark.parametrize("name", sorted(GENERIC))
-def test_imports_point_down(name: str) -> None:
-    level = LEVELS[unit(name)]
+def drawn() -> set[tuple[str, str]]:
+    """The arrows of the document's picture."""
+    text = ARCHITECTURE.read_text(encoding="utf-8").partition("```mermaid\n")[2].partition("```")[0]
+    return set(re.findall(r"^ +(\w+) --> (\w+)$", text, re.MULTILINE))
 
-    up = [
-        f"{name}:{line} imports {imported}"
-        for line, imported in imports(GENERIC[name])
-        if imported in NAMES and unit(imported) != unit(name) and LEVELS.get(unit(imported), 99) >= level
-    ]
+
+def direct(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The arrows that no way over other rooms replaces."""
+    below: dict[str, set[str]] = {}
+    for name in reversed(ROOMS):
+        below[name] = set()
+        for target in (target for source, target in arrows if source == name):
+            below[name] |= {target} | below.get(target, set())
+    return {
+        (source, target)
+        for source, target in arrows
+        if not any(target in below[other] for start, other in arrows if start == source and other != target)
+    }
+
+
+def test_the_table_of_the_document_names_every_room_and_every_module() -> None:
+    found: dict[str, set[str]] = {}
+    for name in GENERIC.keys() - TOP:
+        parts = name.split(".")[1:]
+        modules = found.setdefault(parts[0], set())
+        if len(parts) > 1 and NAMES[name].name != "__init__.py":
+            modules.add("/".join(parts[1:]))
+    found["vendors"] = {path.name for path in VENDORS.iterdir() if path.is_dir() and path.name != "__pycache__"}
+
+    assert documented() == found
+
+
+def test_the_picture_of_the_document_shows_the_imports_between_rooms() -> None:
+    expected = direct(ARROWS)
+
+    lines = "\n".join(f"    {source} --> {target}" for source, target in sorted(expected))
+    assert drawn() == expected, f"The picture should have these arrows:\n{lines}"
+
+
+def test_imports_point_down() -> None:
+    up = [f"{source} imports {target}" for source, target in ARROWS if ROOMS.index(source) > ROOMS.index(target)]
 
     assert up == []
 
 
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in GENERIC.values() if path.name == "__init__.py"} - {PACKAGE, VENDORS})
+)
+def test_a_room_says_what_lives_there_and_what_to_read_first(folder: Path) -> None:
+    text = ast.get_docstring(tree(folder / "__init__.py")) or ""
+
+    module = re.search(r"Start with `(\w+)`", text)
+
+    assert module, f"{folder.name}/__init__.py names no module to start with"
+    assert (folder / f"{module[1]}.py").is_file()
+
+
 @pytest.mark.parametrize("name", sorted(OF_VENDORS))
-def test_a_vendor_sees_the_rules_money_and_itself(name: str) -> None:
+def test_a_vendor_imports_the_public_rules_and_itself(name: str) -> None:
     own = ".".join(name.split(".")[:3])
 
-    seen = {imported for _, imported in imports(OF_VENDORS[name]) if imported.split(".")[0] == "sandbox"}
+    seen = {imported for _, imported in imports(OF_VENDORS[name]) if imported.split(".")[0] == "promo_sandbox"}
 
-    assert {imported for imported in seen if imported != own and not imported.startswith(f"{own}.")} <= FOR_VENDORS
+    assert {imported for imported in seen if imported != own and not imported.startswith(f"{own}.")} <= {
+        "promo_sandbox.rules"
+    }
 
 
 def test_no_module_of_the_engine_imports_a_vendor() -> None:
@@ -216,10 +165,20 @@ def test_no_module_of_the_engine_imports_a_vendor() -> None:
         f"{name}:{line}"
         for name, path in GENERIC.items()
         for line, imported in imports(path)
-        if imported.startswith("sandbox.vendors")
+        if imported.startswith("promo_sandbox.vendors")
     ]
 
     assert found == []
+
+
+def test_public_modules_list_their_names() -> None:
+    for name in PUBLIC:
+        listed = [
+            node
+            for node in tree(NAMES[name]).body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        ]
+        assert listed, name
 
 
 def test_the_engine_names_no_vendor() -> None:
@@ -273,14 +232,14 @@ def test_nothing_but_the_clock_reads_the_time() -> None:
     found = [
         f"{name}:{node.lineno} {ast.unparse(node)}"
         for name, path in NAMES.items()
-        if name != "sandbox.clock"
+        if name != "promo_sandbox.base.clock"
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and (node.value.id, node.attr) in CLOCKS
     ]
     by_name = [
         f"{name}:{node.lineno} {alias.name}"
         for name, path in NAMES.items()
-        if name != "sandbox.clock"
+        if name != "promo_sandbox.base.clock"
         for node in ast.walk(tree(path))
         if isinstance(node, ast.ImportFrom) and node.module in ("time", "datetime")
         for alias in node.names
@@ -291,19 +250,17 @@ def test_nothing_but_the_clock_reads_the_time() -> None:
 
 
 def test_only_the_app_the_admin_api_and_the_server_know_a_web_server() -> None:
-    found = {
-        unit(name) for name, path in NAMES.items() for _, imported in imports(path) if imported.split(".")[0] in SERVERS
-    }
+    found = {name for name, path in NAMES.items() for _, imported in imports(path) if imported.split(".")[0] in SERVERS}
 
-    assert found <= MAY_SERVE
+    assert [name for name in sorted(found) if not within(name, MAY_SERVE)] == []
 
 
 def test_nothing_waits_between_reading_and_writing_state() -> None:
     waiting = {
-        unit(name)
+        name
         for name, path in NAMES.items()
         for node in ast.walk(tree(path))
         if isinstance(node, ast.AsyncFunctionDef | ast.Await)
     }
 
-    assert waiting <= MAY_WAIT
+    assert [name for name in sorted(waiting) if not within(name, MAY_WAIT)] == []

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.errors import SandboxError
-from sandbox.saving import prepare, save
+from promo_sandbox.base.atomic_files import prepare, save
+from promo_sandbox.base.errors import SandboxError
 from tests.serving import World
 
 FORMER, NEW = b"the former content\n", b"the new content\n" * 4
@@ -139,7 +139,7 @@ def _command(
     *arguments: str, out: int = subprocess.PIPE, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(  # noqa: S603 - a command of our own
-        [sys.executable, "-m", "sandbox", *arguments],
+        [sys.executable, "-m", "promo_sandbox", *arguments],
         stdout=out,
         stderr=subprocess.PIPE,
         env={**os.environ, **(environment or {})},
@@ -183,7 +183,7 @@ def test_a_full_standard_output_is_one_sentence_and_the_exit_code_2(world: World
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_to_follow_ends_where_there_is_no_room(world: World, form: list[str]) -> None:
-    command = [sys.executable, "-m", "sandbox", "tail", "--url", world.url, "--org", world.org, *form]
+    command = [sys.executable, "-m", "promo_sandbox", "tail", "--url", world.url, "--org", world.org, *form]
     with Path("/dev/full").open("wb") as full:
         tail = subprocess.Popen(command, stdout=full, stderr=subprocess.PIPE)  # noqa: S603 - a command of our own
 
@@ -228,7 +228,7 @@ def test_an_export_that_fails_leaves_the_former_file(world: World, file: Path) -
         resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 
     ended = subprocess.run(  # noqa: S603 - a command of our own
-        [sys.executable, "-m", "sandbox", "export", world.org, "--url", world.url, "--out", str(file)],
+        [sys.executable, "-m", "promo_sandbox", "export", world.org, "--url", world.url, "--out", str(file)],
         stderr=subprocess.PIPE,
         preexec_fn=limit,
         timeout=60,

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox import auth, clock
-from sandbox.auth import ANYBODY, Gate, Grant
-from sandbox.messages import Request
-from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Operation
+from promo_sandbox.base import clock
+from promo_sandbox.base.messages import Request
+from promo_sandbox.model import auth
+from promo_sandbox.model.auth import ANYBODY, Gate, Grant
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.operation import Operation
 from tests.acme import SPEC
 
 NOW = clock.parse("2030-01-01T00:00:00Z")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from sandbox import clock
-from sandbox.auth import Gate, Grant
-from sandbox.messages import Request, encode
-from sandbox.openapi.document import Document
-from sandbox.rules import Call, NotUnique, Rejected, decoded, encoded, members, moment
-from sandbox.state import State
+from promo_sandbox.base import clock
+from promo_sandbox.base.messages import Request, encode
+from promo_sandbox.model.auth import Gate, Grant
+from promo_sandbox.model.state import State
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.rules import Call, NotUnique, Rejected, decoded, encoded, members, moment
 from tests.acme import SPEC, new_rules
 
 NOW = clock.parse("2030-01-01T00:00:00.123Z")

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from sandbox.targets import NotAllowed, Policy, Rewrite, parse_rewrite
-from sandbox.urls import MAX_URL
+from promo_sandbox.base.callback_policy import NotAllowed, Policy, Rewrite, parse_rewrite
+from promo_sandbox.base.urls import MAX_URL
 
 CLOSED = Policy()
 SHOP = Rewrite("https://shop.example/", "http://10.1.2.3:9000/")

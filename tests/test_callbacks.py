@@ -10,9 +10,9 @@ import pytest
 import trustme
 from click.testing import CliRunner
 
-from sandbox.callbacks import callback_options
-from sandbox.config import CallbackConfig, Config
-from sandbox.targets import NotAllowed, Rewrite
+from promo_sandbox.base.callback_policy import NotAllowed, Rewrite
+from promo_sandbox.base.config import CallbackConfig, Config
+from promo_sandbox.cli.callback_options import callback_options
 from tests.command import Invoke
 
 RECEIVER = "http://127.0.0.1:9000/"

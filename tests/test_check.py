@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.check import check_all, check_contract
-from sandbox.contract import Contract
-from sandbox.openapi.document import Document
+from promo_sandbox.cli.check import check_all, check_contract
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.openapi.document import Document
 from tests.acme import SPEC, new_app, new_rules, write_specs
 
 
@@ -121,8 +121,10 @@ def test_a_component_that_only_a_patch_has_must_be_used(tmp_path: Path) -> None:
 def test_each_version_is_checked_by_its_own_name(tmp_path: Path) -> None:
     specs = write_specs(tmp_path / "specs")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("sandbox.check.load_contracts", lambda _: [Contract(Document.load(SPEC), new_rules())])
-        patched.setattr("sandbox.check.App", lambda config: new_app(config.specs))
+        patched.setattr(
+            "promo_sandbox.cli.check.load_contracts", lambda _: [Contract(Document.load(SPEC), new_rules())]
+        )
+        patched.setattr("promo_sandbox.cli.check.App", lambda config: new_app(config.specs))
 
         found = list(check_all(specs))
 

@@ -12,12 +12,13 @@ import httpx2
 import pytest
 import trustme
 
-from sandbox import __version__, cli
-from sandbox import config as configuration
-from sandbox.app import load_contracts
-from sandbox.check import check_all
-from sandbox.errors import SandboxError
-from sandbox.sockets import listen
+from promo_sandbox import __version__
+from promo_sandbox.base import config as configuration
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.sockets import listen
+from promo_sandbox.cli import main
+from promo_sandbox.cli.check import check_all
+from promo_sandbox.server.app import load_contracts
 from tests.acme import new_app, write_specs
 from tests.command import Invoke, run, serving
 from tests.patience import LONG
@@ -78,7 +79,7 @@ def test_serve_prints_where_every_api_is(tmp_path: Path) -> None:
 
 
 def test_serve_prints_an_api_once_however_many_versions_it_has(tmp_path: Path) -> None:
-    bases = cli._bases(new_app(write_specs(tmp_path / "specs")), "http://localhost:1")  # noqa: SLF001 - what it prints
+    bases = main._bases(new_app(write_specs(tmp_path / "specs")), "http://localhost:1")  # noqa: SLF001 - what it prints
 
     assert [row[:2] for row in bases[1:]] == [
         ("acme", "http://localhost:1/acme"),
@@ -119,7 +120,7 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
         "SANDBOX_LOG_LEVEL": "info",
     }
     options = {
-        option for command in (cli.serve,) for parameter in command.params for option in _variables(parameter.envvar)
+        option for command in (main.serve,) for parameter in command.params for option in _variables(parameter.envvar)
     }
     assert options == set(variables)
 
@@ -408,7 +409,7 @@ def test_check_fails_on_an_operation_without_a_rule(copy: Path, mistake: Callabl
 def test_check_fails_on_specs_without_rules(copy: Path, mistake: Callable[..., str]) -> None:
     shutil.copytree(copy / "enfore", copy / "acme")
 
-    assert mistake("check") == "acme has specs but no rules in sandbox/vendors/acme"
+    assert mistake("check") == "acme has specs but no rules in promo_sandbox/vendors/acme"
 
 
 def test_the_same_without_the_command_line(copy: Path) -> None:

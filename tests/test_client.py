@@ -15,9 +15,20 @@ from typing import Any
 import httpx2
 import pytest
 
-from sandbox import __version__, client
-from sandbox.client import AsyncSandbox, Org, OtherVersion, Refused, Sandbox, SandboxError, TooFew, Unreachable
-from sandbox.config import Config
+from promo_sandbox import __version__
+from promo_sandbox.base.config import Config
+from promo_sandbox.client import (
+    AsyncOrg,
+    AsyncSandbox,
+    Org,
+    OtherVersion,
+    Refused,
+    Sandbox,
+    SandboxError,
+    TooFew,
+    Unreachable,
+)
+from promo_sandbox.client.client import AsyncClock, Clock
 from tests.patience import LONG
 from tests.serving import World, in_a_thread, running
 
@@ -336,7 +347,7 @@ def test_what_is_no_url_is_said_so_at_once(url: str) -> None:
 
 
 def test_now_and_later_have_the_same_verbs() -> None:
-    for now, later in ((client.Org, client.AsyncOrg), (Sandbox, AsyncSandbox), (client.Clock, client.AsyncClock)):
+    for now, later in ((Org, AsyncOrg), (Sandbox, AsyncSandbox), (Clock, AsyncClock)):
         verbs = [name for name in dir(now) if not name.startswith("_")]
         assert verbs == [name for name in dir(later) if not name.startswith("_")]
         assert all(inspect.getdoc(getattr(now, name)) for name in verbs)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.remote import Refused, Remote, Unreachable
+from promo_sandbox.client.http import Refused, Remote, Unreachable
 from tests.patience import LONG
 from tests.serving import in_a_thread
 
@@ -63,7 +63,9 @@ class _Numbered(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
-    monkeypatch.setattr("sandbox.remote._SECONDS_KEPT", LONG)  # so that a connection does not get old on a busy machine
+    monkeypatch.setattr(
+        "promo_sandbox.client.http._SECONDS_KEPT", LONG
+    )  # so that a connection does not get old on a busy machine
     with in_a_thread(Counting()) as server:
         yield server
 
@@ -124,7 +126,7 @@ def test_a_connection_that_is_old_or_of_another_process_is_not_asked_again(
 ) -> None:
     client = server.remote
     asked(client)
-    monkeypatch.setattr(f"sandbox.remote.{name}", lambda: now)
+    monkeypatch.setattr(f"promo_sandbox.client.http.{name}", lambda: now)
 
     assert asked(client) == "2"
 
@@ -154,7 +156,7 @@ def test_what_is_old_closes_when_something_newer_is_kept(server: Counting, monke
         list(threads.map(asked, [client] * 2))
     server.together = threading.Barrier(1)
     later = time.monotonic() + LONG
-    monkeypatch.setattr("sandbox.remote.time.monotonic", lambda: later)
+    monkeypatch.setattr("promo_sandbox.client.http.time.monotonic", lambda: later)
 
     asked(client)
 
@@ -170,7 +172,7 @@ def test_a_request_on_a_connection_that_closes_under_our_feet_is_sent_again_if_i
     server.leaves = True
     asked(client)
     assert server.ended.acquire(timeout=LONG)
-    monkeypatch.setattr("sandbox.remote._is_quiet", lambda _: True)  # it closed a moment later
+    monkeypatch.setattr("promo_sandbox.client.http._is_quiet", lambda _: True)  # it closed a moment later
 
     if method == "POST":
         with pytest.raises(Unreachable):

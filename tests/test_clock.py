@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox import clock
-from sandbox.clock import Clock, later, parse, text
-from sandbox.openapi.validation import Validator
+from promo_sandbox.base import clock
+from promo_sandbox.base.clock import Clock, later, parse, text
+from promo_sandbox.openapi.validation import Validator
 
 MILLISECONDS = st.integers(clock.EARLIEST // clock.MILLISECOND, clock.LATEST // clock.MILLISECOND)
 

@@ -7,21 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import config
-from sandbox.config import Config, files, read_seeds
-from sandbox.errors import DocumentError, SandboxError
+from promo_sandbox.base import config
+from promo_sandbox.base.config import Config, files, read_seeds
+from promo_sandbox.base.errors import DocumentError, SandboxError
 
 
 def test_specs_lie_beside_the_package_in_a_checkout() -> None:
-    assert files("specs") == Path(config.__file__).parent.parent / "specs"
+    assert files("specs") == Path(config.__file__).parents[3] / "specs"
 
 
 def test_files_inside_the_package_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in ("specs", "sandbox/_files/specs"):
+    for folder in ("specs", "promo_sandbox/_files/specs"):
         (tmp_path / folder).mkdir(parents=True)
-    monkeypatch.setattr(config, "_PACKAGE", tmp_path / "sandbox")
+    monkeypatch.setattr(config, "_PACKAGE", tmp_path / "promo_sandbox")
+    monkeypatch.setattr(config, "_CHECKOUT", tmp_path)
 
-    assert files("specs") == tmp_path / "sandbox" / "_files" / "specs"
+    assert files("specs") == tmp_path / "promo_sandbox" / "_files" / "specs"
     with pytest.raises(SandboxError, match=r"^the folder scenarios is missing from this installation$"):
         files("scenarios")
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import httpx2
 import pytest
 
-from sandbox.codings import decode_body
-from sandbox.config import Config
-from sandbox.messages import Request
+from promo_sandbox.base.config import Config
+from promo_sandbox.base.content_codings import decode_body
+from promo_sandbox.base.messages import Request
 from tests.serving import World
 
 CARD = b'{"organization_id": "acme"}'

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from sandbox.contract import Contract, router
-from sandbox.errors import SandboxError
-from sandbox.messages import decode
-from sandbox.openapi.document import Document
-from sandbox.rules import Call, Doc, Reply, Rule, Rules
-from sandbox.storing import Unacceptable
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.messages import decode
+from promo_sandbox.engine.seeding import Unacceptable
+from promo_sandbox.model.contract import Contract, router
+from promo_sandbox.model.rules import Rule
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.rules import Call, Doc, Reply, Rules
 from tests.acme import SPEC, Acme, content, new_rules
 
 

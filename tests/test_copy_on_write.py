@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sandbox.table import FULL, Table
+from promo_sandbox.model.copy_on_write import FULL, Table
 
 KEYS = st.integers(0, 60).map(str)
 
@@ -44,7 +44,7 @@ def test_it_may_be_made_of_a_dictionary() -> None:
 
 
 def test_keys_that_no_hash_tells_apart_are_told_apart() -> None:
-    with patch("sandbox.table.FULL", 1), patch("sandbox.table._DEEPEST", 3):
+    with patch("promo_sandbox.model.copy_on_write.FULL", 1), patch("promo_sandbox.model.copy_on_write._DEEPEST", 3):
         table = filled(200)
 
     assert table == {str(number): number for number in range(200)}
@@ -85,7 +85,7 @@ class TableMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._small = patch("sandbox.table.FULL", 3)
+        self._small = patch("promo_sandbox.model.copy_on_write.FULL", 3)
         self._small.start()
         self.pairs: list[tuple[Table[int], dict[str, int]]] = [(Table(), {})]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from sandbox.coverage import Coverage, report
-from sandbox.journal import Exchange
-from sandbox.messages import Reply, Request
-from sandbox.slices import result
-from sandbox.then import Then
+from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.base.slices import result
+from promo_sandbox.model.coverage import Coverage, report
+from promo_sandbox.model.effects import Then
+from promo_sandbox.model.journal import Exchange
 from tests.acme import Acme
 
 DUE = {"id": "a", "name": "A", "status": "NEW", "expires": "2030-01-01T00:00:00Z"}

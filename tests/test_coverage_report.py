@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 import httpx2
 import pytest
 
-from sandbox.reports import figures, writers
+from promo_sandbox.reports import figures, writers
 from tests.acme import new_app, write_specs
 from tests.command import Invoke
 from tests.patience import LONG

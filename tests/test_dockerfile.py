@@ -18,7 +18,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from sandbox import __version__, cli
+from promo_sandbox import __version__
+from promo_sandbox.cli import main
 from tests.command import Served
 from tests.image import DOCKERFILE, Builder, Stage, builder, options, sent_to_build, stages, wheels
 from tests.patience import LONG, PROGRAM, shortest
@@ -87,7 +88,7 @@ def test_its_health_check_begins_at_once_and_needs_no_shell_and_no_port() -> Non
 
 def test_its_variables_are_options_of_serve_and_its_port_is_exposed() -> None:
     env = FINAL.pairs("ENV")
-    known = {parameter.envvar for parameter in cli.serve.params}
+    known = {parameter.envvar for parameter in main.serve.params}
 
     assert {name for name in env if name.startswith("SANDBOX_")} <= known
     assert env["SANDBOX_HOST"] == "0.0.0.0"  # noqa: S104 - inside a container nothing else can be reached
@@ -96,7 +97,7 @@ def test_its_variables_are_options_of_serve_and_its_port_is_exposed() -> None:
 
 
 def test_every_option_of_serve_is_a_variable() -> None:
-    assert [parameter.name for parameter in cli.serve.params if not parameter.envvar] == []
+    assert [parameter.name for parameter in main.serve.params if not parameter.envvar] == []
 
 
 def test_its_labels_say_what_it_is() -> None:
@@ -304,7 +305,7 @@ def test_a_container_has_the_scenarios_that_are_mounted(
 @pytest.mark.slow
 def test_what_runs_in_a_container_was_compiled_before(contain: Callable[..., Container]) -> None:
     script = """
-import os, sys, sandbox.app, sandbox.server
+import os, sys, promo_sandbox.server.app, promo_sandbox.server.server
 made = [module.__cached__ for module in sys.modules.values() if getattr(module, "__cached__", None)]
 print(len(made) > 150, [file for file in made if not os.path.exists(file)])
 """

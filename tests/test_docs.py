@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import cli
-from sandbox.app import App
+from promo_sandbox.cli import main
+from promo_sandbox.server.app import App
 from tests.documents import matches, run, steps
 from tests.serving import running
 
@@ -61,7 +61,7 @@ def test_the_readme_shows_what_a_start_prints() -> None:
 def test_every_option_that_a_document_names_exists(path: Path) -> None:
     for words in re.findall(r"promo-sandbox ([a-z]+ (?:[^`\n\\|;]|\\\n)*)", path.read_text(encoding="utf-8")):
         name, *rest = words.replace("\\\n", " ").split()
-        command = cli.cli.commands.get(name)
+        command = main.cli.commands.get(name)
         if command is not None:
             options = {option for it in command.params for option in (*it.opts, *it.secondary_opts)} | {"--help"}
             given = [word.partition("=")[0].strip(".,:)") for word in rest if word.startswith("--")]
@@ -70,7 +70,7 @@ def test_every_option_that_a_document_names_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_every_variable_that_a_document_names_exists(path: Path) -> None:
-    known = {it.envvar for command in cli.cli.commands.values() for it in command.params} | {"SANDBOX_"}
+    known = {it.envvar for command in main.cli.commands.values() for it in command.params} | {"SANDBOX_"}
 
     assert set(re.findall(r"\bSANDBOX_[A-Z_]*", path.read_text(encoding="utf-8"))) <= known
 

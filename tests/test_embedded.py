@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from sandbox import app as application
-from sandbox.client import Org, Refused, Sandbox, TooFew, Unreachable
-from sandbox.testing import running
+from promo_sandbox.client import Org, Refused, Sandbox, TooFew, Unreachable
+from promo_sandbox.server import app as application
+from promo_sandbox.testing import running
 from tests.patience import LONG
 
 CARDS = "/promotions/org/acme/sales-vouchers/gift-cards"

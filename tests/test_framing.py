@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.protocol import MAX_HEADERS, MAX_LINE
+from promo_sandbox.server.protocol import MAX_HEADERS, MAX_LINE
 from tests.connection import MAX_BODY, Connection
 
 HOST = b"Host: x\r\n"

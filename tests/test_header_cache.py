@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.heads import Fields, Known
+from promo_sandbox.server.header_cache import Fields, Known
 from tests.connection import MAX_BODY, Connection
 
 POST = b"POST /things?a=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"

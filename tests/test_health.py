@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.sockets import listen
+from promo_sandbox.base.sockets import listen
 from tests.command import Invoke, run, serving
 from tests.patience import LONG
 from tests.serving import free_port

@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from sandbox.app import App
-from sandbox.field_values import elements, preferences
+from promo_sandbox.base.field_values import elements, preferences
+from promo_sandbox.server.app import App
 from tests.acme import new_app, write_specs
 from tests.serving import World, running
 from tests.vendors.enfore_support import cards, seed_card

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sandbox.journal import MAX_BODY, Budget, Event, Exchange, Journal, Occurrence
-from sandbox.messages import Reply, Request, Violation
-from sandbox.state import Collection, State
+from promo_sandbox.base.messages import Reply, Request, Violation
+from promo_sandbox.model.journal import MAX_BODY, Budget, Event, Exchange, Journal, Occurrence
+from promo_sandbox.model.state import Collection, State
 
 
 def exchange(journal: Journal, body: bytes = b"", reply: str = "") -> Exchange:

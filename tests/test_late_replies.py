@@ -12,9 +12,10 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from sandbox import asking, testing
-from sandbox.app import App
-from sandbox.messages import Reply, Request
+from promo_sandbox import testing
+from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.client import calls
+from promo_sandbox.server.app import App
 from tests.serving import running
 
 Ask = Callable[..., Any]
@@ -36,10 +37,10 @@ def card(number: int) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.agenda.AT_ONCE", 1)
-    monkeypatch.setattr("sandbox.admin.documents._FEW", 2)
-    monkeypatch.setattr("sandbox.admin.documents._PIECE", 1000)
-    monkeypatch.setattr("sandbox.ordered._RUN", 3)
+    monkeypatch.setattr("promo_sandbox.engine.agenda.AT_ONCE", 1)
+    monkeypatch.setattr("promo_sandbox.admin.documents._FEW", 2)
+    monkeypatch.setattr("promo_sandbox.admin.documents._PIECE", 1000)
+    monkeypatch.setattr("promo_sandbox.model.sorted_index._RUN", 3)
 
 
 @pytest.fixture(params=["socket", "asgi", "embedded"])
@@ -54,7 +55,7 @@ def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
 
             def asked(method: str, path: str, json: Any = None) -> Any:
                 if path.startswith("/__admin"):
-                    wanted = asking.Ask(method, path.removeprefix("/__admin"), lambda said: said, json)
+                    wanted = calls.Ask(method, path.removeprefix("/__admin"), lambda said: said, json)
                     return server._wire.ask(wanted)  # noqa: SLF001 - with whatever a test asks
                 return vendor.request(method, path, json=json).raise_for_status().json()
 

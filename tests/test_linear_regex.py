@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from sandbox.patterns import MAX_PATTERN, MAX_TEXT, pattern
+from promo_sandbox.base.linear_regex import MAX_PATTERN, MAX_TEXT, pattern
 
 
 @pytest.mark.parametrize("text", ["aaa", "aab", "", "b", "10", "X-Trace", "straße", "a\nb", "a@b.de"])

@@ -17,9 +17,9 @@ import pytest
 import trustme
 from starlette.testclient import TestClient
 
-from sandbox import listening
-from sandbox.listening import MAX_BODY, Answers, Listening, Printer
-from sandbox.sockets import listen as bind
+from promo_sandbox.base.sockets import listen as bind
+from promo_sandbox.webhooks import listener
+from promo_sandbox.webhooks.listener import MAX_BODY, Answers, Listening, Printer
 from tests.command import PYTHON, Invoke, environment
 from tests.patience import LONG
 
@@ -245,8 +245,8 @@ def test_what_cannot_be_is_told_in_one_line(invoke: Invoke, tmp_path: Path) -> N
 
 
 def test_no_colour_goes_anywhere_but_to_a_terminal(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "listen", lambda *_: None)
-    monkeypatch.setattr(listening, "Printer", lambda *, as_json, coloured: used.append((as_json, coloured)))
+    monkeypatch.setattr(listener, "listen", lambda *_: None)
+    monkeypatch.setattr(listener, "Printer", lambda *, as_json, coloured: used.append((as_json, coloured)))
     used: list[tuple[bool, bool]] = []
 
     invoke("listen")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sandbox.masking import Masks, without
+from promo_sandbox.base.masking import Masks, without
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import memory
-from sandbox.errors import SandboxError
-from sandbox.memory import Memory, default_limit, size
+from promo_sandbox.base import memory
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.memory import Memory, default_limit, size
 
 MIB = 1_048_576
 

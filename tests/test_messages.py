@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox import messages
-from sandbox.messages import MAX_DEPTH, Reply, Request, Violation, decode, encode
+from promo_sandbox.base import messages
+from promo_sandbox.base.messages import MAX_DEPTH, Reply, Request, Violation, decode, encode
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.messages import decode, encode
-from sandbox.money import Money, money
+from promo_sandbox.base.messages import decode, encode
+from promo_sandbox.base.money import Money, money
 
 AMOUNTS = st.decimals(min_value=-9_000_000_000_000, max_value=9_000_000_000_000, places=6)
 
@@ -101,6 +101,6 @@ def test_a_long_product_is_rounded_once() -> None:
 
 
 def test_who_asks_for_no_percentage_does_not_wait_for_the_table_of_currencies() -> None:
-    loaded = "import sys; import sandbox.app; sys.exit('iso4217' in sys.modules)"
+    loaded = "import sys; import promo_sandbox.server.app; sys.exit('iso4217' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0  # noqa: S603 - our own text

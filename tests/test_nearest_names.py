@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.near import nearest
+from promo_sandbox.base.nearest_names import nearest
 
 NAMES = ["getGiftCard", "getGiftCards", "createCoupon", "listCoupons", "redeemCoupon", "deleteCoupon"]
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from sandbox import clock
-from sandbox.errors import SandboxError
-from sandbox.journal import Occurrence
-from sandbox.orgs import Org, Orgs, TooManyOrgs
-from sandbox.rules import Call, Rejected
-from sandbox.slices import result
-from sandbox.storing import Unacceptable
+from promo_sandbox.base import clock
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.slices import result
+from promo_sandbox.engine.orgs import Org, Orgs, TooManyOrgs
+from promo_sandbox.engine.seeding import Unacceptable
+from promo_sandbox.model.journal import Occurrence
+from promo_sandbox.rules import Call, Rejected
 from tests.acme import Acme, rejecting
 
 START = clock.parse("2030-01-01T00:00:00Z")

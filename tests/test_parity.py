@@ -14,11 +14,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from sandbox.app import App
-from sandbox.config import Config, files
-from sandbox.messages import Reply, Request
-from sandbox.parity import cases as catalogue
-from sandbox.parity.cases import Case, filled
+from promo_sandbox.base.config import Config, files
+from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.conformance.parity import cases as catalogue
+from promo_sandbox.conformance.parity.cases import Case, filled
+from promo_sandbox.server.app import App
 from tests.command import PYTHON, Invoke, environment
 from tests.patience import LONG
 from tests.serving import running

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from sandbox import clock, slices
-from sandbox.auth import Grant
-from sandbox.journal import MAX_BODY
-from sandbox.messages import Reply, decode
-from sandbox.openapi.document import Document
-from sandbox.pipeline import Pipeline
-from sandbox.rules import Call, Work
-from sandbox.then import Fault, Then
+from promo_sandbox.base import clock, slices
+from promo_sandbox.base.messages import Reply, decode
+from promo_sandbox.engine.pipeline import Pipeline
+from promo_sandbox.model.auth import Grant
+from promo_sandbox.model.effects import Fault, Then
+from promo_sandbox.model.journal import MAX_BODY
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.rules import Call, Work
 from tests.acme import SPEC, Acme, content, header, new_rules, rejecting
 
 

@@ -14,18 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.client import Sandbox
-from sandbox.listening import Callback
-from sandbox.listening import Printer as ListenPrinter
-from sandbox.messages import Request
-from sandbox.printable import EscapingFormatter, escaped
-from sandbox.reports.verdicts import FAILED, Failure, Verdict, Verdicts, curl, write
-from sandbox.reports.verdicts import FORMS as VERDICT_FORMS
-from sandbox.tail import Event
-from sandbox.tail import Printer as TailPrinter
-from sandbox.testing import app
-from sandbox.testing import running as sandboxed
-from sandbox.verdict import complaint, exchanges
+from promo_sandbox.base.messages import Request
+from promo_sandbox.base.printable import EscapingFormatter, escaped
+from promo_sandbox.cli.tail import Event
+from promo_sandbox.cli.tail import Printer as TailPrinter
+from promo_sandbox.client import Sandbox
+from promo_sandbox.pytest_plugin.leftovers import complaint, exchanges
+from promo_sandbox.reports.verdicts import FAILED, Failure, Verdict, Verdicts, curl, write
+from promo_sandbox.reports.verdicts import FORMS as VERDICT_FORMS
+from promo_sandbox.testing import app
+from promo_sandbox.testing import running as sandboxed
+from promo_sandbox.webhooks.listener import Callback
+from promo_sandbox.webhooks.listener import Printer as ListenPrinter
 from tests.command import Invoke, serving
 
 FORMS = ("text", "json", "junit", "markdown", "html")

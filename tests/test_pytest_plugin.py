@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from sandbox import verdict
-from sandbox.client import Sandbox
+from promo_sandbox.client import Sandbox
+from promo_sandbox.pytest_plugin import leftovers
 from tests import acme
 from tests.documents import matches
 from tests.patience import LONG, PROGRAM
@@ -164,7 +164,7 @@ def test_trouble_that_was_armed_for_an_event_that_did_not_come_is_told(world: Wo
     world.admin("POST", "/next", armed)
 
     assert org.about()["armed"] == 1
-    said = verdict.complaint(org, {})
+    said = leftovers.complaint(org, {})
     assert 'What `next` armed is unspent: {"webhook":"twice"} waits for an event of gift-card-changed.' in said
 
 
@@ -325,7 +325,7 @@ def test_a_server_that_dies_under_a_test_is_said_in_its_failure(suite: Suite) ->
     result = suite(
         """
 from contextlib import ExitStack
-from sandbox.testing import running
+from promo_sandbox.testing import running
 
 server = ExitStack()
 
@@ -382,16 +382,42 @@ def test_the_examples_of_the_page_run_and_fail_as_it_says(suite: Suite, pytester
 
 
 def test_the_plugin_brings_nothing_along_before_a_test_asks_for_it() -> None:
-    asked = (
-        "import sys; known = set(sys.modules); import sandbox.pytest_plugin; "
-        "print(*sorted(name for name in set(sys.modules) - known if name.split('.')[0] in ('sandbox', 'uvicorn')))"
+    loaded = (
+        "import sys; known = set(sys.modules); import promo_sandbox.pytest_plugin.hooks; "
+        "new = set(sys.modules) - known; "
+        "print(*sorted(name for name in new if name.split('.')[0] in ('promo_sandbox', 'uvicorn')))"
     )
 
     done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-c", f"import pytest; {asked}"], capture_output=True, text=True, timeout=PROGRAM, check=True
+        [sys.executable, "-c", f"import pytest; {loaded}"], capture_output=True, text=True, timeout=PROGRAM, check=True
     )
 
-    assert done.stdout.split() == ["sandbox", "sandbox.errors", "sandbox.pytest_plugin"]
+    assert done.stdout.split() == [
+        "promo_sandbox",
+        "promo_sandbox.base",
+        "promo_sandbox.base.errors",
+        "promo_sandbox.pytest_plugin",
+        "promo_sandbox.pytest_plugin.hooks",
+    ]
+
+
+def test_the_plugin_works_beside_packages_of_the_same_names_as_ours(pytester: pytest.Pytester) -> None:
+    for name in ("sandbox", "client", "testing", "rules", "server", "scenarios"):
+        pytester.mkpydir(name)
+    pytester.makepyfile("""
+import client, rules, sandbox as theirs, scenarios, server, testing
+
+def test_an_org(sandbox):
+    assert sandbox.requests() == []
+    assert all(str(module.__file__).startswith(ROOT) for module in (client, rules, theirs, scenarios, server, testing))
+
+from pathlib import Path
+ROOT = str(Path(__file__).parent)
+""")
+
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=PROGRAM)
+
+    result.assert_outcomes(passed=1)
 
 
 def test_a_defect_of_the_sandbox_fails_the_test_that_met_it(tmp_path: Path) -> None:
@@ -405,8 +431,8 @@ def test_a_defect_of_the_sandbox_fails_the_test_that_met_it(tmp_path: Path) -> N
         org.clock.freeze("2030-01-01T00:00:00Z")
         org.seed(**things)
         [happened] = org.clock.advance("P1D")
-        said = verdict.complaint(org, {})
-        allowed = verdict.complaint(org, {"allow": ("defects",)})
+        said = leftovers.complaint(org, {})
+        allowed = leftovers.complaint(org, {"allow": ("defects",)})
 
     assert met == 500
     assert "- POST /acme/t1/trouble/raise met a defect of the sandbox: RuntimeError: the rule broke" in said

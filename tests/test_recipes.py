@@ -16,16 +16,18 @@ import pytest
 from check_jsonschema.builtin_schemas import get_builtin_schema
 from dotenv import dotenv_values
 
-from sandbox import __version__, cli, yamlfile
-from sandbox import config as configuration
+from promo_sandbox import __version__
+from promo_sandbox.base import config as configuration
+from promo_sandbox.base import yaml_file
+from promo_sandbox.cli import main
 from tests.image import stages
 from tests.serving import Json
 
-ROOT = Path(configuration.__file__).parent.parent
+ROOT = Path(configuration.__file__).parents[3]
 TEXT = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
 IMAGE = f"registry.example.com/promo-sandbox:{__version__}"
 PORT = stages()[-1].last("EXPOSE")
-OURS = {name for parameter in cli.serve.params for name in [parameter.envvar] if isinstance(name, str)}
+OURS = {name for parameter in main.serve.params for name in [parameter.envvar] if isinstance(name, str)}
 Client = Callable[[dict[str, str], httpx2.Client], httpx2.Response]
 FORMATS = {
     "GitHub Actions": "vendor.github-workflows",
@@ -46,7 +48,7 @@ def section(title: str) -> str:
 def recipe(title: str) -> Json:
     """The section's YAML, read as JSON is: `on` is a name, not a truth."""
     [text] = blocks("yaml", section(title))
-    return yamlfile.parse(text, f"{title}.yaml")
+    return yaml_file.parse(text, f"{title}.yaml")
 
 
 def flaws(schema: str, document: Json) -> list[str]:
@@ -137,7 +139,7 @@ def test_the_shell_without_a_container_names_commands_and_options_that_there_are
     script = recipe("Without a container")["jobs"]["test"]["steps"][-1]["run"]
     options = {
         name: {option for parameter in command.params for option in parameter.opts}
-        for name, command in cli.cli.commands.items()
+        for name, command in main.cli.commands.items()
     }
 
     used = re.findall(r"^promo-sandbox (\w+) (--\w+)", script, re.MULTILINE)

@@ -13,12 +13,12 @@ import jsonschema_rs
 import pytest
 from check_jsonschema.builtin_schemas import get_builtin_schema
 
-from sandbox import config as configuration
-from sandbox import yamlfile
+from promo_sandbox.base import config as configuration
+from promo_sandbox.base import yaml_file
 from tests.command import environment
 from tests.serving import Json
 
-ROOT = Path(configuration.__file__).parent.parent
+ROOT = Path(configuration.__file__).parents[3]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):.*  ## ", MAKEFILE, re.MULTILINE))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -104,7 +104,7 @@ def test_what_attacks_and_what_starts_a_browser_is_slow_by_its_place(
 
 
 def test_the_commit_hook_is_what_check_begins_with() -> None:
-    [repo] = yamlfile.parse(read(".pre-commit-config.yaml"), ".pre-commit-config.yaml")["repos"]
+    [repo] = yaml_file.parse(read(".pre-commit-config.yaml"), ".pre-commit-config.yaml")["repos"]
     [hook] = repo["hooks"]
 
     assert (repo["repo"], hook["language"], hook["pass_filenames"]) == ("local", "system", False)
@@ -115,9 +115,9 @@ def test_the_commit_hook_is_what_check_begins_with() -> None:
     assert [step.partition(" -m ")[2] for step in lint[-3:]] == ["ruff format --check .", "ruff check .", "mypy"]
 
 
-@pytest.mark.parametrize("name", ["sandbox/rules.py", "docs/generator/links.py", "pyproject.toml"])
+@pytest.mark.parametrize("name", ["sandbox/promo_sandbox/model/rules.py", "docs/generator/links.py", "pyproject.toml"])
 def test_the_commit_hook_runs_for_what_it_checks(name: str) -> None:
-    [repo] = yamlfile.parse(read(".pre-commit-config.yaml"), ".pre-commit-config.yaml")["repos"]
+    [repo] = yaml_file.parse(read(".pre-commit-config.yaml"), ".pre-commit-config.yaml")["repos"]
 
     assert re.search(repo["hooks"][0]["files"], name)
     assert not re.search(repo["hooks"][0]["files"], "docs/ci.md")
@@ -148,7 +148,7 @@ def test_editors_and_ruff_agree_on_the_length_of_a_line() -> None:
 
 @pytest.fixture
 def workflow() -> Json:
-    return yamlfile.parse(read(".github/workflows/ci.yml"), "ci.yml")
+    return yaml_file.parse(read(".github/workflows/ci.yml"), "ci.yml")
 
 
 def flaws(workflow: Json) -> list[str]:

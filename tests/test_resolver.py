@@ -12,8 +12,8 @@ import pytest
 import trustme
 from yarl import URL
 
-from sandbox.resolving import Resolver, trusting
-from sandbox.targets import NotAllowed, Policy, Rewrite
+from promo_sandbox.base.callback_policy import NotAllowed, Policy, Rewrite
+from promo_sandbox.webhooks.resolver import Resolver, trusting
 from tests.receiving import Receiver, ca_pem, own_pem
 
 PUBLIC, PRIVATE = "93.184.216.34", "169.254.169.254"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sandbox import clock
-from sandbox import rules as contract
-from sandbox.openapi.operation import Rejection
-from sandbox.rules import Call, Refusal, Rules, Violation
+from promo_sandbox import rules as contract
+from promo_sandbox.base import clock
+from promo_sandbox.openapi.operation import Rejection
+from promo_sandbox.rules import Call, Refusal, Rules, Violation
 from tests.acme import Acme, content
 
 NOW = clock.parse("2030-01-01T00:00:00.123Z")

@@ -14,19 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox import clock
-from sandbox import config as configuration
-from sandbox.app import App
-from sandbox.flaws import Flaw, Flawed
-from sandbox.library import Library
-from sandbox.matching import ABSENT, as_texts, compiled, why_not
-from sandbox.messages import Reply, decode, encode
-from sandbox.openapi.document import Document
-from sandbox.scenario_document import Reader
-from sandbox.scenarios import MAX_KEPT, Run
-from sandbox.slices import result
-from sandbox.then import Fault
-from sandbox.then_document import duration
+from promo_sandbox.base import clock
+from promo_sandbox.base import config as configuration
+from promo_sandbox.base.document_errors import Flaw, Flawed
+from promo_sandbox.base.messages import Reply, decode, encode
+from promo_sandbox.base.slices import result
+from promo_sandbox.engine.scenario_catalogue import Library
+from promo_sandbox.model.effects import Fault
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.scenarios.action_document import duration
+from promo_sandbox.scenarios.conditions import ABSENT, as_texts, compiled, why_not
+from promo_sandbox.scenarios.document import Reader
+from promo_sandbox.scenarios.run import MAX_KEPT, Run
+from promo_sandbox.server.app import App
 from tests.acme import SPEC, Acme, content, header
 
 SCHEMA = configuration.files("specs") / "sandbox" / "scenario.schema.json"

@@ -22,14 +22,14 @@ import aiohttp
 import httpx2
 import pytest
 
-from sandbox import clock, sockets
-from sandbox.app import App
-from sandbox.errors import SandboxError
-from sandbox.journal import Occurrence
-from sandbox.messages import Reply, Request
-from sandbox.protocol import MAX_HEADERS, MAX_LINE, Protocol
-from sandbox.slices import Work
-from sandbox.sockets import listen, listen_all
+from promo_sandbox.base import clock, sockets
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.base.slices import Work
+from promo_sandbox.base.sockets import listen, listen_all
+from promo_sandbox.model.journal import Occurrence
+from promo_sandbox.server.app import App
+from promo_sandbox.server.protocol import MAX_HEADERS, MAX_LINE, Protocol
 from tests.acme import new_app, write_specs
 from tests.command import serving
 from tests.patience import LONG, TICK, patiently, shortest

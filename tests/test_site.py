@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from docs.generator import admin, commands, links, markdown, markers, vendors
-from sandbox import auth
-from sandbox.app import App
-from sandbox.messages import Request, decode, encode
-from sandbox.openapi.operation import Operation
+from promo_sandbox.base.messages import Request, decode, encode
+from promo_sandbox.model import auth
+from promo_sandbox.openapi.operation import Operation
+from promo_sandbox.server.app import App
 from tests.patience import PROGRAM
 
 ROOT = Path(__file__).parent.parent

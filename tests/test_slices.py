@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sandbox.slices import NotYet, Work, finish, worked
+from promo_sandbox.base.slices import NotYet, Work, finish, worked
 
 
 def steps(of: int, done: list[str], name: str = "step") -> Work[int]:

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sandbox.ordered import CHUNK, Ordered
+from promo_sandbox.model.sorted_index import CHUNK, Ordered
 
 FEW = st.integers(-20, 20)
 # Some differ in their lower bits only, some in the others, and some have more bits than two machine integers.
@@ -55,7 +55,7 @@ def test_full_chunks_take_little_memory_unless_a_number_is_huge() -> None:
 
 
 def test_a_chunk_to_which_much_was_added_may_vanish() -> None:
-    with patch.multiple("sandbox.ordered", CHUNK=4, _WARM=2):
+    with patch.multiple("promo_sandbox.model.sorted_index", CHUNK=4, _WARM=2):
         entries = filled(list(range(0, 160, 10)))
         for key in (41, 42):
             entries.put(key, str(key))
@@ -121,7 +121,7 @@ class OrderedMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._small = patch.multiple("sandbox.ordered", CHUNK=3, _WARM=2)
+        self._small = patch.multiple("promo_sandbox.model.sorted_index", CHUNK=3, _WARM=2)
         self._small.start()
         self.entries: Ordered[int] = Ordered()
         self.model: dict[int, int] = {}

@@ -13,8 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from sandbox.clock import EARLIEST, LATEST
-from sandbox.state import Collection, Doc, Due, NotUnique, Record, State
+from promo_sandbox.base.clock import EARLIEST, LATEST
+from promo_sandbox.model.state import Collection, Doc, Due, NotUnique, Record, State
 from tests.acme import rejecting
 
 

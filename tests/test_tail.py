@@ -18,11 +18,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from sandbox import remote as remote_module
-from sandbox.admin import exports
-from sandbox.errors import SandboxError
-from sandbox.remote import Remote, Unreachable, segment
-from sandbox.tail import Event, Filters, Printer, follow
+from promo_sandbox.admin import exports
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.cli.tail import Event, Filters, Printer, follow
+from promo_sandbox.client import http as remote_module
+from promo_sandbox.client.http import Remote, Unreachable, segment
 from tests.acme import new_app, write_specs
 from tests.command import PYTHON, environment, run, serving
 from tests.patience import LONG

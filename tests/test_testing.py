@@ -16,9 +16,9 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from sandbox.client import SandboxError, Unreachable
-from sandbox.config import Config
-from sandbox.testing import app, running
+from promo_sandbox.base.config import Config
+from promo_sandbox.client import SandboxError, Unreachable
+from promo_sandbox.testing import app, running
 from tests.patience import LONG, shortest
 
 CARDS = "/promotions/org/acme/sales-vouchers/gift-cards"
@@ -138,7 +138,7 @@ def _ask(url: str) -> None:
         ({"request_timeout": "30s"}, "the sandbox's setting 'request_timeout' must be float, not str"),
         ({"admin_token": 1}, "the sandbox's setting 'admin_token' must be str | None, not int"),
         ({"scenarios": ["x"]}, "the sandbox's setting 'scenarios' must be str or Path, not list"),
-        ({"callbacks": {}}, "the sandbox's setting 'callbacks' must be a sandbox.config.CallbackConfig"),
+        ({"callbacks": {}}, "the sandbox's setting 'callbacks' must be a promo_sandbox.testing.CallbackConfig"),
     ],
 )
 def test_a_setting_that_does_not_work_is_said_before_anything_runs(settings: dict[str, object], said: str) -> None:

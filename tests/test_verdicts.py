@@ -10,11 +10,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from sandbox.errors import SandboxError
-from sandbox.masking import Masks
-from sandbox.reports import verdicts
-from sandbox.reports.verdicts import FAILED, NOT_ASKED, PASSED, SKIPPED, Failure, Verdict, Verdicts, curl
-from sandbox.verify.tally import Tally
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.masking import Masks
+from promo_sandbox.conformance.verify.tally import Tally
+from promo_sandbox.reports import verdicts
+from promo_sandbox.reports.verdicts import FAILED, NOT_ASKED, PASSED, SKIPPED, Failure, Verdict, Verdicts, curl
 
 NASTY = "<script>alert(1)</script> & \"quotes\" '|' `\x00\x1b\ufffe*_ $HOME"
 REPORT = Verdicts(

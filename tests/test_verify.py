@@ -16,13 +16,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from sandbox import judging
-from sandbox.app import App
-from sandbox.config import files
-from sandbox.messages import Reply, Request
-from sandbox.openapi.document import Document
-from sandbox.reports.verdicts import SKIPPED, Verdict, Verdicts
-from sandbox.verify.plain import plain
+from promo_sandbox.base.config import files
+from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.conformance import options
+from promo_sandbox.conformance.verify.plain_spec import plain
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.reports.verdicts import SKIPPED, Verdict, Verdicts
+from promo_sandbox.server.app import App
 from tests.command import PYTHON, Invoke, environment
 from tests.patience import LONG, PROGRAM, shortest
 from tests.serving import free_port, running
@@ -240,10 +240,10 @@ def test_a_run_whose_time_is_up_says_so(invoke: Invoke, url: str) -> None:
 
 
 def test_a_run_that_found_nothing_out_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
-    report = Verdicts("held to the specs", [Verdict("a", "b", "GET /b", SKIPPED)], 1.0, judging.TIME_IS_UP)
+    report = Verdicts("held to the specs", [Verdict("a", "b", "GET /b", SKIPPED)], 1.0, options.TIME_IS_UP)
 
     with pytest.raises(SystemExit) as ended:
-        judging.conclude(report, "text", None)
+        options.conclude(report, "text", None)
 
     assert ended.value.code == 2
     assert capsys.readouterr().err == "promo-sandbox: nothing was found out: the time was up\n"

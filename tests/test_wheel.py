@@ -10,12 +10,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from sandbox import __version__
-from sandbox import config as configuration
+from promo_sandbox import __version__
+from promo_sandbox.base import config as configuration
 from tests.command import run, serving
 from tests.patience import LONG
 
-ROOT = Path(configuration.__file__).parent.parent
+ROOT = Path(configuration.__file__).parents[3]
 
 
 def names(folder: str, pattern: str) -> set[str]:
@@ -25,18 +25,18 @@ def names(folder: str, pattern: str) -> set[str]:
 def test_the_wheel_holds_code_specs_scenarios_and_cases_and_nothing_else(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
 
-    modules = {f"sandbox/{name}" for name in names("sandbox", "**/*.py")}
-    specs = {f"sandbox/_files/specs/{name}" for name in names("specs", "*/*.yaml")}
-    scenarios = {f"sandbox/_files/scenarios/{name}" for name in names("scenarios", "**/*.yaml")}
-    cases = {f"sandbox/_files/fidelity/{name}" for name in names("tests/fidelity", "*.yaml")}
+    modules = {f"promo_sandbox/{name}" for name in names("sandbox/promo_sandbox", "**/*.py")}
+    specs = {f"promo_sandbox/_files/specs/{name}" for name in names("specs", "*/*.yaml")}
+    scenarios = {f"promo_sandbox/_files/scenarios/{name}" for name in names("scenarios", "**/*.yaml")}
+    cases = {f"promo_sandbox/_files/fidelity/{name}" for name in names("tests/fidelity", "*.yaml")}
     rest = {name for name in held if ".dist-info/" not in name and not name.endswith("/.gitkeep")}
     assert modules | specs | scenarios | cases <= held
     assert rest - modules - specs - scenarios - cases == {
-        "sandbox/openapi/dialect.json",
-        "sandbox/py.typed",
-        "sandbox/_files/specs/sandbox/scenario.schema.json",
+        "promo_sandbox/openapi/dialect.json",
+        "promo_sandbox/py.typed",
+        "promo_sandbox/_files/specs/sandbox/scenario.schema.json",
     }
-    assert "sandbox/_files/specs/sandbox/admin.yaml" in specs
+    assert "promo_sandbox/_files/specs/sandbox/admin.yaml" in specs
 
 
 def test_the_wheel_and_the_source_distribution_have_the_licence(wheel: Path, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_the_page_about_pytest_installs_this_wheel_with_an_extra_that_it_has(whe
 def test_the_installed_package_is_not_the_checkout(command: str, tmp_path: Path) -> None:
     python = (str(Path(command).with_name("python")),)
 
-    done = run("-c", "import sandbox; print(sandbox.__file__)", cwd=tmp_path, command=python)
+    done = run("-c", "import promo_sandbox; print(promo_sandbox.__file__)", cwd=tmp_path, command=python)
 
     assert done.stdout.startswith(str(Path(command).parent.parent)), done.stderr
 

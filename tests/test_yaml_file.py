@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox import yamlfile
-from sandbox.errors import DocumentError
+from promo_sandbox.base import yaml_file
+from promo_sandbox.base.errors import DocumentError
 
 ROOT = Path(__file__).parent.parent
 YAML_FILES = [
@@ -48,23 +48,23 @@ YAML_FILES = [
     ],
 )
 def test_a_scalar_is_what_it_would_be_in_json_or_else_a_text(text: str, value: Any) -> None:
-    assert yamlfile.parse(f"- {text}", "f.yaml") == [value]
+    assert yaml_file.parse(f"- {text}", "f.yaml") == [value]
 
 
 @pytest.mark.parametrize("text", ["50.00", "-0.1", "1e3", "1.5E-7", "9000000000000.000001"])
 def test_a_number_with_a_fraction_keeps_its_digits(text: str) -> None:
-    [value] = yamlfile.parse(f"[{text}]", "f.yaml")
+    [value] = yaml_file.parse(f"[{text}]", "f.yaml")
 
     assert isinstance(value, Decimal)
     assert str(value) == str(Decimal(text))
 
 
 def test_json_is_yaml() -> None:
-    assert yamlfile.parse('{"a": [1, {"b": "\\u00e9"}]}', "f.json") == {"a": [1, {"b": "é"}]}
+    assert yaml_file.parse('{"a": [1, {"b": "\\u00e9"}]}', "f.json") == {"a": [1, {"b": "é"}]}
 
 
 def test_an_alias_repeats_what_its_anchor_names() -> None:
-    assert yamlfile.parse("a: &x {b: 1}\nc: *x", "f.yaml") == {"a": {"b": 1}, "c": {"b": 1}}
+    assert yaml_file.parse("a: &x {b: 1}\nc: *x", "f.yaml") == {"a": {"b": 1}, "c": {"b": 1}}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_an_alias_repeats_what_its_anchor_names() -> None:
 )
 def test_a_mistake_is_told_with_file_line_and_reason(text: str, message: str) -> None:
     with pytest.raises(DocumentError) as caught:
-        yamlfile.parse(text, "f.yaml")
+        yaml_file.parse(text, "f.yaml")
 
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
@@ -100,7 +100,7 @@ def test_a_mistake_is_told_with_file_line_and_reason(text: str, message: str) ->
 )
 def test_a_type_that_json_has_not_is_refused(tag: str) -> None:
     with pytest.raises(DocumentError, match=r"f\.yaml:1: could not determine a constructor"):
-        yamlfile.parse(f"a: !!{tag}", "f.yaml")
+        yaml_file.parse(f"a: !!{tag}", "f.yaml")
 
 
 @pytest.mark.parametrize(
@@ -108,16 +108,16 @@ def test_a_type_that_json_has_not_is_refused(tag: str) -> None:
 )
 def test_what_is_nested_too_deep_is_refused_and_does_not_end_the_process(text: str) -> None:
     with pytest.raises(DocumentError, match=r"^f.yaml: is nested deeper than 1000 levels$"):
-        yamlfile.parse(text, "f.yaml")
+        yaml_file.parse(text, "f.yaml")
 
 
 def test_brackets_side_by_side_and_some_depth_are_fine() -> None:
-    assert yamlfile.parse("[" + "[]," * 5000 + "]", "f.yaml") == [[]] * 5000
-    assert yamlfile.parse("[" * 200 + "]" * 200, "f.yaml")
+    assert yaml_file.parse("[" + "[]," * 5000 + "]", "f.yaml") == [[]] * 5000
+    assert yaml_file.parse("[" * 200 + "]" * 200, "f.yaml")
 
 
 def test_a_merge_key_is_a_key_like_any_other() -> None:
-    assert yamlfile.parse("x: &a {b: 1}\ny: {<<: *a}", "f.yaml")["y"] == {"<<": {"b": 1}}
+    assert yaml_file.parse("x: &a {b: 1}\ny: {<<: *a}", "f.yaml")["y"] == {"<<": {"b": 1}}
 
 
 def test_a_missing_file_and_one_that_is_not_utf_8_are_mistakes_too(tmp_path: Path) -> None:
@@ -125,18 +125,18 @@ def test_a_missing_file_and_one_that_is_not_utf_8_are_mistakes_too(tmp_path: Pat
     latin.write_bytes(b"name: caf\xe9")
 
     with pytest.raises(DocumentError, match="No such file or directory"):
-        yamlfile.read(tmp_path / "missing.yaml")
+        yaml_file.read(tmp_path / "missing.yaml")
     with pytest.raises(DocumentError, match="Is a directory"):
-        yamlfile.read(tmp_path)
+        yaml_file.read(tmp_path)
     with pytest.raises(DocumentError, match="is not UTF-8"):
-        yamlfile.read(latin)
+        yaml_file.read(latin)
 
 
 def test_a_file_is_named_as_its_reader_wants(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("a: 1\na: 2", encoding="utf-8")
 
     with pytest.raises(DocumentError) as caught:
-        yamlfile.read(tmp_path / "a.yaml", "vendor/a.yaml")
+        yaml_file.read(tmp_path / "a.yaml", "vendor/a.yaml")
 
     assert (caught.value.file, caught.value.line) == ("vendor/a.yaml", 2)
 
@@ -158,11 +158,11 @@ TEXT = "paths:\n  /a:\n    get:\n      parameters:\n        - {name: x}\n       
     ],
 )
 def test_the_line_of_a_member_is_its_own_or_that_of_its_nearest_parent(path: tuple[str | int, ...], line: int) -> None:
-    assert yamlfile.line_of(TEXT, path) == line
+    assert yaml_file.line_of(TEXT, path) == line
 
 
 def test_an_empty_text_has_no_line() -> None:
-    assert yamlfile.line_of("", ("a",)) is None
+    assert yaml_file.line_of("", ("a",)) is None
 
 
 @pytest.mark.parametrize("path", YAML_FILES, ids=lambda path: path.name)

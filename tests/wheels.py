@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sandbox import config as configuration
+from promo_sandbox.base import config as configuration
 from tests.command import environment
 from tests.patience import PROGRAM
 
-ROOT = Path(configuration.__file__).parent.parent
+ROOT = Path(configuration.__file__).parents[3]
 
 
 def built(shared: Path) -> Path:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sandbox.app import App
-from sandbox.config import Config
-from sandbox.messages import Reply, Request, decode
+from promo_sandbox.base.config import Config
+from promo_sandbox.base.messages import Reply, Request, decode
+from promo_sandbox.server.app import App
 
 
 class Fault(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from docs.generator.markdown import anchor, block, code, prose, table
-from sandbox.config import files
-from sandbox.messages import encode
-from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Operation, Rejection
+from promo_sandbox.base.config import files
+from promo_sandbox.base.messages import encode
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.operation import Operation, Rejection
 
 _LIMITS = {
     "minimum": "from {}",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 from docs.generator.markdown import block, code, prose, table
-from sandbox.cli import cli
+from promo_sandbox.cli.main import cli
 
 _PROGRAM = "promo-sandbox"
 

@@ -10,7 +10,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from docs.generator import links, markers
-from sandbox.errors import SandboxError
+from promo_sandbox.base.errors import SandboxError
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from docs.generator.markdown import anchor, code, folded, prose, table
-from sandbox import auth, contract
-from sandbox.app import load_contracts
-from sandbox.config import files
-from sandbox.contract import Contract
-from sandbox.errors import SandboxError
-from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Operation, Rejection
-from sandbox.rules import Rules
+from promo_sandbox.base.config import files
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.model import auth, contract
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.operation import Operation, Rejection
+from promo_sandbox.rules import Rules
+from promo_sandbox.server.app import load_contracts
 
 _LISTED = 4  # operations in a cell; more are folded
 

@@ -1,5 +1,5 @@
-"""`python -m sandbox` is `promo-sandbox`."""
+"""`python -m promo_sandbox` is `promo-sandbox`."""
 
-from sandbox.cli import main
+from promo_sandbox.cli.main import main
 
 main()

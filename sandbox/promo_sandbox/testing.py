@@ -15,16 +15,18 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from sandbox.app import App
-from sandbox.asking import NAMES
-from sandbox.client import Sandbox
-from sandbox.config import Config
-from sandbox.errors import SandboxError
-from sandbox.guest import Guest
-from sandbox.messages import Request
-from sandbox.near import nearest
-from sandbox.remote import Remote
-from sandbox.sockets import listen
+from promo_sandbox.base.config import CallbackConfig, Config
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.messages import Request
+from promo_sandbox.base.nearest_names import nearest
+from promo_sandbox.base.sockets import listen
+from promo_sandbox.client.calls import NAMES
+from promo_sandbox.client.client import Sandbox
+from promo_sandbox.client.http import Remote
+from promo_sandbox.server.app import App
+from promo_sandbox.server.embedded import Guest
+
+__all__ = ["CallbackConfig", "Config", "app", "running"]
 
 _PATIENCE = 10.0  # seconds for a server to start or to stop
 _SHAPES = {  # of settings whose types alone do not say what they hold
@@ -33,7 +35,7 @@ _SHAPES = {  # of settings whose types alone do not say what they hold
     "settings": "{'vendor.member': text}, both str",
     "scenarios": "str or Path",
     "specs": "str or Path",
-    "callbacks": "a sandbox.config.CallbackConfig",
+    "callbacks": "a promo_sandbox.testing.CallbackConfig",
 }
 
 
@@ -50,7 +52,7 @@ def app(**settings: Any) -> App:
 def running(**settings: Any) -> Iterator[Sandbox]:
     """A server in a thread of this process, on a free port of 127.0.0.1, and its client; it ends with the `with`.
 
-    There may be several. `settings` are the options of `promo-sandbox serve` by their names in `sandbox.config.Config`:
+    There may be several. `settings` are the options of `promo-sandbox serve` by their names in `Config`:
     `strict=True`, `scenarios="tests/scenarios"`, `settings={"vendor.member": "value"}`, `seeds={org: …}`, ….
     Raises `SandboxError` for one that there is not, or that does not work.
     """

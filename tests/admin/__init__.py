@@ -1,1 +1,1 @@
-"""Tests of `sandbox.admin`."""
+"""Tests of `promo_sandbox.admin`."""

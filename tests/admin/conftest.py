@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from sandbox.openapi.document import Document
+from promo_sandbox.openapi.document import Document
 from tests.acme import new_app, write_specs
 from tests.serving import World, running
 

@@ -11,8 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from sandbox import __version__
-from sandbox.openapi.document import Document
+from promo_sandbox import __version__
+from promo_sandbox.openapi.document import Document
 from tests.acme import new_app
 from tests.admin.conftest import NOTHING_WRONG
 from tests.serving import World, running

@@ -24,9 +24,9 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from sandbox.admin.guard import Guard
-from sandbox.app import App
-from sandbox.messages import Reply, Request
+from promo_sandbox.admin.guard import Guard
+from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.server.app import App
 from tests.acme import new_app
 from tests.serving import in_a_thread, running
 

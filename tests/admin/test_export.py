@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import __version__
+from promo_sandbox import __version__
 from tests.acme import new_app
 from tests.admin.conftest import NOTHING_WRONG, Refused
 from tests.serving import World, running

@@ -13,9 +13,9 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from sandbox.admin.guard import Guard
-from sandbox.errors import SandboxError
-from sandbox.messages import Request
+from promo_sandbox.admin.guard import Guard
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.messages import Request
 from tests.acme import new_app
 from tests.serving import World, running
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.app import App, paced
-from sandbox.messages import Reply, Request
-from sandbox.slices import result
+from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.base.slices import result
+from promo_sandbox.server.app import App, paced
 
 ORG = "/__admin/orgs/acme"
 CARDS = "/promotions/org/acme/sales-vouchers/gift-cards"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from sandbox import clock
-from sandbox.app import App
+from promo_sandbox.base import clock
+from promo_sandbox.server.app import App
 from tests.acme import documents_of, new_app
 from tests.serving import World
 

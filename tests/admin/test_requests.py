@@ -11,10 +11,10 @@ import pytest
 import rfc3986_validator
 from haralyzer import HarParser
 
-from sandbox.admin.explaining import Explainer
-from sandbox.admin.har import entries
-from sandbox.journal import Exchange
-from sandbox.messages import Request
+from promo_sandbox.admin.explanations import Explainer
+from promo_sandbox.admin.har import entries
+from promo_sandbox.base.messages import Request
+from promo_sandbox.model.journal import Exchange
 from tests.admin.conftest import Refused
 from tests.serving import World
 

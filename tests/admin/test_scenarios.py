@@ -15,8 +15,8 @@ import httpx2
 import jsonschema
 import pytest
 
-from sandbox import config as configuration
-from sandbox.errors import SandboxError
+from promo_sandbox.base import config as configuration
+from promo_sandbox.base.errors import SandboxError
 from tests.acme import new_app, write_specs
 from tests.patience import LONG, TICK
 from tests.serving import World, running

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from sandbox.slices import result
-from sandbox.snapshots import Snapshot
+from promo_sandbox.base.slices import result
+from promo_sandbox.engine.snapshots import Snapshot
 from tests.acme import Acme
 from tests.admin.conftest import Refused
 from tests.serving import World

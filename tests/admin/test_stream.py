@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from sandbox.admin import live as live_module
-from sandbox.admin.live import Live, Wish
-from sandbox.journal import Exchange
+from promo_sandbox.admin import live_feed as live_module
+from promo_sandbox.admin.live_feed import Live, Wish
+from promo_sandbox.model.journal import Exchange
 from tests.acme import Acme, new_app, write_specs
 from tests.admin.conftest import Refused
 from tests.patience import LONG, shortest
@@ -248,7 +248,7 @@ def test_a_server_stops_at_once_although_somebody_listens(tmp_path: Path) -> Non
 
 
 def test_only_so_many_may_listen_at_once(specs: Path, is_refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.admin.stream.MAX_LISTENERS", 2)
+    monkeypatch.setattr("promo_sandbox.admin.stream.MAX_LISTENERS", 2)
     with running(app=new_app(specs)) as (_, url), ExitStack() as streams:
         opened = [streams.enter_context(following(url, "/requests/stream")) for _ in range(2)]
         for stream in opened:

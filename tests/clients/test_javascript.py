@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import __version__
-from sandbox import config as configuration
-from sandbox.config import Config
+from promo_sandbox import __version__
+from promo_sandbox.base import config as configuration
+from promo_sandbox.base.config import Config
 from tests.patience import PROGRAM
 from tests.serving import running
 
-PACKAGE = Path(configuration.__file__).parent.parent / "clients" / "js"
+PACKAGE = Path(configuration.__file__).parents[3] / "clients" / "js"
 NODE = shutil.which("node")
 _VERB = re.compile(r"^  (?:async )?(\w+)\(.*", re.MULTILINE)
 

@@ -18,7 +18,7 @@ import httpx2
 import hypothesis
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from sandbox.messages import encode
+from promo_sandbox.base.messages import encode
 from tests.patience import LONG
 
 ROOT = Path(__file__).parents[2]
@@ -109,7 +109,7 @@ class Counts(NamedTuple):
 def serving(*options: str) -> Iterator[str]:
     """`promo-sandbox serve` in a process of its own: its base URL."""
     always = ("--port", "0", "--journal", "100000", "--signing-key", KEY)
-    command = [sys.executable, "-m", "sandbox", "serve", *always, *options]
+    command = [sys.executable, "-m", "promo_sandbox", "serve", *always, *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own
         assert server.stdout is not None
         try:

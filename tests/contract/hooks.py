@@ -20,7 +20,7 @@ from schemathesis.generation.stateful.state_machine import APIStateMachine
 from schemathesis.openapi.checks import EnsureResourceAvailability, UseAfterFree
 from schemathesis.specs.openapi.extra_data_source import VariantUsageTracker
 
-from sandbox.openapi.document import Document
+from promo_sandbox.openapi.document import Document
 from tests.contract.fuzzing import SETTINGS, Counts, Settings, admin_client, orgs, segment
 
 Case = schemathesis.Case[Any]

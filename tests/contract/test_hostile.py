@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from sandbox.messages import decode
+from promo_sandbox.base.messages import decode
 from tests.contract import fuzzing
 from tests.patience import LONG
 from tests.serving import Json, World

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.messages import encode
-from sandbox.openapi.document import Document
+from promo_sandbox.base.messages import encode
+from promo_sandbox.openapi.document import Document
 from tests.contract import fuzzing
 
 pytestmark = pytest.mark.fuzz

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.messages import encode
-from sandbox.openapi.document import Document
-from sandbox.verify.plain import plain
+from promo_sandbox.base.messages import encode
+from promo_sandbox.conformance.verify.plain_spec import plain
+from promo_sandbox.openapi.document import Document
 from tests.contract import fuzzing
 
 pytestmark = pytest.mark.fuzz

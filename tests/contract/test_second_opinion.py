@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
-from sandbox import config
-from sandbox.app import load_contracts
-from sandbox.messages import encode
-from sandbox.openapi.document import Document
-from sandbox.openapi.validation import Validator
+from promo_sandbox.base import config
+from promo_sandbox.base.messages import encode
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.validation import Validator
+from promo_sandbox.server.app import load_contracts
 from tests.contract import fuzzing
 
 FORMATS = FormatChecker(["date-time", "date", "uri", "uuid", "email", "regex"])

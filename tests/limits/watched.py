@@ -115,7 +115,7 @@ class Watched:
 @contextmanager
 def watched(*options: str, address_space: int | None = None) -> Iterator[Watched]:
     """`promo-sandbox serve` with options; address_space: KiB, as of `ulimit -v`."""
-    serve = [sys.executable, "-m", "sandbox", "serve", "--port", "0", *options]
+    serve = [sys.executable, "-m", "promo_sandbox", "serve", "--port", "0", *options]
     command = serve if address_space is None else ["sh", "-c", f'ulimit -v {address_space}; exec "$@"', "sh", *serve]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own
         assert server.stdout is not None

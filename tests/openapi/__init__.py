@@ -1,1 +1,1 @@
-"""Tests of `sandbox.openapi`, a module each."""
+"""Tests of `promo_sandbox.openapi`, a module each."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.errors import DocumentError
-from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Security
+from promo_sandbox.base.errors import DocumentError
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.operation import Security
 from tests.acme import SPEC
 
 TEXT = """\

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.messages import Violation
-from sandbox.openapi import explanation
-from sandbox.openapi.explanation import Explanation
-from sandbox.openapi.validation import MAX_VIOLATIONS, Validator
+from promo_sandbox.base.messages import Violation
+from promo_sandbox.openapi import explanation
+from promo_sandbox.openapi.explanation import Explanation
+from promo_sandbox.openapi.validation import MAX_VIOLATIONS, Validator
 
 THING = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "n": {"type": "integer"}}}
 SCHEMA: dict[str, Any] = {

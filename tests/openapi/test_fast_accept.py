@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.openapi.acceptance import acceptance
-from sandbox.openapi.validation import Validator, explained
+from promo_sandbox.openapi.fast_accept import acceptance
+from promo_sandbox.openapi.validation import Validator, explained
 
 _NAMES = st.sampled_from(["a", "b", "kind"])
 _NUMBERS = st.integers(-3, 3) | st.sampled_from(

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.messages import encode
-from sandbox.openapi.acceptance import acceptance
-from sandbox.openapi.validation import Validator
+from promo_sandbox.base.messages import encode
+from promo_sandbox.openapi.fast_accept import acceptance
+from promo_sandbox.openapi.validation import Validator
 
 INTEGER = {"type": "integer"}
 NUMBER = {"type": "number"}

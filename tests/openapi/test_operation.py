@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.messages import Reply, Request, Violation
-from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Operation, Unreadable, Values
+from promo_sandbox.base.messages import Reply, Request, Violation
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.operation import Operation, Unreadable, Values
 from tests.acme import SPEC
 
 JSON = [(b"content-type", b"application/json")]

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.messages import Violation
-from sandbox.openapi.parameters import Parameter, pairs, unquote
-from sandbox.openapi.validation import Validator
+from promo_sandbox.base.messages import Violation
+from promo_sandbox.openapi.parameters import Parameter, pairs, unquote
+from promo_sandbox.openapi.validation import Validator
 
 
 def parameter(schema: dict[str, Any], **raw: Any) -> Parameter:

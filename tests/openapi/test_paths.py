@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.openapi.paths import Match, Router
+from promo_sandbox.openapi.paths import Match, Router
 
 
 def router(*routes: str) -> Router[str]:

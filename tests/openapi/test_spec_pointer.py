@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from sandbox import config as configuration
-from sandbox.messages import Request, Violation
-from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Operation
-from sandbox.openapi.origin import origin
+from promo_sandbox.base import config as configuration
+from promo_sandbox.base.messages import Request, Violation
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.operation import Operation
+from promo_sandbox.openapi.spec_pointer import origin
 from tests.acme import SPEC
 
 THINGS, LATER = Document.load(SPEC)

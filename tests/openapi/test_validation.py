@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.messages import Violation, decode
-from sandbox.openapi.validation import MAX_MESSAGE, MAX_VIOLATIONS, Validator, json_schema, references
+from promo_sandbox.base.messages import Violation, decode
+from promo_sandbox.openapi.validation import MAX_MESSAGE, MAX_VIOLATIONS, Validator, json_schema, references
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

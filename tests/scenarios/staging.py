@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 
-from sandbox import config
+from promo_sandbox.base import config
 from tests.patience import LONG
 from tests.serving import Json, World
 

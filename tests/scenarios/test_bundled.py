@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import yamlfile
-from sandbox.app import App
+from promo_sandbox.base import yaml_file
+from promo_sandbox.server.app import App
 from tests.scenarios.staging import BUNDLED
 
 HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ def app() -> App:
 
 
 def summary(name: str) -> str:
-    text: str = yamlfile.read(BUNDLED / f"{name}.yaml")["summary"]
+    text: str = yaml_file.read(BUNDLED / f"{name}.yaml")["summary"]
     return text
 
 

@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import httpx2
 
-from sandbox import config
-from sandbox.app import load_contracts
-from sandbox.contract import Contract
-from sandbox.openapi.document import Document
+from promo_sandbox.base import config
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.server.app import load_contracts
 from tests.serving import Json, World
 
 NOW = "2030-01-01T12:00:00.000Z"

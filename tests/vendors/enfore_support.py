@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import httpx2
 
-from sandbox import config
-from sandbox.app import load_contracts
-from sandbox.contract import Contract
+from promo_sandbox.base import config
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.server.app import load_contracts
 from tests.serving import Json, World
 from tests.vendors import rejections
 

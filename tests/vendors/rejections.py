@@ -13,8 +13,8 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
-from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Operation, Rejection
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.operation import Operation, Rejection
 from tests.serving import Json, World
 
 Case = tuple[Any, ...]  # an operation, and before it the version or document that it is of, where there are several

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from sandbox.messages import decode, encode
+from promo_sandbox.base.messages import decode, encode
 from tests.contract import fuzzing
 from tests.serving import Json, World
 from tests.vendors.emporix_coupons_support import NOW, ON_BEHALF, configure, coupons, customer, token

@@ -9,7 +9,7 @@ import time
 import httpx2
 import pytest
 
-from sandbox.ordered import CHUNK
+from promo_sandbox.model.sorted_index import CHUNK
 from tests.patience import LONG
 from tests.serving import Json, World
 from tests.vendors.emporix_coupons_support import (

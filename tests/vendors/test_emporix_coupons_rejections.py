@@ -11,8 +11,8 @@ from typing import NamedTuple
 import httpx2
 import pytest
 
-from sandbox.config import Config
-from sandbox.openapi.operation import Operation, Rejection
+from promo_sandbox.base.config import Config
+from promo_sandbox.openapi.operation import Operation, Rejection
 from tests.serving import Json, World
 from tests.vendors import rejections
 from tests.vendors.emporix_coupons_support import (

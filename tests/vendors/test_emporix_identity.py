@@ -8,7 +8,7 @@ import json
 import httpx2
 import pytest
 
-from sandbox.config import Config
+from promo_sandbox.base.config import Config
 from tests.patience import LONG
 from tests.serving import Json, World, running
 from tests.vendors.emporix_identity_support import (

@@ -12,10 +12,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from sandbox.app import App
-from sandbox.messages import Reply, Request
-from sandbox.slices import result
-from sandbox.vendors.emporix.points import ACCOUNTS
+from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.base.slices import result
+from promo_sandbox.server.app import App
+from promo_sandbox.vendors.emporix.points import ACCOUNTS
 from tests.patience import LONG
 from tests.serving import Json, World
 from tests.vendors.emporix_coupons_support import assert_refused

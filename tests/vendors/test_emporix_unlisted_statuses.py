@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox import config
+from promo_sandbox.base import config
 
 # What the pages (2026, of reward points also that of 2021) do not list and the specs have.
 UNLISTED = {

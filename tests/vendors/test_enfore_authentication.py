@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from sandbox.config import Config
+from promo_sandbox.base.config import Config
 from tests.serving import World, running
 from tests.vendors.enfore_support import EVER, NOW, assert_refused, basic, cards, issue_token, neighbour
 

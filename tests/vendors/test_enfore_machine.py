@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from sandbox.messages import decode, encode
+from promo_sandbox.base.messages import decode, encode
 from tests.contract import fuzzing
 from tests.serving import Json, World
 from tests.vendors.enfore_support import EVER, NOW, PROBLEMS, cards, path

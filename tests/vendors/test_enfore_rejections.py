@@ -11,9 +11,9 @@ from typing import NamedTuple
 import httpx2
 import pytest
 
-from sandbox.config import Config
-from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Operation, Rejection
+from promo_sandbox.base.config import Config
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.operation import Operation, Rejection
 from tests.serving import Json, World
 from tests.vendors import rejections
 from tests.vendors.enfore_support import (

@@ -10,9 +10,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from sandbox.app import App
-from sandbox.config import Config, files
-from sandbox.openapi.document import Document
+from promo_sandbox.base.config import Config, files
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.server.app import App
 from tests.serving import World, running
 from tests.vendors import emporix_identity_support as emporix
 from tests.vendors import norce_support as norce

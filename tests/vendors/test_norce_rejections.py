@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 
-from sandbox import config
-from sandbox.app import load_contracts
-from sandbox.config import Config
-from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Operation, Rejection
+from promo_sandbox.base import config
+from promo_sandbox.base.config import Config
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.operation import Operation, Rejection
+from promo_sandbox.server.app import load_contracts
 from tests.serving import Json, World, running
 from tests.vendors import rejections
 from tests.vendors.norce_support import (

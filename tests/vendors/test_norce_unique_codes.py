@@ -7,7 +7,7 @@ import json
 import httpx2
 import pytest
 
-from sandbox.config import MEBIBYTE, Config
+from promo_sandbox.base.config import MEBIBYTE, Config
 from tests.serving import Json, World, running
 from tests.vendors.norce_support import (
     NOW,

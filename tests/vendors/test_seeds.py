@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sandbox import testing
-from sandbox.errors import SandboxError
+from promo_sandbox import testing
+from promo_sandbox.base.errors import SandboxError
 from tests.serving import Json, World
 from tests.vendors import emporix_coupons_support as coupons
 from tests.vendors import enfore_support as enfore

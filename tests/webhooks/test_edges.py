@@ -13,14 +13,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from sandbox.app import App
-from sandbox.config import CallbackConfig, Config
-from sandbox.deliveries import WAITING, Attempt, Delivery, Limits
-from sandbox.journal import Event
-from sandbox.lanes import Tally
-from sandbox.outbox import Outbox
-from sandbox.resolving import trusting
-from sandbox.targets import Policy
+from promo_sandbox.base.callback_policy import Policy
+from promo_sandbox.base.config import CallbackConfig, Config
+from promo_sandbox.model.journal import Event
+from promo_sandbox.server.app import App
+from promo_sandbox.webhooks.delivery import WAITING, Attempt, Delivery, Limits
+from promo_sandbox.webhooks.outbox import Outbox
+from promo_sandbox.webhooks.queues import Tally
+from promo_sandbox.webhooks.resolver import trusting
 from tests.patience import LONG, patiently
 from tests.receiving import Receiver, answers, hangs, is_slow
 from tests.serving import World, running
@@ -55,7 +55,9 @@ def test_what_was_ended_before_the_first_attempt_never_leaves(
         assert ended.wait(LONG)
         return trusting(ca)
 
-    monkeypatch.setattr("sandbox.courier.trusting", once_it_was_ended)  # the first delivery of a server waits for this
+    monkeypatch.setattr(
+        "promo_sandbox.webhooks.sender.trusting", once_it_was_ended
+    )  # the first delivery of a server waits for this
     with running(Config(callbacks=LOCAL)) as (_, base), Receiver() as receiver:
         world = World(base, "ending", http)
         id = subscribe(world, receiver.url)

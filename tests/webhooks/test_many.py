@@ -11,15 +11,15 @@ import aiohttp
 import httpx2
 import pytest
 
-from sandbox import webhooks as module
-from sandbox.admin import webhooks as admin
-from sandbox.app import App, paced
-from sandbox.config import CallbackConfig, Config
-from sandbox.lanes import SLICE
-from sandbox.messages import Reply, Request
-from sandbox.outbox import Outbox
-from sandbox.slices import result
-from sandbox.targets import Policy
+from promo_sandbox.admin import webhooks as admin
+from promo_sandbox.base.callback_policy import Policy
+from promo_sandbox.base.config import CallbackConfig, Config
+from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.base.slices import result
+from promo_sandbox.server.app import App, paced
+from promo_sandbox.webhooks import dispatch as module
+from promo_sandbox.webhooks.outbox import Outbox
+from promo_sandbox.webhooks.queues import SLICE
 from tests.patience import LONG
 from tests.serving import Json, World, running
 from tests.vendors.enfore_support import new_card

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from sandbox.config import CallbackConfig, Config
-from sandbox.targets import Policy
+from promo_sandbox.base.callback_policy import Policy
+from promo_sandbox.base.config import CallbackConfig, Config
 from tests.patience import LONG, TICK, patiently, shortest
 from tests.receiving import (
     Mode,

@@ -8,33 +8,34 @@ from __future__ import annotations
 import hmac
 from pathlib import Path
 
-from sandbox import __version__, auth
-from sandbox.admin.coverage import CoverageOperations
-from sandbox.admin.documents import DocumentOperations
-from sandbox.admin.exports import ExportOperations
-from sandbox.admin.guard import Guard
-from sandbox.admin.later import AT_ONCE, answered_later, is_slow
-from sandbox.admin.operations import Operations, errors_json
-from sandbox.admin.orgs import OrgOperations
-from sandbox.admin.requests import RequestOperations
-from sandbox.admin.scenarios import ScenarioOperations
-from sandbox.admin.snapshots import SnapshotOperations
-from sandbox.admin.stream import StreamOperations
-from sandbox.admin.triggers import TriggerOperations
-from sandbox.admin.webhooks import WebhookOperations
-from sandbox.answers import answer, transport, unmatched
-from sandbox.auth import Gate, Grant
-from sandbox.call import Call
-from sandbox.contract import Contract, Route, router
-from sandbox.errors import SandboxError
-from sandbox.journal import Exchange
-from sandbox.library import Library
-from sandbox.messages import Reply, Request
-from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Unreadable
-from sandbox.orgs import Orgs
-from sandbox.rules import Doc, Refusal, Rules
-from sandbox.state import State
+from promo_sandbox import __version__
+from promo_sandbox.admin.coverage import CoverageOperations
+from promo_sandbox.admin.documents import DocumentOperations
+from promo_sandbox.admin.exports import ExportOperations
+from promo_sandbox.admin.guard import Guard
+from promo_sandbox.admin.orgs import OrgOperations
+from promo_sandbox.admin.requests import RequestOperations
+from promo_sandbox.admin.scenarios import ScenarioOperations
+from promo_sandbox.admin.shared import Operations, errors_json
+from promo_sandbox.admin.snapshots import SnapshotOperations
+from promo_sandbox.admin.stream import StreamOperations
+from promo_sandbox.admin.triggers import TriggerOperations
+from promo_sandbox.admin.webhooks import WebhookOperations
+from promo_sandbox.admin.yaml_bodies import AT_ONCE, answered_later, is_slow
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.engine.execution import answer, transport, unmatched
+from promo_sandbox.engine.orgs import Orgs
+from promo_sandbox.engine.scenario_catalogue import Library
+from promo_sandbox.model import auth
+from promo_sandbox.model.auth import Gate, Grant
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.contract import Contract, Route, router
+from promo_sandbox.model.journal import Exchange
+from promo_sandbox.model.rules import Refusal, Rules
+from promo_sandbox.model.state import Doc, State
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.operation import Unreadable
 
 BASE = "/__admin"
 _FORBIDDEN = 403

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sandbox.admin.operations import Operations, near
-from sandbox.call import Call
-from sandbox.contract import Contract
-from sandbox.coverage import report
-from sandbox.messages import Reply
-from sandbox.rules import Rules
+from promo_sandbox.admin.shared import Operations, near
+from promo_sandbox.base.messages import Reply
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.model.coverage import report
+from promo_sandbox.model.rules import Rules
 
 
 class CoverageOperations(Operations):

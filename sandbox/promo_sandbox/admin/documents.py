@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from operator import itemgetter
 
-from sandbox import clock
-from sandbox.admin.operations import Operations, clock_json, errors_json
-from sandbox.call import Call
-from sandbox.messages import Reply, decode, encode
-from sandbox.orgs import Org
-from sandbox.rules import Doc, Rules, Work
-from sandbox.state import Record, State
-from sandbox.storing import Documents, Stored, Unacceptable
+from promo_sandbox.admin.shared import Operations, clock_json, errors_json
+from promo_sandbox.base import clock
+from promo_sandbox.base.messages import Reply, decode, encode
+from promo_sandbox.base.slices import Work
+from promo_sandbox.engine.orgs import Org
+from promo_sandbox.engine.seeding import Documents, Stored, Unacceptable
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.rules import Rules
+from promo_sandbox.model.state import Doc, Record, State
 
 _FEW, _SMALL = 500, 262_144  # documents and their bytes that make a reply which is sent at once
 _LARGE_SEED = 16_384  # bytes of a seed that is stored in slices

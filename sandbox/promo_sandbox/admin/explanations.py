@@ -10,13 +10,13 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import NamedTuple
 
-from sandbox.contract import Contract, Route
-from sandbox.journal import Exchange
-from sandbox.masking import Masks
-from sandbox.messages import Violation
-from sandbox.openapi.operation import Operation
-from sandbox.openapi.origin import origin
-from sandbox.rules import Doc
+from promo_sandbox.base.masking import Masks
+from promo_sandbox.base.messages import Violation
+from promo_sandbox.model.contract import Contract, Route
+from promo_sandbox.model.journal import Exchange
+from promo_sandbox.model.state import Doc
+from promo_sandbox.openapi.operation import Operation
+from promo_sandbox.openapi.spec_pointer import origin
 
 MAX_NEAREST = 5
 _CANDIDATES = 20  # that are looked at closely

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from sandbox import __version__, clock
-from sandbox.admin.documents import DocumentOperations
-from sandbox.admin.operations import clock_json
-from sandbox.admin.orgs import org_json
-from sandbox.call import Call
-from sandbox.clock import Clock
-from sandbox.messages import Reply
-from sandbox.orgs import Org
-from sandbox.rules import Rules, Work
+from promo_sandbox import __version__
+from promo_sandbox.admin.documents import DocumentOperations
+from promo_sandbox.admin.orgs import org_json
+from promo_sandbox.admin.shared import clock_json
+from promo_sandbox.base import clock
+from promo_sandbox.base.clock import Clock
+from promo_sandbox.base.messages import Reply
+from promo_sandbox.base.slices import Work
+from promo_sandbox.engine.orgs import Org
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.rules import Rules
 
 FORM = 1  # of the document; another number means that an older server cannot read it
 

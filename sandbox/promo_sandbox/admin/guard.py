@@ -11,9 +11,9 @@ import socket
 from collections.abc import Iterable
 from ipaddress import IPv6Address
 
-from sandbox.errors import SandboxError
-from sandbox.messages import Request
-from sandbox.urls import as_address, read_authority
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.messages import Request
+from promo_sandbox.base.urls import as_address, read_authority
 
 # RFC 6761 (localhost, test), RFC 6762 (local), reserved by ICANN for private use (internal): nobody can register these.
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal", ".test")

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
-from sandbox import __version__, clock
-from sandbox.admin.explaining import Explainer
-from sandbox.admin.writing import reply_text, request_text, violations_json
-from sandbox.journal import Exchange
-from sandbox.masking import MASK, Masks
-from sandbox.rules import Doc
+from promo_sandbox import __version__
+from promo_sandbox.admin.explanations import Explainer
+from promo_sandbox.admin.journal_json import reply_text, request_text, violations_json
+from promo_sandbox.base import clock
+from promo_sandbox.base.masking import MASK, Masks
+from promo_sandbox.model.journal import Exchange
+from promo_sandbox.model.state import Doc
 
 _PHRASES = {int(status): status.phrase for status in http.HTTPStatus}
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{1,5}))?", re.ASCII)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox import clock
-from sandbox.admin.explaining import Explainer
-from sandbox.journal import Entry, Exchange, Occurrence
-from sandbox.masking import Masks, without
-from sandbox.messages import decode
-from sandbox.state import Change, Record
+from promo_sandbox.admin.explanations import Explainer
+from promo_sandbox.base import clock
+from promo_sandbox.base.masking import Masks, without
+from promo_sandbox.base.messages import decode
+from promo_sandbox.model.journal import Entry, Exchange, Occurrence
+from promo_sandbox.model.state import Change, Record
 
 
 def exchange_json(org: str, exchange: Exchange, explainer: Explainer) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import NamedTuple
 
-from sandbox.admin.turns import Turns
-from sandbox.journal import Entry, Exchange, Journal
-from sandbox.messages import encode
-from sandbox.orgs import Orgs
-from sandbox.rules import Doc
+from promo_sandbox.admin.fair_turns import Turns
+from promo_sandbox.base.messages import encode
+from promo_sandbox.engine.orgs import Orgs
+from promo_sandbox.model.journal import Entry, Exchange, Journal
+from promo_sandbox.model.state import Doc
 
 HEARTBEAT = 15.0  # seconds
 MAX_WAITING = 1000  # events of one listener, of so many bytes together:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from sandbox import clock
-from sandbox.admin.operations import Operations, clock_json
-from sandbox.admin.writing import occurrence_json
-from sandbox.call import Call
-from sandbox.journal import Exchange, Occurrence
-from sandbox.messages import Reply, encode
-from sandbox.orgs import Org
-from sandbox.rules import Doc, Rules, Work
+from promo_sandbox.admin.journal_json import occurrence_json
+from promo_sandbox.admin.shared import Operations, clock_json
+from promo_sandbox.base import clock
+from promo_sandbox.base.messages import Reply, encode
+from promo_sandbox.base.slices import Work
+from promo_sandbox.engine.orgs import Org
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.journal import Exchange, Occurrence
+from promo_sandbox.model.rules import Rules
+from promo_sandbox.model.state import Doc
 
 _PIECE = 2000  # of what has happened, in a reply in pieces
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from sandbox.admin.explaining import Explainer
-from sandbox.admin.har import entries, har
-from sandbox.admin.operations import Operations
-from sandbox.admin.writing import entry_events, exchange_json
-from sandbox.call import Call
-from sandbox.journal import Exchange
-from sandbox.messages import Reply, decode
-from sandbox.orgs import Org
-from sandbox.rules import Rules, Work
+from promo_sandbox.admin.explanations import Explainer
+from promo_sandbox.admin.har import entries, har
+from promo_sandbox.admin.journal_json import entry_events, exchange_json
+from promo_sandbox.admin.shared import Operations
+from promo_sandbox.base.messages import Reply, decode
+from promo_sandbox.base.slices import Work
+from promo_sandbox.engine.orgs import Org
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.journal import Exchange
+from promo_sandbox.model.rules import Rules
 
 _DIGITS = 19  # of an id at most; Python would refuse to read thousands
 

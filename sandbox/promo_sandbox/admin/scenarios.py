@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from msgspec import to_builtins
 
-from sandbox.admin.later import AT_ONCE
-from sandbox.admin.operations import Operations
-from sandbox.call import Call
-from sandbox.flaws import Flawed
-from sandbox.messages import Reply
-from sandbox.orgs import Org
-from sandbox.rules import Doc, Rules, Work
-from sandbox.scenarios import Run, Step
+from promo_sandbox.admin.shared import Operations
+from promo_sandbox.admin.yaml_bodies import AT_ONCE
+from promo_sandbox.base.document_errors import Flawed
+from promo_sandbox.base.messages import Reply
+from promo_sandbox.base.slices import Work
+from promo_sandbox.engine.orgs import Org
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.rules import Rules
+from promo_sandbox.model.state import Doc
+from promo_sandbox.scenarios.run import Run, Step
 
 
 class ScenarioOperations(Operations):

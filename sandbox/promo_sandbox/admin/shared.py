@@ -7,16 +7,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-from sandbox import clock
-from sandbox.auth import Gate
-from sandbox.call import Call
-from sandbox.contract import Contract
-from sandbox.library import Library
-from sandbox.memory import NotEnoughMemory
-from sandbox.messages import Reply, Violation
-from sandbox.near import nearest
-from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
-from sandbox.rules import Doc, Rules, Work
+from promo_sandbox.base import clock
+from promo_sandbox.base.memory import NotEnoughMemory
+from promo_sandbox.base.messages import Reply, Violation
+from promo_sandbox.base.nearest_names import nearest
+from promo_sandbox.base.slices import Work
+from promo_sandbox.engine.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
+from promo_sandbox.engine.scenario_catalogue import Library
+from promo_sandbox.model.auth import Gate
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.model.rules import Rules
+from promo_sandbox.model.state import Doc
 
 
 class Operations(ABC):

@@ -1,15 +1,16 @@
-"""The present of an org named, to go back to. What a snapshot holds is `sandbox.snapshots`'s business."""
+"""The present of an org named, to go back to. What a snapshot holds is `promo_sandbox.engine.snapshots`'s business."""
 
 from __future__ import annotations
 
-from sandbox import clock
-from sandbox.admin.operations import Operations, near
-from sandbox.admin.orgs import org_json
-from sandbox.call import Call
-from sandbox.messages import Reply
-from sandbox.orgs import Org
-from sandbox.rules import Doc, Rules
-from sandbox.snapshots import Snapshot
+from promo_sandbox.admin.orgs import org_json
+from promo_sandbox.admin.shared import Operations, near
+from promo_sandbox.base import clock
+from promo_sandbox.base.messages import Reply
+from promo_sandbox.engine.orgs import Org
+from promo_sandbox.engine.snapshots import Snapshot
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.rules import Rules
+from promo_sandbox.model.state import Doc
 
 MAX_SNAPSHOTS = 100  # of an org
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property, partial
 
-from sandbox.admin.explaining import Explainer
-from sandbox.admin.live import Live, Wish
-from sandbox.admin.operations import Operations
-from sandbox.admin.requests import meets
-from sandbox.admin.writing import exchange_json
-from sandbox.call import Call
-from sandbox.journal import Exchange
-from sandbox.messages import Reply
-from sandbox.rules import Doc, Rules
+from promo_sandbox.admin.explanations import Explainer
+from promo_sandbox.admin.journal_json import exchange_json
+from promo_sandbox.admin.live_feed import Live, Wish
+from promo_sandbox.admin.requests import meets
+from promo_sandbox.admin.shared import Operations
+from promo_sandbox.base.messages import Reply
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.journal import Exchange
+from promo_sandbox.model.rules import Rules
+from promo_sandbox.model.state import Doc
 
 MAX_LISTENERS = 100
 

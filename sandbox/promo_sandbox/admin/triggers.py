@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from sandbox.admin.operations import Operations, near
-from sandbox.call import Call
-from sandbox.flaws import Flawed, Flaws
-from sandbox.messages import Reply
-from sandbox.rules import Doc, Rules
-from sandbox.state import State
-from sandbox.then import Then
+from promo_sandbox.admin.shared import Operations, near
+from promo_sandbox.base.document_errors import Flawed, Flaws
+from promo_sandbox.base.messages import Reply
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.effects import Then
+from promo_sandbox.model.rules import Rules
+from promo_sandbox.model.state import Doc, State
 
 _MAX_ARMED = 1000  # in one org
 

@@ -1,6 +1,6 @@
 """What became of the events that an org told: deliveries read, waited for, hastened and repeated.
 
-Deliveries themselves are the business of `sandbox.outbox` and `sandbox.webhooks`.
+Deliveries themselves are the business of `promo_sandbox.webhooks.outbox` and `promo_sandbox.webhooks.dispatch`.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from functools import cached_property
 from time import perf_counter
 from typing import NamedTuple, TypeVar
 
-from sandbox import clock
-from sandbox.admin.operations import Operations
-from sandbox.admin.turns import SLICE, Turns
-from sandbox.call import Call
-from sandbox.deliveries import WAITING, Attempt, Delivery
-from sandbox.lanes import Lane
-from sandbox.masking import without_secrets
-from sandbox.messages import Reply, decode, encode
-from sandbox.orgs import Org
-from sandbox.outbox import Outbox
-from sandbox.rules import Doc, Rules
-from sandbox.state import NEVER
-from sandbox.targets import NotAllowed, Rewrite
-from sandbox.then_document import duration
+from promo_sandbox.admin.fair_turns import SLICE, Turns
+from promo_sandbox.admin.shared import Operations
+from promo_sandbox.base import clock
+from promo_sandbox.base.callback_policy import NotAllowed, Rewrite
+from promo_sandbox.base.masking import without_secrets
+from promo_sandbox.base.messages import Reply, decode, encode
+from promo_sandbox.engine.orgs import Org
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.rules import Rules
+from promo_sandbox.model.state import NEVER, Doc
+from promo_sandbox.scenarios.action_document import duration
+from promo_sandbox.webhooks.delivery import WAITING, Attempt, Delivery
+from promo_sandbox.webhooks.outbox import Outbox
+from promo_sandbox.webhooks.queues import Lane
 
 MAX_WAIT = 60  # seconds
 V = TypeVar("V")

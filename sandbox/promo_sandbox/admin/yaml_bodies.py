@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sandbox import yamlfile
-from sandbox.answers import Admit
-from sandbox.call import Call, Rejected
-from sandbox.contract import INVALID_REQUEST, Route
-from sandbox.errors import DocumentError
-from sandbox.messages import Reply, Request, Violation, encode
-from sandbox.slices import Work
+from promo_sandbox.base import yaml_file
+from promo_sandbox.base.errors import DocumentError
+from promo_sandbox.base.messages import Reply, Request, Violation, encode
+from promo_sandbox.base.slices import Work
+from promo_sandbox.engine.execution import Admit
+from promo_sandbox.model.call import Call, Rejected
+from promo_sandbox.model.contract import INVALID_REQUEST, Route
 
 AT_ONCE = 16_384  # bytes of YAML that are read without a pause
 _YAML = b"application/yaml"
@@ -33,7 +33,7 @@ def answered_later(route: Route, request: Request, call: Call, admit: Admit, ans
     def work() -> Work[Reply]:
         admitted = admit
         try:
-            value = yield from yamlfile.parsing_plain(request.body.decode(), "body")
+            value = yield from yaml_file.parsing_plain(request.body.decode(), "body")
         except (DocumentError, UnicodeDecodeError) as error:
             admitted = _refusing(Violation("body", str(error), "syntax"))
         else:

@@ -12,7 +12,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from sandbox.errors import SandboxError
+from promo_sandbox.base.errors import SandboxError
 
 _NOT_BESIDE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)  # a folder where only this file may be written
 _LIVE = ("/dev/", "/proc/")  # what their links lead to is open already, and would no longer be what the shell opened

@@ -1,6 +1,6 @@
 """Where a callback really goes, and whether it may: rewrites, what the operator allows, addresses.
 
-Judges texts and addresses only; `sandbox.resolving` asks for names, and who delivers makes the calls.
+Judges texts and addresses only; `promo_sandbox.webhooks.resolver` asks for names, and who delivers makes the calls.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
-from sandbox.urls import (
+from promo_sandbox.base.urls import (
     Address,
     Place,
     as_address,

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox import yamlfile
-from sandbox.errors import DocumentError, SandboxError
-from sandbox.targets import Policy
+from promo_sandbox.base import yaml_file
+from promo_sandbox.base.callback_policy import Policy
+from promo_sandbox.base.errors import DocumentError, SandboxError
 
 MEBIBYTE = 1_048_576
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
+_CHECKOUT = _PACKAGE.parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Config:
 
 def files(name: str) -> Path:
     """The folder `specs`, `scenarios` or `fidelity`: inside an installed package, or beside it in a checkout."""
-    for folder in (_PACKAGE / "_files" / name, _PACKAGE.parent / name, _PACKAGE.parent / "tests" / name):
+    for folder in (_PACKAGE / "_files" / name, _CHECKOUT / name, _CHECKOUT / "tests" / name):
         if folder.is_dir():
             return folder
     raise SandboxError(f"the folder {name} is missing from this installation")
@@ -57,7 +58,7 @@ def files(name: str) -> Path:
 
 def read_seeds(path: Path) -> dict[str, Any]:
     """A seed file: `{org: {vendor: {collection: [object]}}}` in YAML or JSON."""
-    seeds = yamlfile.read(path)
+    seeds = yaml_file.read(path)
     if not isinstance(seeds, dict) or not all(isinstance(seed, dict) for seed in seeds.values()):
         raise DocumentError(str(path), 1, "must be {org: {vendor: {collection: [object]}}}")
     return seeds

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import zlib
 
-from sandbox.field_values import elements
-from sandbox.messages import TOO_LARGE, Request, Unread
+from promo_sandbox.base.field_values import elements
+from promo_sandbox.base.messages import TOO_LARGE, Request, Unread
 
 _GZIP, _ZLIB, _RAW = 31, zlib.MAX_WBITS, -zlib.MAX_WBITS  # how zlib is told the format
 # Some clients send as deflate what lacks the frame of zlib.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sandbox import yamlfile
-from sandbox.errors import SandboxError
-from sandbox.near import nearest
+from promo_sandbox.base import yaml_file
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.nearest_names import nearest
 
 Place = tuple[str | int, ...]
 MAX_FLAWS = 50
@@ -61,7 +61,7 @@ class Flaws:
         """Raises `Flawed` if there is one; `text` is the document as it was written."""
         if self._found:
             places = [place for place, _ in self._found]
-            lines = yamlfile.lines_of(text, places) if len(text) <= _MAX_TEXT else [None] * len(places)
+            lines = yaml_file.lines_of(text, places) if len(text) <= _MAX_TEXT else [None] * len(places)
             found = zip(self._found, lines, strict=True)
             raise Flawed(name, [Flaw(pointer(place), line, detail) for (place, detail), line in found])
 

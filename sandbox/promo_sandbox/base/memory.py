@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from sandbox.errors import SandboxError
+from promo_sandbox.base.errors import SandboxError
 
 _MEBIBYTE = 1_048_576
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}

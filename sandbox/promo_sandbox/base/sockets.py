@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 
-from sandbox.errors import SandboxError
+from promo_sandbox.base.errors import SandboxError
 
 _LOOPBACK = ("127.0.0.1", "::1")
 _NOT_THERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)  # the machine has no such address, or not that kind of them

@@ -1,6 +1,6 @@
 """The http(s) URLs that may be called, read into one spelling; what could be read in two ways is refused.
 
-Names and addresses as such: what of them is called, `sandbox.targets` says.
+Names and addresses as such: what of them is called, `promo_sandbox.base.callback_policy` says.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import DocumentError
-from sandbox.slices import Work
+from promo_sandbox.base.errors import DocumentError
+from promo_sandbox.base.slices import Work
 
 _MAX_DEPTH = 1000
 MAX_DEPTH = 100  # of what is sent, as in JSON
@@ -33,9 +33,9 @@ def parsing_plain(text: str, name: str) -> Work[Any]:
 
 
 def _loading(text: str, name: str, max_depth: int, max_values: int) -> Work[Any]:
-    from sandbox import yamlloader  # noqa: PLC0415 - with PyYAML, which most starts do without
+    from promo_sandbox.base import yaml_loader  # noqa: PLC0415 - with PyYAML, which most starts do without
 
-    return yamlloader.loading(text, name, max_depth, max_values)
+    return yaml_loader.loading(text, name, max_depth, max_values)
 
 
 def _whole(work: Work[Any]) -> Any:
@@ -67,6 +67,6 @@ def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
 
 def lines_of(text: str, paths: list[tuple[str | int, ...]]) -> list[int | None]:
     """The same for several members of a text, also of JSON; None where it is no YAML, as JSON with tabs in it."""
-    from sandbox import yamlloader  # noqa: PLC0415 - as above
+    from promo_sandbox.base import yaml_loader  # noqa: PLC0415 - as above
 
-    return yamlloader.lines_of(text, paths)
+    return yaml_loader.lines_of(text, paths)

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from sandbox.errors import DocumentError
-from sandbox.messages import number
-from sandbox.slices import Work
+from promo_sandbox.base.errors import DocumentError
+from promo_sandbox.base.messages import number
+from promo_sandbox.base.slices import Work
 
 try:
     from yaml import CSafeLoader as _Base

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import click
 
-from sandbox.errors import SandboxError
+from promo_sandbox.base.errors import SandboxError
 
 _MIN_KEY = 32  # characters; RFC 7518, section 3.2: a key for HS256 has 256 bits at least
 
 
 class Access(NamedTuple):
-    """Who may call; the fields are those of `sandbox.config.Config`."""
+    """Who may call; the fields are those of `promo_sandbox.base.config.Config`."""
 
     strict: bool
     clients: dict[str, str]

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from sandbox.errors import SandboxError
+from promo_sandbox.base.errors import SandboxError
 
 _YEAR = 31_536_000.0  # seconds
 
@@ -106,8 +106,8 @@ def callback_options(command: Callable[..., None]) -> Callable[..., None]:
         longest_retry: float,
         **others: Any,
     ) -> None:
-        from sandbox.config import CallbackConfig, judge_ca  # noqa: PLC0415 - `--help` should not wait for it
-        from sandbox.targets import Policy, parse_rewrite  # noqa: PLC0415 - the same
+        from promo_sandbox.base.callback_policy import Policy, parse_rewrite  # noqa: PLC0415 - the same
+        from promo_sandbox.base.config import CallbackConfig, judge_ca  # noqa: PLC0415 - `--help` should not wait for it
 
         try:
             parsed = [parse_rewrite(rewrite) for rewrite in rewrites]
@@ -161,16 +161,16 @@ def listen_command(
     color: str,
 ) -> None:
     """Receive callbacks and print them, until interrupted."""
-    from sandbox import listening  # noqa: PLC0415 - only this command needs a web server
+    from promo_sandbox.webhooks import listener  # noqa: PLC0415 - only this command needs a web server
 
     if tls_key is not None and tls_cert is None:
         raise SandboxError("--tls-key needs --tls-cert")
     terminal = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    printer = listening.Printer(as_json=as_json, coloured=color == "always" or (color == "auto" and terminal))
-    certificate = listening.Certificate(tls_cert, tls_key) if tls_cert else None
-    answers = listening.Answers(status, times, delay)
+    printer = listener.Printer(as_json=as_json, coloured=color == "always" or (color == "auto" and terminal))
+    certificate = listener.Certificate(tls_cert, tls_key) if tls_cert else None
+    answers = listener.Answers(status, times, delay)
     try:
-        listening.listen(host, port, certificate, answers, printer, lambda line: click.echo(line, err=as_json))
+        listener.listen(host, port, certificate, answers, printer, lambda line: click.echo(line, err=as_json))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

@@ -8,14 +8,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sandbox.admin.api import Admin
-from sandbox.app import App, load_contracts
-from sandbox.config import Config
-from sandbox.contract import Contract
-from sandbox.errors import SandboxError
-from sandbox.flaws import Flawed
-from sandbox.library import Library
-from sandbox.openapi.document import Document
+from promo_sandbox.admin.api import Admin
+from promo_sandbox.base.config import Config
+from promo_sandbox.base.document_errors import Flawed
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.engine.scenario_catalogue import Library
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.server.app import App, load_contracts
 
 Found = tuple[str, str, list[str]]  # document, summary, mistakes
 

@@ -19,20 +19,20 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from sandbox import __version__
-from sandbox.access import Access, access_options
-from sandbox.callbacks import callback_options, listen_command, silence
-from sandbox.errors import SandboxError
-from sandbox.health import URL, health, here
-from sandbox.memory import size
-from sandbox.parity.command import parity
-from sandbox.printable import escaped
-from sandbox.reports.command import coverage
-from sandbox.saving import FULL, save
-from sandbox.verify.command import verify
+from promo_sandbox import __version__
+from promo_sandbox.base.atomic_files import FULL, save
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.memory import size
+from promo_sandbox.base.printable import escaped
+from promo_sandbox.cli.access_options import Access, access_options
+from promo_sandbox.cli.callback_options import callback_options, listen_command, silence
+from promo_sandbox.client.health import URL, health, here
+from promo_sandbox.conformance.parity.command import parity
+from promo_sandbox.conformance.verify.command import verify
+from promo_sandbox.reports.command import coverage
 
 if TYPE_CHECKING:
-    from sandbox.config import CallbackConfig
+    from promo_sandbox.base.config import CallbackConfig
 
 
 @click.group(
@@ -134,9 +134,10 @@ def serve(
 ) -> None:
     """Serve all vendors until SIGINT or SIGTERM."""
     gc.disable()  # until it has started: what is made before that stays
-    from sandbox import server, sockets  # noqa: PLC0415 - `--help` should not wait for the engine
-    from sandbox.app import App  # noqa: PLC0415 - the same
-    from sandbox.config import Config, read_seeds  # noqa: PLC0415 - the same
+    from promo_sandbox.base import sockets  # noqa: PLC0415 - `--help` should not wait for the engine
+    from promo_sandbox.base.config import Config, read_seeds  # noqa: PLC0415 - the same
+    from promo_sandbox.server import server  # noqa: PLC0415 - `--help` should not wait for the engine
+    from promo_sandbox.server.app import App  # noqa: PLC0415 - the same
 
     app = App(
         Config(
@@ -161,9 +162,9 @@ def serve(
 @cli.command()
 def check() -> None:
     """Check every spec: OpenAPI 3.1, keywords, examples, rules and the names of rejections; and every scenario."""
-    from sandbox.app import App  # noqa: PLC0415 - only this command needs it
-    from sandbox.check import check_all, check_scenarios  # noqa: PLC0415 - the same
-    from sandbox.config import Config, files  # noqa: PLC0415 - the same
+    from promo_sandbox.base.config import Config, files  # noqa: PLC0415 - the same
+    from promo_sandbox.cli.check import check_all, check_scenarios  # noqa: PLC0415 - the same
+    from promo_sandbox.server.app import App  # noqa: PLC0415 - only this command needs it
 
     failed = False
     specs = list(check_all(files("specs")))
@@ -180,8 +181,8 @@ def check() -> None:
 @click.option("--vendor", help="Only this vendor's.")
 def routes(vendor: str | None) -> None:
     """List every operation: vendor, method, path, operationId, rejections."""
-    from sandbox.app import load_contracts  # noqa: PLC0415 - `--help` should not wait for the engine
-    from sandbox.config import files  # noqa: PLC0415 - the same
+    from promo_sandbox.base.config import files  # noqa: PLC0415 - the same
+    from promo_sandbox.server.app import load_contracts  # noqa: PLC0415 - `--help` should not wait for the engine
 
     contracts = load_contracts(files("specs"))
     vendors = [contract.vendor for contract in contracts]
@@ -234,8 +235,8 @@ def tail(
     *, url: str, admin_token: str | None, org: str | None, unmatched: bool, rejected: bool, as_json: bool, color: str
 ) -> None:
     """Follow what a running server is asked, until interrupted. All the filters given hold."""
-    from sandbox import tail as following  # noqa: PLC0415 - only this command needs an HTTP client
-    from sandbox.remote import Remote  # noqa: PLC0415 - the same
+    from promo_sandbox.cli import tail as following  # noqa: PLC0415 - only this command needs an HTTP client
+    from promo_sandbox.client.http import Remote  # noqa: PLC0415 - the same
 
     terminal = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     printer = following.Printer(as_json=as_json, coloured=color == "always" or (color == "auto" and terminal))
@@ -255,7 +256,7 @@ def tail(
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file; standard output if not given.")
 def export_org(*, url: str, admin_token: str | None, org: str, out: Path | None) -> None:
     """Write an org of a running server as one document."""
-    from sandbox.remote import Remote, segment  # noqa: PLC0415 - as above
+    from promo_sandbox.client.http import Remote, segment  # noqa: PLC0415 - as above
 
     document = Remote(url, admin_token).ask("GET", f"/orgs/{segment(org)}/export")
     if out is None:
@@ -270,7 +271,7 @@ def export_org(*, url: str, admin_token: str | None, org: str, out: Path | None)
 @click.option("--org", help="The org's name; the one that it was exported under if not given.")
 def import_org(*, url: str, admin_token: str | None, file: Path, org: str | None) -> None:
     """Put an exported org into a running server, in place of the one of its name there."""
-    from sandbox.remote import Remote, exported, segment  # noqa: PLC0415 - as above
+    from promo_sandbox.client.http import Remote, exported, segment  # noqa: PLC0415 - as above
 
     document, name = exported(file)
     org = org or name
@@ -295,7 +296,7 @@ def _settings(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _bases(app: object, url: str) -> list[tuple[str, ...]]:
-    from sandbox.app import App  # noqa: PLC0415 - it is loaded by now
+    from promo_sandbox.server.app import App  # noqa: PLC0415 - it is loaded by now
 
     assert isinstance(app, App)  # for the type checker
     documents = [

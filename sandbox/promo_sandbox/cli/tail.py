@@ -1,6 +1,6 @@
 """Follows the journal of a running server in the terminal: a line for each exchange, and below it what was wrong.
 
-How it is reached is `sandbox.remote`'s business; what is told, the server's.
+How it is reached is `promo_sandbox.client.http`'s business; what is told, the server's.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from urllib.parse import urlencode
 
 import click
 
-from sandbox.printable import escaped
-from sandbox.remote import Remote, Unreachable
-from sandbox.saving import FULL
+from promo_sandbox.base.atomic_files import FULL
+from promo_sandbox.base.printable import escaped
+from promo_sandbox.client.http import Remote, Unreachable
 
 _MOST_NEAR = 2  # operations shown below a request that matched none
 _ORG, _METHOD = 12, 6  # columns, at least

@@ -1,4 +1,4 @@
-"""What `sandbox.client` is made of: requests to `/__admin` as values, who sends them, and what answers mean.
+"""What the client is made of: requests to `/__admin` as values, who sends them, and what answers mean.
 
 A verb is written once, as a method that says what to ask; its object waits for the answer, or lets it be awaited.
 """
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, TypedDict, TypeVar, overload
 from urllib.parse import urlencode
 
-from sandbox import __version__
-from sandbox.errors import SandboxError
-from sandbox.messages import decode, encode
-from sandbox.near import nearest
-from sandbox.remote import Remote
+from promo_sandbox import __version__
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.messages import decode, encode
+from promo_sandbox.base.nearest_names import nearest
+from promo_sandbox.client.http import Remote
 
 NAMES = ("the URL", "token=")  # as the clients call them
 Json = dict[str, Any]

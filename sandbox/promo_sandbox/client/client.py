@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Unpack
 
-from sandbox.asking import (
+from promo_sandbox.client.calls import (
     NAMES,
     Ask,
     Criteria,
@@ -20,9 +20,7 @@ from sandbox.asking import (
     Jsons,
     Later,
     Now,
-    OtherVersion,
     Part,
-    TooFew,
     Verb,
     WebhookCriteria,
     Wire,
@@ -39,11 +37,9 @@ from sandbox.asking import (
     text_of,
     whole,
 )
-from sandbox.errors import SandboxError
-from sandbox.remote import Refused, Remote, Unreachable, segment
+from promo_sandbox.client.http import Remote, segment
 
 __all__ = ["AsyncOrg", "AsyncSandbox", "Org", "Sandbox"]
-__all__ += ["OtherVersion", "Refused", "SandboxError", "TooFew", "Unreachable"]
 
 
 class _Server(Part):

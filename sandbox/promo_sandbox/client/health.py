@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sandbox.errors import SandboxError
-from sandbox.printable import escaped
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.printable import escaped
 
 if TYPE_CHECKING:
-    from sandbox.remote import Remote
+    from promo_sandbox.client.http import Remote
 
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a server listens that is reached at the other
 _LAST_PORT = 65535
@@ -53,7 +53,7 @@ def here() -> str:
 )
 def health(*, url: str, timeout: float, wait: float) -> None:
     """Tell whether a server answers: exit code 0 if it does, 1 if not. It needs no admin token."""
-    from sandbox.remote import Remote  # noqa: PLC0415 - `--help` should not wait for an HTTP client
+    from promo_sandbox.client.http import Remote  # noqa: PLC0415 - `--help` should not wait for an HTTP client
 
     server = Remote(url, timeout=timeout)
     end = time.perf_counter() + wait

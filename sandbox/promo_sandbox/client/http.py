@@ -1,6 +1,6 @@
 """A running server's `/__admin`, asked with the standard library; every failure is one line.
 
-The command line asks through it, and `sandbox.client` for those who write Python.
+The command line asks through it, and `promo_sandbox.client.client` for those who write Python.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from sandbox.errors import SandboxError
+from promo_sandbox.base.errors import SandboxError
 
 FORM = 1  # of an exported document
 TIMEOUT = 75.0  # seconds without a word; what waits for webhooks is silent for 60

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import click
 
-from sandbox.config import files
-from sandbox.errors import SandboxError
-from sandbox.flaws import quoted, unknown
-from sandbox.printable import escaped
-from sandbox.reports import verdicts
-from sandbox.reports.verdicts import Verdicts
-from sandbox.saving import save
+from promo_sandbox.base.atomic_files import save
+from promo_sandbox.base.config import files
+from promo_sandbox.base.document_errors import quoted, unknown
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.printable import escaped
+from promo_sandbox.reports import verdicts
+from promo_sandbox.reports.verdicts import Verdicts
 
 _OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
 _TOKEN = set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from sandbox.errors import SandboxError
+from promo_sandbox.base.errors import SandboxError
 
 _MAX_BODY = 16 * 1_048_576  # bytes of an answer that are read
 

@@ -1,19 +1,19 @@
 """What falls due in an org happens: each entry at its own instant, in their order, no more at once than is quick.
 
-Which org it is, and who is told of it, is the business of `sandbox.orgs`.
+Which org it is, and who is told of it, is the business of `promo_sandbox.engine.orgs`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sandbox.call import Call
-from sandbox.contract import Contract
-from sandbox.coverage import Coverage
-from sandbox.interfaces import Issuer
-from sandbox.journal import Occurrence
-from sandbox.org import Org
-from sandbox.state import Collection, Due
+from promo_sandbox.engine.org import Org
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.model.coverage import Coverage
+from promo_sandbox.model.interfaces import Issuer
+from promo_sandbox.model.journal import Occurrence
+from promo_sandbox.model.state import Collection, Due
 
 AT_ONCE = 250_000  # bytes of what happens in one go, as the journal counts them
 

@@ -10,20 +10,20 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sandbox.auth import Grant, challenged
-from sandbox.call import Call, Rejected
-from sandbox.contract import INVALID_REQUEST, MISSING_BODY, Contract, OffContract, Route
-from sandbox.field_values import preferences
-from sandbox.journal import MAX_BODY, Exchange
-from sandbox.memory import Memory
-from sandbox.messages import Reply, Request, Violation
-from sandbox.near import nearest
-from sandbox.openapi.document import Document
-from sandbox.openapi.operation import PROBLEM, Operation, Rejection, Unreadable, response_flaws
-from sandbox.rules import Refusal
-from sandbox.scenarios import Run, Throttled, Unexpected
-from sandbox.slices import Work
-from sandbox.then import Fault, Then
+from promo_sandbox.base.field_values import preferences
+from promo_sandbox.base.memory import Memory
+from promo_sandbox.base.messages import Reply, Request, Violation
+from promo_sandbox.base.nearest_names import nearest
+from promo_sandbox.base.slices import Work
+from promo_sandbox.model.auth import Grant, challenged
+from promo_sandbox.model.call import Call, Rejected
+from promo_sandbox.model.contract import INVALID_REQUEST, MISSING_BODY, Contract, OffContract, Route
+from promo_sandbox.model.effects import Fault, Then
+from promo_sandbox.model.journal import MAX_BODY, Exchange
+from promo_sandbox.model.rules import Refusal
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.operation import PROBLEM, Operation, Rejection, Unreadable, response_flaws
+from promo_sandbox.scenarios.run import Run, Throttled, Unexpected
 
 Admit = Callable[["Route", Request, Call], "Grant | str"]
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sandbox.clock import Clock
-from sandbox.coverage import Counts
-from sandbox.journal import Journal, Occurrence
-from sandbox.lanes import News
-from sandbox.outbox import Outbox
-from sandbox.scenarios import Run
-from sandbox.snapshots import Snapshot
-from sandbox.state import State
-from sandbox.targets import Rewrite
+from promo_sandbox.base.callback_policy import Rewrite
+from promo_sandbox.base.clock import Clock
+from promo_sandbox.engine.snapshots import Snapshot
+from promo_sandbox.model.coverage import Counts
+from promo_sandbox.model.journal import Journal, Occurrence
+from promo_sandbox.model.state import State
+from promo_sandbox.scenarios.run import Run
+from promo_sandbox.webhooks.outbox import Outbox
+from promo_sandbox.webhooks.queues import News
 
 
 class TooManyOrgs(Exception):

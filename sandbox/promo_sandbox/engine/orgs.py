@@ -9,23 +9,23 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from sandbox import clock
-from sandbox.agenda import AT_ONCE, Agenda
-from sandbox.call import Call
-from sandbox.contract import Contract
-from sandbox.coverage import Counts, Coverage
-from sandbox.errors import SandboxError
-from sandbox.interfaces import Issuer
-from sandbox.journal import Budget, Entry, Event, Exchange, Journal, Listener, Occurrence
-from sandbox.memory import Memory, NotEnoughMemory
-from sandbox.near import nearest
-from sandbox.org import Org, TooManyOrgs
-from sandbox.scenarios import Run, Scenario, Step
-from sandbox.slices import Work, result
-from sandbox.state import NEVER, Collection, State
-from sandbox.storing import Documents, Sown, Stored, Unacceptable, restored, sown
-from sandbox.then import Trouble
-from sandbox.webhooks import Webhooks
+from promo_sandbox.base import clock
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.memory import Memory, NotEnoughMemory
+from promo_sandbox.base.nearest_names import nearest
+from promo_sandbox.base.slices import Work, result
+from promo_sandbox.engine.agenda import AT_ONCE, Agenda
+from promo_sandbox.engine.org import Org, TooManyOrgs
+from promo_sandbox.engine.seeding import Documents, Sown, Stored, Unacceptable, restored, sown
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.model.coverage import Counts, Coverage
+from promo_sandbox.model.effects import Trouble
+from promo_sandbox.model.interfaces import Issuer
+from promo_sandbox.model.journal import Budget, Entry, Event, Exchange, Journal, Listener, Occurrence
+from promo_sandbox.model.state import NEVER, Collection, State
+from promo_sandbox.scenarios.run import Run, Scenario, Step
+from promo_sandbox.webhooks.dispatch import Webhooks
 
 __all__ = ["MAX_NAME", "Org", "Orgs", "Seed", "TooManyOrgs", "Unacceptable"]
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 import re
 from time import perf_counter_ns
 
-from sandbox.answers import answer, no_room, problem, unmatched
-from sandbox.auth import Gate, Grant
-from sandbox.call import Call
-from sandbox.contract import Contract, Route, router
-from sandbox.journal import Exchange
-from sandbox.memory import NotEnoughMemory
-from sandbox.messages import Reply, Request
-from sandbox.openapi.document import Document
-from sandbox.openapi.parameters import pairs, unquote
-from sandbox.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
-from sandbox.slices import Work
-from sandbox.writing import growth
+from promo_sandbox.base.memory import NotEnoughMemory
+from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.base.slices import Work
+from promo_sandbox.engine.execution import answer, no_room, problem, unmatched
+from promo_sandbox.engine.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
+from promo_sandbox.model.auth import Gate, Grant
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.contract import Contract, Route, router
+from promo_sandbox.model.journal import Exchange
+from promo_sandbox.model.sliced_writes import growth
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.parameters import pairs, unquote
 
 DEFAULT_ORG = "default"
 _REMEMBERED = 1024  # paths and where they lead, of at most this many characters:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sandbox import yamlfile
-from sandbox.errors import SandboxError
-from sandbox.near import nearest
-from sandbox.orgs import Org, Orgs
-from sandbox.scenario_document import Reader, parsed, refused_seed
-from sandbox.scenarios import Scenario
-from sandbox.slices import Work
-from sandbox.storing import Unacceptable
+from promo_sandbox.base import yaml_file
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.nearest_names import nearest
+from promo_sandbox.base.slices import Work
+from promo_sandbox.engine.orgs import Org, Orgs
+from promo_sandbox.engine.seeding import Unacceptable
+from promo_sandbox.scenarios.document import Reader, parsed, refused_seed
+from promo_sandbox.scenarios.run import Scenario
 
 
 class Entry(NamedTuple):
@@ -59,7 +59,7 @@ class Library:
     def beginning(self, org: Org, name: str) -> Work[None]:
         """Have an org begin a scenario, in slices. Raises `Flawed`, and `KeyError` if there is none of this name."""
         path = self.names()[name]
-        text = yamlfile.read_text(path)
+        text = yaml_file.read_text(path)
         yield from self.beginning_written(org, text, str(path), name=name)
 
     def beginning_written(
@@ -75,7 +75,7 @@ class Library:
     def check(self, name: str) -> Scenario:
         """The scenario, if an org can begin it. Raises `Flawed`."""
         path = self.names()[name]
-        text = yamlfile.read_text(path)
+        text = yaml_file.read_text(path)
         scenario = self.reader.read(text, str(path), name=name)
         try:
             self._orgs.rehearse(scenario)
@@ -84,7 +84,7 @@ class Library:
         return scenario
 
     def _entry(self, name: str, path: Path) -> Entry:
-        raw = parsed(yamlfile.read_text(path), str(path))
+        raw = parsed(yaml_file.read_text(path), str(path))
         steps = raw.get("steps") if isinstance(raw, dict) else None
         summary = raw.get("summary") if isinstance(raw, dict) else None
         bundled = self._own is None or not path.is_relative_to(self._own)

@@ -1,6 +1,6 @@
 """Objects from outside that are to be stored: filled in, judged by their vendor's spec, put where no other one stands.
 
-Whose world it is, and that all of them are stored or none, is `sandbox.orgs`'s business.
+Whose world it is, and that all of them are stored or none, is `promo_sandbox.engine.orgs`'s business.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sandbox.call import Call, Rejected
-from sandbox.contract import Contract, OffContract
-from sandbox.journal import Event
-from sandbox.messages import Violation, decode, encode
-from sandbox.near import nearest
-from sandbox.rules import SETTINGS
-from sandbox.slices import Work
-from sandbox.state import Collection, Doc, NotUnique, State
+from promo_sandbox.base.messages import Violation, decode, encode
+from promo_sandbox.base.nearest_names import nearest
+from promo_sandbox.base.slices import Work
+from promo_sandbox.model.call import Call, Rejected
+from promo_sandbox.model.contract import Contract, OffContract
+from promo_sandbox.model.journal import Event
+from promo_sandbox.model.rules import SETTINGS
+from promo_sandbox.model.state import Collection, Doc, NotUnique, State
 
 MAX_VIOLATIONS = 50
 Stored = dict[str, dict[str, list[Doc]]]

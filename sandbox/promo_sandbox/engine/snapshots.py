@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from sandbox.clock import Clock
-from sandbox.scenarios import Run
-from sandbox.state import State
+from promo_sandbox.base.clock import Clock
+from promo_sandbox.model.state import State
+from promo_sandbox.scenarios.run import Run
 
 
 class World(Protocol):

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sandbox import clock
-from sandbox.messages import Request
-from sandbox.openapi.operation import Operation, Rejection, Security
+from promo_sandbox.base import clock
+from promo_sandbox.base.messages import Request
+from promo_sandbox.openapi.operation import Operation, Rejection, Security
 
 MISSING = "missing-credentials"
 INVALID = "invalid-credentials"

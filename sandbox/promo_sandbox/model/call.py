@@ -8,14 +8,14 @@ from itertools import chain
 from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
 
-from sandbox import clock, ids
-from sandbox.interfaces import Binding, Grant, Issuer
-from sandbox.listed import Listed
-from sandbox.messages import Reply, Request, Violation, arranged, encode
-from sandbox.openapi.operation import Operation, Values, Whole
-from sandbox.slices import NotYet, Slice, Work, worked
-from sandbox.state import Change, Collection, Doc, NotUnique, State
-from sandbox.writing import writing
+from promo_sandbox.base import clock, ids
+from promo_sandbox.base.messages import Reply, Request, Violation, arranged, encode
+from promo_sandbox.base.slices import NotYet, Slice, Work, worked
+from promo_sandbox.model.interfaces import Binding, Grant, Issuer
+from promo_sandbox.model.list_view import Listed
+from promo_sandbox.model.sliced_writes import writing
+from promo_sandbox.model.state import Change, Collection, Doc, NotUnique, State
+from promo_sandbox.openapi.operation import Operation, Values, Whole
 
 _AT_ONCE = 500  # items of a reply
 _ID_DIGITS = 16
@@ -380,7 +380,7 @@ class Call:
     def reply_later(self, work: Work[Reply]) -> Reply:
         """Answer with the reply that long work returns; what is not done in a moment is done between other requests.
 
-        The work must only read, and refuse nothing after its first `yield`. See `sandbox.slices`.
+        The work must only read, and refuse nothing after its first `yield`. See `promo_sandbox.base.slices`.
         """
         operation = self.operation
         assert operation is not None  # only a request is replied to

@@ -9,18 +9,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sandbox import auth, yamlfile
-from sandbox.call import Call, Rejected
-from sandbox.errors import SandboxError
-from sandbox.journal import Event
-from sandbox.messages import Reply, Request, Violation, decode, encode
-from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Operation, Rejection
-from sandbox.openapi.paths import Router
-from sandbox.openapi.validation import Validator
-from sandbox.rules import SETTINGS, Rule, Rules
-from sandbox.state import Doc, State
-from sandbox.targets import Policy
+from promo_sandbox.base import yaml_file
+from promo_sandbox.base.callback_policy import Policy
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.messages import Reply, Request, Violation, decode, encode
+from promo_sandbox.model import auth
+from promo_sandbox.model.call import Call, Rejected
+from promo_sandbox.model.journal import Event
+from promo_sandbox.model.rules import SETTINGS, Rule, Rules
+from promo_sandbox.model.state import Doc, State
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.operation import Operation, Rejection
+from promo_sandbox.openapi.paths import Router
+from promo_sandbox.openapi.validation import Validator
 
 INVALID_REQUEST = "invalid-request"
 MISSING_BODY = "missing-body"
@@ -72,7 +73,7 @@ class Contract:
             if not isinstance(present, dict) or name not in present:
                 raise SandboxError(f"there is no setting {shown}")
             present = present[name]
-        value = text if isinstance(present, str) else yamlfile.parse(text, shown)
+        value = text if isinstance(present, str) else yaml_file.parse(text, shown)
         given: Any = value
         for name in reversed(place):
             given = {name: given}

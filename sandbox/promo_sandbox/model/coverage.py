@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from sandbox.contract import Contract
-from sandbox.journal import Event, Exchange
-from sandbox.messages import Reply
-from sandbox.openapi.operation import Operation, Rejection
+from promo_sandbox.base.messages import Reply
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.model.journal import Event, Exchange
+from promo_sandbox.openapi.operation import Operation, Rejection
 
 KINDS = ("operations", "statuses", "rejections", "callbacks")
 Doc = dict[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sandbox.messages import Reply, encode
+from promo_sandbox.base.messages import Reply, encode
 
 _CLOSED = (b"{", b"[", b'"')  # how JSON begins that is no longer JSON when its end is missing
 

@@ -11,9 +11,9 @@ from heapq import heapify, heappop, heapreplace
 
 import msgspec
 
-from sandbox.messages import Reply, Request, Violation
-from sandbox.state import Change
-from sandbox.then import Fault, Trouble
+from promo_sandbox.base.messages import Reply, Request, Violation
+from promo_sandbox.model.effects import Fault, Trouble
+from promo_sandbox.model.state import Change
 
 MAX_BODY = 65_536  # bytes kept of each body
 _SLICE = 4  # entries freed at a time; one of a seed may hold the events of thousands of objects

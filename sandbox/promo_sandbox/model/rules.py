@@ -1,7 +1,7 @@
-"""The vendor contract: what a vendor's rules are made of, and all that they may see of the sandbox.
+"""A vendor's rules: which function answers which operation, what is stored, and how errors are worded.
 
-A vendor is a folder `sandbox/vendors/<name>` whose `rules` is a `Rules`. Paths, fields, statuses and error bodies
-are not written here but in the specs; a rule refuses by the name that the spec gives the refusal.
+Paths, fields, statuses and error bodies are not here but in the specs. A rule rejects a call by the name that the spec
+gives the rejection.
 """
 
 from __future__ import annotations
@@ -9,32 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
-import msgspec
-
-from sandbox import clock
-from sandbox.call import Call, Rejected
-from sandbox.interfaces import Grant
-from sandbox.listed import Listed
-from sandbox.messages import Reply, Violation, decode, encode
-from sandbox.money import Money, money
-from sandbox.openapi.operation import Rejection
-from sandbox.slices import Work
-from sandbox.state import Collection, Doc, Dues, NotUnique, Places
-
-# Nanoseconds since 1970 of an RFC 3339 text. Raises `ValueError`.
-moment = clock.parse
-# The same the other way: in UTC with milliseconds.
-moment_text = clock.text
-# The members of a document that `Call.get_encoded` gave, each still encoded, for a reply that shows it nearly as it is.
-members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-# Such a reply's content, made of members of both kinds.
-encoded = encode
-Raw = msgspec.Raw  # JSON already, to be put into what is encoded
-
-__all__ = [
-    "Call", "Collection", "Doc", "Grant", "Listed", "Money", "NotUnique", "Raw", "Refusal", "Rejected", "Rejection",
-    "Reply", "Rules", "Violation", "Work", "decoded", "encoded", "members", "moment", "moment_text", "money",
-]  # fmt: skip
+from promo_sandbox.base.messages import Reply, Violation
+from promo_sandbox.model.call import Call
+from promo_sandbox.model.state import Collection, Doc, Dues, Places
+from promo_sandbox.openapi.operation import Rejection
 
 Rule = Callable[["Call"], Reply]
 DueRule = Callable[["Call", str], None]
@@ -52,11 +30,6 @@ class Subscriptions(NamedTuple):
 
 
 SETTINGS = "settings"  # the collection's name, and its only document's id
-
-
-def decoded(member: Any) -> Any:
-    """What one of the `members` says."""
-    return decode(bytes(member))
 
 
 class Refusal(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from sandbox.slices import Work
-from sandbox.state import Change, State
+from promo_sandbox.base.slices import Work
+from promo_sandbox.model.state import Change, State
 
 T = TypeVar("T")
 

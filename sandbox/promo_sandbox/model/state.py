@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from sandbox.listed import Listed
-from sandbox.messages import decode_own as _decode
-from sandbox.messages import encode
-from sandbox.ordered import Ordered, in_order, put_in, take_out
-from sandbox.table import Table, emptied
-from sandbox.then import Then
+from promo_sandbox.base.messages import decode_own as _decode
+from promo_sandbox.base.messages import encode
+from promo_sandbox.model.copy_on_write import Table, emptied
+from promo_sandbox.model.effects import Then
+from promo_sandbox.model.list_view import Listed
+from promo_sandbox.model.sorted_index import Ordered, in_order, put_in, take_out
 
 Doc = dict[str, Any]
 # Where a document stands: in which lists, at which moment (or other number) in each.

@@ -1,1 +1,5 @@
-"""OpenAPI 3.1 documents compiled for serving: what a request and a reply must be. Knows nothing of the sandbox."""
+"""OpenAPI 3.1 documents, compiled for serving: what a request and a reply must be.
+
+Nothing here knows the sandbox, an org or a vendor. Start with `document`, which reads a specification; `operation`
+validates one request and one reply.
+"""

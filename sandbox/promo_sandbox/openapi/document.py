@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 import jsonschema_rs
 
-from sandbox import parsed, yamlfile
-from sandbox.errors import DocumentError
-from sandbox.openapi.operation import Body, Operation, Rejection, Response, Security
-from sandbox.openapi.parameters import Parameter
-from sandbox.openapi.validation import Validator, json_schema, references
+from promo_sandbox.base import yaml_file
+from promo_sandbox.base.errors import DocumentError
+from promo_sandbox.openapi import spec_cache
+from promo_sandbox.openapi.operation import Body, Operation, Rejection, Response, Security
+from promo_sandbox.openapi.parameters import Parameter
+from promo_sandbox.openapi.validation import Validator, json_schema, references
 
 METHODS = ("get", "put", "post", "delete", "patch")
 _ERROR = 400
@@ -37,8 +38,8 @@ class Document:
         self.name = f"{path.parent.name}/{path.name}"
         self.version_of = version_of
         if version_of is None:
-            self.text = yamlfile.read_text(path)
-            self.raw: dict[str, Any] = parsed.parse(path, self.text, self.name)
+            self.text = yaml_file.read_text(path)
+            self.raw: dict[str, Any] = spec_cache.parse(path, self.text, self.name)
         else:
             self.text = version_of.text
             self.raw = _patched(version_of.raw, version_of.raw["x-versions"]["patches"][version])
@@ -156,7 +157,7 @@ class Document:
             patched = patched.get(step) if isinstance(patched, dict) else None
         if patched is not None:
             place = (*self._patch, *place)
-        return DocumentError(self.name, yamlfile.line_of(self.text, place), reason)
+        return DocumentError(self.name, yaml_file.line_of(self.text, place), reason)
 
     def follow(self, node: Any, place: Place) -> Any:
         """The node, or what its `$ref` names."""

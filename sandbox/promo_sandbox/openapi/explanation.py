@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 
-from sandbox.openapi.acceptance import Test, acceptance, alternatives, compiled
+from promo_sandbox.openapi.fast_accept import Test, acceptance, alternatives, compiled
 
 _LARGE = 200  # values
 _UNKNOWN = 50  # members that are named as not being known

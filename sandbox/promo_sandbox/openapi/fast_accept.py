@@ -15,8 +15,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from sandbox import clock
-from sandbox.openapi.integers import Integers, says_integer
+from promo_sandbox.base import clock
+from promo_sandbox.openapi.integers import Integers, says_integer
 
 Test = Callable[[Any], bool]
 Schema = Mapping[str, Any]

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sandbox import yamlfile
-from sandbox.errors import DocumentError
-from sandbox.field_values import accepted
-from sandbox.messages import Reply, Request, Violation, decode, encode
-from sandbox.near import nearest
-from sandbox.openapi.parameters import Parameter, pairs, unquote
-from sandbox.openapi.validation import MAX_VIOLATIONS, Validator
-from sandbox.slices import Slice
+from promo_sandbox.base import yaml_file
+from promo_sandbox.base.errors import DocumentError
+from promo_sandbox.base.field_values import accepted
+from promo_sandbox.base.messages import Reply, Request, Violation, decode, encode
+from promo_sandbox.base.nearest_names import nearest
+from promo_sandbox.base.slices import Slice
+from promo_sandbox.openapi.parameters import Parameter, pairs, unquote
+from promo_sandbox.openapi.validation import MAX_VIOLATIONS, Validator
 
 _PIECE = 200  # items of a reply that is sent in pieces
 _ITEMS = "where the items of an array are"
@@ -286,7 +286,7 @@ def _content(media: str, body: bytes) -> Any:
             raise ValueError("; ".join(map(str, violations)))
         return form
     if media == "application/yaml":
-        return yamlfile.parse_plain(_text(body), "body")
+        return yaml_file.parse_plain(_text(body), "body")
     if media.startswith("text/") and not media.endswith("json"):
         return _text(body).strip()
     return decode(body)

@@ -6,9 +6,9 @@ import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from sandbox.field_values import elements
-from sandbox.messages import Violation, number
-from sandbox.openapi.validation import MAX_VIOLATIONS, Validator
+from promo_sandbox.base.field_values import elements
+from promo_sandbox.base.messages import Violation, number
+from promo_sandbox.openapi.validation import MAX_VIOLATIONS, Validator
 
 MAX_FIELDS = 1000  # of a query or a form
 MAX_ESCAPES = 50_000  # the same

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from sandbox import yamlfile
-from sandbox.messages import decode_own, encode
+from promo_sandbox.base import yaml_file
+from promo_sandbox.base.messages import decode_own, encode
 
 _FORM = b"promo-sandbox 1"  # of what is kept
 
@@ -29,7 +29,7 @@ def parse(path: Path, text: str, name: str) -> Any:
         before, _, document = kept.read_bytes().partition(b"\n")
         if before == digest:
             return decode_own(document)
-    document = yamlfile.parse(text, name)
+    document = yaml_file.parse(text, name)
     if not sys.dont_write_bytecode:
         with suppress(OSError):
             _keep(kept, digest + b"\n" + encode(document))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.messages import Request, Violation
-from sandbox.openapi.document import Document
-from sandbox.openapi.operation import Operation
+from promo_sandbox.base.messages import Request, Violation
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.operation import Operation
 
 Steps = list[str | int]
 _ABSENT: Any = object()

@@ -8,11 +8,11 @@ from typing import Any
 
 import jsonschema_rs
 
-from sandbox.messages import Violation, decode_own
-from sandbox.near import nearest
-from sandbox.openapi.acceptance import Test, acceptance, compiled, separable
-from sandbox.openapi.explanation import Explanation, Unfit, is_large
-from sandbox.openapi.integers import Integers
+from promo_sandbox.base.messages import Violation, decode_own
+from promo_sandbox.base.nearest_names import nearest
+from promo_sandbox.openapi.explanation import Explanation, Unfit, is_large
+from promo_sandbox.openapi.fast_accept import Test, acceptance, compiled, separable
+from promo_sandbox.openapi.integers import Integers
 
 MAX_VIOLATIONS = 50
 MAX_MESSAGE = 300

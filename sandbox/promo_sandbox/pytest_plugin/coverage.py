@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.errors import SandboxError
-from sandbox.printable import escaped
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.printable import escaped
 
 Json = dict[str, Any]
 _OUTPUT = "sandbox_coverage"  # what an xdist worker tells
@@ -58,20 +58,20 @@ class RunCoverage:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self._worker is not None:
             return
-        from sandbox.reports import adding, figures  # noqa: PLC0415 - at the end only
+        from promo_sandbox.reports import figures, merge  # noqa: PLC0415 - at the end only
 
         if self._before is not None:
             try:
-                self._reports.append(adding.since(self._before, self._ask()))
+                self._reports.append(merge.since(self._before, self._ask()))
             except SandboxError as error:
                 self._lost.append(str(error))
-        self._report = adding.met(adding.together(self._reports)) if self._reports else None
+        self._report = merge.met(merge.together(self._reports)) if self._reports else None
         reached = self._report is not None and figures.reaches(self._report["totals"], self._wanted)
         if self._wanted and not reached and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        from sandbox.reports import figures, writers  # noqa: PLC0415 - at the end only
+        from promo_sandbox.reports import figures, writers  # noqa: PLC0415 - at the end only
 
         terminalreporter.section("contract coverage of the sandbox")
         for lost in self._lost:
@@ -87,7 +87,7 @@ class RunCoverage:
             terminalreporter.write_line(f"FAIL: {share}, and --sandbox-coverage is {self._wanted:g}", red=True)
 
     def _ask(self) -> Json:
-        from sandbox.client import Sandbox  # noqa: PLC0415 - only for a server elsewhere
+        from promo_sandbox.client.client import Sandbox  # noqa: PLC0415 - only for a server elsewhere
 
         assert self._url is not None  # who asks has it
         return Sandbox(self._url, self._token).coverage()

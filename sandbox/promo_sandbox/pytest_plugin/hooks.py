@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.errors import SandboxError
+from promo_sandbox.base.errors import SandboxError
 
 if TYPE_CHECKING:
-    from sandbox.client import Org, Sandbox
-    from sandbox.pytest_coverage import RunCoverage
+    from promo_sandbox.client.client import Org, Sandbox
+    from promo_sandbox.pytest_plugin.coverage import RunCoverage
 
 _ORG: pytest.StashKey[Org] = pytest.StashKey()
 _FAILED: pytest.StashKey[bool] = pytest.StashKey()
@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
     wanted = config.getoption("--sandbox-coverage")
     if wanted is not None and not config.option.collectonly:
-        from sandbox.pytest_coverage import RunCoverage  # noqa: PLC0415 - only with the option
+        from promo_sandbox.pytest_plugin.coverage import RunCoverage  # noqa: PLC0415 - only with the option
 
         config.stash[_COVERAGE] = RunCoverage(config, wanted, _url(config), _token())
         config.pluginmanager.register(config.stash[_COVERAGE], "promo-sandbox-coverage")
@@ -63,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def sandbox_settings() -> dict[str, Any]:
-    """What the server in this process is started with, as `sandbox.testing.running` takes it. To be overridden."""
+    """Settings of the server in this process, as `promo_sandbox.testing.running` takes them. Override this fixture."""
     return {}
 
 
@@ -73,14 +73,14 @@ def sandbox_server(request: pytest.FixtureRequest, sandbox_settings: dict[str, A
     url = _url(request.config)
     try:
         if url is not None:
-            from sandbox.client import Sandbox  # noqa: PLC0415 - as late as can be
+            from promo_sandbox.client.client import Sandbox  # noqa: PLC0415 - as late as can be
 
             server = Sandbox(url, _token())
             server.version()
             yield server
             return
 
-        from sandbox.testing import running  # noqa: PLC0415 - the engine takes longest of all
+        from promo_sandbox.testing import running  # noqa: PLC0415 - the engine takes longest of all
 
         with running(**_settings(sandbox_settings)) as server:
             yield server
@@ -92,7 +92,7 @@ def sandbox_server(request: pytest.FixtureRequest, sandbox_settings: dict[str, A
 
 @pytest.fixture
 def sandbox(request: pytest.FixtureRequest, sandbox_server: Sandbox) -> Iterator[Org]:
-    """A fresh org of the test's own, a `sandbox.client.Org`: `url(vendor)`, `seed(…)`, `clock.advance(…)` and so on.
+    """A fresh org of the test's own, a `promo_sandbox.client.Org`: `url(vendor)`, `seed(…)`, `clock.advance(…)`, ….
 
     The marker `sandbox` says what it begins with. A test that passed fails if its org shows defects, unspent steps of a
     scenario or answers that `next` armed, unexpected calls or requests that matched no operation, unless the marker
@@ -100,10 +100,10 @@ def sandbox(request: pytest.FixtureRequest, sandbox_server: Sandbox) -> Iterator
     """
     item = request.node
     try:
-        from sandbox import verdict  # noqa: PLC0415 - as late as can be
+        from promo_sandbox.pytest_plugin import leftovers  # noqa: PLC0415 - as late as can be
 
         org = sandbox_server.org(_name(item, fresh=_url(request.config) is None))
-        verdict.begin(org, _marks(item))
+        leftovers.begin(org, _marks(item))
     except SandboxError as error:
         raise _failed(error) from None
     item.stash[_ORG] = org
@@ -121,10 +121,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if _ORG not in item.stash:
         _insist_on_the_fixture(item)
     else:
-        from sandbox import verdict  # noqa: PLC0415 - the fixture has imported it by now
+        from promo_sandbox.pytest_plugin import leftovers  # noqa: PLC0415 - the fixture has imported it by now
 
         try:
-            complaint = verdict.complaint(item.stash[_ORG], _marks(item))
+            complaint = leftovers.complaint(item.stash[_ORG], _marks(item))
         except SandboxError as error:
             raise _failed(error) from None
         if complaint:
@@ -141,10 +141,10 @@ def pytest_runtest_makereport(
     if report.failed and call.when != "teardown" and _ORG in item.stash and not item.stash[_FAILED]:
         item.stash[_FAILED] = True
         if call.excinfo is None or not call.excinfo.errisinstance(pytest.fail.Exception):
-            from sandbox import verdict  # noqa: PLC0415 - the fixture has imported it by now
+            from promo_sandbox.pytest_plugin import leftovers  # noqa: PLC0415 - the fixture has imported it by now
 
             with suppress(SandboxError):  # the test has failed already
-                report.sections.append(("sandbox", verdict.exchanges(item.stash[_ORG])))
+                report.sections.append(("sandbox", leftovers.exchanges(item.stash[_ORG])))
     return report
 
 

@@ -8,12 +8,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sandbox.asking import near
-from sandbox.client import Org, Refused
-from sandbox.errors import SandboxError
-from sandbox.messages import encode
-from sandbox.printable import escaped
-from sandbox.remote import segment
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.messages import encode
+from promo_sandbox.base.printable import escaped
+from promo_sandbox.client import Org, Refused
+from promo_sandbox.client.calls import near
+from promo_sandbox.client.http import segment
 
 KINDS = ("defects", "unspent", "unexpected", "unmatched")
 _KEYWORDS: dict[str, tuple[type, ...]] = {

@@ -1,1 +1,4 @@
-"""Coverage of a running server, fetched and written down for people, CI services and other programs."""
+"""Reports on coverage and conformance as text, JSON, Markdown, JUnit XML and HTML.
+
+What is measured is decided elsewhere. Start with `writers`, which knows every form.
+"""

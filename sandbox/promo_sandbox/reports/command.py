@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from sandbox.health import URL, here
-from sandbox.saving import save
+from promo_sandbox.base.atomic_files import save
+from promo_sandbox.client.health import URL, here
 
 FORMATS = ("text", "json", "markdown", "junit", "html")
 
@@ -45,7 +45,7 @@ def coverage(
     missing: bool,
 ) -> None:
     """Tell what of the contracts clients have met: operations, statuses, rejections, callbacks."""
-    from sandbox.reports import fetch, figures, writers  # noqa: PLC0415 - only this command needs them
+    from promo_sandbox.reports import fetch, figures, writers  # noqa: PLC0415 - only this command needs them
 
     report = fetch.coverage(url, token=admin_token or None, org=org, vendor=vendor)
     written = writers.write(form, report, missing=missing)

@@ -6,8 +6,8 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
-from sandbox.errors import SandboxError
-from sandbox.remote import Remote
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.client.http import Remote
 
 
 def coverage(url: str, *, token: str | None, org: str | None, vendor: str | None) -> dict[str, Any]:

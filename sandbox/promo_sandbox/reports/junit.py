@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
-from sandbox import clock
-from sandbox.reports.figures import Json
-from sandbox.reports.verdicts import FAILED, SKIPPED, Verdict, Verdicts
+from promo_sandbox.base import clock
+from promo_sandbox.reports.figures import Json
+from promo_sandbox.reports.verdicts import FAILED, SKIPPED, Verdict, Verdicts
 
 _SECONDS = len("2030-01-01T00:00:00")
 _NOT_IN_XML = dict.fromkeys(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.coverage import totals
-from sandbox.errors import SandboxError
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.model.coverage import totals
 
 Json = dict[str, Any]
 

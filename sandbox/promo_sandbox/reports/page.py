@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from sandbox.reports import figures
-from sandbox.reports.figures import Json
+from promo_sandbox.reports import figures
+from promo_sandbox.reports.figures import Json
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --paper: #fff; --band: #f6f8fa;

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from sandbox.masking import Masks
-from sandbox.printable import escaped
+from promo_sandbox.base.masking import Masks
+from promo_sandbox.base.printable import escaped
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 NOT_ASKED = "not asked for"  # the note of what --operation leaves out, which is counted and not listed in a text
@@ -98,11 +98,11 @@ def write(form: str, report: Verdicts) -> str:
 def _written(form: str, report: Verdicts) -> str:
     match form:
         case "junit":
-            from sandbox.reports import junit  # noqa: PLC0415 - an XML library that the other forms can do without
+            from promo_sandbox.reports import junit  # noqa: PLC0415 - an XML library that the other forms can do without
 
             return junit.write_verdicts(report)
         case "html":
-            from sandbox.reports import verdicts_page  # noqa: PLC0415 - the same for HTML
+            from promo_sandbox.reports import verdicts_page  # noqa: PLC0415 - the same for HTML
 
             return verdicts_page.write(report)
     return "\n".join([*_lines(report), ""])

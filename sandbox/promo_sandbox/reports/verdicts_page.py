@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from sandbox.reports.page import head
-from sandbox.reports.verdicts import FAILED, PASSED, Failure, Verdict, Verdicts
+from promo_sandbox.reports.page import head
+from promo_sandbox.reports.verdicts import FAILED, PASSED, Failure, Verdict, Verdicts
 
 _NOT_IN_HTML = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127), "\N{REPLACEMENT CHARACTER}")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import textwrap
 
-from sandbox.printable import escaped
-from sandbox.reports import figures
-from sandbox.reports.figures import Json
+from promo_sandbox.base.printable import escaped
+from promo_sandbox.reports import figures
+from promo_sandbox.reports.figures import Json
 
 _WIDTH = 110
 
@@ -22,11 +22,11 @@ def _written(form: str, report: Json, *, missing: bool) -> str:
         case "json":
             return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
         case "junit":
-            from sandbox.reports import junit  # noqa: PLC0415 - an XML library that the other forms can do without
+            from promo_sandbox.reports import junit  # noqa: PLC0415 - an XML library that the other forms can do without
 
             return junit.write(report)
         case "html":
-            from sandbox.reports import page  # noqa: PLC0415 - the same for HTML
+            from promo_sandbox.reports import page  # noqa: PLC0415 - the same for HTML
 
             return page.write(report)
         case "markdown":

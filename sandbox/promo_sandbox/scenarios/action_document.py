@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from sandbox import clock
-from sandbox.contract import Contract, Route
-from sandbox.flaws import Flaws, Place, quoted, unknown
-from sandbox.messages import encode
-from sandbox.openapi.operation import Operation
-from sandbox.then import Emission, Fault, Then, Throttle, Trouble, Written
+from promo_sandbox.base import clock
+from promo_sandbox.base.document_errors import Flaws, Place, quoted, unknown
+from promo_sandbox.base.messages import encode
+from promo_sandbox.model.contract import Contract, Route
+from promo_sandbox.model.effects import Emission, Fault, Then, Throttle, Trouble, Written
+from promo_sandbox.openapi.operation import Operation
 
 MAX_DELAY = 300  # seconds
 _SHORT = re.compile(r"(\d{1,9})(?:\.(\d{1,3}))?(ms|s)", re.ASCII)

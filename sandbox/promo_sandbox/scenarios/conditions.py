@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from sandbox.masking import Masks
-from sandbox.messages import Request
-from sandbox.openapi.operation import Values
-from sandbox.openapi.parameters import pairs
-from sandbox.patterns import pattern
+from promo_sandbox.base.linear_regex import pattern
+from promo_sandbox.base.masking import Masks
+from promo_sandbox.base.messages import Request
+from promo_sandbox.openapi.operation import Values
+from promo_sandbox.openapi.parameters import pairs
 
 Fits = Callable[[Any], bool]
 

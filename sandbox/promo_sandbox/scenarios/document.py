@@ -15,21 +15,21 @@ from typing import Any
 
 import msgspec
 
-from sandbox import clock, yamlfile
-from sandbox.contract import Contract, Route
-from sandbox.errors import DocumentError
-from sandbox.flaws import MAX_FLAWS, Flaw, Flawed, Flaws, Place, quoted, unknown
-from sandbox.matching import PARTS, Fits, as_texts, compiled, expressions, is_operator
-from sandbox.messages import Violation
-from sandbox.openapi.explanation import Explanation
-from sandbox.openapi.integers import Integers
-from sandbox.openapi.validation import json_schema
-from sandbox.patterns import MAX_SIZES, pattern
-from sandbox.rules import SETTINGS
-from sandbox.scenarios import Given, Scenario, Step
-from sandbox.state import State
-from sandbox.then import Then
-from sandbox.then_document import Thens, duration
+from promo_sandbox.base import clock, yaml_file
+from promo_sandbox.base.document_errors import MAX_FLAWS, Flaw, Flawed, Flaws, Place, quoted, unknown
+from promo_sandbox.base.errors import DocumentError
+from promo_sandbox.base.linear_regex import MAX_SIZES, pattern
+from promo_sandbox.base.messages import Violation
+from promo_sandbox.model.contract import Contract, Route
+from promo_sandbox.model.effects import Then
+from promo_sandbox.model.rules import SETTINGS
+from promo_sandbox.model.state import State
+from promo_sandbox.openapi.explanation import Explanation
+from promo_sandbox.openapi.integers import Integers
+from promo_sandbox.openapi.validation import json_schema
+from promo_sandbox.scenarios.action_document import Thens, duration
+from promo_sandbox.scenarios.conditions import PARTS, Fits, as_texts, compiled, expressions, is_operator
+from promo_sandbox.scenarios.run import Given, Scenario, Step
 
 _ANY = "any"
 _STEP = re.compile(r"[^.\[\]]+")
@@ -224,7 +224,7 @@ def _values(whole: Any) -> int:
 def parsed(text: str, file: str) -> Any:
     """A document as it stands. Raises `Flawed` if it is no YAML."""
     try:
-        return yamlfile.parse_plain(text, file)
+        return yaml_file.parse_plain(text, file)
     except DocumentError as error:
         raise Flawed(file, [Flaw("", error.line, error.reason)]) from None
 

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from sandbox import clock
-from sandbox.journal import Exchange
-from sandbox.matching import Fits, Said
-from sandbox.messages import Request
-from sandbox.openapi.operation import Operation, Values
-from sandbox.state import NEVER
-from sandbox.then import Then
+from promo_sandbox.base import clock
+from promo_sandbox.base.messages import Request
+from promo_sandbox.model.effects import Then
+from promo_sandbox.model.journal import Exchange
+from promo_sandbox.model.state import NEVER
+from promo_sandbox.openapi.operation import Operation, Values
+from promo_sandbox.scenarios.conditions import Fits, Said
 
 T = TypeVar("T")
 MAX_KEPT = 100  # exchanges told of each step, and unexpected ones

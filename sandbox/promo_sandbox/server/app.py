@@ -1,6 +1,6 @@
 """The composition root: specs, rules, orgs and the admin API put together, and served over ASGI.
 
-The socket server is `sandbox.server`; this adapter is for tests in the same process and for other ASGI servers.
+The socket server is `server`; this adapter is for tests in the same process and for other ASGI servers.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from pathlib import Path
 from typing import Any
 
-from sandbox import config as configuration
-from sandbox.admin.api import BASE, Admin
-from sandbox.admin.guard import Guard
-from sandbox.answers import no_room, problem
-from sandbox.auth import Gate
-from sandbox.clock import MILLISECOND, SECOND
-from sandbox.codings import decode_body
-from sandbox.config import Config
-from sandbox.contract import Contract
-from sandbox.courier import Courier
-from sandbox.deliveries import Limits
-from sandbox.errors import SandboxError
-from sandbox.library import Library
-from sandbox.memory import Memory, default_limit
-from sandbox.messages import OldRequest, Reply, Request, Stream
-from sandbox.openapi.document import Document
-from sandbox.openapi.paths import normalised
-from sandbox.orgs import Orgs
-from sandbox.pipeline import Pipeline
-from sandbox.printable import escaped
-from sandbox.rules import Rules
-from sandbox.scenario_document import Reader
-from sandbox.slices import Work, finish, turn_of_loop
-from sandbox.webhooks import Webhooks
+from promo_sandbox.admin.api import BASE, Admin
+from promo_sandbox.admin.guard import Guard
+from promo_sandbox.base import config as configuration
+from promo_sandbox.base.clock import MILLISECOND, SECOND
+from promo_sandbox.base.config import Config
+from promo_sandbox.base.content_codings import decode_body
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.memory import Memory, default_limit
+from promo_sandbox.base.messages import OldRequest, Reply, Request, Stream
+from promo_sandbox.base.printable import escaped
+from promo_sandbox.base.slices import Work, finish, turn_of_loop
+from promo_sandbox.engine.execution import no_room, problem
+from promo_sandbox.engine.orgs import Orgs
+from promo_sandbox.engine.pipeline import Pipeline
+from promo_sandbox.engine.scenario_catalogue import Library
+from promo_sandbox.model.auth import Gate
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.model.rules import Rules
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.openapi.paths import normalised
+from promo_sandbox.scenarios.document import Reader
+from promo_sandbox.webhooks.delivery import Limits
+from promo_sandbox.webhooks.dispatch import Webhooks
+from promo_sandbox.webhooks.sender import Courier
 
 MAX_ADMIN_BODY = 64 * configuration.MEBIBYTE
 _LARGE = 262_144  # bytes of a body, from which on it is judged whether there is room
@@ -47,16 +47,16 @@ Message = MutableMapping[str, Any]
 
 
 def load_contracts(specs: Path) -> list[Contract]:
-    """Every vendor: a folder of specs and the module of the same name below `sandbox.vendors`."""
+    """Every vendor: a folder of specs and the module of the same name below `promo_sandbox.vendors`."""
     contracts = []
     for folder in sorted(path for path in specs.iterdir() if path.is_dir() and path.name != _OWN):
         documents = [document for path in sorted(folder.glob("*.yaml")) for document in Document.load(path)]
         try:
-            rules = importlib.import_module(f"sandbox.vendors.{folder.name}").rules
+            rules = importlib.import_module(f"promo_sandbox.vendors.{folder.name}").rules
         except ModuleNotFoundError:
-            raise SandboxError(f"{folder.name} has specs but no rules in sandbox/vendors/{folder.name}") from None
+            raise SandboxError(f"{folder.name} has specs but no rules in promo_sandbox/vendors/{folder.name}") from None
         if not isinstance(rules, Rules):
-            raise SandboxError(f"sandbox.vendors.{folder.name}.rules is not a Rules")
+            raise SandboxError(f"promo_sandbox.vendors.{folder.name}.rules is not a Rules")
         contracts.append(Contract(documents, rules))
     return contracts
 

@@ -12,10 +12,10 @@ import threading
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from sandbox.app import App, paced
-from sandbox.errors import SandboxError
-from sandbox.messages import TOO_LARGE, Reply, Request
-from sandbox.server import Server
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.messages import TOO_LARGE, Reply, Request
+from promo_sandbox.server.app import App, paced
+from promo_sandbox.server.server import Server
 
 _TURNS = 4  # of the loop
 _LOOK = 1.0  # seconds between looks at whether there is still somebody to answer

@@ -10,7 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
-from sandbox.messages import Request, combined
+from promo_sandbox.base.messages import Request, combined
 
 METHODS = {method.encode(): method for method in ("GET", "POST", "PUT", "PATCH", "DELETE")}  # saves decoding these
 # A request line that httptools reads as it stands, and that leaves the connection open.

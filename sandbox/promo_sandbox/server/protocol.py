@@ -12,9 +12,18 @@ from typing import ClassVar
 
 import httptools
 
-from sandbox.heads import METHODS, NO_FIELDS, NO_HOST, Known, fields_of, framing, split_absolute, with_host
-from sandbox.messages import OldRequest, Request
-from sandbox.replying import CLOSE, KEPT, OPEN, Refused, Replying
+from promo_sandbox.base.messages import OldRequest, Request
+from promo_sandbox.server.header_cache import (
+    METHODS,
+    NO_FIELDS,
+    NO_HOST,
+    Known,
+    fields_of,
+    framing,
+    split_absolute,
+    with_host,
+)
+from promo_sandbox.server.replies import CLOSE, KEPT, OPEN, Refused, Replying
 
 MAX_LINE = 16_384  # bytes of method and target
 MAX_HEADERS = 65_536  # bytes of all header fields

@@ -1,6 +1,6 @@
 """How a connection sends replies: at once, late, in pieces, or cut off.
 
-What of the requests is read meanwhile is `sandbox.protocol`'s business.
+What of the requests is read meanwhile is `promo_sandbox.server.protocol`'s business.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import ClassVar, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from sandbox.answers import problem
-from sandbox.app import App, can_be_halved, head_text, paced
-from sandbox.messages import Reply, Stream
+from promo_sandbox.base.messages import Reply, Stream
+from promo_sandbox.engine.execution import problem
+from promo_sandbox.server.app import App, can_be_halved, head_text, paced
 
 _LINGER = 2  # seconds in which the end of a connection's last request is still read
 _STATUS_LINES = {int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in http.HTTPStatus}

@@ -14,13 +14,13 @@ import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.logging import DefaultFormatter
 
-from sandbox.admin.api import BASE
-from sandbox.app import App
-from sandbox.courier import TICK
-from sandbox.heads import Known
-from sandbox.masking import without_secrets
-from sandbox.printable import EscapingFormatter, escaped
-from sandbox.protocol import Protocol
+from promo_sandbox.admin.api import BASE
+from promo_sandbox.base.masking import without_secrets
+from promo_sandbox.base.printable import EscapingFormatter, escaped
+from promo_sandbox.server.app import App
+from promo_sandbox.server.header_cache import Known
+from promo_sandbox.server.protocol import Protocol
+from promo_sandbox.webhooks.sender import TICK
 
 _SWEEP = 0.002  # seconds between slices of forgetting
 _LAST_ATTEMPTS = 0.5  # seconds that deliveries in flight may still take
@@ -45,7 +45,7 @@ _LOGS = {
 
 
 class Server(uvicorn.Server):
-    """Serves an `App` until it is told to stop, in a process of its own; `sandbox.guest` in somebody else's."""
+    """Serves an `App` until it is told to stop, in a process of its own; `embedded` serves inside another process."""
 
     def __init__(
         self, app: App, *, log_level: str = "warning", log_config: dict[str, Any] | None = LOGGING_CONFIG

@@ -1,1 +1,1 @@
-"""The vendors, a folder each. They see `sandbox.rules` and nothing else of the sandbox."""
+"""The vendors, a folder each. They see `promo_sandbox.rules` and nothing else of the sandbox."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from sandbox import clock
-from sandbox.journal import Event
-from sandbox.then import Trouble
+from promo_sandbox.base import clock
+from promo_sandbox.model.effects import Trouble
+from promo_sandbox.model.journal import Event
 
 SINK = "sink.sandbox"  # the host that answers 202 without being anywhere
 _OVERHEAD = 500  # bytes of a delivery besides its payload, measured

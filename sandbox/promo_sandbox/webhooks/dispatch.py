@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
-from sandbox import clock
-from sandbox.contract import Contract
-from sandbox.deliveries import WAITING, Attempt, Delivery, Limits, answered
-from sandbox.errors import SandboxError
-from sandbox.journal import Entry, Event, Occurrence
-from sandbox.lanes import SLICE, Lane, News, Tally
-from sandbox.listed import Listed
-from sandbox.masking import without_secrets
-from sandbox.messages import decode, encode
-from sandbox.outbox import Outbox
-from sandbox.rules import Doc, Subscriptions
-from sandbox.state import NEVER, State
-from sandbox.targets import Policy, Rewrite
-from sandbox.then import Trouble
+from promo_sandbox.base import clock
+from promo_sandbox.base.callback_policy import Policy, Rewrite
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.masking import without_secrets
+from promo_sandbox.base.messages import decode, encode
+from promo_sandbox.model.contract import Contract
+from promo_sandbox.model.effects import Trouble
+from promo_sandbox.model.journal import Entry, Event, Occurrence
+from promo_sandbox.model.list_view import Listed
+from promo_sandbox.model.rules import Subscriptions
+from promo_sandbox.model.state import NEVER, Doc, State
+from promo_sandbox.webhooks.delivery import WAITING, Attempt, Delivery, Limits, answered
+from promo_sandbox.webhooks.outbox import Outbox
+from promo_sandbox.webhooks.queues import SLICE, Lane, News, Tally
 
 MAX_IN_FLIGHT = 200  # attempts of one org at a time
 MAX_SPREADING = 100_000  # events of one org that are still being given to their subscribers

@@ -14,11 +14,11 @@ import click
 import msgspec
 import uvicorn
 
-from sandbox import clock
-from sandbox.errors import SandboxError
-from sandbox.messages import decode
-from sandbox.printable import escaped
-from sandbox.sockets import listen_all
+from promo_sandbox.base import clock
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.messages import decode
+from promo_sandbox.base.printable import escaped
+from promo_sandbox.base.sockets import listen_all
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

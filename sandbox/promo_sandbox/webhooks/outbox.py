@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from time import perf_counter
 
-from sandbox import clock
-from sandbox.deliveries import (
+from promo_sandbox.base import clock
+from promo_sandbox.model.state import NEVER
+from promo_sandbox.webhooks.delivery import (
     CANCELED,
     DEAD,
     DELIVERED,
@@ -25,8 +26,7 @@ from sandbox.deliveries import (
     answered,
     is_sink,
 )
-from sandbox.lanes import SLICE, Lane, News, Tally, dismantled, key_alone, rewound
-from sandbox.state import NEVER
+from promo_sandbox.webhooks.queues import SLICE, Lane, News, Tally, dismantled, key_alone, rewound
 
 FIRST_RETRY = clock.SECOND
 MAX_ATTEMPTS_KEPT = 20  # of one delivery, the newest

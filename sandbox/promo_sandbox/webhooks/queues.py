@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heapreplace
 from typing import Protocol
 
-from sandbox.deliveries import Delivery
-from sandbox.state import NEVER
+from promo_sandbox.model.state import NEVER
+from promo_sandbox.webhooks.delivery import Delivery
 
 MEBIBYTE = 1_048_576
 MAX_WAITING_BYTES = 256 * MEBIBYTE  # of all orgs

@@ -1,6 +1,6 @@
 """For aiohttp's connector: the addresses of a callback's host that may be called, and whom to trust there.
 
-What may be called is `sandbox.targets`' business. aiohttp itself is loaded by whoever makes the calls.
+`callback_policy` decides what may be called. aiohttp itself is loaded by whoever makes the calls.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.targets import NotAllowed, Policy, Target
-from sandbox.urls import is_local
+from promo_sandbox.base.callback_policy import NotAllowed, Policy, Target
+from promo_sandbox.base.urls import is_local
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractResolver, ResolveResult

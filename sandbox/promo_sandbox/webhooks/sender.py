@@ -15,13 +15,13 @@ from collections.abc import AsyncIterator
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from sandbox import __version__
-from sandbox.config import CallbackConfig
-from sandbox.deliveries import Attempt
-from sandbox.outbox import MAX_REPLY_KEPT
-from sandbox.resolving import Resolver, trusting
-from sandbox.targets import NotAllowed, Target
-from sandbox.webhooks import Sending, Webhooks
+from promo_sandbox import __version__
+from promo_sandbox.base.callback_policy import NotAllowed, Target
+from promo_sandbox.base.config import CallbackConfig
+from promo_sandbox.webhooks.delivery import Attempt
+from promo_sandbox.webhooks.dispatch import Sending, Webhooks
+from promo_sandbox.webhooks.outbox import MAX_REPLY_KEPT
+from promo_sandbox.webhooks.resolver import Resolver, trusting
 
 if TYPE_CHECKING:
     import aiohttp

@@ -11,7 +11,7 @@ from checkout.app import application
 from checkout.vendors import Addresses
 from starlette.testclient import TestClient
 
-from sandbox.client import Org
+from promo_sandbox.client import Org
 
 
 @pytest.fixture

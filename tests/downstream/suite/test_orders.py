@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from sandbox.client import Org
+from promo_sandbox.client import Org
 
 CARD = {"id": "gc-1", "name": "Xmas", "external_number": "X-1", "current_balance": {"unit": "EUR", "value": 50}}
 COUPON = {
@@ -141,7 +141,7 @@ def test_a_token_of_the_sandbox_is_held_to_its_time(sandbox: Org, shop: TestClie
 
 
 def test_what_runs_is_what_was_installed(sandbox: Org) -> None:
-    import sandbox as package  # noqa: PLC0415 - the fixture has its name
+    import promo_sandbox as package  # noqa: PLC0415 - the fixture has its name
 
     assert "site-packages" in Path(package.__file__).parts
     assert sandbox.requests() == []

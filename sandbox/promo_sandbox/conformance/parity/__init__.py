@@ -1,1 +1,4 @@
-"""`promo-sandbox parity`: any server asked what the vendors' pages say, case by case."""
+"""`promo-sandbox parity`: a server asked what the vendors' pages say, case by case.
+
+Start with `cases`, which reads them; `replay` sends them.
+"""

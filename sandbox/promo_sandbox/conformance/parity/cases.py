@@ -9,10 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sandbox import yamlfile
-from sandbox.errors import SandboxError
-from sandbox.flaws import Flaws, Place, quoted, unknown
-from sandbox.matching import compiled
+from promo_sandbox.base import yaml_file
+from promo_sandbox.base.document_errors import Flaws, Place, quoted, unknown
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.scenarios.conditions import compiled
 
 Json = Any
 GIVEN = ("org", "fresh")  # the names that every case may use
@@ -57,7 +57,7 @@ class Case(NamedTuple):
 
 def specs(folder: Path) -> list[dict[str, Any]]:
     """A vendor's specs as they are written."""
-    return [yamlfile.read(path) for path in sorted(folder.glob("*.yaml"))]
+    return [yaml_file.read(path) for path in sorted(folder.glob("*.yaml"))]
 
 
 def operations(specs: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -83,8 +83,8 @@ def load(folder: Path, operations: Mapping[str, Collection[str]]) -> list[Case]:
 
 
 def _read(path: Path, operations: Mapping[str, Collection[str]]) -> list[Case]:
-    text = yamlfile.read_text(path)
-    document = yamlfile.parse(text, str(path))
+    text = yaml_file.read_text(path)
+    document = yaml_file.parse(text, str(path))
     flaws = Flaws()
     _judge(document, operations, flaws)
     flaws.raise_any(str(path), text)

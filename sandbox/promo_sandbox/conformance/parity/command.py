@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sandbox import judging
-from sandbox.config import files
-from sandbox.errors import SandboxError
-from sandbox.masking import Masks
-from sandbox.reports.verdicts import SKIPPED, Verdict, Verdicts
-from sandbox.saving import prepare
+from promo_sandbox.base.atomic_files import prepare
+from promo_sandbox.base.config import files
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.masking import Masks
+from promo_sandbox.conformance import options
+from promo_sandbox.reports.verdicts import SKIPPED, Verdict, Verdicts
 
 if TYPE_CHECKING:
-    from sandbox.parity.cases import Case
-    from sandbox.parity.playing import Asked, Played
-    from sandbox.provider import Provider
+    from promo_sandbox.conformance.parity.cases import Case
+    from promo_sandbox.conformance.parity.replay import Asked, Played
+    from promo_sandbox.conformance.target import Provider
 
 _REFUSED = frozenset((401, 403))
 _FEW = 3  # refusals that say nothing of the credentials that were given
@@ -27,7 +27,7 @@ _PATIENCE = 3  # cases in a row that nobody answers
 
 
 @click.command()
-@judging.options
+@options.options
 @click.option(
     "--set",
     "variables",
@@ -56,33 +56,33 @@ def parity(
 
     Exits with 1 if an answer differs, and with 2 if that could not be found out.
     """
-    from sandbox.parity.playing import Asked  # noqa: PLC0415 - as below
-    from sandbox.provider import Provider  # noqa: PLC0415 - no other command waits for an HTTP client
+    from promo_sandbox.conformance.parity.replay import Asked  # noqa: PLC0415 - as below
+    from promo_sandbox.conformance.target import Provider  # noqa: PLC0415 - no other command waits for an HTTP client
 
     provider = Provider(url, timeout)
-    wanted = judging.chosen(vendors)
+    wanted = options.chosen(vendors)
     found, masks = _load(cases or files("fidelity"), wanted, operations)
-    judging.require_any(case for case in found if allow_writes or not case.writes)
+    options.require_any(case for case in found if allow_writes or not case.writes)
     values = _variables(variables, found)
-    sent = judging.fields(headers)
+    sent = options.fields(headers)
     if out is not None:
         prepare(out)
     provider.probe()
     begun = time.perf_counter()
-    asked = Asked(provider, judging.named(org), sent, values, masks)
+    asked = Asked(provider, options.named(org), sent, values, masks)
     verdicts, tried, ended = _play(found, asked, allow_writes=allow_writes)
     hint = "" if ended else _judge_access(tried, provider, org, sent)
     title = f"{provider.url} asked what the pages of {', '.join(wanted)} say: org {org}"
-    judging.conclude(Verdicts(title, verdicts, time.perf_counter() - begun, ended), form, out, hint)
+    options.conclude(Verdicts(title, verdicts, time.perf_counter() - begun, ended), form, out, hint)
 
 
 def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> tuple[list[Case], Masks]:
     """The cases that are wanted, and what must not be shown of them."""
-    from sandbox.parity import cases  # noqa: PLC0415 - `--help` should not wait for the engine
+    from promo_sandbox.conformance.parity import cases  # noqa: PLC0415 - `--help` should not wait for the engine
 
-    specs = {vendor: cases.specs(files("specs") / vendor) for vendor in judging.chosen(())}
+    specs = {vendor: cases.specs(files("specs") / vendor) for vendor in options.chosen(())}
     known = {vendor: cases.operations(written) for vendor, written in specs.items()}
-    judging.judge(operations, [id for ids in known.values() for id in ids], "operation")
+    options.judge(operations, [id for ids in known.values() for id in ids], "operation")
     found = [case for case in cases.load(folder, known) if case.vendor in vendors]
     found = [case for case in found if not operations or case.operation in operations]
     if not found:
@@ -93,7 +93,7 @@ def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> tu
 
 def _variables(given: Sequence[str], cases: Sequence[Case]) -> dict[str, str]:
     values = dict(text.partition("=")[::2] for text in given)
-    judging.judge(values, {name for case in cases for name in case.variables}, "variable of a case")
+    options.judge(values, {name for case in cases for name in case.variables}, "variable of a case")
     return values
 
 
@@ -104,14 +104,14 @@ def _play(
     allow_writes: bool,
 ) -> tuple[list[Verdict], list[Played], str]:
     """A verdict on each case, what was played, and why that ended early if it did."""
-    from sandbox.parity.playing import play  # noqa: PLC0415 - as above
+    from promo_sandbox.conformance.parity.replay import play  # noqa: PLC0415 - as above
 
     verdicts: list[Verdict] = []
     tried: list[Played] = []
     silent = 0
     ended = ""
     try:
-        with judging.terminable(), judging.bar(len(cases), "parity") as go_on:
+        with options.terminable(), options.bar(len(cases), "parity") as go_on:
             for case in cases:
                 go_on(1)
                 if case.writes and not allow_writes:
@@ -125,7 +125,7 @@ def _play(
                     ended = "the server no longer answers"
                     break
     except KeyboardInterrupt:
-        ended = judging.INTERRUPTED
+        ended = options.INTERRUPTED
     verdicts += [_skipped(case, f"not tried: {ended}") for case in cases[len(verdicts) :]]
     return verdicts, tried, ended
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from sandbox.masking import Masks, without
-from sandbox.matching import ABSENT, is_operator, why_not
-from sandbox.messages import decode, encode
-from sandbox.parity.cases import Case, Step, filled
-from sandbox.provider import Answer, NoAnswer, Provider
-from sandbox.remote import segment
-from sandbox.reports.verdicts import FAILED, PASSED, Failure, Verdict, curl, shortened
+from promo_sandbox.base.masking import Masks, without
+from promo_sandbox.base.messages import decode, encode
+from promo_sandbox.client.http import segment
+from promo_sandbox.conformance.parity.cases import Case, Step, filled
+from promo_sandbox.conformance.target import Answer, NoAnswer, Provider
+from promo_sandbox.reports.verdicts import FAILED, PASSED, Failure, Verdict, curl, shortened
+from promo_sandbox.scenarios.conditions import ABSENT, is_operator, why_not
 
 Json = Any
 _REFUSED = frozenset((401, 403))

@@ -1,1 +1,4 @@
-"""`promo-sandbox verify`: any server held to our specs, by Schemathesis in a process of its own."""
+"""`promo-sandbox verify`: a server held to the specifications by Schemathesis in a process of its own.
+
+Start with `examination`: which documents and operations, one after the other.
+"""

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from sandbox import judging
-from sandbox.saving import prepare
+from promo_sandbox.base.atomic_files import prepare
+from promo_sandbox.conformance import options
 
 
 @click.command()
-@judging.options
+@options.options
 @click.option("--setting", "settings", multiple=True, metavar="VENDOR.NAME=VALUE", help="Which version, as in serve.")
 @click.option(
     "--examples", default=25, show_default=True, type=click.IntRange(1), help="Requests for each operation and phase."
@@ -50,21 +50,21 @@ def verify(
 
     Exits with 1 if the server breaks the contract, and with 2 if that could not be found out.
     """
-    from sandbox.provider import Provider  # noqa: PLC0415 - no other command waits for an HTTP client
-    from sandbox.verify import examining  # noqa: PLC0415 - `--help` should not wait for the engine
+    from promo_sandbox.conformance.target import Provider  # noqa: PLC0415 - no other command waits for an HTTP client
+    from promo_sandbox.conformance.verify import examination  # noqa: PLC0415 - `--help` should not wait for the engine
 
-    examining.require()
-    headers_sent = judging.fields(headers)
+    examination.require()
+    headers_sent = options.fields(headers)
     if out is not None:
         prepare(out)
-    report = examining.examine(
+    report = examination.examine(
         Provider(url, timeout),
-        judging.chosen(vendors),
+        options.chosen(vendors),
         settings=settings,
         operations=operations,
         allow_writes=allow_writes,
-        effort=examining.Effort(
-            judging.named(org), headers_sent, examples, max_time, boundaries, judging.rate(rate_limit), seed
+        effort=examination.Effort(
+            options.named(org), headers_sent, examples, max_time, boundaries, options.rate(rate_limit), seed
         ),
     )
-    judging.conclude(report, form, out)
+    options.conclude(report, form, out)

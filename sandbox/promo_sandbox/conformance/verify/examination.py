@@ -11,15 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from sandbox import judging
-from sandbox.config import files
-from sandbox.errors import SandboxError
-from sandbox.openapi.document import Document
-from sandbox.provider import Provider
-from sandbox.reports.verdicts import NOT_ASKED, Verdicts
-from sandbox.verify import run as running
-from sandbox.verify.run import BOUNDARIES, PHASES, Plan
-from sandbox.verify.tally import MISSING, Tally
+from promo_sandbox.base.config import files
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.conformance import options
+from promo_sandbox.conformance.target import Provider
+from promo_sandbox.conformance.verify import schemathesis_run as running
+from promo_sandbox.conformance.verify.schemathesis_run import BOUNDARIES, PHASES, Plan
+from promo_sandbox.conformance.verify.tally import MISSING, Tally
+from promo_sandbox.openapi.document import Document
+from promo_sandbox.reports.verdicts import NOT_ASKED, Verdicts
 
 NEEDED = "schemathesis>=4.32,<5"  # as in the extra `verify`, which pip finds with a wheel of ours only
 _READING = ("GET", "HEAD")
@@ -60,10 +60,10 @@ def examine(
 ) -> Verdicts:
     """The report. Raises `SandboxError` if it cannot be made."""
     documents = _documents(vendors, settings)
-    judging.judge(operations, [it.id for document in documents for it in document.operations], "operation")
+    options.judge(operations, [it.id for document in documents for it in document.operations], "operation")
     seed = secrets.randbelow(_MAX_SEED) if effort.seed is None else effort.seed
     skipped = {document.label: _skipped(document, operations, allow_writes=allow_writes) for document in documents}
-    judging.require_any(it for each in documents for it in each.operations if it.id not in skipped[each.label])
+    options.require_any(it for each in documents for it in each.operations if it.id not in skipped[each.label])
     provider.probe()
     begun = time.perf_counter()
     plan = Plan(
@@ -95,9 +95,9 @@ def _documents(vendors: Sequence[str], settings: Sequence[str]) -> list[Document
         version = wanted.get(name, versions[0].version) if versions[0].setting else versions[0].version
         found += [document for document in versions if document.version == version]
     known = {name: versions for name, versions in known.items() if not name.endswith(".None")}
-    judging.judge(wanted, known, "setting that chooses a version,")
+    options.judge(wanted, known, "setting that chooses a version,")
     for name, version in wanted.items():
-        judging.judge([version], known[name], f"version of {name}")
+        options.judge([version], known[name], f"version of {name}")
     return found
 
 
@@ -117,7 +117,7 @@ def _run(tallies: list[tuple[Document, Tally]], plan: Plan) -> str:
     tried = [(document, tally) for document, tally in tallies if tally.wanted]
     steps = [len(tally.wanted) * _ONCE_EACH + plan.examples for _, tally in tried]  # about
     ended = ""
-    with judging.bar(sum(steps), "verify") as go_on:
+    with options.bar(sum(steps), "verify") as go_on:
         for (document, tally), count in zip(tried, steps, strict=True):
             if ended:
                 break

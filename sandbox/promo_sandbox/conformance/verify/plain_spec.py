@@ -6,8 +6,8 @@ import copy
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from sandbox.openapi.document import METHODS, Document
-from sandbox.remote import segment
+from promo_sandbox.client.http import segment
+from promo_sandbox.openapi.document import METHODS, Document
 
 Json = Any
 

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from sandbox import judging
-from sandbox.errors import SandboxError
-from sandbox.masking import Masks
-from sandbox.messages import encode
-from sandbox.openapi.document import METHODS, Document
-from sandbox.verify.plain import org_headers, plain
-from sandbox.verify.tally import Tally
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.masking import Masks
+from promo_sandbox.base.messages import encode
+from promo_sandbox.conformance import options
+from promo_sandbox.conformance.verify.plain_spec import org_headers, plain
+from promo_sandbox.conformance.verify.tally import Tally
+from promo_sandbox.openapi.document import METHODS, Document
 
 BOUNDARIES = "coverage"
 PHASES = ("examples", BOUNDARIES, "fuzzing", "stateful")
@@ -130,7 +130,7 @@ def _child(command: list[str], folder: Path) -> Iterator[tuple[subprocess.Popen[
     """The process, and the pipe on which its events come; it has ended afterwards."""
     reading, writing = os.pipe()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SCHEMATHESIS_")}
-    environment["SCHEMATHESIS_HOOKS"] = "sandbox.verify.leash"
+    environment["SCHEMATHESIS_HOOKS"] = "promo_sandbox.conformance.verify.parent_watch"
     try:
         with (folder / "log").open("wb") as log:
             child = subprocess.Popen(  # noqa: S603 - a command of our own
@@ -156,7 +156,7 @@ def _follow(events: int, tally: Tally, until: float, told: Callable[[], None]) -
     """Read events until there are no more: why not, if that was too long or too much for somebody."""
     rest = b""
     try:
-        with judging.terminable():
+        with options.terminable():
             while (left := until - time.perf_counter()) > 0:
                 if not select.select([events], [], [], left)[0]:
                     continue
@@ -170,8 +170,8 @@ def _follow(events: int, tally: Tally, until: float, told: Callable[[], None]) -
                     if tally.scenarios > before:
                         told()
     except KeyboardInterrupt:
-        return judging.INTERRUPTED
-    return judging.TIME_IS_UP
+        return options.INTERRUPTED
+    return options.TIME_IS_UP
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from sandbox.errors import SandboxError
-from sandbox.masking import Masks, without
-from sandbox.reports.verdicts import FAILED, NEVER, PASSED, SKIPPED, Failure, Verdict, curl, shortened
+from promo_sandbox.base.errors import SandboxError
+from promo_sandbox.base.masking import Masks, without
+from promo_sandbox.reports.verdicts import FAILED, NEVER, PASSED, SKIPPED, Failure, Verdict, curl, shortened
 
 Json = Any
 Key = tuple[str, str]  # method, and template as the spec has it

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sandbox.rules import Call, Doc, Reply, Work
-from sandbox.vendors.emporix import lists
-from sandbox.vendors.emporix.coupons_dates import dated
-from sandbox.vendors.emporix.coupons_stored import (
+from promo_sandbox.rules import Call, Doc, Reply, Work
+from promo_sandbox.vendors.emporix import lists
+from promo_sandbox.vendors.emporix.coupons_dates import dated
+from promo_sandbox.vendors.emporix.coupons_stored import (
     ALL,
     COUPONS,
     LIVE,
@@ -24,8 +24,8 @@ from sandbox.vendors.emporix.coupons_stored import (
     refuse,
     terms,
 )
-from sandbox.vendors.emporix.coupons_terms import flaws
-from sandbox.vendors.emporix.rules import rules
+from promo_sandbox.vendors.emporix.coupons_terms import flaws
+from promo_sandbox.vendors.emporix.rules import rules
 
 # Documented: the schema of a referral coupon, which lists less than that of other coupons.
 _OF_REFERRALS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.rules import Call, Doc, moment
+from promo_sandbox.rules import Call, Doc, moment
 
 START, EXPIRY = "start-coupon", "expire-coupon"
 _EVENTS = {"validFrom": START, "validUntil": EXPIRY}

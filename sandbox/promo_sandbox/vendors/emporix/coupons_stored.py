@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from sandbox.rules import Call, Doc, Money, moment, moment_text, money
-from sandbox.vendors.emporix.coupons_dates import EXPIRY, START, dated, dues
-from sandbox.vendors.emporix.rules import rules
+from promo_sandbox.rules import Call, Doc, Money, moment, moment_text, money
+from promo_sandbox.vendors.emporix.coupons_dates import EXPIRY, START, dated, dues
+from promo_sandbox.vendors.emporix.rules import rules
 
 MANAGE = "coupon.coupon_manage"
 READ = "coupon.coupon_read"

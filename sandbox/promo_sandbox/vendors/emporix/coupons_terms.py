@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sandbox.rules import Doc, moment
+from promo_sandbox.rules import Doc, moment
 
 
 def flaws(coupon: Doc) -> Iterator[str]:

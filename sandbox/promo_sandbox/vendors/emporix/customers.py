@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.rules import Call, Doc, NotUnique, Reply
-from sandbox.vendors.emporix.rules import rules
+from promo_sandbox.rules import Call, Doc, NotUnique, Reply
+from promo_sandbox.vendors.emporix.rules import rules
 
 _NOBODY = "00000000"  # documented: the number of a visitor
 _FIRST_NUMBER = 10_000_000

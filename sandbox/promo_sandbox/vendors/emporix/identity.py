@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from sandbox.rules import Call, Doc, Grant, Rejected, Reply, Violation
-from sandbox.vendors.emporix.customers import CUSTOMERS, folded
-from sandbox.vendors.emporix.rules import rules
+from promo_sandbox.rules import Call, Doc, Grant, Rejected, Reply, Violation
+from promo_sandbox.vendors.emporix.customers import CUSTOMERS, folded
+from promo_sandbox.vendors.emporix.rules import rules
 
 # Every scope of the coupon and the reward-points API: what a service gets that asks for none.
 # Source: documented, the references of both (one writes `rewards`, then `reward`).

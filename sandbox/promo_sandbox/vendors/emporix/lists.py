@@ -9,8 +9,8 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from sandbox.rules import Call, Collection, Doc, Listed, Reply, Work
-from sandbox.vendors.emporix.lists_query import MISSING, at, conditions
+from promo_sandbox.rules import Call, Collection, Doc, Listed, Reply, Work
+from promo_sandbox.vendors.emporix.lists_query import MISSING, at, conditions
 
 Show = Callable[[Doc], Doc]
 Test = Callable[[Doc], bool]

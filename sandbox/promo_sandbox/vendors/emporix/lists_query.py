@@ -8,8 +8,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from sandbox.rules import Doc, moment
-from sandbox.vendors.emporix.lists_pattern import Pattern
+from promo_sandbox.rules import Doc, moment
+from promo_sandbox.vendors.emporix.lists_pattern import Pattern
 
 Test = Callable[[Any], bool]
 

@@ -11,8 +11,8 @@ from calendar import monthrange
 from functools import lru_cache
 from typing import Any
 
-from sandbox.rules import Call, Collection, Doc, Rejected, Reply, Violation, Work, moment, moment_text
-from sandbox.vendors.emporix.rules import rules
+from promo_sandbox.rules import Call, Collection, Doc, Rejected, Reply, Violation, Work, moment, moment_text
+from promo_sandbox.vendors.emporix.rules import rules
 
 _MAX_YEAR = 9999
 _DAY = len("2030-01-01")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from sandbox.rules import Call, Doc, Listed, Reply, Work, encoded
-from sandbox.vendors.emporix.points import ALL_ACCOUNTS, account_of, added_list, redeemed_list
-from sandbox.vendors.emporix.rules import rules
+from promo_sandbox.rules import Call, Doc, Listed, Reply, Work, encoded
+from promo_sandbox.vendors.emporix.points import ALL_ACCOUNTS, account_of, added_list, redeemed_list
+from promo_sandbox.vendors.emporix.rules import rules
 
 _FEW = 500  # entries of an account that are shown at once
 _SLICE = 64  # entries of a piece

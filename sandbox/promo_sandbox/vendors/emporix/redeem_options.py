@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sandbox.rules import Call, Doc, Rejected, Reply, Work
-from sandbox.vendors.emporix.coupons_stored import COUPONS, fold
-from sandbox.vendors.emporix.points import (
+from promo_sandbox.rules import Call, Doc, Rejected, Reply, Work
+from promo_sandbox.vendors.emporix.coupons_stored import COUPONS, fold
+from promo_sandbox.vendors.emporix.points import (
     ACCOUNTS,
     account_of,
     add,
@@ -15,7 +15,7 @@ from sandbox.vendors.emporix.points import (
     redeem,
     settings_of,
 )
-from sandbox.vendors.emporix.rules import rules
+from promo_sandbox.vendors.emporix.rules import rules
 
 _LIST = "redeem_options"
 _ASSIGNED = ("id", "pointsAfterCoupon", "metadata")  # not for a client to say

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from sandbox.rules import Call, Doc, Money, Reply
-from sandbox.vendors.emporix import lists
-from sandbox.vendors.emporix.coupons_stored import (
+from promo_sandbox.rules import Call, Doc, Money, Reply
+from promo_sandbox.vendors.emporix import lists
+from promo_sandbox.vendors.emporix.coupons_stored import (
     MANAGE,
     ON_BEHALF,
     REDEEM,
@@ -24,7 +24,7 @@ from sandbox.vendors.emporix.coupons_stored import (
     refuse,
     whole,
 )
-from sandbox.vendors.emporix.rules import rules
+from promo_sandbox.vendors.emporix.rules import rules
 
 
 @rules.operation("validateCoupon")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.rules import Doc, Refusal, Rules, Violation, moment_text
+from promo_sandbox.rules import Doc, Refusal, Rules, Violation, moment_text
 
 rules = Rules("emporix")
 SETTINGS = rules.settings()

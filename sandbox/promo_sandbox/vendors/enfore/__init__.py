@@ -1,6 +1,6 @@
 """enfore: gift cards, product and category vouchers, loyalty programmes, coupon promotions, and the org token."""
 
-from sandbox.vendors.enfore import gift_cards, promotions, subscriptions, tokens, vouchers
-from sandbox.vendors.enfore.rules import rules
+from promo_sandbox.vendors.enfore import gift_cards, promotions, subscriptions, tokens, vouchers
+from promo_sandbox.vendors.enfore.rules import rules
 
 __all__ = ["gift_cards", "promotions", "rules", "subscriptions", "tokens", "vouchers"]

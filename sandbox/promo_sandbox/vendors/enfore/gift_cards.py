@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from sandbox.rules import Call, Doc, Reply, moment, money
-from sandbox.vendors.enfore import lists
-from sandbox.vendors.enfore.rules import rules
-from sandbox.vendors.enfore.vouchers import EXPIRABLE, GIFT_CARDS, new_number, tell
+from promo_sandbox.rules import Call, Doc, Reply, moment, money
+from promo_sandbox.vendors.enfore import lists
+from promo_sandbox.vendors.enfore.rules import rules
+from promo_sandbox.vendors.enfore.vouchers import EXPIRABLE, GIFT_CARDS, new_number, tell
 
 CARDS = GIFT_CARDS.collection
 _EXTERNAL = b',"@type":"ExternalGiftCard"}'  # what a stored card ends with

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sandbox.rules import Call, Collection, Doc, Reply, moment
-from sandbox.vendors.enfore.rules import rules
+from promo_sandbox.rules import Call, Collection, Doc, Reply, moment
+from promo_sandbox.vendors.enfore.rules import rules
 
 
 def _prepare_problem(doc: Doc, call: Call) -> None:

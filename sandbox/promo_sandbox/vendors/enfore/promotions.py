@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, NoReturn
 
-from sandbox.rules import Call, Collection, Doc, Reply, moment
-from sandbox.vendors.enfore import lists
-from sandbox.vendors.enfore.rules import rules
+from promo_sandbox.rules import Call, Collection, Doc, Reply, moment
+from promo_sandbox.vendors.enfore import lists
+from promo_sandbox.vendors.enfore.rules import rules
 
 _START, _END = "start_date_and_time", "end_date_and_time"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.rules import Doc, Refusal, Rules
+from promo_sandbox.rules import Doc, Refusal, Rules
 
 rules = Rules("enfore")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from sandbox.rules import Call, Doc, Reply
-from sandbox.vendors.enfore.rules import rules
-from sandbox.vendors.enfore.vouchers import CATEGORY_VOUCHERS, GIFT_CARDS, PRODUCT_VOUCHERS
+from promo_sandbox.rules import Call, Doc, Reply
+from promo_sandbox.vendors.enfore.rules import rules
+from promo_sandbox.vendors.enfore.vouchers import CATEGORY_VOUCHERS, GIFT_CARDS, PRODUCT_VOUCHERS
 
 _KIND_BY_OPERATION = {
     f"{verb}{noun}{suffix}{spelling}": kind.event

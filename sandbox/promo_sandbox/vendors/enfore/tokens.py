@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.rules import Call, Reply
-from sandbox.vendors.enfore.rules import rules
+from promo_sandbox.rules import Call, Reply
+from promo_sandbox.vendors.enfore.rules import rules
 
 _LIFETIME = 3600  # seconds; the vendor publishes none
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sandbox.rules import Call, Collection, Doc, Raw, Reply, encoded, moment
-from sandbox.vendors.enfore import lists
-from sandbox.vendors.enfore.rules import rules
+from promo_sandbox.rules import Call, Collection, Doc, Raw, Reply, encoded, moment
+from promo_sandbox.vendors.enfore import lists
+from promo_sandbox.vendors.enfore.rules import rules
 
 EXPIRABLE = ("ISSUED", "PARTIALLY_REDEEMED")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sandbox.rules import Call, Doc, Rejected, Violation
+from promo_sandbox.rules import Call, Doc, Rejected, Violation
 
 DEFAULT_APPLICATION = 1  # inferred: the page that is followed has no header that names one
 _DIGITS = 9  # that an int32 has room for, whatever they are

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.rules import Call, Reply, moment, moment_text
-from sandbox.vendors.norce.rules import rules
+from promo_sandbox.rules import Call, Reply, moment, moment_text
+from promo_sandbox.vendors.norce.rules import rules
 
 _SECONDS = 3600  # documented
 # Documented: what a scope names; older pages have the second half.

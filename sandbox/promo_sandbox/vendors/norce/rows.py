@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sandbox.rules import Call, Doc
-from sandbox.vendors.norce.asking import Asker, changed
-from sandbox.vendors.norce.terms import filled
+from promo_sandbox.rules import Call, Doc
+from promo_sandbox.vendors.norce.asking import Asker, changed
+from promo_sandbox.vendors.norce.terms import filled
 
 _UNCHANGED: Doc = {"Changed": None, "ChangedBy": None}
 _CHOICE: Doc = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.rules import Refusal, Rules, Violation
+from promo_sandbox.rules import Refusal, Rules, Violation
 
 rules = Rules("norce")
 SETTINGS = rules.settings()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.rules import Doc
+from promo_sandbox.rules import Doc
 
 TEXTS = ("Name", "SubHeader", "SubDescription", "DescriptionHeader", "Description")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from sandbox.rules import Call, Doc, NotUnique, Reply, Work
-from sandbox.vendors.norce.asking import asker
-from sandbox.vendors.norce.rules import rules
-from sandbox.vendors.norce.stored import CODES, code_id, codes_of, find
-from sandbox.vendors.norce.terms import unique_code
+from promo_sandbox.rules import Call, Doc, NotUnique, Reply, Work
+from promo_sandbox.vendors.norce.asking import asker
+from promo_sandbox.vendors.norce.rules import rules
+from promo_sandbox.vendors.norce.stored import CODES, code_id, codes_of, find
+from promo_sandbox.vendors.norce.terms import unique_code
 
 
 @rules.operation("PromotionApi_ListUniqueCodes")
