@@ -215,7 +215,7 @@ def text(settings: Settings, results: Results) -> str:
 
 
 def write_json(settings: Settings, results: Results, file: Path) -> None:
-    judged = [asdict(target) | {"verdict": target.verdict} for target in targets(settings, results)]
+    validated = [asdict(target) | {"verdict": target.verdict} for target in targets(settings, results)]
     options = {name: getattr(settings, name) for name in ("seconds", "rounds", "connections", "scenarios", "cards")}
-    whole = {"machine": machine(settings), "options": options, "targets": judged, **asdict(results)}
+    whole = {"machine": machine(settings), "options": options, "targets": validated, **asdict(results)}
     file.write_text(json.dumps(whole, indent=1) + "\n")

@@ -15,7 +15,7 @@ from promo_sandbox.engine.orgs import Org, Orgs
 from promo_sandbox.engine.pipeline import Pipeline
 from promo_sandbox.model.auth import Gate
 from promo_sandbox.model.contract import Contract
-from promo_sandbox.model.effects import Then
+from promo_sandbox.model.effects import Effects
 from promo_sandbox.model.journal import Exchange
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.rules import Call, Collection, Doc, NotUnique, Rejected, Rules, moment
@@ -37,18 +37,18 @@ def _things(_: Doc, created: int) -> list[tuple[str, int]]:
     return [("things", created)]
 
 
-def _dues(doc: Doc) -> list[tuple[int, str]]:
-    dues = [(moment(doc["expires"]), "expire-thing")] if "expires" in doc and doc["status"] == "NEW" else []
-    return [*dues, (moment(doc["breaks"]), "break-thing")] if "breaks" in doc else dues
+def _timers(doc: Doc) -> list[tuple[int, str]]:
+    timers = [(moment(doc["expires"]), "expire-thing")] if "expires" in doc and doc["status"] == "NEW" else []
+    return [*timers, (moment(doc["breaks"]), "break-thing")] if "breaks" in doc else timers
 
 
 def new_rules() -> Rules:
     """Rules like a vendor's, made anew for each contract."""
     rules = Rules("acme")
     things = rules.collection(
-        "things", places=_things, unique=("code",), dues=_dues, prepare=_prepare_thing, seeded=_tell
+        "things", indexes=_things, unique=("code",), timers=_timers, prepare=_prepare_thing, seeded=_tell
     )
-    notes = rules.collection("notes", places=lambda _doc, created: [("notes", created)])
+    notes = rules.collection("notes", indexes=lambda _doc, created: [("notes", created)])
     rules.settings()
     for operation_id, rule in (
         ("greet", _greet),
@@ -62,13 +62,13 @@ def new_rules() -> Rules:
     _bind_notes(rules, notes)
     rules.on_admission(_admit)
 
-    @rules.on_due("expire-thing")
+    @rules.on_timer("expire-thing")
     def expire(call: Call, id: str) -> None:
         thing = call.get(things, id)
         assert thing is not None
         _tell(call, call.update(things, thing, status="EXPIRED"))
 
-    @rules.on_due("break-thing")
+    @rules.on_timer("break-thing")
     def break_thing(call: Call, id: str) -> None:
         thing = call.get(things, id)
         assert thing is not None
@@ -176,7 +176,7 @@ def _bind_trouble(rules: Rules, things: Collection) -> None:
             return call.reply(thing if isinstance(asked, Rejected) else asked.content)
         if kind.startswith("keep"):
             _keep(call, thing, kind)
-        return _trouble(call, thing, kind)
+        return _make_trouble(call, thing, kind)
 
 
 def _keep(call: Call, thing: Doc, kind: str) -> NoReturn:
@@ -184,7 +184,7 @@ def _keep(call: Call, thing: Doc, kind: str) -> NoReturn:
     call.reject_and_keep("toolate" if kind == "keepmisspelt" else "too-late")
 
 
-def _trouble(call: Call, thing: Doc, kind: str) -> Reply:
+def _make_trouble(call: Call, thing: Doc, kind: str) -> Reply:
     match kind:
         case "raise":
             raise RuntimeError("the rule broke")
@@ -283,9 +283,9 @@ class Acme:
         self.orgs.seed(self.orgs.get(org), {"acme": collections})
 
 
-def rejecting(name: str) -> Then:
+def rejecting(name: str) -> Effects:
     """What is armed to have a call refused."""
-    return Then({"reject": name}, reject=name)
+    return Effects({"reject": name}, reject=name)
 
 
 def content(reply: Reply) -> Any:

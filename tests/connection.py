@@ -12,7 +12,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from promo_sandbox.base.messages import Reply, Request
-from promo_sandbox.server.header_cache import Known
+from promo_sandbox.server.header_cache import HeaderCache
 from promo_sandbox.server.protocol import Protocol
 
 MAX_BODY = 1000  # bytes
@@ -71,9 +71,9 @@ class Loop:
 class Connection:
     """A connection of its own world: what requests it made of what it received, and what it answered."""
 
-    def __init__(self, known: Known | None = None) -> None:
+    def __init__(self, known: HeaderCache | None = None) -> None:
         self.requests: list[Request] = []
-        self.known = known or Known(MAX_BODY)
+        self.known = known or HeaderCache(MAX_BODY)
         self.loop = Loop()
         config = SimpleNamespace(max_body=MAX_BODY, request_timeout=30)
         sandbox = SimpleNamespace(config=config, handle=self._handle, max_body=lambda _: MAX_BODY)

@@ -247,8 +247,8 @@ def test_an_allowed_name_is_called_at_a_public_address() -> None:
     policy = Policy(["shop.example"])
     target = policy.target("https://shop.example/")
 
-    policy.judge_address(target, "93.184.216.34")
-    policy.judge_address(target, "2606:2800:220:1::1")
+    policy.validate_address(target, "93.184.216.34")
+    policy.validate_address(target, "2606:2800:220:1::1")
 
 
 HIDDEN = [
@@ -265,7 +265,7 @@ def test_an_allowed_name_that_points_inside_is_not_called_there(address: str) ->
     policy = Policy(["shop.example"])
 
     with pytest.raises(NotAllowed) as refused:
-        policy.judge_address(policy.target("https://shop.example/"), address)
+        policy.validate_address(policy.target("https://shop.example/"), address)
 
     assert refused.value.reason == (
         f"shop.example resolves to {address}, not a public address, and is not called there; "
@@ -277,25 +277,25 @@ def test_an_allowed_name_that_points_inside_is_not_called_there(address: str) ->
 def test_it_is_where_the_address_is_allowed_as_well(address: str) -> None:
     policy = Policy(["shop.example", address])
 
-    policy.judge_address(policy.target("https://shop.example/"), address)
+    policy.validate_address(policy.target("https://shop.example/"), address)
 
 
 def test_an_address_that_is_allowed_on_one_port_hides_no_name_on_another() -> None:
     policy = Policy(["shop.example", "10.0.0.1:9000"])
 
-    policy.judge_address(policy.target("https://shop.example:9000/"), "10.0.0.1")
+    policy.validate_address(policy.target("https://shop.example:9000/"), "10.0.0.1")
     with pytest.raises(NotAllowed):
-        policy.judge_address(policy.target("https://shop.example/"), "10.0.0.1")
+        policy.validate_address(policy.target("https://shop.example/"), "10.0.0.1")
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "93.184.216.34", "::ffff:127.0.0.1", "nonsense", ""])
 def test_a_name_in_localhost_is_called_on_loopback_only(address: str) -> None:
     target = CLOSED.target("https://shop.localhost/")
 
-    CLOSED.judge_address(target, "127.0.0.1")
-    CLOSED.judge_address(target, "::1")
+    CLOSED.validate_address(target, "127.0.0.1")
+    CLOSED.validate_address(target, "::1")
     with pytest.raises(NotAllowed):
-        CLOSED.judge_address(target, address)
+        CLOSED.validate_address(target, address)
 
 
 # Rewrites
@@ -324,7 +324,7 @@ def test_a_rewrite_leads_on_and_is_trusted(text: str, url: str, called: str) -> 
     target = Policy([], [rewrite]).target(url)
 
     assert (target.url, target.trusted, target.rewrite) == (called, True, rewrite)
-    Policy([], [rewrite]).judge_address(target, "169.254.169.254")
+    Policy([], [rewrite]).validate_address(target, "169.254.169.254")
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_a_rewrite_that_cannot_be_read_is_told_in_one_sentence(text: str) -> Non
 def test_an_org_may_lead_to_loopback_and_to_what_is_allowed(leads: str) -> None:
     policy, rewrite = Policy(["receiver"]), Rewrite("https://shop.example/", leads)
 
-    policy.judge_rewrite(rewrite)
+    policy.validate_rewrite(rewrite)
     target = policy.target("https://shop.example/", [rewrite])
 
     assert (target.url, target.trusted) == (leads, False)
@@ -391,7 +391,7 @@ def test_an_org_may_lead_nowhere_else_even_where_the_operator_leads(leads: str) 
     policy, rewrite = Policy([], [SHOP]), Rewrite("https://other.example/", leads)
 
     with pytest.raises(NotAllowed, match=r"^an org's rewrite leads to loopback or to what the server allows, not to "):
-        policy.judge_rewrite(rewrite)
+        policy.validate_rewrite(rewrite)
     assert "is not called" in refusal(policy, "https://other.example/", rewrite)
 
 
@@ -400,7 +400,7 @@ def test_an_orgs_rewrite_may_not_resolve_to_a_hidden_address() -> None:
     target = policy.target("https://a.example/", [Rewrite("https://a.example/", "http://receiver/")])
 
     with pytest.raises(NotAllowed, match=r"--callback-allow 10\.0\.0\.1$"):
-        policy.judge_address(target, "10.0.0.1")
+        policy.validate_address(target, "10.0.0.1")
 
 
 # Plain http
@@ -463,7 +463,7 @@ def test_a_name_is_never_called_at_an_address_that_is_not_public(found: object) 
     policy, address = Policy(["shop.example"]), ip_address(str(found))
 
     with contextlib.suppress(NotAllowed):
-        policy.judge_address(policy.target("https://shop.example/"), str(address))
+        policy.validate_address(policy.target("https://shop.example/"), str(address))
 
         assert address.is_global
         assert not address.is_multicast

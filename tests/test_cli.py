@@ -109,7 +109,7 @@ def test_every_option_is_a_variable_too(tmp_path: Path) -> None:
         "SANDBOX_MAX_BODY": "1000",
         "SANDBOX_MAX_ORGS": "2",
         "SANDBOX_MAX_MEMORY": "1 GiB",
-        "SANDBOX_JOURNAL": "3",
+        "SANDBOX_JOURNAL_ENTRIES": "3",
         "SANDBOX_CALLBACK_REWRITE": "https://a.example/=http://127.0.0.1:1/ https://b.example/=http://127.0.0.1:2/",
         "SANDBOX_CALLBACK_ALLOW": "shop.example 10.0.0.0/8",
         "SANDBOX_CALLBACK_CA": str(ca),

@@ -176,9 +176,9 @@ def test_a_scenario_comes_by_name_as_a_document_and_from_a_file(org: Org, tmp_pa
     card(org)
 
     assert by_name["name"] == "enfore/lost-reply"
-    assert by_document["unspent"] == [1]
+    assert by_document["unmet"] == [1]
     assert from_file["summary"] == "From a file."
-    assert org.scenario_progress()["unspent"] == []
+    assert org.scenario_progress()["unmet"] == []
     org.end_scenario()
     with pytest.raises(Refused, match="has no scenario"):
         org.scenario_progress()
@@ -219,7 +219,7 @@ def test_the_journal_is_read_counted_and_cleared(org: Org) -> None:
 
     assert newest["operation"] is None
     assert counted == [1, 2, 1]
-    assert (about["requests"], about["unmatched"], about["defects"]) == (3, 1, 0)
+    assert (about["requests"], about["unmatched"], about["internal_errors"]) == (3, 1, 0)
     assert one["operation"] == "getGiftCard"
     assert org.requests() == []
 

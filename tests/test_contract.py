@@ -65,7 +65,7 @@ def test_a_rule_without_an_operation_is_told() -> None:
 
 def test_a_collection_that_only_one_of_both_has_is_told() -> None:
     rules, fewer = new_rules(), new_rules()
-    rules.collection("orders", places=lambda _doc, _created: [])
+    rules.collection("orders", indexes=lambda _doc, _created: [])
     del fewer.collections["notes"]
 
     with pytest.raises(SandboxError, match="the collection orders of acme is not in both"):
@@ -467,7 +467,7 @@ def test_what_is_asked_may_ask_in_turn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "defect"),
+    ("kind", "internal_error"),
     [
         ("raise", "RuntimeError: the rule broke"),
         ("status", "OffContract: reply: the status 418 is not declared for makeTrouble"),
@@ -476,13 +476,13 @@ def test_what_is_asked_may_ask_in_turn() -> None:
         ("ask.raise", "RuntimeError: the rule broke"),
     ],
 )
-def test_a_failure_of_ours_in_what_is_asked_is_one_of_the_whole_request(kind: str, defect: str) -> None:
+def test_a_failure_of_ours_in_what_is_asked_is_one_of_the_whole_request(kind: str, internal_error: str) -> None:
     acme = Acme()
 
     reply = acme.send("POST", f"/acme/shop/trouble/ask.{kind}")
 
     assert reply.status == 500
-    assert (acme.last("shop").defect or "").startswith(defect)
+    assert (acme.last("shop").internal_error or "").startswith(internal_error)
     assert (acme.stored("shop"), acme.last("shop").changes, acme.last("shop").events) == ([], [], [])
 
 
@@ -494,7 +494,7 @@ def test_what_is_asked_without_an_end_is_a_defect_and_no_more() -> None:
     acme = Acme(rules=_with("makeTrouble", ask_again))
 
     assert acme.send("POST", "/acme/shop/trouble/none").status == 500
-    assert (acme.last("shop").defect or "").startswith("RecursionError")
+    assert (acme.last("shop").internal_error or "").startswith("RecursionError")
 
 
 def test_an_operation_that_is_not_there_cannot_be_asked() -> None:
@@ -505,7 +505,7 @@ def test_an_operation_that_is_not_there_cannot_be_asked() -> None:
     acme = Acme(rules=_with("makeTrouble", misspell))
 
     assert acme.send("POST", "/acme/shop/trouble/none").status == 500
-    assert acme.last("shop").defect == "KeyError: 'addThign'"
+    assert acme.last("shop").internal_error == "KeyError: 'addThign'"
 
 
 def test_a_body_that_what_is_asked_needs_must_be_given() -> None:

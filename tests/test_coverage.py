@@ -9,7 +9,7 @@ import pytest
 from promo_sandbox.base.messages import Reply, Request
 from promo_sandbox.base.slices import result
 from promo_sandbox.model.coverage import Coverage, report
-from promo_sandbox.model.effects import Then
+from promo_sandbox.model.effects import Effects
 from promo_sandbox.model.journal import Exchange
 from tests.acme import Acme
 
@@ -126,7 +126,7 @@ def test_a_forced_success_counts(acme: Acme) -> None:
 
 
 def test_an_armed_refusal_counts(acme: Acme) -> None:
-    acme.orgs.get("shop").state.arm("addThing", [Then({"reject": "code-taken"}, reject="code-taken")])
+    acme.orgs.get("shop").state.arm("addThing", [Effects({"reject": "code-taken"}, reject="code-taken")])
 
     add(acme)
 

@@ -120,7 +120,7 @@ def test_a_build_is_sent_what_the_wheel_is_made_of_and_no_more(tmp_path: Path) -
         "scenarios",
         "tests",
     }
-    assert [path.name for path in (tmp_path / "tests").iterdir()] == ["fidelity"]
+    assert [path.name for path in (tmp_path / "tests").iterdir()] == ["parity"]
     assert list(tmp_path.rglob("*.pyc")) == []
 
 

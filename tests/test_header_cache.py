@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promo_sandbox.server.header_cache import Fields, Known
+from promo_sandbox.server.header_cache import Fields, HeaderCache
 from tests.connection import MAX_BODY, Connection
 
 POST = b"POST /things?a=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
 
 
-class Forgetful(Known):
+class Forgetful(HeaderCache):
     """Has httptools read everything."""
 
     def add(self, data: bytes, fields: Fields) -> None:
@@ -103,7 +103,7 @@ def test_the_fields_are_known_for_any_path_method_and_body() -> None:
     ],
 )
 def test_what_is_special_is_never_known(data: bytes) -> None:
-    known = Known(MAX_BODY)
+    known = HeaderCache(MAX_BODY)
 
     for _ in range(3):
         Connection(known).receive(data)
@@ -156,5 +156,5 @@ def test_only_so_many_fields_are_remembered() -> None:
 
 
 def test_nothing_is_known_at_first() -> None:
-    assert Known(MAX_BODY).request(b"") is None
-    assert Known(MAX_BODY).request(POST) is None
+    assert HeaderCache(MAX_BODY).request(b"") is None
+    assert HeaderCache(MAX_BODY).request(POST) is None

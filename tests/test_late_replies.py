@@ -81,7 +81,7 @@ def test_an_advance_says_all_that_happened(ask: Ask) -> None:
 
     assert (advanced["now"], advanced["frozen"]) == (END, True)
     assert [it["id"] for it in advanced["happened"]] == [card(number)["id"] for number in range(MANY)]
-    assert {(it["at"], it["event"], *it["told"], it["defect"]) for it in advanced["happened"]} == {
+    assert {(it["at"], it["event"], *it["notified"], it["internal_error"]) for it in advanced["happened"]} == {
         (EXPIRY, "expire-gift-card", "gift-card-changed", None)
     }
 

@@ -276,7 +276,7 @@ def test_time_passes_in_order_each_entry_at_its_own_instant(acme: Acme, org: Org
 
     happened = acme.orgs.pass_time(org, clock.parse("2030-03-01T00:00:00Z"))
 
-    assert [(clock.text(what.at), what.name, what.document, what.defect) for what in happened] == [
+    assert [(clock.text(what.at), what.name, what.document, what.internal_error) for what in happened] == [
         ("2030-01-15T12:00:00.000Z", "expire-thing", "early", None),
         ("2030-03-01T00:00:00.000Z", "expire-thing", "late", None),
         ("2030-03-01T00:00:00.000Z", "expire-thing", "same", None),
@@ -292,7 +292,7 @@ def test_a_due_rule_that_fails_is_a_defect_and_does_not_stop_the_clock(acme: Acm
 
     happened = acme.orgs.pass_time(org, clock.parse("2030-02-01T00:00:00Z"))
 
-    assert [(what.name, what.document, what.defect) for what in happened] == [
+    assert [(what.name, what.document, what.internal_error) for what in happened] == [
         ("break-thing", "a", "RuntimeError: A breaks"),
         ("expire-thing", "b", None),
     ]
@@ -309,7 +309,7 @@ def test_a_due_rule_that_is_missing_or_tells_what_no_callback_declares_is_a_defe
 
     happened = acme.orgs.pass_time(org, clock.parse("2030-02-01T00:00:00Z"))
 
-    assert [what.defect for what in happened] == [
+    assert [what.internal_error for what in happened] == [
         "KeyError: 'break-thing'",
         "OffContract: no spec declares the callback thing-vanished",
     ]
@@ -327,7 +327,7 @@ def test_a_due_rule_may_have_an_operation_done_and_reads_the_settings(acme: Acme
 
     [happened] = acme.orgs.pass_time(org, START + 2 * clock.DAY)
 
-    assert (happened.at, happened.defect) == (START + clock.DAY, None)
+    assert (happened.at, happened.internal_error) == (START + clock.DAY, None)
     assert [(change.collection.key, change.id) for change in happened.changes] == [
         ("acme.notes", "n"),
         ("acme.things", "a"),
@@ -350,7 +350,7 @@ def test_what_a_due_rule_asks_for_is_taken_back_when_it_is_refused(acme: Acme, o
     [happened] = acme.orgs.pass_time(org, START + clock.DAY)
 
     assert refusals == ["code-taken"]
-    assert (happened.defect, happened.changes, happened.events) == (None, [], [])
+    assert (happened.internal_error, happened.changes, happened.events) == (None, [], [])
 
 
 def test_what_a_due_rule_asks_for_fails_with_it(acme: Acme, org: Org) -> None:
@@ -362,7 +362,7 @@ def test_what_a_due_rule_asks_for_fails_with_it(acme: Acme, org: Org) -> None:
 
     [happened] = acme.orgs.pass_time(org, START + clock.DAY)
 
-    assert happened.defect == "RuntimeError: the rule broke"
+    assert happened.internal_error == "RuntimeError: the rule broke"
     assert acme.stored("world") == [thing("a", expires="2030-01-02T00:00:00Z")]
 
 

@@ -29,7 +29,7 @@ APP = App(Config())
 OPERATIONS = {
     contract.vendor: {route.operation.id: route.operation for route in contract.routes()} for contract in APP.contracts
 }
-CASES = catalogue.load(files("fidelity"), OPERATIONS)
+CASES = catalogue.load(files("parity"), OPERATIONS)
 VENDORS = ["emporix", "enfore", "norce"]
 GIFT_CARDS = "/promotions/org/[^/]+/sales-vouchers/gift-cards"
 FAULTS = {
@@ -157,7 +157,7 @@ def test_the_names_of_the_clients_can_be_set(invoke: Invoke) -> None:
     with running(config) as (_, url):
         asked = ("parity", url, "--operation", "authorize")
         refused, _, _ = invoke(*asked)
-        code, said, _ = invoke(*asked, "--set", "application=ada", "--set", "secret=geheim")
+        code, said, _ = invoke(*asked, "--variable", "application=ada", "--variable", "secret=geheim")
 
     assert refused == 1
     assert code == 0, said
@@ -379,7 +379,7 @@ def test_a_broken_file_of_cases_is_one_line(text: str, expected: str, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--set", "aplication=x"), r"there is no variable of a case aplication; did you mean application\?"),
+        (("--variable", "aplication=x"), r"there is no variable of a case aplication; did you mean application\?"),
         (("--cases", "/nowhere"), r"there are no cases in /nowhere"),
         (("--vendor", "norce", "--operation", "getGiftCard"), r"there are no cases of norce about getGiftCard"),
     ],
@@ -397,7 +397,7 @@ def test_no_secret_of_a_real_account_stands_in_a_report(invoke: Invoke) -> None:
     secrets = ("--header", "Authorization: Bearer SECRET-of-the-header", "--header", "X-Api-Key: SECRET-of-the-key")
     with running(app=WrongApp(*faults)) as (_, url):
         code, text, complaint = invoke(
-            "parity", url, "--allow-writes", *secrets, "--set", "client_secret=SECRET-set-here"
+            "parity", url, "--allow-writes", *secrets, "--variable", "client_secret=SECRET-set-here"
         )
 
     assert code == 1

@@ -12,7 +12,7 @@ from promo_sandbox.base import clock, slices
 from promo_sandbox.base.messages import Reply, decode
 from promo_sandbox.engine.pipeline import Pipeline
 from promo_sandbox.model.auth import Grant
-from promo_sandbox.model.effects import Fault, Then
+from promo_sandbox.model.effects import Effects, Fault
 from promo_sandbox.model.journal import MAX_BODY
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.rules import Call, Work
@@ -161,7 +161,7 @@ def test_bytes_that_are_not_utf_8_in_a_form_are_refused_and_nothing_breaks(acme:
     reply = acme.send("POST", "/acme/session", form=WHO + b"&x=\xff\xfe", token=None)
 
     assert (reply.status, content(reply)["detail"]) == (400, "body: The body is not UTF-8.")
-    assert acme.last("default").defect is None
+    assert acme.last("default").internal_error is None
 
 
 def test_a_rule_knows_whether_anything_named_the_org(acme: Acme) -> None:
@@ -432,7 +432,7 @@ def test_a_rule_of_admission_that_fails_is_a_defect() -> None:
     acme = Acme(rules=rules)
 
     assert acme.send("GET", "/acme/shop/things").status == 500
-    assert acme.last("shop").defect == "OffContract: listThings declares no rejection no-such-name"
+    assert acme.last("shop").internal_error == "OffContract: listThings declares no rejection no-such-name"
 
 
 def test_a_client_says_who_it_is_elsewhere_than_in_authorization(acme: Acme) -> None:
@@ -562,7 +562,7 @@ def test_a_success_has_the_status_of_the_spec_and_the_id_of_its_exchange(acme: A
     assert header(reply, "Sandbox-Exchange") == "1"
     made = acme.last("shop")
     assert (made.id, made.operation, made.vendor, made.status) == (1, "addThing", "acme", 201)
-    assert (made.rejection, made.defect, made.violations) == (None, None, [])
+    assert (made.rejection, made.internal_error, made.violations) == (None, None, [])
     assert made.reply_body == reply.body
     assert "unknown" not in acme.stored("shop")[0]
 
@@ -628,34 +628,34 @@ def test_internal_members_are_stored_and_not_sent(acme: Acme) -> None:
     assert content(acme.send("GET", "/acme/shop/things/t")) == {"id": "t", "name": "x", "status": "NEW"}
 
 
-def trouble(acme: Acme, kind: str) -> Any:
+def make_trouble(acme: Acme, kind: str) -> Any:
     """The reply of the rule that writes a thing and then fails, after a thing was written well."""
     acme.send("POST", "/acme/shop/things", {"name": "Lamp"})
     return acme.send("POST", f"/acme/shop/trouble/{kind}")
 
 
 def test_a_rejection_after_writes_takes_them_back(acme: Acme) -> None:
-    reply = trouble(acme, "reject")
+    reply = make_trouble(acme, "reject")
 
     assert (reply.status, content(reply)["detail"]) == (409, "Too late.")
     assert [doc["name"] for doc in acme.stored("shop")] == ["Lamp"]
-    assert (acme.last("shop").changes, acme.last("shop").defect) == ([], None)
+    assert (acme.last("shop").changes, acme.last("shop").internal_error) == ([], None)
 
 
 def test_a_rejection_that_keeps_what_was_written_is_journalled_with_its_changes_and_events(acme: Acme) -> None:
-    reply = trouble(acme, "keep")
+    reply = make_trouble(acme, "keep")
 
     made = acme.last("shop")
     kept = acme.stored("shop")[1]
     assert (reply.status, content(reply)["detail"]) == (409, "Too late.")
     assert kept["name"] == "Trouble"
-    assert (made.rejection, made.defect) == ("too-late", None)
+    assert (made.rejection, made.internal_error) == ("too-late", None)
     assert [change.id for change in made.changes] == [kept["id"]]
     assert [(event.name, decode(event.payload)) for event in made.events] == [("thing-changed", {"thing": kept})]
 
 
 @pytest.mark.parametrize(
-    ("kind", "defect"),
+    ("kind", "internal_error"),
     [
         ("raise", "RuntimeError: the rule broke"),
         ("keepmisspelt", "OffContract: makeTrouble declares no rejection toolate"),
@@ -669,15 +669,17 @@ def test_a_rejection_that_keeps_what_was_written_is_journalled_with_its_changes_
         ("unwritable", "TypeError: Encoding objects of type object is unsupported"),
     ],
 )
-def test_a_failure_of_ours_is_a_defect_and_leaves_the_state_as_it_was(acme: Acme, kind: str, defect: str) -> None:
-    reply = trouble(acme, kind)
+def test_a_failure_of_ours_is_a_defect_and_leaves_the_state_as_it_was(
+    acme: Acme, kind: str, internal_error: str
+) -> None:
+    reply = make_trouble(acme, kind)
 
     assert (reply.status, reply.media) == (500, "application/problem+json")
     assert content(reply)["title"] == "Defect of the sandbox"
-    assert content(reply)["detail"].startswith(defect)
+    assert content(reply)["detail"].startswith(internal_error)
     made = acme.last("shop")
-    assert made.defect is not None
-    assert made.defect.startswith(defect)
+    assert made.internal_error is not None
+    assert made.internal_error.startswith(internal_error)
     assert header(reply, "Sandbox-Exchange") == str(made.id) == "2"
     assert (made.status, made.operation, made.changes, made.events) == (500, "makeTrouble", [], [])
     assert [doc["name"] for doc in acme.stored("shop")] == ["Lamp"]
@@ -687,22 +689,22 @@ def test_a_failure_of_ours_is_a_defect_and_leaves_the_state_as_it_was(acme: Acme
 
 @pytest.mark.parametrize("target", ["/acme/shop/things/none", "/acme/shop/nothing"])
 def test_a_wording_that_fails_is_a_defect_too(acme: Acme, target: str) -> None:
-    acme.contract.rules.wording = lambda _refusal: 1 // 0
+    acme.contract.rules.write_error_body = lambda _refusal: 1 // 0
 
     reply = acme.send("GET", target)
 
     assert reply.status == 500
-    assert acme.last("shop").defect == "ZeroDivisionError: integer division or modulo by zero"
+    assert acme.last("shop").internal_error == "ZeroDivisionError: integer division or modulo by zero"
 
 
 @pytest.mark.parametrize("kind", ["reject", "keep"])
 def test_a_wording_that_the_spec_does_not_know_is_a_defect_and_keeps_nothing(acme: Acme, kind: str) -> None:
-    acme.contract.rules.wording = lambda _refusal: {"error": 7, "detail": "x"}
+    acme.contract.rules.write_error_body = lambda _refusal: {"error": 7, "detail": "x"}
 
-    reply = trouble(acme, kind)
+    reply = make_trouble(acme, kind)
 
     assert reply.status == 500
-    assert acme.last("shop").defect == 'OffContract: reply.error: 7 is not of type "string"'
+    assert acme.last("shop").internal_error == 'OffContract: reply.error: 7 is not of type "string"'
     assert [doc["name"] for doc in acme.stored("shop")] == ["Lamp"]
     assert (acme.last("shop").changes, acme.last("shop").events) == ([], [])
 
@@ -719,10 +721,10 @@ def test_a_rule_cannot_change_what_the_next_request_says(acme: Acme) -> None:
 
 
 def test_no_id_is_given_out_twice_even_where_the_first_was_taken_back(acme: Acme) -> None:
-    trouble(acme, "none")
+    make_trouble(acme, "none")
     ids = {doc["id"] for doc in acme.stored("shop")}
-    trouble(acme, "raise")
-    trouble(acme, "none")
+    make_trouble(acme, "raise")
+    make_trouble(acme, "none")
 
     assert len({doc["id"] for doc in acme.stored("shop")} - ids) == 3
 
@@ -830,7 +832,12 @@ def test_a_preflight_is_told_the_methods_of_its_path_and_gets_the_headers_it_wan
         "access-control-max-age": "600",
     }
     exchange = acme.last("shop")
-    assert (exchange.operation, exchange.vendor, exchange.rejection, exchange.defect) == (None, "acme", None, None)
+    assert (exchange.operation, exchange.vendor, exchange.rejection, exchange.internal_error) == (
+        None,
+        "acme",
+        None,
+        None,
+    )
 
 
 def test_a_preflight_that_wants_no_headers_may_send_any(acme: Acme) -> None:
@@ -913,7 +920,7 @@ def test_no_content_can_be_preferred(acme: Acme) -> None:
 def test_a_preference_for_a_status_without_an_example_is_no_defect(acme: Acme) -> None:
     acme.send("GET", "/acme/guarded-greeting", headers={"Prefer": "code=200"})
 
-    assert acme.last("default").defect is None
+    assert acme.last("default").internal_error is None
 
 
 @pytest.mark.parametrize("preference", ["code=418", "example=nothing", "code=201, example=code-taken"])
@@ -1006,7 +1013,7 @@ def test_a_long_list_that_does_not_keep_the_contract_ends_as_a_defect(
 
     with pytest.raises(ValueError, match=r"listThings does not keep its contract: reply\[0\].name: is required"):
         pieces(reply)
-    assert "does not keep its contract" in str(listing.last("shop").defect)
+    assert "does not keep its contract" in str(listing.last("shop").internal_error)
 
 
 # Replies that take long to work out
@@ -1067,7 +1074,7 @@ def test_what_takes_long_and_breaks_is_a_defect(listing: Acme, monkeypatch: pyte
     reply = finished(reply)
 
     assert reply.status == listing.last("shop").status == 500
-    assert listing.last("shop").defect == "LookupError: the work broke"
+    assert listing.last("shop").internal_error == "LookupError: the work broke"
     assert content(reply)["title"] == "Defect of the sandbox"
 
 
@@ -1084,7 +1091,7 @@ def test_what_takes_long_and_does_not_keep_the_contract_is_a_defect(
     reply = finished(reply)
 
     assert reply.status == 500
-    assert "reply[0].id" in str(listing.last("shop").defect)
+    assert "reply[0].id" in str(listing.last("shop").internal_error)
 
 
 def test_what_takes_long_may_be_a_long_list(listing: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1105,7 +1112,7 @@ def test_what_takes_long_may_be_a_long_list(listing: Acme, monkeypatch: pytest.M
 
 def test_what_befalls_a_reply_befalls_one_that_comes_later(listing: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
     late(listing, lambda call: call.reply_later(counted(call)), monkeypatch)
-    listing.orgs.get("shop").state.arm("listThings", [Then({"corrupt": True}, Fault(corrupt=True))])
+    listing.orgs.get("shop").state.arm("listThings", [Effects({"corrupt": True}, Fault(corrupt=True))])
     reply = listing.send("GET", "/acme/shop/things")
 
     reply = finished(reply)

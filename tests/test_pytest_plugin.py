@@ -92,10 +92,10 @@ def test_unmatched(sandbox):
     get(sandbox, "gift-cards/gc-1")
 
 @pytest.mark.sandbox(scenario="enfore/lost-reply")
-def test_unspent(sandbox):
+def test_unmet(sandbox):
     get(sandbox)
 
-@pytest.mark.sandbox(scenario={"steps": [{"operation": "getGiftCards"}], "otherwise": "fail"}, allow="unspent")
+@pytest.mark.sandbox(scenario={"steps": [{"operation": "getGiftCards"}], "otherwise": "fail"}, allow="unmet")
 def test_unexpected(sandbox):
     assert get(sandbox).status_code == 500
 """
@@ -111,9 +111,7 @@ def test_a_test_that_passed_fails_for_what_it_left_in_its_org(suite: Suite) -> N
         in said
     )
     assert "If this is as it should be: @pytest.mark.sandbox(allow='unmatched')" in said
-    assert (
-        "Step 1 of the scenario enfore/lost-reply is unspent: it waits for a call of recordGiftCardRedemption" in said
-    )
+    assert "Step 1 of the scenario enfore/lost-reply is unmet: it waits for a call of recordGiftCardRedemption" in said
     assert "it waits for a call of getGiftCardRedemptions, and none came." in said
     assert "Exchange 1 (getGiftCard) was not expected by the scenario: Step 1 awaits getGiftCards" in said
     assert re.search(r"^time +method +path +status +operation$", said, re.MULTILINE)
@@ -133,7 +131,7 @@ def test_armed(sandbox):
 def test_both(sandbox):
     sandbox.next("getGiftCard", {"delay": "1s"})
 
-@pytest.mark.sandbox(allow="unspent")
+@pytest.mark.sandbox(allow="unmet")
 def test_allowed(sandbox):
     sandbox.next("getGiftCard", {"delay": "1s"})
 
@@ -149,12 +147,12 @@ def test_met(sandbox):
     result.assert_outcomes(passed=3, failed=2)
     said = result.stdout.str()
     assert (
-        '- What `next` armed is unspent: {"cut":"after"} waits for 2 calls of recordGiftCardRedemption.\nIf this is '
-        "as it should be: @pytest.mark.sandbox(allow='unspent')" in said
+        '- What `next` armed is unmet: {"cut":"after"} waits for 2 calls of recordGiftCardRedemption.\nIf this is '
+        "as it should be: @pytest.mark.sandbox(allow='unmet')" in said
     )
     assert (
-        '- What `next` armed is unspent: {"delay":"1s"} waits for a call of getGiftCard.\n'
-        "- Step 1 of the scenario enfore/lost-reply is unspent" in said
+        '- What `next` armed is unmet: {"delay":"1s"} waits for a call of getGiftCard.\n'
+        "- Step 1 of the scenario enfore/lost-reply is unmet" in said
     )
 
 
@@ -165,12 +163,12 @@ def test_trouble_that_was_armed_for_an_event_that_did_not_come_is_told(world: Wo
 
     assert org.about()["armed"] == 1
     said = leftovers.complaint(org, {})
-    assert 'What `next` armed is unspent: {"webhook":"twice"} waits for an event of gift-card-changed.' in said
+    assert 'What `next` armed is unmet: {"webhook":"twice"} waits for an event of gift-card-changed.' in said
 
 
 def test_what_a_marker_allows_or_a_test_that_skips_or_fails_anyway_is_not_complained_of(suite: Suite) -> None:
     result = suite("""
-@pytest.mark.sandbox(allow=("unmatched", "unspent"), scenario="enfore/lost-reply")
+@pytest.mark.sandbox(allow=("unmatched", "unmet"), scenario="enfore/lost-reply")
 def test_by_name(sandbox):
     get(sandbox, "gift-cards/gc-1")
 
@@ -432,11 +430,11 @@ def test_a_defect_of_the_sandbox_fails_the_test_that_met_it(tmp_path: Path) -> N
         org.seed(**things)
         [happened] = org.clock.advance("P1D")
         said = leftovers.complaint(org, {})
-        allowed = leftovers.complaint(org, {"allow": ("defects",)})
+        allowed = leftovers.complaint(org, {"allow": ("internal_errors",)})
 
     assert met == 500
-    assert "- POST /acme/t1/trouble/raise met a defect of the sandbox: RuntimeError: the rule broke" in said
-    assert happened["defect"] is not None
-    assert "as when something fell due, there were defects too: 1." in said
-    assert "allow='defects'" in said
+    assert "- POST /acme/t1/trouble/raise met an internal error of the sandbox: RuntimeError: the rule broke" in said
+    assert happened["internal_error"] is not None
+    assert "There were internal errors without a request too, as when something fell due: 1." in said
+    assert "allow='internal_errors'" in said
     assert allowed == ""

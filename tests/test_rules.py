@@ -9,7 +9,7 @@ import pytest
 from promo_sandbox import rules as contract
 from promo_sandbox.base import clock
 from promo_sandbox.openapi.operation import Rejection
-from promo_sandbox.rules import Call, Refusal, Rules, Violation
+from promo_sandbox.rules import Call, RejectionContext, Rules, Violation
 from tests.acme import Acme, content
 
 NOW = clock.parse("2030-01-01T00:00:00.123Z")
@@ -18,7 +18,7 @@ NOW = clock.parse("2030-01-01T00:00:00.123Z")
 def worded(value: object, detail: str | None = None, *violations: Violation) -> object:
     """How rules that say nothing of it word a refusal."""
     rejection = Rejection("x", 400, "application/json", value, "", "", ())
-    return Rules("acme").wording(Refusal(rejection, detail, list(violations), "/x", NOW))
+    return Rules("acme").write_error_body(RejectionContext(rejection, detail, list(violations), "/x", NOW))
 
 
 def test_a_refusal_is_the_example_with_the_detail_of_this_time() -> None:
@@ -38,22 +38,22 @@ def test_a_refusal_is_the_example_with_the_detail_of_this_time() -> None:
 def test_a_vendor_may_word_its_refusals_itself() -> None:
     rules = Rules("acme")
 
-    @rules.word
-    def word(refusal: Refusal) -> str:
+    @rules.error_body
+    def word(refusal: RejectionContext) -> str:
         return f"{refusal.rejection.name}: {refusal.detail}"
 
-    assert rules.wording is word
+    assert rules.write_error_body is word
 
 
 def test_a_wording_is_told_where_and_when_the_request_was_refused() -> None:
     acme = Acme()
-    seen: list[Refusal] = []
+    seen: list[RejectionContext] = []
 
-    def word(refusal: Refusal) -> Any:
+    def word(refusal: RejectionContext) -> Any:
         seen.append(refusal)
         return {"error": refusal.path, "detail": refusal.detail or "none"}
 
-    acme.contract.rules.word(word)
+    acme.contract.rules.error_body(word)
     org = acme.orgs.get("shop")
     org.clock.freeze()
     org.clock.set(NOW)
@@ -92,7 +92,7 @@ def test_settings_are_a_collection_of_one_document_whatever_it_is_called() -> No
     assert rules.collections == {"settings": settings}
     assert settings.key == "acme.settings"
     assert doc == {"id": "settings", "edition": "8"}
-    assert list(settings.places(doc, NOW)) == [("settings", NOW)]
+    assert list(settings.indexes(doc, NOW)) == [("settings", NOW)]
 
 
 def test_rules_say_which_operations_they_answer_and_each_once() -> None:

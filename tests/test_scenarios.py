@@ -19,12 +19,12 @@ from promo_sandbox.base import config as configuration
 from promo_sandbox.base.document_errors import Flaw, Flawed
 from promo_sandbox.base.messages import Reply, decode, encode
 from promo_sandbox.base.slices import result
-from promo_sandbox.engine.scenario_catalogue import Library
+from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
 from promo_sandbox.model.effects import Fault
 from promo_sandbox.openapi.document import Document
-from promo_sandbox.scenarios.action_document import duration
 from promo_sandbox.scenarios.conditions import ABSENT, as_texts, compiled, why_not
 from promo_sandbox.scenarios.document import Reader
+from promo_sandbox.scenarios.effects_document import duration
 from promo_sandbox.scenarios.run import MAX_KEPT, Run
 from promo_sandbox.server.app import App
 from tests.acme import SPEC, Acme, content, header
@@ -34,8 +34,8 @@ THING = {"id": "a", "name": "A", "status": "NEW"}
 LAMP = {"name": "Lamp"}
 
 
-def library(acme: Acme) -> Library:
-    return Library(Reader(SCHEMA, [acme.contract]), acme.orgs, configuration.files("scenarios"))
+def library(acme: Acme) -> ScenarioCatalogue:
+    return ScenarioCatalogue(Reader(SCHEMA, [acme.contract]), acme.orgs, configuration.files("scenarios"))
 
 
 def begin(acme: Acme, document: str, org: str = "shop") -> None:
@@ -95,7 +95,7 @@ def test_steps_are_taken_in_their_order_and_the_rules_answer_the_rest(acme: Acme
     assert statuses == [404, 409, 201, 404, 201]
     assert [exchange.step for exchange in acme.orgs.get("shop").journal.exchanges()] == [None, 1, None, 2, None]
     assert [run_of(acme).counts(step) for step in run_of(acme).scenario.steps] == [(1, [2]), (1, [4])]
-    assert (run_of(acme).current, run_of(acme).unspent) == (None, [])
+    assert (run_of(acme).current, run_of(acme).unmet) == (None, [])
 
 
 def test_a_step_is_taken_as_often_as_it_says(acme: Acme) -> None:
@@ -128,7 +128,7 @@ def test_any_number_of_calls_take_a_step_until_one_fits_a_later_one(acme: Acme) 
 def test_a_step_that_takes_any_number_of_calls_is_owed_none(acme: Acme) -> None:
     begin(acme, "steps: [{operation: addThing, times: any}, {operation: getThing}]")
 
-    assert run_of(acme).unspent == [2]
+    assert run_of(acme).unmet == [2]
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ def test_a_corrupt_reply_is_no_json_and_has_all_its_bytes(acme: Acme) -> None:
 def test_nothing_is_json_any_more_when_it_was_corrupted(value: Any) -> None:
     reply = Reply(200, value, "application/json")
 
-    Fault(corrupt=True).befall(reply)
+    Fault(corrupt=True).apply(reply)
 
     with pytest.raises(ValueError, match=r"JSON|UTF-8"):
         decode(reply.body)
@@ -442,7 +442,7 @@ def test_a_reply_without_a_body_and_one_in_pieces_are_corrupted_too() -> None:
     streamed.stream = pieces()
 
     for reply in (empty, streamed):
-        Fault(corrupt=True).befall(reply)
+        Fault(corrupt=True).apply(reply)
 
     assert empty.body == b""
     assert isinstance(streamed.stream, Iterator)
@@ -603,7 +603,7 @@ def test_time_that_cannot_be_is_a_defect_in_the_journal(acme: Acme) -> None:
 
     [entry] = acme.orgs.get("shop").journal.entries()
 
-    assert entry.defect == "P1Y from now is after the year 9999"
+    assert entry.internal_error == "P1Y from now is after the year 9999"
 
 
 @pytest.mark.parametrize(
@@ -631,7 +631,7 @@ def test_a_call_that_no_step_takes_may_fail_and_is_told_why(acme: Acme, step: st
 
     assert (reply.status, reply.media) == (500, "application/problem+json")
     assert content(reply) == {"type": "about:blank", "title": "Unexpected call", "status": 500, "detail": why}
-    assert (acme.last("shop").unexpected, acme.last("shop").defect) == (why, None)
+    assert (acme.last("shop").unexpected, acme.last("shop").internal_error) == (why, None)
     [unexpected] = run_of(acme).unexpected
     assert (unexpected.exchange, unexpected.operation, unexpected.why) == (1, "getThing", why)
 
@@ -989,19 +989,19 @@ def test_a_duration_is_written_in_several_ways(written: Any, nanoseconds: int) -
 
 
 @pytest.fixture(scope="module")
-def bundled() -> Library:
+def bundled() -> ScenarioCatalogue:
     """The library of a server with all vendors."""
     return App().library
 
 
-def test_every_bundled_scenario_can_be_begun(bundled: Library) -> None:
+def test_every_bundled_scenario_can_be_begun(bundled: ScenarioCatalogue) -> None:
     names = [bundled.check(name).name for name in bundled.names()]
 
     assert "enfore/lost-reply" in names
     assert all(first < second for first, second in pairwise(map(str, names)))
 
 
-def test_every_scenario_in_the_documents_can_be_read(bundled: Library) -> None:
+def test_every_scenario_in_the_documents_can_be_read(bundled: ScenarioCatalogue) -> None:
     root = Path(__file__).parent.parent
     blocks = re.findall(
         r"^```yaml\n(.*?)^```$", (root / "docs" / "scenarios.md").read_text("utf-8"), re.MULTILINE | re.DOTALL

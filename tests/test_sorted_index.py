@@ -10,21 +10,21 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from promo_sandbox.model.sorted_index import CHUNK, Ordered
+from promo_sandbox.model.sorted_index import CHUNK, SortedIndex
 
 FEW = st.integers(-20, 20)
 # Some differ in their lower bits only, some in the others, and some have more bits than two machine integers.
 KEYS = FEW | st.builds(lambda high, low, far: (high << far) + low, FEW, FEW, st.sampled_from([63, 121, 122, 300]))
 
 
-def filled(keys: list[int]) -> Ordered[str]:
-    entries: Ordered[str] = Ordered()
+def filled(keys: list[int]) -> SortedIndex[str]:
+    entries: SortedIndex[str] = SortedIndex()
     for key in keys:
         entries.put(key, str(key))
     return entries
 
 
-def is_sound(entries: Ordered[Any]) -> bool:
+def is_sound(entries: SortedIndex[Any]) -> bool:
     """No chunk is empty or too long, each has as many values as numbers, and their last numbers are known."""
     chunks = entries._chunks  # noqa: SLF001 - what nobody outside can tell
     keys = [[chunk.numbers[place] for place in range(len(chunk.numbers))] for chunk in chunks]
@@ -123,9 +123,9 @@ class OrderedMachine(RuleBasedStateMachine):
         super().__init__()
         self._small = patch.multiple("promo_sandbox.model.sorted_index", CHUNK=3, _WARM=2)
         self._small.start()
-        self.entries: Ordered[int] = Ordered()
+        self.entries: SortedIndex[int] = SortedIndex()
         self.model: dict[int, int] = {}
-        self.others: list[tuple[Ordered[int], list[int]]] = []  # copies that nobody changes, and what they hold
+        self.others: list[tuple[SortedIndex[int], list[int]]] = []  # copies that nobody changes, and what they hold
 
     @rule(key=KEYS, value=st.integers())
     def put(self, key: int, value: int) -> None:

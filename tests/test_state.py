@@ -14,23 +14,23 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from promo_sandbox.base.clock import EARLIEST, LATEST
-from promo_sandbox.model.state import Collection, Doc, Due, NotUnique, Record, State
+from promo_sandbox.model.state import Collection, Doc, NotUnique, Record, State, Timer
 from tests.acme import rejecting
 
 
-def _places(doc: Doc, created: int) -> list[tuple[str, int]]:
+def _indexes(doc: Doc, created: int) -> list[tuple[str, int]]:
     if doc.get("at") == "never":
         raise ValueError("never is no moment")
     at = doc.get("at", created)
     return [("all", at), *((f"shelf/{shelf}", at) for shelf in doc.get("shelves", ()))]
 
 
-def _dues(doc: Doc) -> Iterable[tuple[int, str]]:
-    return [(at, event) for event, at in doc.get("dues", {}).items()]
+def _timers(doc: Doc) -> Iterable[tuple[int, str]]:
+    return [(at, event) for event, at in doc.get("timers", {}).items()]
 
 
-CARDS = Collection("acme.cards", ("number", "code"), _places, _dues)
-NOTES = Collection("acme.notes", (), _places)
+CARDS = Collection("acme.cards", ("number", "code"), _indexes, _timers)
+NOTES = Collection("acme.notes", (), _indexes)
 
 
 def everything(state: State, name: str = "all", **page: Any) -> list[str]:
@@ -41,8 +41,8 @@ def everything(state: State, name: str = "all", **page: Any) -> list[str]:
 
 def agenda(state: State, until: int = 1_000_000) -> list[tuple[int, str, str]]:
     """What falls due, taken out."""
-    found: list[Due] = []
-    while (due := state.next_due(until)) is not None:
+    found: list[Timer] = []
+    while (due := state.next_timer(until)) is not None:
         found.append(due)
     return [(at, event, id) for at, _, event, _, id in found]
 
@@ -83,7 +83,7 @@ def test_what_was_never_put_is_absent() -> None:
     assert not state.delete(CARDS, "a")
     assert everything(state) == []
     assert (state.size("all"), state.count) == (0, 0)
-    assert state.next_due(1_000_000) is None
+    assert state.next_timer(1_000_000) is None
 
 
 def test_a_document_is_found_by_its_unique_members() -> None:
@@ -157,7 +157,7 @@ def test_moments_before_1970_and_far_from_it_come_in_their_order() -> None:
     state = State()
     moments = {"b": EARLIEST, "e": LATEST, "d": 1, "c": -1, "a": EARLIEST}
     for number, (id, at) in enumerate(moments.items()):
-        state.put(CARDS, id, {"id": id, "at": at, "dues": {"expire": at}}, 0, place=1_000_000_000_000 - number)
+        state.put(CARDS, id, {"id": id, "at": at, "timers": {"expire": at}}, 0, place=1_000_000_000_000 - number)
 
     assert everything(state) == ["a", "b", "c", "d", "e"]
     assert everything(state, start=-1, stop=1) == ["c"]
@@ -263,7 +263,7 @@ def test_a_place_can_be_given_and_the_next_comes_after_it() -> None:
 
 def test_a_deleted_document_is_gone_from_everywhere() -> None:
     state = State()
-    put(state, "a", number="1", shelves=["x"], dues={"expire": 5})
+    put(state, "a", number="1", shelves=["x"], timers={"expire": 5})
 
     assert state.delete(CARDS, "a")
 
@@ -278,9 +278,9 @@ def test_a_deleted_document_is_gone_from_everywhere() -> None:
 
 def test_what_falls_due_is_taken_in_order_of_time_and_of_creation() -> None:
     state = State()
-    put(state, "c", dues={"expire": 5, "start": 2})
-    put(state, "b", dues={"expire": 5})
-    put(state, "a", dues={"expire": 9})
+    put(state, "c", timers={"expire": 5, "start": 2})
+    put(state, "b", timers={"expire": 5})
+    put(state, "a", timers={"expire": 9})
 
     assert agenda(state, 1) == []
     assert agenda(state, 5) == [(2, "start", "c"), (5, "expire", "c"), (5, "expire", "b")]
@@ -290,10 +290,10 @@ def test_what_falls_due_is_taken_in_order_of_time_and_of_creation() -> None:
 
 def test_the_agenda_follows_the_documents() -> None:
     state = State()
-    put(state, "a", dues={"expire": 5, "start": 2})
-    put(state, "b", dues={"expire": 6})
+    put(state, "a", timers={"expire": 5, "start": 2})
+    put(state, "b", timers={"expire": 6})
 
-    put(state, "a", dues={"expire": 7})
+    put(state, "a", timers={"expire": 7})
     put(state, "b")
 
     assert agenda(state) == [(7, "expire", "a")]
@@ -301,10 +301,10 @@ def test_the_agenda_follows_the_documents() -> None:
 
 def test_what_has_happened_does_not_happen_again_when_its_document_changes() -> None:
     state = State()
-    put(state, "a", dues={"start": 2, "expire": 5})
+    put(state, "a", timers={"start": 2, "expire": 5})
     assert agenda(state, 3) == [(2, "start", "a")]
 
-    put(state, "a", dues={"start": 2, "expire": 6})
+    put(state, "a", timers={"start": 2, "expire": 6})
 
     assert agenda(state) == [(6, "expire", "a")]
 
@@ -313,8 +313,8 @@ def test_when_the_next_entry_falls_due_is_known() -> None:
     state = State()
     assert state.due_at > 1 << 70
 
-    put(state, "a", dues={"expire": 5})
-    put(state, "b", dues={"expire": 3})
+    put(state, "a", timers={"expire": 5})
+    put(state, "b", timers={"expire": 3})
     assert state.due_at == 3
 
     state.delete(CARDS, "b")
@@ -326,15 +326,15 @@ def test_when_the_next_entry_falls_due_is_known() -> None:
 
 def test_an_entry_that_a_roll_back_put_back_can_be_dropped() -> None:
     state = State()
-    put(state, "a", dues={"expire": 5})
-    put(state, "b", dues={"expire": 6})
-    due = state.next_due(5)
+    put(state, "a", timers={"expire": 5})
+    put(state, "b", timers={"expire": 6})
+    due = state.next_timer(5)
     assert due is not None
     state.begin()
     put(state, "a")
     state.roll_back()
 
-    state.drop_due(due)
+    state.drop_timer(due)
 
     assert state.due_at == 6
     assert agenda(state) == [(6, "expire", "b")]
@@ -342,18 +342,18 @@ def test_an_entry_that_a_roll_back_put_back_can_be_dropped() -> None:
 
 def test_rolling_back_undoes_everything_since_the_beginning_and_nothing_before() -> None:
     state = State()
-    put(state, "a", number="1", shelves=["x"], dues={"expire": 5})
+    put(state, "a", number="1", shelves=["x"], timers={"expire": 5})
     put(state, "b", number="2")
     state.begin()
     put(state, "a", number="3")
-    put(state, "c", number="1", shelves=["x"], dues={"expire": 1})
+    put(state, "c", number="1", shelves=["x"], timers={"expire": 1})
     put(state, "c", number="4")
     state.delete(CARDS, "b")
     put(state, "b", number="5")
 
     state.roll_back()
 
-    assert state.get(CARDS, "a") == {"id": "a", "number": "1", "shelves": ["x"], "dues": {"expire": 5}}
+    assert state.get(CARDS, "a") == {"id": "a", "number": "1", "shelves": ["x"], "timers": {"expire": 5}}
     assert state.get(CARDS, "c") is None
     assert [state.find(CARDS, "number", number) for number in "12345"] == ["a", "b", None, None, None]
     assert everything(state) == ["a", "b"]
@@ -366,10 +366,10 @@ def test_rolling_back_to_a_savepoint_undoes_what_came_after_it_and_no_more() -> 
     state = State()
     put(state, "a", number="1")
     state.begin()
-    put(state, "a", number="2", shelves=["x"], dues={"expire": 5})
+    put(state, "a", number="2", shelves=["x"], timers={"expire": 5})
     put(state, "b", number="1")
     savepoint = len(state.changes)
-    put(state, "b", number="3", dues={"expire": 1})
+    put(state, "b", number="3", timers={"expire": 1})
     put(state, "c", number="1", shelves=["x"])
     state.delete(CARDS, "a")
 
@@ -457,7 +457,7 @@ def test_changes_tell_what_each_write_did() -> None:
 def test_a_copy_is_the_same_and_goes_its_own_way() -> None:
     state = State()
     for number in range(5000):  # enough for lists of lists
-        put(state, f"{number:04}", number % 7, number=str(number), shelves=["x"], dues={"expire": number})
+        put(state, f"{number:04}", number % 7, number=str(number), shelves=["x"], timers={"expire": number})
     state.arm("redeem", [rejecting("too-late"), rejecting("too-early")])
     state.sequence = 7
 
@@ -473,7 +473,7 @@ def test_a_copy_is_the_same_and_goes_its_own_way() -> None:
     assert copy.find(CARDS, "number", "0") == "0000"
     assert (copy.get(CARDS, "new"), copy.sequence, copy.place, copy.due_at) == (None, 7, 5000, 0)
     assert copy.armed == {"redeem": [rejecting("too-late"), rejecting("too-early")]}
-    put(copy, "late", 3, number="new", dues={"expire": 2})
+    put(copy, "late", 3, number="new", timers={"expire": 2})
     assert agenda(copy, 2) == [
         (0, "expire", "0000"),
         (1, "expire", "0001"),
@@ -487,7 +487,7 @@ def test_a_copy_is_the_same_and_goes_its_own_way() -> None:
 def test_a_state_is_dismantled_in_slices() -> None:
     state = State()
     for number in range(1200):
-        put(state, str(number), number=str(number), dues={"expire": number})
+        put(state, str(number), number=str(number), timers={"expire": number})
 
     slices = sum(1 for _ in state.dismantle())
 
@@ -509,7 +509,7 @@ _DOCS = st.fixed_dictionaries(
         "code": st.sampled_from("xy"),
         "at": st.integers(0, 5),
         "shelves": st.lists(st.sampled_from("xy"), unique=True, max_size=2),
-        "dues": st.dictionaries(st.sampled_from(["expire", "start"]), st.integers(0, 5), max_size=2),
+        "timers": st.dictionaries(st.sampled_from(["expire", "start"]), st.integers(0, 5), max_size=2),
     },
 )
 
@@ -531,7 +531,7 @@ class Model:
             self.docs.append(doc)
             gone = set()
         else:
-            gone = self.dues(self.docs[at]) - self.dues(doc)
+            gone = self.timers(self.docs[at]) - self.timers(doc)
             self.docs[at] = doc
         self.happened -= gone
 
@@ -545,14 +545,14 @@ class Model:
         return found[::-1] if descending else found
 
     @staticmethod
-    def dues(doc: Doc) -> set[tuple[int, str, str]]:
-        return {(at, event, doc["id"]) for event, at in doc.get("dues", {}).items()}
+    def timers(doc: Doc) -> set[tuple[int, str, str]]:
+        return {(at, event, doc["id"]) for event, at in doc.get("timers", {}).items()}
 
     def due(self, until: int) -> list[tuple[int, int, str, str]]:
         entries = [
             (at, order, event, id)
             for order, doc in enumerate(self.docs)
-            for at, event, id in self.dues(doc) - self.happened
+            for at, event, id in self.timers(doc) - self.happened
         ]
         return sorted(entry for entry in entries if entry[0] <= until)
 

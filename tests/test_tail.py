@@ -128,7 +128,7 @@ def exchange(**members: Any) -> dict[str, Any]:
         "step": None,
         "fault": None,
         "unexpected": None,
-        "defect": None,
+        "internal_error": None,
         "microseconds": 1234,
         **members,
     }
@@ -170,15 +170,15 @@ def test_below_what_matched_nothing_stand_the_two_nearest() -> None:
 
 
 def test_a_defect_is_told_and_so_is_the_step_of_a_scenario() -> None:
-    first, below = lines(reply={"status": 500}, defect="RuntimeError: broken", step=3)
+    first, below = lines(reply={"status": 500}, internal_error="RuntimeError: broken", step=3)
 
     assert "  step 3  " in first
-    assert below == "    defect: RuntimeError: broken"
+    assert below == "    internal error: RuntimeError: broken"
 
 
 def test_a_server_that_is_no_sandbox_cannot_write_to_the_terminal() -> None:
     strange = "\x1b[31m\u202e\x9b"
-    names = ("at", "org", "operation", "rejection", "step", "defect", "unexpected")
+    names = ("at", "org", "operation", "rejection", "step", "internal_error", "unexpected")
     texts: dict[str, Any] = dict.fromkeys(names, strange)
 
     told = lines(**texts, fault={"cut": strange}, request={"method": strange, "target": strange})

@@ -28,7 +28,7 @@ def test_the_wheel_holds_code_specs_scenarios_and_cases_and_nothing_else(wheel: 
     modules = {f"promo_sandbox/{name}" for name in names("sandbox/promo_sandbox", "**/*.py")}
     specs = {f"promo_sandbox/_files/specs/{name}" for name in names("specs", "*/*.yaml")}
     scenarios = {f"promo_sandbox/_files/scenarios/{name}" for name in names("scenarios", "**/*.yaml")}
-    cases = {f"promo_sandbox/_files/fidelity/{name}" for name in names("tests/fidelity", "*.yaml")}
+    cases = {f"promo_sandbox/_files/parity/{name}" for name in names("tests/parity", "*.yaml")}
     rest = {name for name in held if ".dist-info/" not in name and not name.endswith("/.gitkeep")}
     assert modules | specs | scenarios | cases <= held
     assert rest - modules - specs - scenarios - cases == {

@@ -126,10 +126,10 @@ test('a scenario is followed by its name, as a document and as YAML', async () =
   const [{ name }] = await sandbox.scenarios();
 
   assert.equal((await org.scenario(name)).name, name);
-  assert.equal((await org.scenario({ steps: [{ operation: 'getGiftCard', then: { cut: 'after' } }] })).unspent.length, 1);
+  assert.equal((await org.scenario({ steps: [{ operation: 'getGiftCard', then: { cut: 'after' } }] })).unmet.length, 1);
   assert.equal((await org.scenario('steps:\n  - operation: getGiftCard\n    then: {cut: after}\n')).current, 1);
   await assert.rejects(read(org), TypeError); // what it was scripted to be: a lost connection
-  assert.deepEqual((await org.progress()).unspent, []);
+  assert.deepEqual((await org.progress()).unmet, []);
   await org.endScenario();
   await assert.rejects(org.progress(), rejection(/has no scenario/, 404));
   await assert.rejects(org.scenario('enfore/lost-replay'), rejection(/no scenario enfore\/lost-replay/, 400));

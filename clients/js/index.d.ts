@@ -58,9 +58,9 @@ export interface Info {
   requests: number;
   /** Of these, how many matched no operation. */
   unmatched: number;
-  defects: number;
+  internal_errors: number;
   /** Steps of the scenario that are owed calls. */
-  unspent: number;
+  unmet: number;
   /** Calls that the scenario did not expect. */
   unexpected: number;
   /** Calls that are yet to meet what is armed. */
@@ -85,7 +85,7 @@ export interface Criteria {
   rejection?: string;
   rejected?: boolean;
   unmatched?: boolean;
-  defect?: boolean;
+  internal_error?: boolean;
   /** Only those with a greater id. */
   since?: number;
 }
@@ -107,7 +107,7 @@ export interface Exchange {
   step: number | null;
   unexpected: string | null;
   fault: { delay: number; cut: 'before' | 'after' | 'midway' | null; corrupt: boolean } | null;
-  defect: string | null;
+  internal_error: string | null;
   changes: { collection: string; id: string; before: JsonObject | null; after: JsonObject | null }[];
   events: Event[];
   microseconds: number;
@@ -148,9 +148,9 @@ export interface Progress {
     times: number | string;
     taken: number;
     by: number[];
-    spent: boolean;
+    done: boolean;
   }[];
-  unspent: number[];
+  unmet: number[];
   unexpected: { exchange: number; operation: string | null; why: string }[];
   unexpected_count: number;
 }
@@ -247,8 +247,8 @@ export interface Occurrence {
   at: string;
   event: string;
   id: string | null;
-  told: string[];
-  defect: string | null;
+  notified: string[];
+  internal_error: string | null;
 }
 
 /** An org's time. */
@@ -292,7 +292,7 @@ export interface Webhook {
   /** `waiting`, `delivered`, `dead`, `canceled`, `dropped` or `not_allowed`. */
   status: string;
   detail: string | null;
-  trouble: Json;
+  delivery_fault: Json;
   redelivery_of: number | null;
   attempts: { at: string; status: number | null; milliseconds: number | null; body: string | null; error: string | null }[];
   attempted: number;

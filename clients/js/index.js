@@ -57,7 +57,7 @@ function known(verb, given, names) {
   return given;
 }
 
-const CRITERIA = ['operation', 'status', 'rejection', 'rejected', 'unmatched', 'defect', 'since'];
+const CRITERIA = ['operation', 'status', 'rejection', 'rejected', 'unmatched', 'internal_error', 'since'];
 const WEBHOOK_CRITERIA = ['subscription', 'event', 'status', 'since', 'limit'];
 
 /** A number of seconds as a duration of ISO 8601; a text as it is. */

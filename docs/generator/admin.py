@@ -145,4 +145,4 @@ def _refusals() -> str:
         (code(rejection.name), str(rejection.status), prose(rejection.summary))
         for rejection in document().transport_rejections.values()
     ]
-    return table(("Refusal", "Status", "When"), rows)
+    return table(("RejectionContext", "Status", "When"), rows)

@@ -20,8 +20,8 @@ def _generated(kind: str, name: str | None) -> str:
             return vendors.operations(name)
         case "refusals", str():
             return vendors.refusals(name)
-        case "dues", _:
-            return vendors.dues(name)
+        case "timers", _:
+            return vendors.timers(name)
         case "admin-api", None:
             return admin.page()
         case "command-line", None:

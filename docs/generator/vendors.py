@@ -94,7 +94,7 @@ def refusals(name: str) -> str:
         name = code(rejection.name) if id in named else anchor(id, code(rejection.name))
         named.add(id)
         lines.append((name, *cells))
-    return table(("Refusal", "Status", "When", "Operations", "Source", "How to trigger"), lines)
+    return table(("RejectionContext", "Status", "When", "Operations", "Source", "How to trigger"), lines)
 
 
 def _rows(documents: list[Document]) -> list[_Row]:
@@ -181,16 +181,16 @@ def made_by_rules(vendor: str) -> set[str]:
     }
 
 
-def dues(vendor: str | None = None) -> str:
+def timers(vendor: str | None = None) -> str:
     """What the clock brings about, of one vendor or of all."""
     if vendor is not None and vendor not in contracts():
         raise UnknownMarker(f"there is no vendor {vendor}")
     wanted = [vendor] if vendor else list(contracts())
-    rows = [row for name in wanted for row in _dues(contracts()[name].rules, with_vendor=vendor is None)]
+    rows = [row for name in wanted for row in _timers(contracts()[name].rules, with_vendor=vendor is None)]
     return table((*(() if vendor else ("Vendor",)), "Event", "What happens then"), rows)
 
 
-def _dues(rules: Rules, *, with_vendor: bool) -> Iterable[tuple[str, ...]]:
+def _timers(rules: Rules, *, with_vendor: bool) -> Iterable[tuple[str, ...]]:
     for event, rule in rules.due.items():
         says = prose((rule.__doc__ or "").partition("\n\n")[0])
         yield (*((rules.vendor,) if with_vendor else ()), code(event), says)

@@ -16,7 +16,7 @@ from promo_sandbox.base.slices import Work
 from promo_sandbox.model.call import Call, Rejected
 from promo_sandbox.model.interfaces import Grant
 from promo_sandbox.model.list_view import Listed
-from promo_sandbox.model.rules import Refusal, Rules
+from promo_sandbox.model.rules import RejectionContext, Rules
 from promo_sandbox.model.state import Collection, Doc, NotUnique
 from promo_sandbox.openapi.operation import Rejection
 
@@ -31,8 +31,27 @@ encoded = encode
 Raw = msgspec.Raw  # JSON already, to be put into what is encoded
 
 __all__ = [
-    "Call", "Collection", "Doc", "Grant", "Listed", "Money", "NotUnique", "Raw", "Refusal", "Rejected", "Rejection",
-    "Reply", "Rules", "Violation", "Work", "decoded", "encoded", "members", "moment", "moment_text", "money",
+    "Call",
+    "Collection",
+    "Doc",
+    "Grant",
+    "Listed",
+    "Money",
+    "NotUnique",
+    "Raw",
+    "Rejected",
+    "Rejection",
+    "RejectionContext",
+    "Reply",
+    "Rules",
+    "Violation",
+    "Work",
+    "decoded",
+    "encoded",
+    "members",
+    "moment",
+    "moment_text",
+    "money",
 ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from promo_sandbox.client.calls import NAMES
 from promo_sandbox.client.client import Sandbox
 from promo_sandbox.client.http import Remote
 from promo_sandbox.server.app import App
-from promo_sandbox.server.embedded import Guest
+from promo_sandbox.server.embedded import EmbeddedServer
 
 __all__ = ["CallbackConfig", "Config", "app", "running"]
 
@@ -59,7 +59,7 @@ def running(**settings: Any) -> Iterator[Sandbox]:
     configuration = _config(settings)
     listener = listen("127.0.0.1", 0)
     try:
-        server = Guest(_made(configuration))
+        server = EmbeddedServer(_made(configuration))
     except BaseException:
         listener.close()
         raise
@@ -85,9 +85,9 @@ def running(**settings: Any) -> Iterator[Sandbox]:
 class _Within(Remote):
     """The server of this process, which is asked without a connection; any other once that has ended."""
 
-    def __init__(self, server: Guest, url: str, token: str | None) -> None:
+    def __init__(self, server: EmbeddedServer, url: str, token: str | None) -> None:
         super().__init__(url, token, names=NAMES)
-        self.server: Guest | None = server
+        self.server: EmbeddedServer | None = server
         self._token = token
 
     def __reduce__(self) -> tuple[Callable[..., Remote], tuple[str, str | None]]:
@@ -112,7 +112,7 @@ def _made(configuration: Config) -> App:
             gc.enable()
 
 
-def _serve(server: Guest, listener: Any, up: threading.Event) -> None:
+def _serve(server: EmbeddedServer, listener: Any, up: threading.Event) -> None:
     try:
         server.run(sockets=[listener])
     finally:

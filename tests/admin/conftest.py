@@ -16,7 +16,13 @@ from tests.serving import World, running
 
 _numbers = itertools.count()
 Refused = Callable[[httpx2.Response, str], Any]
-NOTHING_WRONG = {"unmatched": 0, "defects": 0, "unspent": 0, "unexpected": 0, "armed": 0}  # what is told of an org
+NOTHING_WRONG = {
+    "unmatched": 0,
+    "internal_errors": 0,
+    "unmet": 0,
+    "unexpected": 0,
+    "armed": 0,
+}  # what is told of an org
 
 
 @pytest.fixture(scope="module")

@@ -285,22 +285,22 @@ def test_advancing_tells_what_happened_in_order(world: World) -> None:
             "at": "2030-01-10T00:00:00.000Z",
             "event": "expire-thing",
             "id": "early",
-            "told": ["thing-changed"],
-            "defect": None,
+            "notified": ["thing-changed"],
+            "internal_error": None,
         },
         {
             "at": "2030-01-20T00:00:00.000Z",
             "event": "break-thing",
             "id": "broken",
-            "told": [],
-            "defect": "RuntimeError: B breaks",
+            "notified": [],
+            "internal_error": "RuntimeError: B breaks",
         },
         {
             "at": "2030-02-01T00:00:00.000Z",
             "event": "expire-thing",
             "id": "late",
-            "told": ["thing-changed"],
-            "defect": None,
+            "notified": ["thing-changed"],
+            "internal_error": None,
         },
     ]
     to = world.admin("POST", "/clock/advance", {"to": "2030-03-01T00:00:00Z"}).json()
@@ -526,8 +526,8 @@ def asked(world: World) -> World:
         ("rejection=unknown-path", [4]),
         ("unmatched=true", [4]),
         ("unmatched=false", [5, 3, 2, 1]),
-        ("defect=true", [5]),
-        ("defect=false&unmatched=false", [3, 2, 1]),
+        ("internal_error=true", [5]),
+        ("internal_error=false&unmatched=false", [3, 2, 1]),
         ("since=3", [5, 4]),
         ("since=99", []),
         ("operation=addThing&status=400&since=1", [3]),
@@ -541,7 +541,7 @@ def test_requests_are_listed_newest_first_by_criteria(asked: World, query: str, 
     assert body["dropped"] == 0
 
 
-@pytest.mark.parametrize("query", ["limit=0", "status=99", "status=x", "unmatched=1", "defect=maybe", "since=-1"])
+@pytest.mark.parametrize("query", ["limit=0", "status=99", "status=x", "unmatched=1", "internal_error=x", "since=-1"])
 def test_criteria_have_types(asked: World, is_refused: Any, query: str) -> None:
     body = is_refused(asked.admin("GET", f"/requests?{query}"), "invalid-request")
 
@@ -556,7 +556,7 @@ def test_criteria_have_types(asked: World, is_refused: Any, query: str) -> None:
         ({"operation": "addThing", "status": 201}, 1),
         ({"rejection": "code-taken"}, 1),
         ({"unmatched": True}, 1),
-        ({"defect": True}, 1),
+        ({"internal_error": True}, 1),
         ({"since": 4}, 1),
         ({"body": {}}, 3),
         ({"body": {"name": "Lamp"}}, 3),
@@ -583,7 +583,7 @@ def test_a_body_that_is_no_json_is_counted_by_its_text(world: World) -> None:
     assert world.admin("POST", "/requests/count", {"body": {}}).json() == {"count": 0}
 
 
-@pytest.mark.parametrize("body", [{"statuses": 1}, {"status": "x"}, {"defect": 1}, []])
+@pytest.mark.parametrize("body", [{"statuses": 1}, {"status": "x"}, {"internal_error": 1}, []])
 def test_criteria_of_a_count_have_types_too(asked: World, is_refused: Any, body: Any) -> None:
     is_refused(asked.admin("POST", "/requests/count", body), "invalid-request")
 
@@ -621,7 +621,7 @@ def test_one_request_whole(world: World) -> None:
         "step": None,
         "unexpected": None,
         "fault": None,
-        "defect": None,
+        "internal_error": None,
         "changes": [{"collection": "acme.things", "id": thing["id"], "before": None, "after": thing}],
         "events": [
             {"at": "2030-01-01T00:00:00.000Z", "event": "thing-changed", "payload": {"thing": thing}, "cause": "1"},
@@ -648,7 +648,7 @@ def test_secrets_are_masked_in_the_journal(world: World, name: str, value: str, 
 def test_a_refused_request_tells_its_name_source_and_violations(asked: World) -> None:
     taken = asked.admin("GET", "/requests/2").json()
     invalid = asked.admin("GET", "/requests/3").json()
-    defect = asked.admin("GET", "/requests/5").json()
+    internal_error = asked.admin("GET", "/requests/5").json()
 
     assert (taken["rejection"], taken["source"], taken["violations"]) == ("code-taken", "documented: test", [])
     assert invalid["violations"] == [
@@ -659,7 +659,7 @@ def test_a_refused_request_tells_its_name_source_and_violations(asked: World) ->
             "spec": "acme/things.yaml#/components/schemas/NewThing/properties/code/type",
         }
     ]
-    assert (defect["defect"], defect["rejection"], defect["reply"]["status"]) == (
+    assert (internal_error["internal_error"], internal_error["rejection"], internal_error["reply"]["status"]) == (
         "RuntimeError: the rule broke",
         None,
         500,

@@ -356,7 +356,7 @@ def test_an_entry_of_the_log_says_what_was_on_the_wire_and_what_is_known(asked: 
         ("rejected=false", [1, 5]),
         ("unmatched=true", [4]),
         ("operation=addThing&status=409", [2]),
-        ("since=3&defect=false", [4, 5]),
+        ("since=3&internal_error=false", [4, 5]),
     ],
 )
 def test_the_log_has_the_filters_of_the_journal(asked: World, query: str, ids: list[int]) -> None:

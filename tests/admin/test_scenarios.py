@@ -96,7 +96,7 @@ def test_a_scenario_is_put_followed_and_told(world: World) -> None:
     statuses = [add(world).status_code, get(world).status_code, add(world, "Other").status_code]
 
     told = world.admin("GET", "/scenario").json()
-    assert (begun.status_code, begun.json()["current"], begun.json()["unspent"]) == (200, 1, [1, 2, 3])
+    assert (begun.status_code, begun.json()["current"], begun.json()["unmet"]) == (200, 1, [1, 2, 3])
     assert statuses == [409, 500, 409]
     assert told == {
         "name": None,
@@ -111,7 +111,7 @@ def test_a_scenario_is_put_followed_and_told(world: World) -> None:
                 "times": 1,
                 "taken": 1,
                 "by": [2],
-                "spent": True,
+                "done": True,
             },
             {
                 "number": 2,
@@ -120,7 +120,7 @@ def test_a_scenario_is_put_followed_and_told(world: World) -> None:
                 "times": 2,
                 "taken": 2,
                 "by": [3, 5],
-                "spent": True,
+                "done": True,
             },
             {
                 "number": 3,
@@ -129,10 +129,10 @@ def test_a_scenario_is_put_followed_and_told(world: World) -> None:
                 "times": 1,
                 "taken": 1,
                 "by": [],
-                "spent": True,
+                "done": True,
             },
         ],
-        "unspent": [],
+        "unmet": [],
         "unexpected": [{"exchange": 4, "operation": "getThing", "why": "Step 2 awaits addThing; getThing came."}],
         "unexpected_count": 1,
     }

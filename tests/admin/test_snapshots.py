@@ -166,7 +166,7 @@ def test_a_scenario_goes_on_from_where_it_was(world: World) -> None:
     restore(world)
 
     assert (begun, first, again) == ([409], [409, 403, 201], [409, 403, 201])
-    assert world.admin("GET", "/scenario").json()["unspent"] == [1, 2]
+    assert world.admin("GET", "/scenario").json()["unmet"] == [1, 2]
 
 
 def test_an_org_that_had_no_scenario_then_has_none_again(world: World) -> None:

@@ -141,7 +141,7 @@ def asked(world: World) -> World:
         ("rejection=unknown-path", [3]),
         ("rejected=true", [2, 3]),
         ("unmatched=true", [3]),
-        ("defect=true", [4]),
+        ("internal_error=true", [4]),
         ("since=2", [3, 4]),
         ("since=0&rejected=false", [1, 4]),
     ],

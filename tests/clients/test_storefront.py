@@ -36,7 +36,7 @@ def visit(tenant: World, manner: str) -> Json:
 
 def journalled(tenant: World) -> list[str]:
     requests = tenant.admin("GET", "/requests?limit=100").json()["requests"]
-    assert [request["defect"] for request in requests if request["defect"]] == []
+    assert [request["internal_error"] for request in requests if request["internal_error"]] == []
     return [request["operation"] for request in reversed(requests)]
 
 

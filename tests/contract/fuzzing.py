@@ -108,7 +108,7 @@ class Counts(NamedTuple):
 @contextmanager
 def serving(*options: str) -> Iterator[str]:
     """`promo-sandbox serve` in a process of its own: its base URL."""
-    always = ("--port", "0", "--journal", "100000", "--signing-key", KEY)
+    always = ("--port", "0", "--journal-entries", "100000", "--signing-key", KEY)
     command = [sys.executable, "-m", "promo_sandbox", "serve", *always, *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own
         assert server.stdout is not None
@@ -183,7 +183,7 @@ def run(
 _ASKED_ONCE = ("getHealth", "getVersion", "listScenarios", "getScenarioSchema")
 
 
-def judge(counts: Counts, *, examples: int = EXAMPLES, scenarios: int | None = None) -> None:
+def validate(counts: Counts, *, examples: int = EXAMPLES, scenarios: int | None = None) -> None:
     """As much was sent as was to be sent, and every operation was also answered with a success.
 
     examples: of each operation that takes anything. scenarios: as many as examples, unless another number is given.
@@ -203,12 +203,12 @@ def admin_client(url: str, token: str = ANY) -> httpx2.Client:
     return httpx2.Client(base_url=f"{url}/__admin", headers={"Authorization": f"Bearer {token}"}, timeout=LONG)
 
 
-def defects(url: str, admin_token: str = ANY) -> list[Any]:
+def internal_errors(url: str, admin_token: str = ANY) -> list[Any]:
     """The failures of the sandbox itself that the journals of all its orgs keep."""
     found: list[Any] = []
     with admin_client(url, admin_token) as admin:
         for org in orgs(admin):
-            journal = admin.get(f"/orgs/{segment(org)}/requests", params={"defect": "true"})
+            journal = admin.get(f"/orgs/{segment(org)}/requests", params={"internal_error": "true"})
             found += journal.raise_for_status().json()["requests"]
     return found
 

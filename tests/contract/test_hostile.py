@@ -23,7 +23,7 @@ def drafts(world: World) -> str:
     return path(world, "loyalty-programs/external-loyalty-program-drafts")
 
 
-def places(world: World) -> list[str]:
+def indexes(world: World) -> list[str]:
     return sorted({violation["where"] for violation in world.last()["violations"]})
 
 
@@ -78,7 +78,7 @@ def test_a_body_that_is_no_json_is_refused_at_its_place(world: World, body: byte
         response = world.request("POST", target, raw=body)
         assert response.status_code == 400
         assert response.json()["type"] == PROBLEMS + "invalid-request"
-        assert places(world) == ["body"]
+        assert indexes(world) == ["body"]
 
 
 def test_a_hundred_levels_are_not_too_deep(world: World) -> None:
@@ -221,7 +221,7 @@ def test_a_query_that_is_not_utf_8_is_refused_at_its_place(world: World) -> None
         (b"limit=9" + b"9" * 5000, 400, ["query.limit"]),
     ):
         assert get(world, cards(world).encode() + interval + query)[0] == status, query
-        assert places(world) == where, query
+        assert indexes(world) == where, query
 
 
 def test_everything_that_is_wrong_is_told_at_once(world: World) -> None:
@@ -248,11 +248,11 @@ def test_everything_that_is_wrong_is_told_at_once(world: World) -> None:
         "body.status",
         "body.tax",
     ]
-    assert places(world) == wrong
+    assert indexes(world) == wrong
     assert all(place in response.json()["detail"] for place in wrong)
 
     assert world.request("GET", cards(world) + "?to=now&limit=0&offset=-1").status_code == 400
-    assert places(world) == ["query.from", "query.limit", "query.offset", "query.to"]
+    assert indexes(world) == ["query.from", "query.limit", "query.offset", "query.to"]
 
 
 def test_a_whole_number_may_have_a_fraction_of_nothing(world: World) -> None:
@@ -280,7 +280,7 @@ def test_a_thousand_bodies_of_any_bytes_are_no_defect(world: World) -> None:
         method, target, valid = targets[number % len(targets)]
         response = world.request(method, target, raw=damaged(source, json.dumps(valid).encode()))
         assert response.status_code in (200, 201, 400, 422), response.text
-    assert world.admin("GET", "/requests?defect=true").json()["total"] == 0
+    assert world.admin("GET", "/requests?internal_error=true").json()["total"] == 0
 
 
 def damaged(source: random.Random, body: bytes) -> bytes:

@@ -52,8 +52,8 @@ def test_the_promotions_api_keeps_its_contract(part: str, tmp_path: Path) -> Non
             users=users,
             tags=PARTS[part],
         )
-        assert fuzzing.defects(url) == []
-    fuzzing.judge(counts)
+        assert fuzzing.internal_errors(url) == []
+    fuzzing.validate(counts)
 
 
 def test_the_auth_api_keeps_its_contract(tmp_path: Path) -> None:
@@ -62,8 +62,8 @@ def test_the_auth_api_keeps_its_contract(tmp_path: Path) -> None:
         counts = fuzzing.run(
             url, "/auth", tmp_path, spec="enfore/auth.yaml", org=ORG, credentials=("--auth", "laden-martin:geheim")
         )
-        assert fuzzing.defects(url) == []
-    fuzzing.judge(counts, scenarios=0)  # no answer is a parameter of another request, so there is nothing to follow
+        assert fuzzing.internal_errors(url) == []
+    fuzzing.validate(counts, scenarios=0)  # no answer is a parameter of another request, so there is nothing to follow
 
 
 def test_the_admin_api_keeps_its_contract(tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_the_admin_api_keeps_its_contract(tmp_path: Path) -> None:
             },
             examples=ADMIN_EXAMPLES,
         )
-        assert fuzzing.defects(url, "geheim") == []
-    fuzzing.judge(counts, examples=ADMIN_EXAMPLES)
+        assert fuzzing.internal_errors(url, "geheim") == []
+    fuzzing.validate(counts, examples=ADMIN_EXAMPLES)
 
 
 def _furnish(url: str, org: str, admin_token: str = fuzzing.ANY) -> str:

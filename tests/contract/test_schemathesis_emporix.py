@@ -54,8 +54,8 @@ def _keeps_its_contract(base: str, spec: str, folder: Path, owner: dict[str, str
         seed = _seed()
         users = {"owner": _furnish(url, TENANT, seed, **owner), "stranger": _furnish(url, "another", seed, **owner)}
         counts = fuzzing.run(url, base, folder, spec=spec, org=TENANT, users=users, examples=EXAMPLES)
-        assert fuzzing.defects(url) == []
-    fuzzing.judge(counts, examples=EXAMPLES)
+        assert fuzzing.internal_errors(url) == []
+    fuzzing.validate(counts, examples=EXAMPLES)
 
 
 def _furnish(url: str, org: str, seed: dict[str, Any], **terms: str) -> str:

@@ -31,9 +31,9 @@ def test_the_identity_server_keeps_its_contract(tmp_path: Path) -> None:
         spec = _written(identity, tmp_path / "norce-identity.json")
         base = f"/~{ORG}{identity.base}"  # or every client would have an org of its own
         counts = fuzzing.run(url, base, tmp_path, spec=spec, org=ORG, examples=EXAMPLES)
-        assert fuzzing.defects(url) == []
+        assert fuzzing.internal_errors(url) == []
     # No answer is a parameter of another request, so there is nothing to follow.
-    fuzzing.judge(counts, examples=EXAMPLES, scenarios=0)
+    fuzzing.validate(counts, examples=EXAMPLES, scenarios=0)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -47,8 +47,8 @@ def test_the_promotions_keep_their_contract_in_every_form(version: str, tmp_path
         spec = _written(VERSIONS[version], tmp_path / "norce-promotions.json")
         base = VERSIONS[version].base
         counts = fuzzing.run(url, base, tmp_path, spec=spec, org=ORG, users=users, examples=EXAMPLES)
-        assert fuzzing.defects(url) == []
-    fuzzing.judge(counts, examples=EXAMPLES)
+        assert fuzzing.internal_errors(url) == []
+    fuzzing.validate(counts, examples=EXAMPLES)
 
 
 def test_every_spec_and_every_version_is_tried() -> None:

@@ -86,8 +86,8 @@ def test_what_falls_due_happens_between_other_requests(big: Watched) -> None:
         "at": EXPIRY,
         "event": "expire-gift-card",
         "id": card(CARDS - 1)["id"],
-        "told": ["gift-card-changed"],
-        "defect": None,
+        "notified": ["gift-card-changed"],
+        "internal_error": None,
     }
     assert longest < LONGEST
 

@@ -53,7 +53,7 @@ def test_what_has_no_room_is_refused_until_there_is_room_again(small: Watched) -
     assert "Delete or reset orgs" in refused.json["detail"]
     assert small.resident < 300
     entry = client.done("GET", "/__admin/orgs/full/requests?limit=1").json["requests"][0]
-    assert (entry["reply"]["status"], entry["changes"], entry["defect"]) == (507, [], None)
+    assert (entry["reply"]["status"], entry["changes"], entry["internal_error"]) == (507, [], None)
     assert client.done("GET", f"{CARDS.format('full')}/{first['id']}").json["name"] == first["name"]
     for method, path, body in (
         ("GET", CARDS.format("new"), None),

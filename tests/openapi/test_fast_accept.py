@@ -95,11 +95,11 @@ _VALUES = st.recursive(
 def test_yes_means_that_the_validator_says_so_too(schema: dict[str, Any], definition: Any, values: list[Any]) -> None:
     # A definition that refers to itself without an object between describes nothing.
     definitions = {"D": {"type": "object", "properties": {"a": definition}}}
-    judge = jsonschema_rs.Draft202012Validator({**schema, "$defs": definitions}, validate_formats=True)
+    validate = jsonschema_rs.Draft202012Validator({**schema, "$defs": definitions}, validate_formats=True)
     test = acceptance(schema, definitions)
 
     for value in values:
-        assert not test(value) or judge.is_valid(value)
+        assert not test(value) or validate.is_valid(value)
 
 
 @given(_SCHEMAS, _SCHEMAS, st.lists(_VALUES, min_size=1, max_size=8))

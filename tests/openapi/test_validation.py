@@ -190,23 +190,25 @@ def test_what_was_found_valid_is_remembered_by_its_bytes_and_nothing_else_is() -
     validator = Validator({"type": "object", "required": ["name"]})
 
     for _ in range(2):
-        assert validator.judge(b'{"name":1}', {"name": 1}, "reply") == []
-        assert validator.judge(b"{}", {}, "reply") == [Violation("reply.name", "is required", "required", ["required"])]
+        assert validator.validate(b'{"name":1}', {"name": 1}, "reply") == []
+        assert validator.validate(b"{}", {}, "reply") == [
+            Violation("reply.name", "is required", "required", ["required"])
+        ]
 
 
 def test_an_object_that_is_encoded_already_is_judged_as_it_is_sent() -> None:
     validator = Validator({"type": "object", "properties": {"name": {"type": "string"}}})
     right, wrong = b'{"name":"Lamp"}', b'{"name":7}'
 
-    assert validator.judge(right, right, "reply") == []
-    assert [violation.where for violation in validator.judge(wrong, wrong, "reply")] == ["reply.name"]
+    assert validator.validate(right, right, "reply") == []
+    assert [violation.where for violation in validator.validate(wrong, wrong, "reply")] == ["reply.name"]
 
 
 def test_only_so_much_is_remembered() -> None:
     validator = Validator({"type": "object"})
 
     for number in range(1000):
-        assert validator.judge(str(number).encode(), {}, "reply") == []
+        assert validator.validate(str(number).encode(), {}, "reply") == []
 
     assert len(validator._valid) <= 64  # noqa: SLF001 - the bound is the point
 

@@ -52,9 +52,9 @@ def begin(world: World, name: str) -> None:
 def assert_played_out(world: World) -> None:
     report = world.admin("GET", "/scenario").json()
     current = report["current"] and report["steps"][report["current"] - 1]
-    assert (report["unspent"], report["unexpected"]) == ([], [])
+    assert (report["unmet"], report["unexpected"]) == ([], [])
     assert current is None or current["times"] == "any"
-    assert [it["defect"] for it in journal(world) if it["defect"]] == []
+    assert [it["internal_error"] for it in journal(world) if it["internal_error"]] == []
 
 
 def journal(world: World) -> list[Json]:

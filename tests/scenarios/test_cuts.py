@@ -119,7 +119,7 @@ def in_time(world: World, fault: str, test: Callable[[World, float], None]) -> N
         turn(LONG)
 
 
-def trouble(shop: World, operation: str, fault: str) -> None:
+def arm_fault(shop: World, operation: str, fault: str) -> None:
     response = shop.admin("POST", "/next", {"operation": operation, "then": THENS[fault]})
     assert response.status_code == 200, response.text
 
@@ -133,7 +133,7 @@ def is_trouble(reported: str) -> bool:
 @each_fault
 def test_a_client_reports_what_befell_the_card_that_it_reads(world: World, at: int, fault: str) -> None:
     def read(shop: World, patience: float) -> None:
-        trouble(shop, "getGiftCard", fault)
+        arm_fault(shop, "getGiftCard", fault)
 
         reported = CLIENTS[at]("GET", shop.url + cards(shop, "gc-1"), None, patience)
 
@@ -147,7 +147,7 @@ def test_a_client_reports_what_befell_the_card_that_it_reads(world: World, at: i
 @each_fault
 def test_a_redemption_is_sent_once(world: World, at: int, fault: str) -> None:
     def redeem(shop: World, patience: float) -> None:
-        trouble(shop, "recordGiftCardRedemption", fault)
+        arm_fault(shop, "recordGiftCardRedemption", fault)
         url = shop.url + cards(shop, "gc-1", "redemptions")
 
         reported = CLIENTS[at]("POST", url, amount(20, "order 1"), patience)
@@ -165,7 +165,7 @@ def test_a_redemption_is_sent_once(world: World, at: int, fault: str) -> None:
 @each_fault
 def test_most_clients_do_not_repeat_a_redemption_on_a_kept_connection_either(world: World, at: int, fault: str) -> None:
     def redeem(shop: World, patience: float) -> None:
-        trouble(shop, "recordGiftCardRedemption", fault)
+        arm_fault(shop, "recordGiftCardRedemption", fault)
         url = shop.url + cards(shop, "gc-1")
 
         reported = CLIENTS[at]("POST", f"{url}/redemptions", amount(20, "order 1"), patience, url)
@@ -181,7 +181,7 @@ def test_curl_repeats_a_redemption_whose_kept_connection_ended_without_a_word(
     shop: World, cut: str, answers: list[int], left: int
 ) -> None:
     """And says nothing of it, so that the card is spent twice."""
-    trouble(shop, "recordGiftCardRedemption", f"cut: {cut}")
+    arm_fault(shop, "recordGiftCardRedemption", f"cut: {cut}")
     url = shop.url + cards(shop, "gc-1")
 
     reported = with_curl("POST", f"{url}/redemptions", amount(20, "order 1"), LONG, url)

@@ -153,7 +153,7 @@ def assert_refused(shop: World, response: httpx2.Response, status: int, name: st
     assert response.headers["content-type"] == "application/json"
     exchange = shop.last()
     assert exchange["rejection"] == name
-    assert (exchange["defect"], exchange["changes"]) == (None, [])
+    assert (exchange["internal_error"], exchange["changes"]) == (None, [])
     return response.json()
 
 

@@ -161,5 +161,5 @@ def refused(tenant: World, response: httpx2.Response, status: int, name: str) ->
     assert response.headers["content-type"] == "application/json"
     exchange = tenant.last()
     assert exchange["rejection"] == name
-    assert (exchange["defect"], exchange["changes"], exchange["events"]) == (None, [], [])
+    assert (exchange["internal_error"], exchange["changes"], exchange["events"]) == (None, [], [])
     return response.json()

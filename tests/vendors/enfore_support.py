@@ -157,7 +157,7 @@ def assert_refused(world: World, response: httpx2.Response, status: int, name: s
     assert body.keys() - {"on_resource"} == {"type", "title", "detail"}
     exchange = world.last()
     assert exchange["rejection"] == name
-    assert (exchange["defect"], exchange["changes"], exchange["events"]) == (None, [], [])
+    assert (exchange["internal_error"], exchange["changes"], exchange["events"]) == (None, [], [])
     return body
 
 

@@ -119,7 +119,7 @@ def refused(slug: World, response: httpx2.Response, status: int, name: str) -> J
     assert response.status_code == status, response.text
     exchange = slug.last()
     assert exchange["rejection"] == name
-    assert (exchange["defect"], exchange["changes"], exchange["events"]) == (None, [], [])
+    assert (exchange["internal_error"], exchange["changes"], exchange["events"]) == (None, [], [])
     return response.json()
 
 

@@ -97,7 +97,7 @@ def assert_refused(
     assert response.headers["content-type"] == rejection.media
     exchange = world.last()
     assert (exchange["operation"], exchange["rejection"]) == (operation.id, rejection.name)
-    assert (exchange["source"], exchange["defect"]) == (rejection.source, None)
+    assert (exchange["source"], exchange["internal_error"]) == (rejection.source, None)
     assert changes or exchange["changes"] == []
     assert ("www-authenticate" in response.headers) is (rejection.status == 401)
     return response.json()
@@ -128,7 +128,7 @@ def assert_prefers_every_status(world: World, attempt: Request, operation: Opera
             media = next(iter(declared.content), "")
             assert response.headers.get("content-type", "").partition(";")[0] == media
             assert response.headers["preference-applied"] == f"code={status}"
-            assert world.last()["defect"] is None
+            assert world.last()["internal_error"] is None
 
 
 def assert_succeeded(
@@ -137,7 +137,7 @@ def assert_succeeded(
     """The newest answer is the operation's success, or has one of these statuses."""
     assert response.status_code in (statuses or {operation.success.status}), response.text
     exchange = world.last()
-    assert (exchange["operation"], exchange["rejection"], exchange["defect"]) == (operation.id, None, None)
+    assert (exchange["operation"], exchange["rejection"], exchange["internal_error"]) == (operation.id, None, None)
     media = next(iter(operation.responses[response.status_code].content), None)
     if media is None:
         assert (response.content, "content-type" in response.headers) == (b"", False)
@@ -151,6 +151,6 @@ def assert_transport(world: World, response: httpx2.Response, document: Document
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == rejection.media
     exchange = world.last()
-    assert (exchange["rejection"], exchange["defect"], exchange["changes"]) == (rejection.name, None, [])
+    assert (exchange["rejection"], exchange["internal_error"], exchange["changes"]) == (rejection.name, None, [])
     assert response.json().keys() >= rejection.value.keys()
     return response.json()

@@ -114,8 +114,8 @@ class Coupons(RuleBasedStateMachine):
         self.made = itertools.count()
 
     def teardown(self) -> None:
-        defects = self.world.admin("GET", "/requests?defect=true").json()
-        assert defects["total"] == 0, defects
+        internal_errors = self.world.admin("GET", "/requests?internal_error=true").json()
+        assert internal_errors["total"] == 0, internal_errors
         self.world.admin("DELETE")
 
     def request(self, method: str, path: str, body: Json = None, bearer: str = "any") -> tuple[int, Json]:

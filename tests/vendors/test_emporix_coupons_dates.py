@@ -22,8 +22,8 @@ from tests.vendors.emporix_coupons_support import (
 
 
 def told(happened: list[Json]) -> list[tuple[str, str, str]]:
-    assert [each["defect"] for each in happened] == [None] * len(happened)
-    assert [each["told"] for each in happened] == [[]] * len(happened)
+    assert [each["internal_error"] for each in happened] == [None] * len(happened)
+    assert [each["notified"] for each in happened] == [[]] * len(happened)
     return [(each["at"], each["event"], each["id"]) for each in happened]
 
 

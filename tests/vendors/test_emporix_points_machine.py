@@ -302,8 +302,8 @@ class Points(RuleBasedStateMachine):
     def teardown(self) -> None:
         if self.codes:
             assert {entry["document"]["code"] for entry in self.shop.state()["emporix"]["coupons"]} == self.codes
-        defects = self.shop.admin("GET", "/requests?defect=true").json()
-        assert defects["total"] == 0, defects
+        internal_errors = self.shop.admin("GET", "/requests?internal_error=true").json()
+        assert internal_errors["total"] == 0, internal_errors
         self.shop.admin("DELETE")
 
 

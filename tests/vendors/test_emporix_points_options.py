@@ -611,7 +611,7 @@ def test_points_are_given_back_if_the_coupon_cannot_be_made(shop: World, version
     assert response.status_code == 500
     assert response.headers["content-type"] == "application/json"
     exchanged = shop.last()
-    assert (exchanged["rejection"], exchanged["defect"]) == ("coupon-not-created", None)
+    assert (exchanged["rejection"], exchanged["internal_error"]) == ("coupon-not-created", None)
     body = response.json()
     assert (body["status"], body["error"], body["path"]) == (500, "Internal Server Error", "/public/customer/redeem")
     assert body["timestamp"] == NOW_TEXT

@@ -51,8 +51,8 @@ class Machine(RuleBasedStateMachine):
         self.now = START
 
     def teardown(self) -> None:
-        defects = self.world.admin("GET", "/requests?defect=true").json()
-        assert defects["total"] == 0, defects
+        internal_errors = self.world.admin("GET", "/requests?internal_error=true").json()
+        assert internal_errors["total"] == 0, internal_errors
         self.world.admin("DELETE")
 
     def request(self, method: str, path: str, body: Json = None) -> tuple[int, Json]:
@@ -290,7 +290,7 @@ class Programs(Machine):
         super().__init__(url, http)
         self.drafts: list[Program] = []
         self.programs: list[Program] = []
-        self.places = itertools.count()
+        self.indexes = itertools.count()
         self.drafts_path = path(self.world, "loyalty-programs/external-loyalty-program-drafts")
         self.path = path(self.world, "loyalty-programs/external-loyalty-program")
 
@@ -318,7 +318,7 @@ class Programs(Machine):
             self.is_refused(answer, "end-before-start")
         else:
             assert answer == (201, {**body, "id": answer[1]["id"]})
-            self.drafts.append(Program(answer[1]["id"], next(self.places), begins, ends))
+            self.drafts.append(Program(answer[1]["id"], next(self.indexes), begins, ends))
 
     @precondition(lambda self: self.drafts)
     @rule(which=pick, start=st.none() | hours, end=st.none() | hours, or_deleted=seldom)
@@ -351,7 +351,7 @@ class Programs(Machine):
         assert status == 200, program
         started = operation == "ACTIVATE" and (draft.start is None or draft.start > self.now)
         start = self.now if started else draft.start
-        found = Program(program["id"], next(self.places), start, draft.end, "ACTIVE", self.now)
+        found = Program(program["id"], next(self.indexes), start, draft.end, "ACTIVE", self.now)
         if operation == "SCHEDULE":
             found.status = "SCHEDULED"
         assert program["status"] == found.status

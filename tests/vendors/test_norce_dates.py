@@ -19,7 +19,7 @@ def slug(world: World) -> World:
 
 
 def told(happened: list[Json]) -> list[tuple[str, str, str]]:
-    assert [each["defect"] for each in happened] == [None] * len(happened)
+    assert [each["internal_error"] for each in happened] == [None] * len(happened)
     return [(each["at"], each["event"], each["id"]) for each in happened]
 
 

@@ -88,8 +88,8 @@ class Promotions(RuleBasedStateMachine):
         self.promotions: list[Promotion] = []
 
     def teardown(self) -> None:
-        defects = self.world.admin("GET", "/requests?defect=true").json()
-        assert defects["total"] == 0, defects
+        internal_errors = self.world.admin("GET", "/requests?internal_error=true").json()
+        assert internal_errors["total"] == 0, internal_errors
         self.world.admin("DELETE")
 
     def request(self, method: str, path: str, application: int | None, body: Json = None) -> tuple[int, Json]:

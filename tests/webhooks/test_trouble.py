@@ -54,7 +54,7 @@ def test_an_event_arrives_twice(world: World) -> None:
     first, second = webhooks(world)
     assert first["payload"] == second["payload"]
     assert [it["status"] for it in (first, second)] == ["delivered", "delivered"]
-    assert {it["trouble"] for it in (first, second)} == {"twice"}
+    assert {it["delivery_fault"] for it in (first, second)} == {"twice"}
 
 
 def test_an_event_arrives_after_the_next_one(world: World) -> None:

@@ -26,13 +26,13 @@ from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.messages import Reply, Request
 from promo_sandbox.engine.execution import answer, transport, unmatched
 from promo_sandbox.engine.orgs import Orgs
-from promo_sandbox.engine.scenario_catalogue import Library
+from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
 from promo_sandbox.model import auth
 from promo_sandbox.model.auth import Gate, Grant
 from promo_sandbox.model.call import Call
 from promo_sandbox.model.contract import Contract, Route, router
 from promo_sandbox.model.journal import Exchange
-from promo_sandbox.model.rules import Refusal, Rules
+from promo_sandbox.model.rules import RejectionContext, Rules
 from promo_sandbox.model.state import Doc, State
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.openapi.operation import Unreadable
@@ -63,14 +63,14 @@ class Admin:
         orgs: Orgs,
         gate: Gate,
         token: str | None,
-        library: Library,
+        library: ScenarioCatalogue,
         *,
         guard: Guard,
     ) -> None:
         self.document = Document(spec)
         self._contracts = contracts
         self._gate = gate
-        self._token = _judged(token)
+        self._token = _validated(token)
         self._guard = guard
         self._contract = Contract([self.document], self._rules(orgs, gate, library))
         self._router = router([self._contract])
@@ -104,9 +104,9 @@ class Admin:
             raise Unreadable(415, "The body has no Content-Type.")
         return auth.ANYBODY
 
-    def _rules(self, orgs: Orgs, gate: Gate, library: Library) -> Rules:
+    def _rules(self, orgs: Orgs, gate: Gate, library: ScenarioCatalogue) -> Rules:
         rules = Rules("sandbox")
-        rules.word(_worded)
+        rules.error_body(_worded)
         rules.operation("getHealth")(self._health)
         rules.operation("getVersion")(self._version)
         for part in _PARTS:
@@ -131,14 +131,14 @@ class Admin:
         return call.reply({"version": __version__, "specs": specs})
 
 
-def _judged(token: str | None) -> str | None:
+def _validated(token: str | None) -> str | None:
     """A token that every client can send in a header. Raises `SandboxError` for another, and does not repeat it."""
     if token is not None and not (token.isascii() and token.isprintable() and token and " " not in token):
         raise SandboxError("the admin token is empty, or has a space or something else than printable ASCII in it")
     return token
 
 
-def _worded(refusal: Refusal) -> Doc:
+def _worded(refusal: RejectionContext) -> Doc:
     body: Doc = dict(refusal.rejection.value)
     if refusal.violations:
         body["detail"] = "; ".join(map(str, refusal.violations))

@@ -62,7 +62,7 @@ def _entry(exchange: Exchange, explainer: Explainer) -> Doc:
             "source": exchange.source,
             "violations": violations_json(exchange, explainer),
             "preference": exchange.preference,
-            "defect": exchange.defect,
+            "internal_error": exchange.internal_error,
         },
     }
 

@@ -48,7 +48,7 @@ def exchange_json(org: str, exchange: Exchange, explainer: Explainer) -> dict[st
         "step": exchange.step,
         "unexpected": without(exchange.unexpected, secrets) if exchange.unexpected is not None else None,
         "fault": exchange.fault.json() if exchange.fault is not None else None,
-        "defect": exchange.defect,
+        "internal_error": exchange.internal_error,
         "changes": [_change_json(change, masks) for change in exchange.changes],
         "events": list(entry_events(exchange)),
         "microseconds": exchange.nanoseconds // 1000,
@@ -60,8 +60,8 @@ def occurrence_json(occurrence: Occurrence) -> dict[str, Any]:
         "at": clock.text(occurrence.at),
         "event": occurrence.name,
         "id": occurrence.document,
-        "told": [event.name for event in occurrence.events],
-        "defect": occurrence.defect,
+        "notified": [event.name for event in occurrence.events],
+        "internal_error": occurrence.internal_error,
     }
 
 

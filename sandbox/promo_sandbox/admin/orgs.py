@@ -143,9 +143,9 @@ def _pieces(content: bytes, written: list[bytes]) -> Iterator[bytes]:
 
 def org_json(org: Org) -> Doc:
     """What an org holds, and how much in it went another way than a test would want."""
-    requests = unmatched = defects = 0
+    requests = unmatched = internal_errors = 0
     for entry in org.journal.entries():
-        defects += entry.defect is not None
+        internal_errors += entry.internal_error is not None
         if isinstance(entry, Exchange):
             requests += 1
             unmatched += entry.operation is None
@@ -156,8 +156,8 @@ def org_json(org: Org) -> Doc:
         "documents": org.state.count,
         "requests": requests,
         "unmatched": unmatched,
-        "defects": defects,
-        "unspent": len(run.unspent) if run is not None else 0,
+        "internal_errors": internal_errors,
+        "unmet": len(run.unmet) if run is not None else 0,
         "unexpected": run.unexpected_count if run is not None else 0,
         "armed": org.state.armed_count,
     }

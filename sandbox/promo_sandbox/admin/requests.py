@@ -99,7 +99,7 @@ def meets(exchange: Exchange, criteria: dict[str, Any]) -> bool:
         "rejection": exchange.rejection,
         "rejected": exchange.rejection is not None,
         "unmatched": exchange.operation is None,
-        "defect": exchange.defect is not None,
+        "internal_error": exchange.internal_error is not None,
     }
     if any(criteria[name] != value for name, value in has.items() if name in criteria):
         return False

@@ -86,7 +86,7 @@ def report_json(run: Run) -> Doc:
         "otherwise": "fail" if run.scenario.fails else "rules",
         "current": run.current.number if run.current is not None else None,
         "steps": [_step_json(run, step) for step in run.scenario.steps],
-        "unspent": run.unspent,
+        "unmet": run.unmet,
         "unexpected": to_builtins(run.unexpected),
         "unexpected_count": run.unexpected_count,
     }
@@ -101,5 +101,5 @@ def _step_json(run: Run, step: Step) -> Doc:
         "times": "any" if step.times is None else step.times,
         "taken": taken,
         "by": by,
-        "spent": step.number <= run.at,
+        "done": step.number <= run.at,
     }

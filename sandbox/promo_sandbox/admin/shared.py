@@ -13,7 +13,7 @@ from promo_sandbox.base.messages import Reply, Violation
 from promo_sandbox.base.nearest_names import nearest
 from promo_sandbox.base.slices import Work
 from promo_sandbox.engine.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
-from promo_sandbox.engine.scenario_catalogue import Library
+from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
 from promo_sandbox.model.auth import Gate
 from promo_sandbox.model.call import Call
 from promo_sandbox.model.contract import Contract
@@ -24,7 +24,7 @@ from promo_sandbox.model.state import Doc
 class Operations(ABC):
     """A part of the admin API: the rules of its operations, bound by their operationIds."""
 
-    def __init__(self, contracts: list[Contract], orgs: Orgs, gate: Gate, library: Library) -> None:
+    def __init__(self, contracts: list[Contract], orgs: Orgs, gate: Gate, library: ScenarioCatalogue) -> None:
         self.contracts = contracts
         self.orgs = orgs
         self.gate = gate

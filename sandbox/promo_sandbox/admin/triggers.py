@@ -8,7 +8,7 @@ from promo_sandbox.admin.shared import Operations, near
 from promo_sandbox.base.document_errors import Flawed, Flaws
 from promo_sandbox.base.messages import Reply
 from promo_sandbox.model.call import Call
-from promo_sandbox.model.effects import Then
+from promo_sandbox.model.effects import Effects
 from promo_sandbox.model.rules import Rules
 from promo_sandbox.model.state import Doc, State
 
@@ -41,7 +41,7 @@ class TriggerOperations(Operations):
         state.arm(wanted, [then] * times)
         return call.reply(self._armed_json(state))
 
-    def _for_calls(self, call: Call, state: State, flaws: Flaws) -> tuple[str, Then]:
+    def _for_calls(self, call: Call, state: State, flaws: Flaws) -> tuple[str, Effects]:
         wanted, raw = call.body["operation"], call.body["then"]
         routes = {route.operation.id: route for contract in self.contracts for route in contract.routes()}
         if wanted not in routes:
@@ -52,7 +52,7 @@ class TriggerOperations(Operations):
             call.reject("unknown-rejection", f"{wanted} is never refused as {name[:100]}{near(name, known)}")
         return wanted, self.library.reader.then(raw, route, flaws)
 
-    def _for_events(self, call: Call, flaws: Flaws) -> tuple[str, Then]:
+    def _for_events(self, call: Call, flaws: Flaws) -> tuple[str, Effects]:
         wanted = call.body["callback"]
         if wanted not in self.callbacks:
             call.reject("unknown-callback", f"There is no callback {wanted[:100]}{near(wanted, self.callbacks)}")

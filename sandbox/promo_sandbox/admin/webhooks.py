@@ -21,7 +21,7 @@ from promo_sandbox.engine.orgs import Org
 from promo_sandbox.model.call import Call
 from promo_sandbox.model.rules import Rules
 from promo_sandbox.model.state import NEVER, Doc
-from promo_sandbox.scenarios.action_document import duration
+from promo_sandbox.scenarios.effects_document import duration
 from promo_sandbox.webhooks.delivery import WAITING, Attempt, Delivery
 from promo_sandbox.webhooks.outbox import Outbox
 from promo_sandbox.webhooks.queues import Lane
@@ -197,7 +197,7 @@ class WebhookOperations(Operations):
         for at, given in enumerate(call.body["rewrites"]):
             try:
                 rewrite = Rewrite(given["from"], given["to"])
-                self.orgs.webhooks.policy.judge_rewrite(rewrite)
+                self.orgs.webhooks.policy.validate_rewrite(rewrite)
             except (NotAllowed, ValueError) as refused:
                 errors = [{"detail": str(refused), "pointer": f"body.rewrites[{at}]"}]
                 call.reject("unacceptable-rewrite", str(refused), errors=errors)
@@ -288,7 +288,7 @@ def webhook_json(delivery: Delivery) -> Doc:
         "sent": delivery.sent.decode("utf-8", "replace") if delivery.sent is not None else None,
         "status": delivery.status,
         "detail": delivery.detail,
-        "trouble": delivery.trouble.shown if delivery.trouble is not None else None,
+        "delivery_fault": delivery.delivery_fault.shown if delivery.delivery_fault is not None else None,
         "redelivery_of": delivery.redelivery_of,
         "attempts": [_attempt_json(attempt) for attempt in delivery.attempts],
         "attempted": delivery.attempted,

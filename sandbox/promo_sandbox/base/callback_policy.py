@@ -114,12 +114,12 @@ class Policy:
             raise NotAllowed(f"{error}") from None
         rule = max((rule for rule in rules if _fits(rule, place)), key=lambda rule: len(rule.source.path), default=None)
         if rule is None:
-            self._judge(place)
+            self._validate(place)
             return Target(place.url, place.host, place.port, trusted=False)
         led = rule.target._replace(path=_path(rule, place), query=place.query)
         trusted = rule in self._rules
         if not trusted:
-            self._judge(led)
+            self._validate(led)
         return Target(led.url, led.host, led.port, trusted, rule.rewrite)
 
     def at(self, host: str, port: int) -> Target:
@@ -130,10 +130,10 @@ class Policy:
             raise NotAllowed(f"{error}") from None
         trusted = (place.host, port) in self._trusted
         if not trusted:
-            self._judge(place)
+            self._validate(place)
         return Target(place.url, place.host, port, trusted)
 
-    def judge_address(self, target: Target, address: str) -> None:
+    def validate_address(self, target: Target, address: str) -> None:
         """May this address of the target be called? Raises NotAllowed."""
         try:
             found = ip_address(address)
@@ -151,14 +151,14 @@ class Policy:
             f"{target.host} resolves to {address}, {why}, and is not called there; start with --callback-allow {named}"
         )
 
-    def judge_rewrite(self, rewrite: Rewrite) -> None:
+    def validate_rewrite(self, rewrite: Rewrite) -> None:
         """May an org have this rewrite? Only to loopback and to what is allowed.
 
         Raises NotAllowed, or ValueError with one sentence if it cannot be read.
         """
         place = _rule(rewrite).target
         try:
-            self._judge(place)
+            self._validate(place)
         except NotAllowed:
             raise NotAllowed(
                 f"an org's rewrite leads to loopback or to what the server allows, not to {place.shown}; "
@@ -176,7 +176,7 @@ class Policy:
         address = as_address(place.host)
         return place.scheme == "http" and (is_local(place.host) if address is None else is_loopback(address))
 
-    def _judge(self, place: Place) -> None:
+    def _validate(self, place: Place) -> None:
         address = as_address(place.host)
         if address is None:
             allowed = is_local(place.host) or self._admits_name(place.host, place.port)

@@ -49,7 +49,7 @@ class Config:
 
 
 def files(name: str) -> Path:
-    """The folder `specs`, `scenarios` or `fidelity`: inside an installed package, or beside it in a checkout."""
+    """The folder `specs`, `scenarios` or `parity`: inside an installed package, or beside it in a checkout."""
     for folder in (_PACKAGE / "_files" / name, _CHECKOUT / name, _CHECKOUT / "tests" / name):
         if folder.is_dir():
             return folder
@@ -64,7 +64,7 @@ def read_seeds(path: Path) -> dict[str, Any]:
     return seeds
 
 
-def judge_ca(path: Path) -> None:
+def validate_ca(path: Path) -> None:
     """Is this a PEM file with certificates? Raises SandboxError."""
     import ssl  # noqa: PLC0415 - few servers are given one
 

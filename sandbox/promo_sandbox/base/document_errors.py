@@ -60,8 +60,8 @@ class Flaws:
     def raise_any(self, name: str, text: str) -> None:
         """Raises `Flawed` if there is one; `text` is the document as it was written."""
         if self._found:
-            places = [place for place, _ in self._found]
-            lines = yaml_file.lines_of(text, places) if len(text) <= _MAX_TEXT else [None] * len(places)
+            indexes = [place for place, _ in self._found]
+            lines = yaml_file.lines_of(text, indexes) if len(text) <= _MAX_TEXT else [None] * len(indexes)
             found = zip(self._found, lines, strict=True)
             raise Flawed(name, [Flaw(pointer(place), line, detail) for (place, detail), line in found])
 

@@ -118,11 +118,11 @@ def _secret(given: str | None, option: str, variable: str) -> str | None:
     if given is None and os.environ.get(variable) == "":  # which click takes for a variable that is not set
         raise SandboxError(f"{variable} is set, but empty; give it a value, or unset it")
     if given is not None:
-        _judge_text(given, option)
+        _validate_text(given, option)
     return given
 
 
-def _judge_text(text: str, option: str) -> None:
+def _validate_text(text: str, option: str) -> None:
     """Python keeps bytes that are no text as lone surrogates, which nothing can sign or compare."""
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise SandboxError(f"{option} is not UTF-8")
@@ -134,6 +134,6 @@ def _clients(given: Sequence[str]) -> dict[str, str]:
         name, colon, secret = client.partition(":")
         if not name or not colon or not secret:
             raise SandboxError(f"--client {client!r} is not NAME:SECRET")
-        _judge_text(client, "--client")
+        _validate_text(client, "--client")
         clients[name] = secret
     return clients

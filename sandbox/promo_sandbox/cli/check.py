@@ -12,7 +12,7 @@ from promo_sandbox.admin.api import Admin
 from promo_sandbox.base.config import Config
 from promo_sandbox.base.document_errors import Flawed
 from promo_sandbox.base.errors import SandboxError
-from promo_sandbox.engine.scenario_catalogue import Library
+from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
 from promo_sandbox.model.contract import Contract
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.server.app import App, load_contracts
@@ -32,7 +32,7 @@ def check_all(specs: Path) -> Iterator[Found]:
     yield _checked(admin.document, [])
 
 
-def check_scenarios(library: Library) -> Iterator[Found]:
+def check_scenarios(library: ScenarioCatalogue) -> Iterator[Found]:
     """The same for each scenario: whether an org can begin it."""
     for name in library.names():
         try:

@@ -101,10 +101,10 @@ def cli(context: click.Context) -> None:
     "Default: three quarters of what the machine or its control group has.",
 )
 @click.option(
-    "--journal",
+    "--journal-entries",
     default=1000,
     show_default=True,
-    envvar="SANDBOX_JOURNAL",
+    envvar="SANDBOX_JOURNAL_ENTRIES",
     type=click.IntRange(1),
     help="Exchanges kept for each org.",
 )
@@ -127,7 +127,7 @@ def serve(
     max_body: int,
     max_orgs: int,
     max_memory: str | None,
-    journal: int,
+    journal_entries: int,
     access: Access,
     callbacks: CallbackConfig,
     log_level: str,
@@ -148,7 +148,7 @@ def serve(
             max_body=max_body,
             max_orgs=max_orgs,
             max_memory=size(max_memory) if max_memory else None,
-            journal_limit=journal,
+            journal_limit=journal_entries,
             callbacks=callbacks,
         )
     )

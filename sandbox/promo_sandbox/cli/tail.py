@@ -132,13 +132,13 @@ class Printer:
             parts.append(self._styled(escaped(exchange["rejection"]), fg=colour, bold=True))
         if exchange["step"] is not None:
             parts.append(self._styled(escaped(f"step {exchange['step']}"), fg="blue"))
-        parts += [self._styled(trouble, fg="magenta") for trouble in _troubles(exchange["fault"] or {})]
+        parts += [self._styled(delivery_fault, fg="magenta") for delivery_fault in _troubles(exchange["fault"] or {})]
         parts.append(self._styled(f"{exchange['microseconds'] / 1000:.1f} ms", dim=True))
         return ["  ".join(parts), *(f"    {line}" for line in self._below(exchange))]
 
     def _below(self, exchange: dict[str, Any]) -> Iterator[str]:
-        if exchange["defect"]:
-            yield self._styled(f"defect: {escaped(exchange['defect'])}", fg="red", bold=True)
+        if exchange["internal_error"]:
+            yield self._styled(f"internal error: {escaped(exchange['internal_error'])}", fg="red", bold=True)
         if exchange["unexpected"]:
             yield self._styled(f"unexpected: {escaped(exchange['unexpected'])}", fg="red")
         for violation in exchange["violations"]:

@@ -36,7 +36,7 @@ class Criteria(TypedDict, total=False):
     rejection: str
     rejected: bool
     unmatched: bool
-    defect: bool
+    internal_error: bool
     since: int
 
 

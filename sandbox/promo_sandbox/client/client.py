@@ -101,7 +101,7 @@ class _Clock(Part):
     ) -> Ask[Jsons]:
         """Let time pass, `by` so much (ISO 8601 as `P30D`, seconds, or a `timedelta`) or `to` a moment.
 
-        What happened on the way, in its order: `[{"at", "event", "id", "told", "defect"}]`.
+        What happened on the way, in its order: `[{"at", "event", "id", "notified", "internal_error"}]`.
         """
         body = {"by": duration(by)} if by is not None else {}
         if to is not None:
@@ -114,7 +114,7 @@ class _Webhooks(Part):
     def list(self, limit: int = 100, **criteria: Unpack[WebhookCriteria]) -> Ask[Jsons]:
         """What subscribers were sent or are to be sent, oldest first, by criteria that must all hold.
 
-        `[{"id", "at", "event", "cause", "subscription", "url", "payload", "status", "trouble", "redelivery_of",
+        `[{"id", "at", "event", "cause", "subscription", "url", "payload", "status", "delivery_fault", "redelivery_of",
         "attempts": [{"at", "status", "milliseconds", "body", "error"}], "attempted", "next_attempt", …}]`; a status is
         `waiting`, `delivered`, `dead`, `canceled`, `dropped` or `not_allowed`.
         """
@@ -196,7 +196,8 @@ class _Org(Part):
     def about(self) -> Ask[Json]:
         """The org, and how much in it went another way than a test would want. Raises `Refused` if there is none.
 
-        `{"name", "now", "frozen", "documents", "requests", "unmatched", "defects", "unspent", "unexpected", "armed"}`.
+        `{"name", "now", "frozen", "documents", "requests", "unmatched", "internal_errors", "unmet", "unexpected",
+        "armed"}`.
         """
         return Ask("GET", self._path, whole)
 
@@ -260,7 +261,7 @@ class _Org(Part):
 
     @Verb
     def scenario_progress(self) -> Ask[Json]:
-        """`{"name", "current", "steps", "unspent", "unexpected", …}`. Raises `Refused` if it follows none."""
+        """`{"name", "current", "steps", "unmet", "unexpected", …}`. Raises `Refused` if it follows none."""
         return Ask("GET", f"{self._path}/scenario", whole)
 
     @Verb

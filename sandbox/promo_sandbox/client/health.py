@@ -57,15 +57,15 @@ def health(*, url: str, timeout: float, wait: float) -> None:
 
     server = Remote(url, timeout=timeout)
     end = time.perf_counter() + wait
-    while trouble := _trouble(server):
+    while problem := _problem(server):
         if time.perf_counter() >= end:
-            click.echo(f"promo-sandbox: {escaped(' '.join(trouble.split()))}", err=True)
+            click.echo(f"promo-sandbox: {escaped(' '.join(problem.split()))}", err=True)
             sys.exit(1)
         time.sleep(_PAUSE)
     click.echo(f"{escaped(server.url)} is healthy")
 
 
-def _trouble(server: Remote) -> str:
+def _problem(server: Remote) -> str:
     """Why it is not healthy, or nothing."""
     try:
         healthy = _status(server.ask("GET", "/health")) == "healthy"

@@ -62,11 +62,11 @@ def options(command: Command) -> Command:
 def chosen(asked: Sequence[str]) -> list[str]:
     """The vendors asked for, or all there are. Raises `SandboxError` for one that there is not."""
     known = sorted(path.name for path in files("specs").iterdir() if path.is_dir() and path.name != _OWN)
-    judge(asked, known, "vendor")
+    validate(asked, known, "vendor")
     return [name for name in known if name in asked or not asked]
 
 
-def judge(asked: Iterable[str], known: Iterable[str], kind: str) -> None:
+def validate(asked: Iterable[str], known: Iterable[str], kind: str) -> None:
     """Raises `SandboxError` for a name that is not known."""
     names = list(known)
     for name in asked:

@@ -25,7 +25,7 @@ class NoAnswer(Exception):
     """The connection was refused, lost or silent for too long; the message says which."""
 
 
-class Provider:
+class Target:
     """The server at a URL, which may have a path. timeout: seconds without a word."""
 
     def __init__(self, url: str, timeout: float = 10.0) -> None:

@@ -13,7 +13,7 @@ from promo_sandbox.model.contract import Contract
 from promo_sandbox.model.coverage import Coverage
 from promo_sandbox.model.interfaces import Issuer
 from promo_sandbox.model.journal import Occurrence
-from promo_sandbox.model.state import Collection, Due
+from promo_sandbox.model.state import Collection, Timer
 
 AT_ONCE = 250_000  # bytes of what happens in one go, as the journal counts them
 
@@ -43,7 +43,7 @@ class Agenda:
         if org.state.writers:
             return happened
         left = AT_ONCE
-        while left > 0 and (due := org.state.next_due(until)) is not None:
+        while left > 0 and (due := org.state.next_timer(until)) is not None:
             occurrence = self._happen(org, due, max(due[0], min(org.passed, until)))
             left -= occurrence.size
             happened.append(occurrence)
@@ -52,7 +52,7 @@ class Agenda:
         org.passed = until if org.state.due_at > until else happened[-1].at
         return happened
 
-    def _happen(self, org: Org, due: Due, at: int) -> Occurrence:
+    def _happen(self, org: Org, due: Timer, at: int) -> Occurrence:
         _, _, event, key, id = due
         contract, _ = self._collections[key]
         occurrence = Occurrence(at, event, id)
@@ -63,8 +63,8 @@ class Agenda:
             occurrence.told(contract.events(call))
         except Exception as error:  # a rule may break in any way; the other entries happen all the same
             org.state.roll_back()
-            org.state.drop_due(due)  # what it had written may have taken the entry's cause away, and that is back
-            occurrence.defect = f"{type(error).__name__}: {error}"
+            org.state.drop_timer(due)  # what it had written may have taken the entry's cause away, and that is back
+            occurrence.internal_error = f"{type(error).__name__}: {error}"
         org.met = self._coverage.told(org.met, contract.vendor, occurrence.events)
         self._record(org, occurrence)
         return occurrence

@@ -18,9 +18,9 @@ from promo_sandbox.base.slices import Work
 from promo_sandbox.model.auth import Grant, challenged
 from promo_sandbox.model.call import Call, Rejected
 from promo_sandbox.model.contract import INVALID_REQUEST, MISSING_BODY, Contract, OffContract, Route
-from promo_sandbox.model.effects import Fault, Then
+from promo_sandbox.model.effects import Effects, Fault
 from promo_sandbox.model.journal import MAX_BODY, Exchange
-from promo_sandbox.model.rules import Refusal
+from promo_sandbox.model.rules import RejectionContext
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.openapi.operation import PROBLEM, Operation, Rejection, Unreadable, response_flaws
 from promo_sandbox.scenarios.run import Run, Throttled, Unexpected
@@ -60,8 +60,8 @@ def answer(
         reply = _succeeded(route, request, call, path, admit, exchange, script)
     except Exception as raised:  # a rule may break in any way, and each is a defect
         reply = _failed(raised, route, call, exchange)
-    if exchange.fault is not None and exchange.defect is None and reply.work is None:
-        exchange.fault.befall(reply)  # a defect of ours is never disguised
+    if exchange.fault is not None and exchange.internal_error is None and reply.work is None:
+        exchange.fault.apply(reply)  # a defect of ours is never disguised
     return reply
 
 
@@ -79,8 +79,8 @@ def _worked(waiting: Reply, work: Work[Reply], route: Route, call: Call, exchang
         reply.stream = _followed(reply.stream, exchange)
     reply.headers = (*reply.headers, *waiting.headers)
     exchange.completed(reply)
-    if exchange.fault is not None and exchange.defect is None:
-        exchange.fault.befall(reply)
+    if exchange.fault is not None and exchange.internal_error is None:
+        exchange.fault.apply(reply)
     return reply
 
 
@@ -109,7 +109,7 @@ def _failed(raised: Exception, route: Route, call: Call, exchange: Exchange) -> 
     except Exception as error:  # a wording breaks in any way too
         raised = error
     call.state.roll_back()
-    return _defect(raised, exchange)
+    return _internal_error(raised, exchange)
 
 
 def _succeeded(
@@ -148,7 +148,7 @@ def _followed(pieces: Iterator[bytes], exchange: Exchange) -> Iterator[bytes]:
             exchange.reply_size += len(piece)
             yield piece
     except Exception as error:  # a rule makes the pieces, and may break in any way
-        exchange.defect = f"{type(error).__name__}: {error}"
+        exchange.internal_error = f"{type(error).__name__}: {error}"
         raise
 
 
@@ -201,11 +201,11 @@ def _follow(script: Run | None, route: Route, request: Request, call: Call, exch
         script.throttle(step, call.now)
 
 
-def _meet(then: Then, exchange: Exchange) -> None:
+def _meet(then: Effects, exchange: Exchange) -> None:
     """What is to happen instead of the rule, or to its reply."""
     if then.fault is not None:
         exchange.fault = then.fault if exchange.fault is None else exchange.fault + then.fault
-    exchange.trouble = then.webhook
+    exchange.delivery_fault = then.webhook
     if then.reject is not None:
         raise Rejected(then.reject)
     if then.written is not None:
@@ -291,8 +291,8 @@ def _worded(
     exchange.violations = rejected.violations
     path = exchange.request.path
     below = path.removeprefix(document.base)
-    refusal = Refusal(rejection, rejected.detail, rejected.violations, below, exchange.at, path)
-    content = contract.rules.wording(refusal)
+    refusal = RejectionContext(rejection, rejected.detail, rejected.violations, below, exchange.at, path)
+    content = contract.rules.write_error_body(refusal)
     if rejected.members:
         content = {**content, **rejected.members}
     return Reply(rejection.status, content, rejection.media, challenged(rejection, exchange.request))
@@ -317,7 +317,7 @@ def unmatched(
         try:
             reply = transport(document, contract, status, detail, exchange)
         except Exception as error:  # the vendor's wording is a rule too
-            return _defect(error, exchange)
+            return _internal_error(error, exchange)
     reply.headers = (("allow", ", ".join(allow)),) if allow else ()
     return reply
 
@@ -353,7 +353,7 @@ def transport(
         return problem(status, title, detail)
     reply = _worded(contract, document, rejection, Rejected(rejection.name, detail), exchange)
     flaws = response_flaws(document.transport[status], reply)
-    return _defect(OffContract(_sentence(flaws)), exchange) if flaws else reply
+    return _internal_error(OffContract(_sentence(flaws)), exchange) if flaws else reply
 
 
 def problem(status: int, title: str, detail: str) -> Reply:
@@ -367,10 +367,10 @@ def no_room(memory: Memory) -> Reply:
     return problem(507, "Not enough memory", memory.reason)
 
 
-def _defect(error: Exception, exchange: Exchange) -> Reply:
-    exchange.defect = f"{type(error).__name__}: {error}"
+def _internal_error(error: Exception, exchange: Exchange) -> Reply:
+    exchange.internal_error = f"{type(error).__name__}: {error}"
     exchange.changes, exchange.events = [], []
-    return problem(500, "Defect of the sandbox", exchange.defect[:1000])
+    return problem(500, "Defect of the sandbox", exchange.internal_error[:1000])
 
 
 def _sentence(flaws: list[Violation]) -> str:

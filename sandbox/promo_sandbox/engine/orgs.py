@@ -20,7 +20,7 @@ from promo_sandbox.engine.seeding import Documents, Sown, Stored, Unacceptable, 
 from promo_sandbox.model.call import Call
 from promo_sandbox.model.contract import Contract
 from promo_sandbox.model.coverage import Counts, Coverage
-from promo_sandbox.model.effects import Trouble
+from promo_sandbox.model.effects import DeliveryFault
 from promo_sandbox.model.interfaces import Issuer
 from promo_sandbox.model.journal import Budget, Entry, Event, Exchange, Journal, Listener, Occurrence
 from promo_sandbox.model.state import NEVER, Collection, State
@@ -214,10 +214,12 @@ class Orgs:
             if self._orgs.get(org.name) is org:  # nobody only rehearses
                 self.webhooks.run(org)
 
-    def tell(self, org: Org, entry: Entry, trouble: Trouble | None = None, after: float = 0.0) -> None:
+    def tell(self, org: Org, entry: Entry, delivery_fault: DeliveryFault | None = None, after: float = 0.0) -> None:
         """Have subscribers told of an entry that is in the journal. after: seconds until its reply is sent."""
         if not org.begins and self.webhooks.concerns(org, entry):
-            self.webhooks.told(org, entry, live=self._orgs.get(org.name) is org, trouble=trouble, after=after)
+            self.webhooks.told(
+                org, entry, live=self._orgs.get(org.name) is org, delivery_fault=delivery_fault, after=after
+            )
 
     def play(self, org: Org) -> None:
         """Do the steps of an org's scenario that wait for no call and whose turn it is."""
@@ -354,7 +356,7 @@ class Orgs:
             try:
                 until = clock.later(until, step.then.advance)
             except ValueError as error:
-                occurrence.defect = str(error)
+                occurrence.internal_error = str(error)
         self._record(org, occurrence, step.then.webhook)
         if until != occurrence.at:  # what falls due then and is too much for now happens before the next request
             self.pass_time(org, until)
@@ -370,9 +372,9 @@ class Orgs:
             yield from self._sowing(org, seed)
             org.begins = False
 
-    def _record(self, org: Org, occurrence: Occurrence, trouble: Trouble | None = None) -> None:
+    def _record(self, org: Org, occurrence: Occurrence, delivery_fault: DeliveryFault | None = None) -> None:
         occurrence.id = org.journal.next_id()
         occurrence.changed(org.state.changes)
         org.journal.add(occurrence)
         if occurrence.events or occurrence.changes:
-            self.tell(org, occurrence, trouble)
+            self.tell(org, occurrence, delivery_fault)

@@ -148,7 +148,7 @@ class Pipeline:
         exchange.nanoseconds = perf_counter_ns() - started
         org.journal.add(exchange)
         if exchange.changes or exchange.events:
-            self._orgs.tell(org, exchange, exchange.trouble, reply.delay)
+            self._orgs.tell(org, exchange, exchange.delivery_fault, reply.delay)
             if org.state.due_at <= exchange.at:  # it was over already when it was stored
                 self._orgs.pass_time(org, exchange.at)
 

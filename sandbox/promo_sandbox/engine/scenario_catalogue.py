@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     bundled: bool
 
 
-class Library:
+class ScenarioCatalogue:
     """Raises `SandboxError` where the operator's folder is none, or holds a scenario that cannot be begun."""
 
     def __init__(self, reader: Reader, orgs: Orgs, bundled: Path, own: Path | None = None) -> None:

@@ -39,7 +39,7 @@ def refuse(violations: list[Violation]) -> None:
         raise Unacceptable(violations[:MAX_VIOLATIONS])
 
 
-def judge(
+def validate(
     call: Call, contract: Contract, collection: Collection, name: str, doc: Any, where: str, *, deep: bool
 ) -> list[Violation]:
     """What keeps an object from being stored, once integers are written as such and what it leaves out is filled in.
@@ -159,7 +159,7 @@ def _sow(
         for at, given in enumerate(docs):
             where = f"{contract.vendor}.{name}[{at}]"
             doc = dict(given) if isinstance(given, dict) else given
-            found = judge(call, contract, collection, name, doc, where, deep=True)
+            found = validate(call, contract, collection, name, doc, where, deep=True)
             violations += found
             if not found:
                 doc = call.in_order(collection, doc)
@@ -180,13 +180,13 @@ def restored(contracts: Mapping[str, Contract], called: Called, documents: Docum
 
     called: as for `sown`.
     """
-    violations, places = list[Violation](), set[int]()
+    violations, indexes = list[Violation](), set[int]()
     for vendor, collections in islice(documents.items(), MAX_VIOLATIONS + len(contracts)):
         contract = contracts.get(vendor)
         if contract is None:
             violations.append(unknown(vendor, "vendor", contracts))
             continue
-        yield from _put_back(called(contract), contract, collections, violations, places)
+        yield from _put_back(called(contract), contract, collections, violations, indexes)
     refuse(violations)
 
 
@@ -195,7 +195,7 @@ def _put_back(
     contract: Contract,
     collections: Mapping[str, Entries],
     violations: list[Violation],
-    places: set[int],
+    indexes: set[int],
 ) -> Work[None]:
     """Store what one vendor had: each document with the moment of its creation and its place, if it says them.
 
@@ -212,12 +212,12 @@ def _put_back(
         for at, (doc, created, place) in enumerate(entries):
             where = f"{contract.vendor}.{name}[{at}]"
             number = call.state.place if place is None else place
-            found = judge(call, contract, collection, name, doc, where, deep=False)
-            if number in places:
+            found = validate(call, contract, collection, name, doc, where, deep=False)
+            if number in indexes:
                 found.append(Violation(f"{where}.place", f"{number} is the place of another one"))
             violations += found
             if not found:
-                places.add(number)
+                indexes.add(number)
                 kept = call.in_order(collection, doc)
                 since = call.now if created is None else created
                 store(call.state, collection, kept, since, number, where, violations)

@@ -37,7 +37,7 @@ class Coverage:
         call that a scenario did not expect.
         """
         rejection = exchange.rejection
-        if exchange.defect is not None or exchange.unexpected or (rejection is None and exchange.violations):
+        if exchange.internal_error is not None or exchange.unexpected or (rejection is None and exchange.violations):
             return counts
         if counts is None:
             counts = {}

@@ -32,7 +32,7 @@ class Fault:
             self.preferred or other.preferred,
         )
 
-    def befall(self, reply: Reply) -> None:
+    def apply(self, reply: Reply) -> None:
         if self.delay:
             reply.delay += self.delay
         if self.cut is not None:
@@ -82,7 +82,7 @@ class Emission(NamedTuple):
     payload: bytes
 
 
-class Trouble(NamedTuple):
+class DeliveryFault(NamedTuple):
     """What befalls the deliveries of the events that a call tells."""
 
     shown: Any  # as it was written
@@ -92,7 +92,7 @@ class Trouble(NamedTuple):
     times: int = 0  # how many do
 
 
-class Then(NamedTuple):
+class Effects(NamedTuple):
     """What happens when a step is taken: at most one answer, a delay, and trouble for what is told besides.
 
     All absent: the rule answers.
@@ -106,7 +106,7 @@ class Then(NamedTuple):
     pause: int | None = None  # nanoseconds by the org's clock, of a step that waits for no call
     advance: str | None = None  # ISO 8601
     emission: Emission | None = None
-    webhook: Trouble | None = None
+    webhook: DeliveryFault | None = None
 
     @property
     def lost_before(self) -> bool:

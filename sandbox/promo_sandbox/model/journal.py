@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heapreplace
 import msgspec
 
 from promo_sandbox.base.messages import Reply, Request, Violation
-from promo_sandbox.model.effects import Fault, Trouble
+from promo_sandbox.model.effects import DeliveryFault, Fault
 from promo_sandbox.model.state import Change
 
 MAX_BODY = 65_536  # bytes kept of each body
@@ -38,7 +38,7 @@ class Entry(msgspec.Struct, kw_only=True):
     changes: list[Change] = []
     events: list[Event] = []
     size: int = _OVERHEAD  # bytes, about
-    defect: str | None = None
+    internal_error: str | None = None
 
     def told(self, events: list[Event]) -> None:
         self.events = events
@@ -86,7 +86,7 @@ class Exchange(Entry):
     step: int | None = None  # of the org's scenario, from 1
     unexpected: str | None = None  # why no step took it, where the scenario wants one to
     fault: Fault | None = None  # what befell the reply
-    trouble: Trouble | None = None  # what befalls the deliveries of what it tells
+    delivery_fault: DeliveryFault | None = None  # what befalls the deliveries of what it tells
     nanoseconds: int = 0
     status: int = 0
     reply_media: str | None = None

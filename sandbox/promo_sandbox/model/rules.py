@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from promo_sandbox.base.messages import Reply, Violation
 from promo_sandbox.model.call import Call
-from promo_sandbox.model.state import Collection, Doc, Dues, Places
+from promo_sandbox.model.state import Collection, Doc, Indexes, Timers
 from promo_sandbox.openapi.operation import Rejection
 
 Rule = Callable[["Call"], Reply]
-DueRule = Callable[["Call", str], None]
-Wording = Callable[["Refusal"], Any]
+TimerRule = Callable[["Call", str], None]
+ErrorBody = Callable[["RejectionContext"], Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -32,7 +32,7 @@ class Subscriptions(NamedTuple):
 SETTINGS = "settings"  # the collection's name, and its only document's id
 
 
-class Refusal(NamedTuple):
+class RejectionContext(NamedTuple):
     """What there is to word: the example that the spec declares, and what is known of this case."""
 
     rejection: Rejection
@@ -49,9 +49,9 @@ class Rules:
     def __init__(self, vendor: str) -> None:
         self.vendor = vendor
         self.operations: dict[str, Rule] = {}
-        self.due: dict[str, DueRule] = {}
+        self.due: dict[str, TimerRule] = {}
         self.collections: dict[str, Collection] = {}
-        self.wording: Wording = _example_with_detail
+        self.write_error_body: ErrorBody = _example_with_detail
         self.subscriptions: list[Subscriptions] = []
         self.internal: dict[str, tuple[str, ...]] = {}  # by collection key; the spec says which
         self.order: dict[str, tuple[str, ...]] = {}  # of members, in the same way; empty: as they came
@@ -69,7 +69,7 @@ class Rules:
 
         return bind
 
-    def on_due(self, *events: str) -> Callable[[F], F]:
+    def on_timer(self, *events: str) -> Callable[[F], F]:
         """The rule that runs at the moment a collection's `dues` named, with the document's id."""
 
         def bind(rule: F) -> F:
@@ -84,22 +84,22 @@ class Rules:
         self.admission = rule
         return rule
 
-    def word(self, wording: Wording) -> Wording:
-        """How this vendor words a refusal: the body, from a `Refusal`."""
-        self.wording = wording
-        return wording
+    def error_body(self, write: ErrorBody) -> ErrorBody:
+        """The function that writes the body of this vendor's errors, from a `RejectionContext`."""
+        self.write_error_body = write
+        return write
 
     def settings(self) -> Collection:
         """Declare that orgs have settings, by the collection `settings`: one document, defaults by its schema."""
-        return self.collection(SETTINGS, places=_settings_places, prepare=_prepare_settings)
+        return self.collection(SETTINGS, indexes=_settings_indexes, prepare=_prepare_settings)
 
     def collection(
         self,
         name: str,
         *,
-        places: Places,
+        indexes: Indexes,
         unique: tuple[str, ...] = (),
-        dues: Dues | None = None,
+        timers: Timers | None = None,
         prepare: Callable[[Doc, Call], None] | None = None,
         seeded: Callable[[Call, Doc], Iterator[None] | None] | None = None,
     ) -> Collection:
@@ -110,7 +110,7 @@ class Rules:
         prepare: fills in what a seeded document leaves out, before it is judged; it must not trust any type.
         seeded: runs when a document was seeded, to tell the subscribers; in steps where it may take long.
         """
-        collection = Collection(f"{self.vendor}.{name}", unique, places, dues, prepare, seeded)
+        collection = Collection(f"{self.vendor}.{name}", unique, indexes, timers, prepare, seeded)
         self.collections[name] = collection
         return collection
 
@@ -125,7 +125,7 @@ class Rules:
         self.subscriptions.append(Subscriptions(collection, listed, url, https_only))
 
 
-def _settings_places(_: Doc, created: int) -> list[tuple[str, int]]:
+def _settings_indexes(_: Doc, created: int) -> list[tuple[str, int]]:
     return [(SETTINGS, created)]
 
 
@@ -133,7 +133,7 @@ def _prepare_settings(doc: Doc, _: Call) -> None:
     doc["id"] = SETTINGS
 
 
-def _example_with_detail(refusal: Refusal) -> Any:
+def _example_with_detail(refusal: RejectionContext) -> Any:
     """The spec's example; where it has a `detail`, that says what is wrong this time."""
     body, detail = refusal.rejection.value, refusal.detail
     if refusal.violations:

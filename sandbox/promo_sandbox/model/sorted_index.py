@@ -97,7 +97,7 @@ class _Numbers:
         return bisect_left(self._low, number & _LOWER, first, bisect_right(self._high, high, first))
 
 
-class Ordered(Generic[V]):
+class SortedIndex(Generic[V]):
     """A mapping from numbers, sorted. Empty ones are false."""
 
     __slots__ = ("_asked", "_chunks", "_last", "_owner", "_turns", "_warm")
@@ -179,9 +179,9 @@ class Ordered(Generic[V]):
             first, end = first - len(values), end - len(values)
         return found
 
-    def copy(self) -> Ordered[V]:
+    def copy(self) -> SortedIndex[V]:
         """The same entries. From now on neither writes to the chunks that both have."""
-        copied: Ordered[V] = Ordered()
+        copied: SortedIndex[V] = SortedIndex()
         copied._chunks, copied._last = self._chunks.copy(), self._last.copy()
         self._owner = object()
         self._asked = self._warm = None
@@ -254,15 +254,15 @@ def in_order(values: Iterable[V], number: Callable[[V], int]) -> Iterator[list[V
         yield some
 
 
-def put_in(lists: dict[K, Ordered[V]], name: K, number: int, value: V) -> None:
+def put_in(lists: dict[K, SortedIndex[V]], name: K, number: int, value: V) -> None:
     """Put a value into one of several lists, which is made if there is none of that name."""
     entries = lists.get(name)
     if entries is None:
-        entries = lists[name] = Ordered()
+        entries = lists[name] = SortedIndex()
     entries.put(number, value)
 
 
-def take_out(lists: dict[K, Ordered[V]], name: K, number: int) -> V | None:
+def take_out(lists: dict[K, SortedIndex[V]], name: K, number: int) -> V | None:
     """Take a value out of one of several lists; a list that is empty goes."""
     entries = lists.get(name)
     if entries is None:

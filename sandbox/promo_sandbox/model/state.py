@@ -15,15 +15,15 @@ import msgspec
 from promo_sandbox.base.messages import decode_own as _decode
 from promo_sandbox.base.messages import encode
 from promo_sandbox.model.copy_on_write import Table, emptied
-from promo_sandbox.model.effects import Then
+from promo_sandbox.model.effects import Effects
 from promo_sandbox.model.list_view import Listed
-from promo_sandbox.model.sorted_index import Ordered, in_order, put_in, take_out
+from promo_sandbox.model.sorted_index import SortedIndex, in_order, put_in, take_out
 
 Doc = dict[str, Any]
 # Where a document stands: in which lists, at which moment (or other number) in each.
-Places = Callable[[Doc, int], Iterable[tuple[str, int]]]
+Indexes = Callable[[Doc, int], Iterable[tuple[str, int]]]
 # What falls due with a document: moment and event.
-Dues = Callable[[Doc], Iterable[tuple[int, str]]]
+Timers = Callable[[Doc], Iterable[tuple[int, str]]]
 
 NEVER = 1 << 80
 V = TypeVar("V")
@@ -46,8 +46,8 @@ class Collection(NamedTuple):
 
     key: str  # `<vendor>.<name>`
     unique: tuple[str, ...]
-    places: Places
-    dues: Dues | None = None
+    indexes: Indexes
+    timers: Timers | None = None
     prepare: Callable[[Doc, Any], None] | None = None  # fills in what a seeded document leaves out
     seeded: Callable[[Any, Doc], Iterator[None] | None] | None = None  # runs when a document was seeded, in steps
 
@@ -62,7 +62,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 # An entry of the agenda: moment, place, event, key of the collection, id.
-Due = tuple[int, int, str, str, str]
+Timer = tuple[int, int, str, str, str]
 Kind = tuple[str, str]  # of entries of the agenda: event, key of the collection
 
 
@@ -113,17 +113,17 @@ class State:
 
     def __init__(self) -> None:
         self._documents: dict[str, _Documents] = {}
-        self._lists: dict[str, Ordered[Record]] = {}
-        self._agenda: dict[Kind, Ordered[str]] = {}  # ids
+        self._lists: dict[str, SortedIndex[Record]] = {}
+        self._agenda: dict[Kind, SortedIndex[str]] = {}  # ids
         self.due_at = NEVER  # when the first entry of the agenda falls due
         self.changes: list[Change] = []
         self.sequence = 0  # ids given out; never taken back, so that no id is ever used again
         self.place = 0
         self.writes = 0  # so far; by which somebody can tell that others wrote meanwhile
         self.writers = 0  # requests that write in steps: whoever copies or frees the state waits for them
-        self.armed: dict[str, list[Then]] | None = None  # operationId -> what its next calls meet
+        self.armed: dict[str, list[Effects]] | None = None  # operationId -> what its next calls meet
 
-    def arm(self, operation_id: str, thens: list[Then]) -> None:
+    def arm(self, operation_id: str, thens: list[Effects]) -> None:
         self.armed = self.armed or {}
         self.armed.setdefault(operation_id, []).extend(thens)
 
@@ -131,7 +131,7 @@ class State:
     def armed_count(self) -> int:  # calls and events that are yet to meet what is armed
         return sum(map(len, self.armed.values())) if self.armed else 0
 
-    def disarm(self, operation_id: str, *, on_the_wire: bool = True) -> Then | None:
+    def disarm(self, operation_id: str, *, on_the_wire: bool = True) -> Effects | None:
         """What this call of an operation is to meet, if something was armed; each is met once.
 
         A call that is not on the wire, as one operation asks another, can only be refused: the rest waits for a client.
@@ -251,14 +251,14 @@ class State:
         """The number by which a stored document is ordered in its first list."""
         record = self._documents[collection.key].records.get(doc["id"])
         assert record is not None  # it is stored
-        return next(iter(collection.places(doc, record.created)))[1]
+        return next(iter(collection.indexes(doc, record.created)))[1]
 
     def size(self, name: str) -> int:
         """How many documents a list has."""
         entries = self._lists.get(name)
         return len(entries) if entries is not None else 0
 
-    def next_due(self, until: int) -> Due | None:
+    def next_timer(self, until: int) -> Timer | None:
         """Take the next entry of the agenda that falls due at or before a moment."""
         if self.due_at > until:
             return None
@@ -269,7 +269,7 @@ class State:
         self._look_ahead()
         return number >> _BITS, number & ((1 << _BITS) - 1), *kind, id
 
-    def drop_due(self, due: Due) -> None:
+    def drop_timer(self, due: Timer) -> None:
         """Take an entry out of the agenda for good, where a roll-back has put it back."""
         at, place, event, key, _ = due
         take_out(self._agenda, (event, key), at << _BITS | place)
@@ -324,8 +324,8 @@ class State:
             return
         old: Doc | None = None if before is None else _decode(before.body)
         # Before anything changes, because a date in the document that is none raises.
-        places = _places(collection, before, old), _places(collection, after, doc)
-        dues = _dues(collection, before, old), _dues(collection, after, doc)
+        indexes = _indexes(collection, before, old), _indexes(collection, after, doc)
+        timers = _timers(collection, before, old), _timers(collection, after, doc)
         if after is None:
             del documents.records[id]
         else:
@@ -338,22 +338,22 @@ class State:
                     del holders[was]
                 if now is not None:
                     holders[now] = id
-        self._move(*places, after)
-        self._reschedule(*dues, id)
+        self._move(*indexes, after)
+        self._reschedule(*timers, id)
 
     def _insert(self, collection: Collection, documents: _Documents, id: str, record: Record, doc: Doc) -> None:
         """The same for a new document, which most are: nothing is taken out, so everything is put in, in one pass."""
-        places = collection.places(doc, record.created)
-        dues = collection.dues(doc) if collection.dues is not None else ()
+        indexes = collection.indexes(doc, record.created)
+        timers = collection.timers(doc) if collection.timers is not None else ()
         order = record.place
         documents.records[id] = record
         for member, holders in documents.unique.items():
             value = doc.get(member)
             if value is not None:
                 holders[value] = id
-        for name, at in places:
+        for name, at in indexes:
             put_in(self._lists, name, at << _BITS | order, record)
-        for at, event in dues:
+        for at, event in timers:
             put_in(self._agenda, (event, collection.key), at << _BITS | order, id)
             self.due_at = min(self.due_at, at)
 
@@ -377,15 +377,15 @@ class State:
         self._look_ahead()
 
 
-def _places(collection: Collection, record: Record | None, doc: Doc | None) -> list[tuple[str, int]]:
+def _indexes(collection: Collection, record: Record | None, doc: Doc | None) -> list[tuple[str, int]]:
     """The lists that a document stands in, and its number in each."""
     if record is None or doc is None:
         return []
-    return [(name, at << _BITS | record.place) for name, at in collection.places(doc, record.created)]
+    return [(name, at << _BITS | record.place) for name, at in collection.indexes(doc, record.created)]
 
 
-def _dues(collection: Collection, record: Record | None, doc: Doc | None) -> list[tuple[Kind, int]]:
+def _timers(collection: Collection, record: Record | None, doc: Doc | None) -> list[tuple[Kind, int]]:
     """What falls due with a document, and its number in the agenda."""
-    if record is None or doc is None or collection.dues is None:
+    if record is None or doc is None or collection.timers is None:
         return []
-    return [((event, collection.key), at << _BITS | record.place) for at, event in collection.dues(doc)]
+    return [((event, collection.key), at << _BITS | record.place) for at, event in collection.timers(doc)]

@@ -44,7 +44,7 @@ class Document:
             self.text = version_of.text
             self.raw = _patched(version_of.raw, version_of.raw["x-versions"]["patches"][version])
         self._patch: Place = ("x-versions", "patches", version) if version else ()
-        self._judge_structure()
+        self._validate_structure()
         versions = self.raw.get("x-versions", {})
         self.setting: str | None = versions.get("setting")  # the member of an org's settings that chooses
         self.version: str | None = version or versions.get("default")
@@ -52,9 +52,9 @@ class Document:
         self.cors: bool = self.raw.get("x-cors", False)  # whether browsers may call it from other sites
         self._compile()
         if version_of is not None:
-            self._judge_version(version_of)
+            self._validate_version(version_of)
 
-    def _judge_version(self, whole: Document) -> None:
+    def _validate_version(self, whole: Document) -> None:
         """A version says otherwise how operations are asked and answered; which there are and what is stored stays."""
         if {(it.id, it.method, it.template) for it in self.operations} != {
             (it.id, it.method, it.template) for it in whole.operations
@@ -198,7 +198,7 @@ class Document:
             wanted |= self._references[name] - found
         return found
 
-    def _judge_structure(self) -> None:
+    def _validate_structure(self) -> None:
         if not isinstance(self.raw, dict):
             raise DocumentError(self.name, 1, "is not an OpenAPI document")
         dialect = _dialect()

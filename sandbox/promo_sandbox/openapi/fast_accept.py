@@ -69,7 +69,7 @@ class _Texts:
         self._is_valid = is_valid
         self.valid: set[str] = set()
 
-    def judge(self, text: Any) -> bool:
+    def validate(self, text: Any) -> bool:
         valid = self._is_valid(text)
         if valid and len(text) <= _SHORT:
             if len(self.valid) >= _REMEMBERED:
@@ -90,7 +90,7 @@ class _Amounts:
         self._least, self._most, self._step = least, most, step
         self.valid: dict[int, Decimal | int] = {}  # kept, so that no other object has the same identity
 
-    def judge(self, number: Any) -> bool:
+    def validate(self, number: Any) -> bool:
         if type(number) is not Decimal and type(number) is not int:
             return False
         if (self._least is not None and number < self._least) or (self._most is not None and number > self._most):
@@ -123,12 +123,12 @@ def compiled(schema: Schema) -> jsonschema_rs.Draft202012Validator:
     library's own choice, may also take ages, and finds `x` in `^x+y*x+$`. No pattern of our specs looks around.
     """
     try:
-        return _judge(schema, jsonschema_rs.RegexOptions())
+        return _validate(schema, jsonschema_rs.RegexOptions())
     except jsonschema_rs.ValidationError:
-        return _judge(schema, jsonschema_rs.FancyRegexOptions())
+        return _validate(schema, jsonschema_rs.FancyRegexOptions())
 
 
-def _judge(
+def _validate(
     schema: Schema, patterns: jsonschema_rs.RegexOptions | jsonschema_rs.FancyRegexOptions
 ) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(
@@ -245,8 +245,8 @@ class _Writer:
         if kind == "number" and keys & _BOUNDS:
             bounds = [Decimal(str(schema[key])) if key in keys else None for key in _BOUNDS]
             amounts = _amounts(*bounds)
-            valid, judge = self._bind("valid", amounts.valid.get), self._bind("judge", amounts.judge)
-            return f"({valid}(id({value}), DOUBT) is {value} or {judge}({value}))"
+            valid, validate = self._bind("valid", amounts.valid.get), self._bind("validate", amounts.validate)
+            return f"({valid}(id({value}), DOUBT) is {value} or {validate}({value}))"
         # `1.0` is an integer too, but must be noticed, to be kept as 1.
         test = f"type({value}) is int" if kind == "integer" else f"(type({value}) is Decimal or type({value}) is int)"
         for key, sign in (("minimum", ">="), ("maximum", "<=")):
@@ -259,8 +259,8 @@ class _Writer:
     def _asked(self, schema: Schema, value: str) -> str:
         if schema.get("type") == "string" and all(isinstance(said, str | int) for said in schema.values()):
             texts = _texts(tuple(schema.items()))
-            valid, judge = self._bind("valid", texts.valid), self._bind("judge", texts.judge)
-            return f"({value} in {valid} or {judge}({value}))"
+            valid, validate = self._bind("valid", texts.valid), self._bind("validate", texts.validate)
+            return f"({value} in {valid} or {validate}({value}))"
         valid = self._bind("valid", compiled({**schema, "$defs": self._definitions}).is_valid)
         if not says_integer([schema], self._definitions):
             return f"{valid}({value})"

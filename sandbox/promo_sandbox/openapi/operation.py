@@ -214,7 +214,7 @@ class Operation:
         if reply.status == self._ok_status and reply.media == self.success_media:
             if self._ok is not None:
                 if self._repeats or type(reply.content) is bytes:
-                    return self._ok.judge(reply.body, reply.content, "reply")
+                    return self._ok.validate(reply.body, reply.content, "reply")
                 return self._ok.violations(reply.content, "reply")
             if reply.body:
                 return [Violation("reply", "must have no body")]
@@ -275,7 +275,7 @@ def response_flaws(response: Response, reply: Reply) -> list[Violation]:
     validator = response.content.get(reply.media)
     if validator is None:
         return [*missing, Violation("reply", f"the media type {reply.media} is not declared for {reply.status}")]
-    return missing + validator.judge(reply.body, reply.content, "reply")
+    return missing + validator.validate(reply.body, reply.content, "reply")
 
 
 def _content(media: str, body: bytes) -> Any:

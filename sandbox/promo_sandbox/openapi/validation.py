@@ -48,7 +48,7 @@ class Validator:
             self._compiled = compiled(self.schema)
         return self._compiled
 
-    def judge(self, body: bytes, value: Any, where: str) -> list[Violation]:
+    def validate(self, body: bytes, value: Any, where: str) -> list[Violation]:
         """The same for a value with its encoding, or that twice: what was valid a moment ago is not judged again."""
         known = hash(body)
         if known in self._valid:

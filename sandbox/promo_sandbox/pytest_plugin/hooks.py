@@ -27,7 +27,7 @@ _COVERAGE: pytest.StashKey[RunCoverage] = pytest.StashKey()
 _READABLE = 60  # characters of a test's name in that of its org
 _MARKER = (
     "sandbox(scenario=None, clock=None, settings=None, seed=None, allow=(), check=True): what the test's org begins "
-    "with, and what may be left in it at the end: defects, unspent, unexpected, unmatched"
+    "with, and what may be left in it at the end: internal_errors, unmet, unexpected, unmatched"
 )
 _numbers = itertools.count(1)
 _run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")[:6] or os.urandom(3).hex()

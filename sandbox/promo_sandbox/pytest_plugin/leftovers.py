@@ -15,7 +15,7 @@ from promo_sandbox.client import Org, Refused
 from promo_sandbox.client.calls import near
 from promo_sandbox.client.http import segment
 
-KINDS = ("defects", "unspent", "unexpected", "unmatched")
+KINDS = ("internal_errors", "unmet", "unexpected", "unmatched")
 _KEYWORDS: dict[str, tuple[type, ...]] = {
     "scenario": (str, dict, Path),
     "clock": (str, datetime.datetime),
@@ -102,12 +102,17 @@ def exchanges(org: Org) -> str:
 def _found(org: Org, kinds: Collection[str]) -> Iterator[tuple[str, list[str]]]:
     about = (_if_there(org.about) if kinds else None) or {}
     yield "unmatched", _unmatched(org) if "unmatched" in kinds and about.get("unmatched") else []
-    yield "defects", _defects(org, about["defects"]) if "defects" in kinds and about.get("defects") else []
-    if "unspent" in kinds and about.get("armed"):
-        yield "unspent", _armed(org.armed())
-    if ("unspent" in kinds and about.get("unspent")) or ("unexpected" in kinds and about.get("unexpected")):
+    yield (
+        "internal_errors",
+        _internal_errors(org, about["internal_errors"])
+        if "internal_errors" in kinds and about.get("internal_errors")
+        else [],
+    )
+    if "unmet" in kinds and about.get("armed"):
+        yield "unmet", _armed(org.armed())
+    if ("unmet" in kinds and about.get("unmet")) or ("unexpected" in kinds and about.get("unexpected")):
         progress = org.scenario_progress()
-        yield "unspent", _unspent(progress) if "unspent" in kinds else []
+        yield "unmet", _unmet(progress) if "unmet" in kinds else []
         yield "unexpected", _unexpected(progress) if "unexpected" in kinds else []
 
 
@@ -130,23 +135,23 @@ def _unmatched(org: Org) -> list[str]:
     return lines
 
 
-def _defects(org: Org, count: int) -> list[str]:
-    found = org.requests(defect=True, limit=1000)
+def _internal_errors(org: Org, count: int) -> list[str]:
+    found = org.requests(internal_error=True, limit=1000)
     lines = [
-        f"- {it['request']['method']} {_target(it, org)} met a defect of the sandbox: {it['defect']}."
+        f"- {it['request']['method']} {_target(it, org)} met an internal error of the sandbox: {it['internal_error']}."
         for it in reversed(found[:_EACH])
     ]
     without = count - len(found)
     if without > 0:
-        lines.append(f"- Where there was no request, as when something fell due, there were defects too: {without}.")
+        lines.append(f"- There were internal errors without a request too, as when something fell due: {without}.")
     return lines
 
 
-def _unspent(progress: Json) -> list[str]:
+def _unmet(progress: Json) -> list[str]:
     steps = {step["number"]: step for step in progress["steps"]}
     return [
-        f"- Step {number} of the scenario{_called(progress)} is unspent: {_wanted(steps[number])}."
-        for number in progress["unspent"]
+        f"- Step {number} of the scenario{_called(progress)} is unmet: {_wanted(steps[number])}."
+        for number in progress["unmet"]
     ]
 
 
@@ -156,7 +161,7 @@ def _armed(armed: Jsons) -> list[str]:
         wanted = it.get("operation") or it["callback"]
         one, several = ("an event", "events") if "callback" in it else ("a call", "calls")
         owed = one if it["times"] == 1 else f"{it['times']} {several}"
-        lines.append(f"- What `next` armed is unspent: {_short(it['then'])} waits for {owed} of {wanted}.")
+        lines.append(f"- What `next` armed is unmet: {_short(it['then'])} waits for {owed} of {wanted}.")
     return lines
 
 
@@ -191,7 +196,7 @@ def _row(exchange: Json, org: Org) -> tuple[str, ...]:
     matched = exchange["operation"] is not None
     notes = [f"step {exchange['step']}" if exchange["step"] is not None else ""]
     notes.append(exchange["rejection"] or "" if matched else "unmatched")
-    notes += [name for name in ("unexpected", "defect") if exchange[name] is not None]
+    notes += [name for name in ("unexpected", "internal_error") if exchange[name] is not None]
     fault = exchange["fault"]
     if fault is not None:
         notes += [f"cut {fault['cut']}" if fault["cut"] else "", "corrupt" if fault["corrupt"] else ""]

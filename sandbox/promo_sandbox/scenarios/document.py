@@ -21,14 +21,14 @@ from promo_sandbox.base.errors import DocumentError
 from promo_sandbox.base.linear_regex import MAX_SIZES, pattern
 from promo_sandbox.base.messages import Violation
 from promo_sandbox.model.contract import Contract, Route
-from promo_sandbox.model.effects import Then
+from promo_sandbox.model.effects import Effects
 from promo_sandbox.model.rules import SETTINGS
 from promo_sandbox.model.state import State
 from promo_sandbox.openapi.explanation import Explanation
 from promo_sandbox.openapi.integers import Integers
 from promo_sandbox.openapi.validation import json_schema
-from promo_sandbox.scenarios.action_document import Thens, duration
 from promo_sandbox.scenarios.conditions import PARTS, Fits, as_texts, compiled, expressions, is_operator
+from promo_sandbox.scenarios.effects_document import EffectsReader, duration
 from promo_sandbox.scenarios.run import Given, Scenario, Step
 
 _ANY = "any"
@@ -71,15 +71,15 @@ class Reader:
         flaws.raise_any(file, text)
         return scenario
 
-    def then(self, raw: dict[str, Any], route: Route, flaws: Flaws) -> Then:
+    def then(self, raw: dict[str, Any], route: Route, flaws: Flaws) -> Effects:
         """What a trigger does, for one operation."""
         if "throttle" in raw:
             flaws.add(("then", "throttle"), "counts calls, so it is for a step of a scenario")
-        return Thens(self._contracts.values(), flaws).compiled(raw, [route], ("then",))
+        return EffectsReader(self._contracts.values(), flaws).compiled(raw, [route], ("then",))
 
-    def then_of_events(self, raw: dict[str, Any], flaws: Flaws) -> Then:
+    def then_of_events(self, raw: dict[str, Any], flaws: Flaws) -> Effects:
         """What a trigger does to the deliveries of a callback's events."""
-        return Thens(self._contracts.values(), flaws).of_events(raw, ("then",))
+        return EffectsReader(self._contracts.values(), flaws).of_events(raw, ("then",))
 
     def _misshapen(self, raw: Any) -> Iterator[tuple[Place, str]]:
         """What the JSON Schema says."""
@@ -109,7 +109,7 @@ class Reader:
     def _compiled(self, raw: dict[str, Any], name: str | None, flaws: Flaws) -> Scenario:
         given = self._given(raw.get("given", {}), flaws)
         state = self._state(given.seed)
-        thens = Thens(self._contracts.values(), flaws)
+        thens = EffectsReader(self._contracts.values(), flaws)
         steps: list[Step] = []
         sizes = 0
         for at, step in enumerate(raw["steps"]):
@@ -162,7 +162,7 @@ class Reader:
                     state.put(contract.rules.collections[SETTINGS], SETTINGS, settings, 0)
         return state
 
-    def _step(self, at: int, raw: dict[str, Any], state: State, thens: Thens, flaws: Flaws) -> Step:
+    def _step(self, at: int, raw: dict[str, Any], state: State, thens: EffectsReader, flaws: Flaws) -> Step:
         place: Place = ("steps", at)
         wanted, then = raw.get("operation"), raw.get("then", {})
         lasts = None
@@ -189,7 +189,7 @@ class Reader:
             when,
             None if times == _ANY else int(times),
             lasts,
-            thens.compiled(then, in_force, (*place, "then")) if routes else Then({}),
+            thens.compiled(then, in_force, (*place, "then")) if routes else Effects({}),
         )
 
     def _named(self, wanted: str | list[str], place: Place, flaws: Flaws) -> list[Route]:
@@ -283,15 +283,17 @@ def _parts(when: dict[str, Any], place: Place, routes: list[Route], flaws: Flaws
         schemas = [validator.schema for it in operations if it.body for validator in it.body.content.values()]
         if not schemas:
             flaws.add((*place, "body"), f"{operations[0].id} has no body")
-        _judge_members(when["body"], schemas, [schema.get("$defs", {}) for schema in schemas], (*place, "body"), flaws)
+        _validate_members(
+            when["body"], schemas, [schema.get("$defs", {}) for schema in schemas], (*place, "body"), flaws
+        )
 
 
-def _judge_members(pattern: Any, schemas: list[Any], defs: list[Any], place: Place, flaws: Flaws) -> None:
+def _validate_members(pattern: Any, schemas: list[Any], defs: list[Any], place: Place, flaws: Flaws) -> None:
     """Members that none of the schemas declares, where they declare any."""
     if isinstance(pattern, list):
         items = [_plain(schema, it).get("items") for schema, it in zip(schemas, defs, strict=True)]
         for at, part in enumerate(pattern):
-            _judge_members(part, [it or {} for it in items], defs, (*place, at), flaws)
+            _validate_members(part, [it or {} for it in items], defs, (*place, at), flaws)
     if not isinstance(pattern, dict) or is_operator(pattern):
         return
     declared = [_members(schema, it) for schema, it in zip(schemas, defs, strict=True)]
@@ -304,7 +306,7 @@ def _judge_members(pattern: Any, schemas: list[Any], defs: list[Any], place: Pla
         else:
             inner = [((members or {}).get(name), it) for members, it in zip(declared, defs, strict=True)]
             kept = [(schema, it) for schema, it in inner if schema is not None]
-            _judge_members(part, [schema for schema, _ in kept], [it for _, it in kept], (*place, name), flaws)
+            _validate_members(part, [schema for schema, _ in kept], [it for _, it in kept], (*place, name), flaws)
 
 
 def _plain(schema: Any, defs: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import msgspec
 
 from promo_sandbox.base import clock
 from promo_sandbox.base.messages import Request
-from promo_sandbox.model.effects import Then
+from promo_sandbox.model.effects import Effects
 from promo_sandbox.model.journal import Exchange
 from promo_sandbox.model.state import NEVER
 from promo_sandbox.openapi.operation import Operation, Values
@@ -45,7 +45,7 @@ class Step(NamedTuple):
     when: dict[str, Any]
     times: int | None  # None: any number
     lasts: int | None  # nanoseconds by the org's clock
-    then: Then
+    then: Effects
 
 
 class Given(NamedTuple):
@@ -66,7 +66,7 @@ class Scenario:
         self.given = given
         self.steps = steps
         self.fails = fails  # a call that no step takes is refused
-        self._places: dict[str, list[int]] = {}
+        self._indexes: dict[str, list[int]] = {}
         self._last = [0] * len(steps)  # for each place the last one that a call may take from there
         for at in reversed(range(len(steps))):
             goes_on = steps[at].times is None and at + 1 < len(steps)
@@ -82,12 +82,12 @@ class Scenario:
             return ()
         if self._last[at] == at:
             return (at,) if operation_id in (self.steps[at].operations or ()) else ()
-        places = self._places.get(operation_id)
-        if places is None:
-            places = [place for place, step in enumerate(self.steps) if operation_id in (step.operations or ())]
-            self._places[operation_id] = places
-        first = bisect_left(places, at)
-        return places[first : bisect_right(places, self._last[at], first)]
+        indexes = self._indexes.get(operation_id)
+        if indexes is None:
+            indexes = [place for place, step in enumerate(self.steps) if operation_id in (step.operations or ())]
+            self._indexes[operation_id] = indexes
+        first = bisect_left(indexes, at)
+        return indexes[first : bisect_right(indexes, self._last[at], first)]
 
 
 class Unexpectedness(msgspec.Struct, frozen=True):
@@ -160,7 +160,7 @@ class Run:
         return self._progress.unexpected_count
 
     @property
-    def unspent(self) -> list[int]:
+    def unmet(self) -> list[int]:
         """The numbers of the steps that are still owed calls; one that takes any number of them is owed none."""
         return [step.number for step in self.scenario.steps[self.at :] if step.times is not None]
 

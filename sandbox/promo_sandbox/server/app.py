@@ -26,7 +26,7 @@ from promo_sandbox.base.slices import Work, finish, turn_of_loop
 from promo_sandbox.engine.execution import no_room, problem
 from promo_sandbox.engine.orgs import Orgs
 from promo_sandbox.engine.pipeline import Pipeline
-from promo_sandbox.engine.scenario_catalogue import Library
+from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
 from promo_sandbox.model.auth import Gate
 from promo_sandbox.model.contract import Contract
 from promo_sandbox.model.rules import Rules
@@ -35,7 +35,7 @@ from promo_sandbox.openapi.paths import normalised
 from promo_sandbox.scenarios.document import Reader
 from promo_sandbox.webhooks.delivery import Limits
 from promo_sandbox.webhooks.dispatch import Webhooks
-from promo_sandbox.webhooks.sender import Courier
+from promo_sandbox.webhooks.sender import Sender
 
 MAX_ADMIN_BODY = 64 * configuration.MEBIBYTE
 _LARGE = 262_144  # bytes of a body, from which on it is judged whether there is room
@@ -81,7 +81,7 @@ class App:
         for contract in self.contracts:
             contract.admits_http = callbacks.policy.http_admitted
         webhooks = Webhooks(self.contracts, limits=limits, policy=callbacks.policy, kept=self.config.journal_limit)
-        self.courier = Courier(webhooks, callbacks)
+        self.courier = Sender(webhooks, callbacks)
         self.orgs = Orgs(
             self.contracts,
             gate,
@@ -95,7 +95,7 @@ class App:
         self._under_way: set[asyncio.Task[Reply]] = set()
         self._pipeline = Pipeline(self.contracts, self.orgs, gate)
         reader = Reader(specs / _OWN / "scenario.schema.json", self.contracts)
-        self.library = Library(reader, self.orgs, configuration.files("scenarios"), self.config.scenarios)
+        self.library = ScenarioCatalogue(reader, self.orgs, configuration.files("scenarios"), self.config.scenarios)
         spec = specs / _OWN / "admin.yaml"
         guard = Guard(self.config.admin_hosts)
         token = self.config.admin_token
@@ -115,7 +115,7 @@ class App:
             return self._pipeline.handle(request)
         except Exception as error:  # whatever it is, the client must have an answer and the server goes on
             logging.getLogger("sandbox").exception("%s %s", escaped(request.method), escaped(request.path))
-            return _defect(error)
+            return _internal_error(error)
 
     async def finish(self, reply: Reply) -> Reply:
         """Do what is to be done until there is a reply, between other requests: all of it, whoever still waits."""
@@ -169,7 +169,7 @@ class App:
         return made(scope["method"], target, list(scope["headers"]), bytes(body), oversized=oversized)
 
 
-def _defect(error: Exception) -> Reply:
+def _internal_error(error: Exception) -> Reply:
     return problem(500, "Defect of the sandbox", f"{type(error).__name__}: {error}"[:1000])
 
 
@@ -230,7 +230,7 @@ async def _done(work: Work[Reply]) -> Reply:
         return await finish(work)
     except Exception as error:  # as in `App.handle`
         logging.getLogger("sandbox").exception("a request that takes long")
-        return _defect(error)
+        return _internal_error(error)
 
 
 async def _in_turn(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:

@@ -23,7 +23,7 @@ _LOOK = 1.0  # seconds between looks at whether there is still somebody to answe
 _Answered = SimpleQueue[Reply | None]  # where the reply comes, or that there is none
 
 
-class Guest(Server):
+class EmbeddedServer(Server):
     """A server that runs in the thread which calls `run`, and is asked by others with `ask`."""
 
     def __init__(self, app: App) -> None:

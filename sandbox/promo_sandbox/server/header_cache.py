@@ -80,7 +80,7 @@ def framing(method: bytes, url: bytes, version: str, came: list[tuple[bytes, byt
     return b"%b %b HTTP/%b\r\n%b\r\n" % (method, url, version.encode(), b"".join(lines))
 
 
-class Known:
+class HeaderCache:
     """Blocks of header fields that came twice, with what was made of them. Of what is special httptools is asked."""
 
     __slots__ = ("_asked", "_blocks", "_max_body", "_once")

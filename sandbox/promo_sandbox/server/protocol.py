@@ -17,7 +17,7 @@ from promo_sandbox.server.header_cache import (
     METHODS,
     NO_FIELDS,
     NO_HOST,
-    Known,
+    HeaderCache,
     fields_of,
     framing,
     split_absolute,
@@ -47,7 +47,7 @@ class Protocol(Replying):
         "_oversized", "_read", "_target", "_unfinished", "_watch", "url",
     )  # fmt: skip
 
-    known: ClassVar[Known]  # to all connections of a server
+    known: ClassVar[HeaderCache]  # to all connections of a server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -203,7 +203,7 @@ class Protocol(Replying):
         self._method = METHODS.get(method) or method.decode("ascii")
         self._target = self.url.decode("latin-1")
         if self._read.flaw is not None or self._target[0] != "/":
-            self._judge_target()
+            self._validate_target()
         self._length = None
         if b"content-length" in fields or b"transfer-encoding" in fields:
             self._expect_body(fields)
@@ -219,7 +219,7 @@ class Protocol(Replying):
         self._again = framing(method, self.url, self.parser.get_http_version(), self._came)
         self._offered, self._oversized = self._came, True
 
-    def _judge_target(self) -> None:
+    def _validate_target(self) -> None:
         """Which host is asked: where the target says so, that; else the one `Host`."""
         flaw = self._read.flaw
         if flaw is not None and not (flaw is NO_HOST and self.parser.get_http_version() == "1.0"):

@@ -18,7 +18,7 @@ from promo_sandbox.admin.api import BASE
 from promo_sandbox.base.masking import without_secrets
 from promo_sandbox.base.printable import EscapingFormatter, escaped
 from promo_sandbox.server.app import App
-from promo_sandbox.server.header_cache import Known
+from promo_sandbox.server.header_cache import HeaderCache
 from promo_sandbox.server.protocol import Protocol
 from promo_sandbox.webhooks.sender import TICK
 
@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
     def __init__(
         self, app: App, *, log_level: str = "warning", log_config: dict[str, Any] | None = LOGGING_CONFIG
     ) -> None:
-        known = Known(min(app.max_body(""), app.max_body(BASE)))
+        known = HeaderCache(min(app.max_body(""), app.max_body(BASE)))
         protocol = type("SandboxProtocol", (Protocol,), {"sandbox": app, "known": known})
         settings = uvicorn.Config(
             app,

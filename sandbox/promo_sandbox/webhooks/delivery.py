@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from promo_sandbox.base import clock
-from promo_sandbox.model.effects import Trouble
+from promo_sandbox.model.effects import DeliveryFault
 from promo_sandbox.model.journal import Event
 
 SINK = "sink.sandbox"  # the host that answers 202 without being anywhere
@@ -39,7 +39,7 @@ class Delivery(msgspec.Struct):
     url: str
     due: int  # the moment of the next attempt
     status: str = WAITING
-    trouble: Trouble | None = None
+    delivery_fault: DeliveryFault | None = None
     sent: bytes | None = None  # instead of the payload
     answers: int = 0  # attempts that still count as answered by the trouble's status
     detail: str | None = None  # why it ended
@@ -65,12 +65,12 @@ class Limits(msgspec.Struct, frozen=True):
 
 def answered(delivery: Delivery, attempt: Attempt) -> Attempt:
     """The attempt, with the answer that a script wants it to have had."""
-    if delivery.answers == 0 or delivery.trouble is None:
+    if delivery.answers == 0 or delivery.delivery_fault is None:
         return attempt
     delivery.answers -= 1
     came = "nothing" if attempt.status is None else attempt.status
-    note = f"The answer was {came}; a script has it be {delivery.trouble.status}."
-    return Attempt(attempt.at, delivery.trouble.status, attempt.nanoseconds, attempt.body, note)
+    note = f"The answer was {came}; a script has it be {delivery.delivery_fault.status}."
+    return Attempt(attempt.at, delivery.delivery_fault.status, attempt.nanoseconds, attempt.body, note)
 
 
 def is_sink(url: str) -> bool:

@@ -16,7 +16,7 @@ from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.masking import without_secrets
 from promo_sandbox.base.messages import decode, encode
 from promo_sandbox.model.contract import Contract
-from promo_sandbox.model.effects import Trouble
+from promo_sandbox.model.effects import DeliveryFault
 from promo_sandbox.model.journal import Entry, Event, Occurrence
 from promo_sandbox.model.list_view import Listed
 from promo_sandbox.model.rules import Subscriptions
@@ -59,7 +59,7 @@ class _Telling(NamedTuple):
     outbox: Outbox
     event: Event
     cause: str
-    trouble: Trouble | None
+    delivery_fault: DeliveryFault | None
     not_before: float  # by the monotonic clock
     subscribers: Listed  # when it happened
 
@@ -107,7 +107,7 @@ class Webhooks:
         return False
 
     def told(
-        self, org: Teller, entry: Entry, *, live: bool, trouble: Trouble | None = None, after: float = 0.0
+        self, org: Teller, entry: Entry, *, live: bool, delivery_fault: DeliveryFault | None = None, after: float = 0.0
     ) -> None:
         """Make deliveries of what an entry of the journal tells, and end those whose subscription it deleted.
 
@@ -118,8 +118,8 @@ class Webhooks:
         cause = entry.name if isinstance(entry, Occurrence) else str(entry.id)
         self._at_once = SLICE
         for event in entry.events:
-            then = org.state.disarm(event.name) if trouble is None and org.state.armed else None
-            met = then.webhook if then is not None else trouble
+            then = org.state.disarm(event.name) if delivery_fault is None and org.state.armed else None
+            met = then.webhook if then is not None else delivery_fault
             self._tell(org, event, cause, met, perf_counter() + after if after else 0.0)
         if org.outbox is not None and entry.events:
             org.news.come()
@@ -264,7 +264,7 @@ class Webhooks:
             self._later(org.outbox.rewind(back))
             org.outbox.jumped = org.clock.now()
 
-    def _tell(self, org: Teller, event: Event, cause: str, trouble: Trouble | None, not_before: float) -> None:
+    def _tell(self, org: Teller, event: Event, cause: str, fault: DeliveryFault | None, not_before: float) -> None:
         """Make the deliveries of an event: for many subscribers in slices. Events keep their order."""
         subscriptions = self._subscriptions.get(event.name)
         name = subscriptions.listed(event.name) if subscriptions is not None else ""
@@ -277,7 +277,7 @@ class Webhooks:
         subscribers = listed.get(name)
         if subscribers is None:  # the next event's are the same
             subscribers = listed[name] = org.state.listed(name)
-        telling = _Telling(outbox, event, cause, trouble, not_before, subscribers)
+        telling = _Telling(outbox, event, cause, fault, not_before, subscribers)
         if outbox in self._spreading:
             self._queue(telling)
         elif len(subscribers) > self._at_once:
@@ -355,9 +355,9 @@ class Webhooks:
             self.cancel(org, deleted)
 
     def _add(self, telling: _Telling, subscription: Doc, url_member: str) -> None:
-        outbox, event, cause, trouble, not_before, _ = telling
+        outbox, event, cause, fault, not_before, _ = telling
         id, url = subscription["id"], subscription[url_member]
-        kind = trouble.kind if trouble is not None else None
+        kind = fault.kind if fault is not None else None
         sent, due, alone = None, event.at, False
         if kind == "truncated":
             sent = event.payload[: len(event.payload) // 2]
@@ -365,10 +365,10 @@ class Webhooks:
             sent = self._invalid(event)
         elif kind == "out_of_order":
             due = NEVER
-        elif kind == "late" and trouble is not None:
-            due, alone = event.at + trouble.late, True
+        elif kind == "late" and fault is not None:
+            due, alone = event.at + fault.late, True
         for _ in range(2 if kind == "twice" else 1):
-            delivery = Delivery(0, event, cause, id, url, due, trouble=trouble, sent=sent, not_before=not_before)
+            delivery = Delivery(0, event, cause, id, url, due, delivery_fault=fault, sent=sent, not_before=not_before)
             outbox.add(delivery, alone=alone, forbidden=self._forbidden(event.name, url))
 
     def _invalid(self, event: Event) -> bytes:

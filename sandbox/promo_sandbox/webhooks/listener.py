@@ -160,7 +160,7 @@ def listen(
     Port 0 picks a free one; `say` is told which. Raises `SandboxError` if it cannot begin.
     """
     if certificate is not None:
-        _judge(certificate)
+        _validate(certificate)
     listeners = listen_all(host, port)
     shown = f"[{host}]" if ":" in host else host
     url = f"{'https' if certificate else 'http'}://{shown}:{listeners[0].getsockname()[1]}/"
@@ -189,7 +189,7 @@ def listen(
         raise unread[0]
 
 
-def _judge(certificate: Certificate) -> None:
+def _validate(certificate: Certificate) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*certificate, password=lambda: "")
     except ssl.SSLError:

@@ -102,7 +102,7 @@ class Outbox:
         """
         self._number += 1
         delivery.id = self._number
-        delivery.answers = delivery.trouble.times if delivery.trouble is not None else 0
+        delivery.answers = delivery.delivery_fault.times if delivery.delivery_fault is not None else 0
         self._all[delivery.id] = delivery
         self.waiting += 1
         self.hold(delivery.size)
@@ -110,7 +110,7 @@ class Outbox:
             self.end(delivery, NOT_ALLOWED, forbidden)
             self.changed()
             return delivery
-        if delivery.trouble is not None and delivery.trouble.kind == "drop":
+        if delivery.delivery_fault is not None and delivery.delivery_fault.kind == "drop":
             self.end(delivery, DROPPED, "A script has it be lost.")
             self.changed()
             return delivery

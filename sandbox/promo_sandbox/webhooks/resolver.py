@@ -38,7 +38,7 @@ class Resolver(AbstractResolver):
         refusal: NotAllowed | None = None
         for address in await self._addresses(target, family):
             try:
-                self._policy.judge_address(target, address)
+                self._policy.validate_address(target, address)
             except NotAllowed as refused:
                 refusal = refusal or refused
             else:

@@ -42,7 +42,7 @@ _HEADERS = {
 }
 
 
-class Courier:
+class Sender:
     """Makes the attempts that are due. It works in one event loop at a time."""
 
     def __init__(self, webhooks: Webhooks, config: CallbackConfig) -> None:

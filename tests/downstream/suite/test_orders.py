@@ -105,7 +105,7 @@ def test_a_vendor_that_is_too_slow_is_lost(shop: TestClient, sandbox: Org) -> No
     assert shop.post("/orders", json=ORDER).status_code == 503
 
 
-@pytest.mark.sandbox(scenario="enfore/lost-reply", clock=None, seed=None, allow="unspent")
+@pytest.mark.sandbox(scenario="enfore/lost-reply", clock=None, seed=None, allow="unmet")
 def test_the_bundled_lost_reply_is_survived(shop: TestClient, sandbox: Org) -> None:
     reply = shop.post("/orders", json=ORDER)
 

@@ -86,7 +86,7 @@ def _read(path: Path, operations: Mapping[str, Collection[str]]) -> list[Case]:
     text = yaml_file.read_text(path)
     document = yaml_file.parse(text, str(path))
     flaws = Flaws()
-    _judge(document, operations, flaws)
+    _validate(document, operations, flaws)
     flaws.raise_any(str(path), text)
     variables = {name: str(value) for name, value in document.get("variables", {}).items()}
     return [
@@ -101,7 +101,7 @@ def _steps(case: Json) -> tuple[Step, ...]:
     )
 
 
-def _judge(document: Json, operations: Mapping[str, Collection[str]], flaws: Flaws) -> None:
+def _validate(document: Json, operations: Mapping[str, Collection[str]], flaws: Flaws) -> None:
     if not _members((), document, _FILE, ("vendor", "page", "cases"), flaws):
         return
     vendor = document["vendor"]
@@ -120,15 +120,15 @@ def _judge(document: Json, operations: Mapping[str, Collection[str]], flaws: Fla
             flaws.add((*place, "operation"), said + unknown(case["operation"], operations[vendor]))
         if "status" not in case["expect"]:
             flaws.add((*place, "expect"), "must say a status")
-        _judge_steps(place, case, names, flaws)
+        _validate_steps(place, case, names, flaws)
 
 
-def _judge_steps(place: Place, case: Json, names: Collection[str], flaws: Flaws) -> None:
+def _validate_steps(place: Place, case: Json, names: Collection[str], flaws: Flaws) -> None:
     known = list(names)
     for at, step in enumerate(case.get("given", ())):
         where = (*place, "given", at)
         if _members(where, step, _STEP, ("request",), flaws):
-            _judge_step(where, step, known, flaws)
+            _validate_step(where, step, known, flaws)
             for name, source in step.get("take", {}).items():
                 if (
                     not _WORD.match(name)
@@ -137,10 +137,10 @@ def _judge_steps(place: Place, case: Json, names: Collection[str], flaws: Flaws)
                 ):
                     flaws.add((*where, "take", name), "must be a word, and name a member as body.… or headers.…")
                 known.append(name)
-    _judge_step(place, case, known, flaws)
+    _validate_step(place, case, known, flaws)
 
 
-def _judge_step(place: Place, step: Json, known: Collection[str], flaws: Flaws) -> None:
+def _validate_step(place: Place, step: Json, known: Collection[str], flaws: Flaws) -> None:
     request, expect = step["request"], step.get("expect", {})
     if _members((*place, "request"), request, _REQUEST, ("method", "path"), flaws):
         if request["method"] not in METHODS:

@@ -19,7 +19,7 @@ from promo_sandbox.reports.verdicts import SKIPPED, Verdict, Verdicts
 if TYPE_CHECKING:
     from promo_sandbox.conformance.parity.cases import Case
     from promo_sandbox.conformance.parity.replay import Asked, Played
-    from promo_sandbox.conformance.target import Provider
+    from promo_sandbox.conformance.target import Target
 
 _REFUSED = frozenset((401, 403))
 _FEW = 3  # refusals that say nothing of the credentials that were given
@@ -29,7 +29,7 @@ _PATIENCE = 3  # cases in a row that nobody answers
 @click.command()
 @options.options
 @click.option(
-    "--set",
+    "--variable",
     "variables",
     multiple=True,
     metavar="NAME=VALUE",
@@ -57,11 +57,11 @@ def parity(
     Exits with 1 if an answer differs, and with 2 if that could not be found out.
     """
     from promo_sandbox.conformance.parity.replay import Asked  # noqa: PLC0415 - as below
-    from promo_sandbox.conformance.target import Provider  # noqa: PLC0415 - no other command waits for an HTTP client
+    from promo_sandbox.conformance.target import Target  # noqa: PLC0415 - no other command waits for an HTTP client
 
-    provider = Provider(url, timeout)
+    provider = Target(url, timeout)
     wanted = options.chosen(vendors)
-    found, masks = _load(cases or files("fidelity"), wanted, operations)
+    found, masks = _load(cases or files("parity"), wanted, operations)
     options.require_any(case for case in found if allow_writes or not case.writes)
     values = _variables(variables, found)
     sent = options.fields(headers)
@@ -71,7 +71,7 @@ def parity(
     begun = time.perf_counter()
     asked = Asked(provider, options.named(org), sent, values, masks)
     verdicts, tried, ended = _play(found, asked, allow_writes=allow_writes)
-    hint = "" if ended else _judge_access(tried, provider, org, sent)
+    hint = "" if ended else _validate_access(tried, provider, org, sent)
     title = f"{provider.url} asked what the pages of {', '.join(wanted)} say: org {org}"
     options.conclude(Verdicts(title, verdicts, time.perf_counter() - begun, ended), form, out, hint)
 
@@ -82,7 +82,7 @@ def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> tu
 
     specs = {vendor: cases.specs(files("specs") / vendor) for vendor in options.chosen(())}
     known = {vendor: cases.operations(written) for vendor, written in specs.items()}
-    options.judge(operations, [id for ids in known.values() for id in ids], "operation")
+    options.validate(operations, [id for ids in known.values() for id in ids], "operation")
     found = [case for case in cases.load(folder, known) if case.vendor in vendors]
     found = [case for case in found if not operations or case.operation in operations]
     if not found:
@@ -93,7 +93,7 @@ def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> tu
 
 def _variables(given: Sequence[str], cases: Sequence[Case]) -> dict[str, str]:
     values = dict(text.partition("=")[::2] for text in given)
-    options.judge(values, {name for case in cases for name in case.variables}, "variable of a case")
+    options.validate(values, {name for case in cases for name in case.variables}, "variable of a case")
     return values
 
 
@@ -138,7 +138,7 @@ def _refused(played: Played) -> bool:
     return not _REFUSED.isdisjoint(played.entrance)
 
 
-def _judge_access(tried: Sequence[Played], provider: Provider, org: str, headers: Mapping[str, str]) -> str:
+def _validate_access(tried: Sequence[Played], provider: Target, org: str, headers: Mapping[str, str]) -> str:
     """A hint if cases were refused for want of credentials.
 
     Raises `SandboxError` for a vendor who refused all that depends on them: that says nothing of its rules.

@@ -15,7 +15,7 @@ from promo_sandbox.base.masking import Masks, without
 from promo_sandbox.base.messages import decode, encode
 from promo_sandbox.client.http import segment
 from promo_sandbox.conformance.parity.cases import Case, Step, filled
-from promo_sandbox.conformance.target import Answer, NoAnswer, Provider
+from promo_sandbox.conformance.target import Answer, NoAnswer, Target
 from promo_sandbox.reports.verdicts import FAILED, PASSED, Failure, Verdict, curl, shortened
 from promo_sandbox.scenarios.conditions import ABSENT, is_operator, why_not
 
@@ -49,7 +49,7 @@ class Played(NamedTuple):
 class Asked(NamedTuple):
     """A server that cases are sent to, and what is the same for all of them."""
 
-    provider: Provider
+    provider: Target
     org: str
     headers: Mapping[str, str]
     variables: Mapping[str, str]  # in place of those that the cases' files declare

@@ -50,7 +50,7 @@ def verify(
 
     Exits with 1 if the server breaks the contract, and with 2 if that could not be found out.
     """
-    from promo_sandbox.conformance.target import Provider  # noqa: PLC0415 - no other command waits for an HTTP client
+    from promo_sandbox.conformance.target import Target  # noqa: PLC0415 - no other command waits for an HTTP client
     from promo_sandbox.conformance.verify import examination  # noqa: PLC0415 - `--help` should not wait for the engine
 
     examination.require()
@@ -58,7 +58,7 @@ def verify(
     if out is not None:
         prepare(out)
     report = examination.examine(
-        Provider(url, timeout),
+        Target(url, timeout),
         options.chosen(vendors),
         settings=settings,
         operations=operations,

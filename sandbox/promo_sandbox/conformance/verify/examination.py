@@ -14,7 +14,7 @@ from typing import NamedTuple
 from promo_sandbox.base.config import files
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.conformance import options
-from promo_sandbox.conformance.target import Provider
+from promo_sandbox.conformance.target import Target
 from promo_sandbox.conformance.verify import schemathesis_run as running
 from promo_sandbox.conformance.verify.schemathesis_run import BOUNDARIES, PHASES, Plan
 from promo_sandbox.conformance.verify.tally import MISSING, Tally
@@ -50,7 +50,7 @@ def require() -> None:
 
 
 def examine(
-    provider: Provider,
+    provider: Target,
     vendors: Sequence[str],
     *,
     settings: Sequence[str],
@@ -60,7 +60,7 @@ def examine(
 ) -> Verdicts:
     """The report. Raises `SandboxError` if it cannot be made."""
     documents = _documents(vendors, settings)
-    options.judge(operations, [it.id for document in documents for it in document.operations], "operation")
+    options.validate(operations, [it.id for document in documents for it in document.operations], "operation")
     seed = secrets.randbelow(_MAX_SEED) if effort.seed is None else effort.seed
     skipped = {document.label: _skipped(document, operations, allow_writes=allow_writes) for document in documents}
     options.require_any(it for each in documents for it in each.operations if it.id not in skipped[each.label])
@@ -95,9 +95,9 @@ def _documents(vendors: Sequence[str], settings: Sequence[str]) -> list[Document
         version = wanted.get(name, versions[0].version) if versions[0].setting else versions[0].version
         found += [document for document in versions if document.version == version]
     known = {name: versions for name, versions in known.items() if not name.endswith(".None")}
-    options.judge(wanted, known, "setting that chooses a version,")
+    options.validate(wanted, known, "setting that chooses a version,")
     for name, version in wanted.items():
-        options.judge([version], known[name], f"version of {name}")
+        options.validate([version], known[name], f"version of {name}")
     return found
 
 

@@ -8,7 +8,7 @@ START, EXPIRY = "start-coupon", "expire-coupon"
 _EVENTS = {"validFrom": START, "validUntil": EXPIRY}
 
 
-def dues(coupon: Doc) -> list[tuple[int, str]]:
+def timers(coupon: Doc) -> list[tuple[int, str]]:
     """Each of its dates that was still to come falls due once."""
     coming = coupon.get("coming")
     if not coming or coupon["deleted"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from promo_sandbox.rules import Call, Doc, Money, moment, moment_text, money
-from promo_sandbox.vendors.emporix.coupons_dates import EXPIRY, START, dated, dues
+from promo_sandbox.vendors.emporix.coupons_dates import EXPIRY, START, dated, timers
 from promo_sandbox.vendors.emporix.rules import rules
 
 MANAGE = "coupon.coupon_manage"
@@ -30,7 +30,7 @@ _MAX_ENTITIES = 2000  # that a coupon tells of
 _COMPUTED = ("status", "redemptionCount", "legalEntityRedemptions")
 
 
-def _places(doc: Doc, created: int) -> list[tuple[str, int]]:
+def _indexes(doc: Doc, created: int) -> list[tuple[str, int]]:
     return [(ALL, created)] if doc["deleted"] else [(ALL, created), (LIVE, created)]
 
 
@@ -58,12 +58,12 @@ def _prepare(doc: Doc, call: Call) -> None:
 def _redemption_places(doc: Doc, _: int) -> list[tuple[str, int]]:
     code, at = doc["code"], moment(doc["redeemedAt"])
     customer, entity = doc.get("customerNumber"), doc.get("legalEntityId")
-    places = [(redemptions_of(code), at)]
+    indexes = [(redemptions_of(code), at)]
     if customer is not None:
-        places.append((redemptions_by(code, customer, entity), at))
+        indexes.append((redemptions_by(code, customer, entity), at))
     if entity is not None:
-        places += [(_redemptions_for(code, entity), at), (_entities_of(code), _rank(entity))]
-    return places
+        indexes += [(_redemptions_for(code, entity), at), (_entities_of(code), _rank(entity))]
+    return indexes
 
 
 def _prepare_redemption(doc: Doc, call: Call) -> None:
@@ -85,19 +85,19 @@ def _nowhere(_doc: Doc, _created: int) -> tuple[()]:
     return ()
 
 
-COUPONS = rules.collection("coupons", places=_places, dues=dues, prepare=_prepare)
-REDEMPTIONS = rules.collection("coupon_redemptions", places=_redemption_places, prepare=_prepare_redemption)
-REFERRALS = rules.collection("referral_coupons", places=_nowhere, prepare=_prepare_link)
-SEGMENTS = rules.collection("segments", places=_nowhere)
+COUPONS = rules.collection("coupons", indexes=_indexes, timers=timers, prepare=_prepare)
+REDEMPTIONS = rules.collection("coupon_redemptions", indexes=_redemption_places, prepare=_prepare_redemption)
+REFERRALS = rules.collection("referral_coupons", indexes=_nowhere, prepare=_prepare_link)
+SEGMENTS = rules.collection("segments", indexes=_nowhere)
 
 
-@rules.on_due(START)
+@rules.on_timer(START)
 def start(call: Call, id: str) -> None:
     """At `validFrom` it is told; the status of a coupon is worked out when it is read."""
     _pass(call, id, "validFrom")
 
 
-@rules.on_due(EXPIRY)
+@rules.on_timer(EXPIRY)
 def expire(call: Call, id: str) -> None:
     """Right after `validUntil`, the last moment that counts, it is told; the status is worked out when it is read."""
     _pass(call, id, "validUntil")

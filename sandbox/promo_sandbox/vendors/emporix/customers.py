@@ -45,7 +45,7 @@ def _objects(found: Any) -> list[Doc]:
 
 CUSTOMERS = rules.collection(
     "customers",
-    places=lambda _, created: [("customers", created)],
+    indexes=lambda _, created: [("customers", created)],
     unique=("account",),
     prepare=_prepare_customer,
 )

@@ -62,10 +62,10 @@ def _logout_dues(doc: Doc) -> list[tuple[int, str]]:
     return [(doc["expires"] * _SECOND, "forget-logout")] if "expires" in doc else []
 
 
-LOGOUTS = rules.collection("logouts", places=lambda _, created: [("logouts", created)], dues=_logout_dues)
+LOGOUTS = rules.collection("logouts", indexes=lambda _, created: [("logouts", created)], timers=_logout_dues)
 
 
-@rules.on_due("forget-logout")
+@rules.on_timer("forget-logout")
 def forget_logout(call: Call, id: str) -> None:
     """A token that was logged out expires, so that the logout need not be remembered any longer."""
     call.delete(LOGOUTS, id)

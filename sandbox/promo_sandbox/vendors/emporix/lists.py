@@ -83,11 +83,11 @@ def _searched(
     for first in range(0, len(found) if keys else 0, _RUN):  # nobody is answered while Python sorts 50,000 at once
         runs.append(sorted(found[first : first + _RUN], key=_rank_of))
         yield
-    places: list[int] = []
+    indexes: list[int] = []
     for _, place in islice(heapq.merge(*runs, key=_rank_of), offset, offset + limit):
-        places.append(place)
+        indexes.append(place)
         yield
-    shown_docs = (call.public(collection, show(docs[place][1])) for place in places)
+    shown_docs = (call.public(collection, show(docs[place][1])) for place in indexes)
     return call.reply_all(shown_docs, _count(call, len(found)))
 
 

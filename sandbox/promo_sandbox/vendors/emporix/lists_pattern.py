@@ -84,17 +84,17 @@ class _Alternative:
             self._items.append(compiled)
 
     def found_in(self, text: str) -> bool:
-        places = self._first
+        indexes = self._first
         for character in text:
-            if places & self._last and not self._to_end:
+            if indexes & self._last and not self._to_end:
                 return True
             if not self._from_start:
-                places |= self._first
-            hits = places & self._fits(character)
-            places = self._spread((hits & ~self._repeated) << 1 | hits & self._repeated)
+                indexes |= self._first
+            hits = indexes & self._fits(character)
+            indexes = self._spread((hits & ~self._repeated) << 1 | hits & self._repeated)
         if not self._from_start:
-            places |= self._first
-        return bool(places & self._last)
+            indexes |= self._first
+        return bool(indexes & self._last)
 
     def _fits(self, character: str) -> int:
         """The items that fit the character."""
@@ -104,8 +104,8 @@ class _Alternative:
             self._fitting[character] = known
         return known
 
-    def _spread(self, places: int) -> int:
+    def _spread(self, indexes: int) -> int:
         """Those places and all that are reached by leaving items out."""
-        while (further := places | (places & self._optional) << 1) != places:
-            places = further
-        return places
+        while (further := indexes | (indexes & self._optional) << 1) != indexes:
+            indexes = further
+        return indexes

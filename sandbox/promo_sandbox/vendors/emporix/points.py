@@ -142,14 +142,14 @@ def _recount(call: Call, doc: Doc) -> Work[None]:
     call.update(ACCOUNTS, _opened(call, customer), activePoints=active)
 
 
-ACCOUNTS = rules.collection(ALL_ACCOUNTS, places=_account_places, prepare=_prepare_account, seeded=_split)
+ACCOUNTS = rules.collection(ALL_ACCOUNTS, indexes=_account_places, prepare=_prepare_account, seeded=_split)
 ADDED = rules.collection(
-    "added_points", places=_added_places, dues=_added_dues, prepare=_prepare_added, seeded=_recount
+    "added_points", indexes=_added_places, timers=_added_dues, prepare=_prepare_added, seeded=_recount
 )
-REDEEMED = rules.collection("redeemed_points", places=_redeemed_places, prepare=_prepare_entry)
+REDEEMED = rules.collection("redeemed_points", indexes=_redeemed_places, prepare=_prepare_entry)
 
 
-@rules.on_due(_EXPIRY)
+@rules.on_timer(_EXPIRY)
 def expire(call: Call, id: str) -> None:
     """Documented: points can be redeemed until `validUntil`. What is left of them then is off the balance."""
     doc = call.get(ADDED, id)

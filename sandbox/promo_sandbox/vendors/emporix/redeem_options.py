@@ -29,7 +29,7 @@ _CODES = 1_000_000
 _ATTEMPTS = 20  # where the Coupon API refuses a code that is free
 
 
-def _places(_: Doc, __: int) -> list[tuple[str, int]]:
+def _indexes(_: Doc, __: int) -> list[tuple[str, int]]:
     return [(_LIST, 0)]
 
 
@@ -44,7 +44,7 @@ def _prepare(doc: Doc, call: Call) -> None:
         metadata.setdefault("modifiedAt", metadata["createdAt"])
 
 
-OPTIONS = rules.collection(_LIST, places=_places, prepare=_prepare)
+OPTIONS = rules.collection(_LIST, indexes=_indexes, prepare=_prepare)
 
 
 @rules.operation("createRedeemOption")

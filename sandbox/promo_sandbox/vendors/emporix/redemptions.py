@@ -30,19 +30,19 @@ from promo_sandbox.vendors.emporix.rules import rules
 @rules.operation("validateCoupon")
 def validate_coupon(call: Call) -> Reply:
     """Documented: all checks of a redemption, and nothing is booked."""
-    _judged(call)
+    _validated(call)
     return call.reply()
 
 
 @rules.operation("redeemCoupon")
 def redeem_coupon(call: Call) -> Reply:
     """Inferred: the same order may redeem twice."""
-    asked = _judged(call)
+    asked = _validated(call)
     redemption = call.add(REDEMPTIONS, {"id": call.new_hex(24), **asked, "redeemedAt": call.now_text})
     return call.reply({"id": redemption["id"]})
 
 
-def _judged(call: Call) -> Doc:
+def _validated(call: Call) -> Doc:
     """The redemption that is asked for, if nothing speaks against it."""
     given = call.members
     customer = customer_of(call, given.pop("customerNumber", None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from promo_sandbox.rules import Doc, Refusal, Rules, Violation, moment_text
+from promo_sandbox.rules import Doc, RejectionContext, Rules, Violation, moment_text
 
 rules = Rules("emporix")
 SETTINGS = rules.settings()
@@ -27,8 +27,8 @@ _TYPES = {
 _TENANT = {"path.tenant", "header.Emporix-Tenant"}
 
 
-@rules.word
-def word(refusal: Refusal) -> Any:
+@rules.error_body
+def error_body(refusal: RejectionContext) -> Any:
     """The example, filled with what is known of this case where the example has a place for it.
 
     `message` (or else `Error`, `detail`) takes the detail, `details` the violations, `instance` and `path` the

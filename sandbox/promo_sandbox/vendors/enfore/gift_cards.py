@@ -31,7 +31,7 @@ def _prepare_redemption(doc: Doc, call: Call) -> None:
     doc.setdefault("@type", "ExternalGiftCardRedemption" if external else "InternalGiftCardRedemption")
 
 
-REDEMPTIONS = rules.collection("gift_card_redemptions", places=_redemption_places, prepare=_prepare_redemption)
+REDEMPTIONS = rules.collection("gift_card_redemptions", indexes=_redemption_places, prepare=_prepare_redemption)
 
 
 def _redemption_list(card_id: str) -> str:

@@ -19,7 +19,7 @@ def _problem_places(doc: Doc, _: int) -> list[tuple[str, int]]:
     return [(name, moment(doc["date_and_time"]))]
 
 
-PROBLEMS = rules.collection("problems", places=_problem_places, prepare=_prepare_problem)
+PROBLEMS = rules.collection("problems", indexes=_problem_places, prepare=_prepare_problem)
 
 
 def page(

@@ -34,30 +34,30 @@ def _prepare_promotion(doc: Doc, call: Call) -> None:
 
 def _drafts(name: str) -> Collection:
     # Documented: descending by creation.
-    return rules.collection(name, places=lambda _, created: [(name, created)], prepare=_prepare_draft)
+    return rules.collection(name, indexes=lambda _, created: [(name, created)], prepare=_prepare_draft)
 
 
 def _promotions(name: str, start_event: str, end_event: str) -> Collection:
-    def places(doc: Doc, created: int) -> list[tuple[str, int]]:
+    def indexes(doc: Doc, created: int) -> list[tuple[str, int]]:
         # Documented: descending by start, or by the import into the system where there is none.
         return [(name, moment(doc[_START]) if _START in doc else created)]
 
-    def dues(doc: Doc) -> list[tuple[int, str]]:
+    def timers(doc: Doc) -> list[tuple[int, str]]:
         # Documented by what the statuses mean: SCHEDULED has not started, ACTIVE has not ended.
         if doc["status"] == "SCHEDULED" and _START in doc:
             return [(moment(doc[_START]), start_event)]  # then its end, which may be the same moment
         return [(moment(doc[_END]), end_event)] if doc["status"] != "ARCHIVED" and _END in doc else []
 
-    collection = rules.collection(name, places=places, dues=dues, prepare=_prepare_promotion)
+    collection = rules.collection(name, indexes=indexes, timers=timers, prepare=_prepare_promotion)
 
-    @rules.on_due(start_event)
+    @rules.on_timer(start_event)
     def start(call: Call, id: str) -> None:
         """At `start_date_and_time`, what is `SCHEDULED` becomes `ACTIVE`."""
         promotion = call.get(collection, id)
         if promotion is not None:
             call.update(collection, promotion, status="ACTIVE")
 
-    @rules.on_due(end_event)
+    @rules.on_timer(end_event)
     def end(call: Call, id: str) -> None:
         """At `end_date_and_time`, what is not yet archived becomes `ARCHIVED`."""
         promotion = call.get(collection, id)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from promo_sandbox.rules import Doc, Refusal, Rules
+from promo_sandbox.rules import Doc, RejectionContext, Rules
 
 rules = Rules("enfore")
 
 
-@rules.word
-def problem(refusal: Refusal) -> Doc:
+@rules.error_body
+def problem(refusal: RejectionContext) -> Doc:
     """A Problem: type, title, detail and, if the rule names one, on_resource. Source: Promotions API 0.0.4, Problem."""
     example, detail = refusal.rejection.value, refusal.detail
     if refusal.violations:

@@ -24,7 +24,7 @@ _KIND_BY_OPERATION = {
 }
 
 
-def _places(doc: Doc, created: int) -> list[tuple[str, int]]:
+def _indexes(doc: Doc, created: int) -> list[tuple[str, int]]:
     return [(_list(doc["event"]), created)]
 
 
@@ -34,7 +34,7 @@ def _prepare(doc: Doc, call: Call) -> None:
     doc["registration"] = _registration(doc.get("event"), doc.get("callback_url"))
 
 
-SUBSCRIPTIONS = rules.collection("subscriptions", places=_places, unique=("registration",), prepare=_prepare)
+SUBSCRIPTIONS = rules.collection("subscriptions", indexes=_indexes, unique=("registration",), prepare=_prepare)
 
 
 def _list(event: str) -> str:

@@ -20,12 +20,12 @@ class Kind(NamedTuple):
 
 
 def _declare(name: str, event: str, expiry: str, unknown: str) -> Kind:
-    def places(doc: Doc, created: int) -> list[tuple[str, int]]:
+    def indexes(doc: Doc, created: int) -> list[tuple[str, int]]:
         # Documented: ordered by issued_date_and_time, or by the import into the system where there is none.
         issued = doc.get("issued_date_and_time")
         return [(name, moment(issued) if issued else created)]
 
-    def dues(doc: Doc) -> list[tuple[int, str]]:
+    def timers(doc: Doc) -> list[tuple[int, str]]:
         # Inferred: a voucher that still has a balance expires; REDEEMED, CANCELED and DEACTIVATED stay.
         expiration = doc.get("expiration_date_and_time")
         return [(moment(expiration), expiry)] if expiration and doc["status"] in EXPIRABLE else []
@@ -41,11 +41,11 @@ def _declare(name: str, event: str, expiry: str, unknown: str) -> Kind:
         tell(call, kind, doc)
 
     collection = rules.collection(
-        name, places=places, unique=("number", "external_number"), dues=dues, prepare=prepare, seeded=seeded
+        name, indexes=indexes, unique=("number", "external_number"), timers=timers, prepare=prepare, seeded=seeded
     )
     kind = Kind(collection, event, unknown)
 
-    @rules.on_due(expiry)
+    @rules.on_timer(expiry)
     def expire(call: Call, id: str) -> None:
         """At `expiration_date_and_time`, what still has something left becomes `EXPIRED`; subscribers hear of it."""
         voucher = call.get(collection, id)

@@ -15,7 +15,7 @@ _INTERVAL = 20 * _SECOND
 _AT_ONCE = 20
 _ONLY = "token_requests"
 
-TOKEN_REQUESTS = rules.collection("token_requests", places=lambda _, created: [("token_requests", created)])
+TOKEN_REQUESTS = rules.collection("token_requests", indexes=lambda _, created: [("token_requests", created)])
 
 
 @rules.operation("norceConnectToken")

@@ -40,7 +40,7 @@ def get_promotion(call: Call) -> Reply:
 def insert_promotion(call: Call) -> Reply:
     """Inferred: ids that are sent mean nothing, and nothing was used yet."""
     by = asker(call)
-    _judge(call, None)
+    _validate(call, None)
     id = new_promotion_id(call, by.application)
     said = _said(call, None, by)
     promotion = {
@@ -63,7 +63,7 @@ def update_promotion(call: Call) -> Reply:
     """Documented: all fields are replaced. Inferred: what only the server says stays, and 404 for an unknown id."""
     by = asker(call)
     stored = find(call, by.application)
-    _judge(call, stored["Id"])
+    _validate(call, stored["Id"])
     promotion = {**stored, **_said(call, stored, by), **changed(call, by)}
     if promotion["Status"] != "Inactive":
         promotion = stopped_if_over(call, promotion | NOT_STOPPED)
@@ -90,7 +90,7 @@ def _said(call: Call, stored: Doc | None, by: Asker) -> Doc:
     }
 
 
-def _judge(call: Call, id: int | None) -> None:
+def _validate(call: Call, id: int | None) -> None:
     """Inferred, all of it. Everything that is wrong is told at once; what is wrong first names the refusal."""
     sent: Doc = call.body
     wrong: list[tuple[str, Violation]] = []

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from promo_sandbox.rules import Refusal, Rules, Violation
+from promo_sandbox.rules import RejectionContext, Rules, Violation
 
 rules = Rules("norce")
 SETTINGS = rules.settings()
 
 
-@rules.word
-def word(refusal: Refusal) -> Any:
+@rules.error_body
+def error_body(refusal: RejectionContext) -> Any:
     """The example, with what is wrong by the member it is about, or else with the detail.
 
     Inferred: `ModelState` is the framework's usual form; where refusals are problems (RFC 9457), `errors` is.

@@ -46,7 +46,7 @@ def _promotion_places(doc: Doc, created: int) -> list[tuple[str, int]]:
     return [(promotions_of(doc["application"]), created)]
 
 
-def _dues(doc: Doc) -> list[tuple[int, str]]:
+def _timers(doc: Doc) -> list[tuple[int, str]]:
     """Documented: only an active promotion has an effect. Each of its dates that was still to come falls due once; of
     two that are the same moment the start comes first, and then the end."""
     if doc["Status"] != "Active":
@@ -105,12 +105,12 @@ def _prepare_code(doc: Doc, call: Call) -> None:
     doc.update({**unique_code(doc, call.now_text), **doc})
 
 
-PROMOTIONS = rules.collection("promotions", places=_promotion_places, dues=_dues, prepare=_prepare_promotion)
-CODES = rules.collection("unique_codes", places=_code_places, prepare=_prepare_code)
-APPLICATIONS = rules.collection("applications", places=lambda _, created: [("applications", created)])
+PROMOTIONS = rules.collection("promotions", indexes=_promotion_places, timers=_timers, prepare=_prepare_promotion)
+CODES = rules.collection("unique_codes", indexes=_code_places, prepare=_prepare_code)
+APPLICATIONS = rules.collection("applications", indexes=lambda _, created: [("applications", created)])
 
 
-@rules.on_due(_EVENTS["StartDate"])
+@rules.on_timer(_EVENTS["StartDate"])
 def start(call: Call, id: str) -> None:
     """At the `StartDate` of an active promotion it is told; the status stays as it was set."""
     promotion = call.get(PROMOTIONS, id)
@@ -118,7 +118,7 @@ def start(call: Call, id: str) -> None:
         call.replace(PROMOTIONS, _without_coming(promotion, "StartDate"))
 
 
-@rules.on_due(_EVENTS["EndDate"])
+@rules.on_timer(_EVENTS["EndDate"])
 def end(call: Call, id: str) -> None:
     """At its `EndDate` an active promotion becomes `Inactive`, unless the setting `status_at_end` says otherwise."""
     promotion = call.get(PROMOTIONS, id)

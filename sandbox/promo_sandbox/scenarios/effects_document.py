@@ -12,7 +12,7 @@ from promo_sandbox.base import clock
 from promo_sandbox.base.document_errors import Flaws, Place, quoted, unknown
 from promo_sandbox.base.messages import encode
 from promo_sandbox.model.contract import Contract, Route
-from promo_sandbox.model.effects import Emission, Fault, Then, Throttle, Trouble, Written
+from promo_sandbox.model.effects import DeliveryFault, Effects, Emission, Fault, Throttle, Written
 from promo_sandbox.openapi.operation import Operation
 
 MAX_DELAY = 300  # seconds
@@ -26,14 +26,14 @@ _BODYLESS = (204, 205, 304)
 _MAX_SECONDS = 1_000_000_000
 
 
-class Thens:
+class EffectsReader:
     """Compiles what is written; what is wrong goes into `flaws`."""
 
     def __init__(self, contracts: Iterable[Contract], flaws: Flaws) -> None:
         self._contracts = list(contracts)
         self._flaws = flaws
 
-    def compiled(self, raw: Mapping[str, Any], routes: list[Route], place: Place) -> Then:
+    def compiled(self, raw: Mapping[str, Any], routes: list[Route], place: Place) -> Effects:
         """For a call of any of these operations."""
         answers = [name for name in raw if name not in _BESIDES]
         if len(answers) > 1:
@@ -44,23 +44,25 @@ class Thens:
             if name in raw:
                 self._flaws.add((*place, name), "is for a step without operation")
         if "reject" in raw:
-            self._judge_reject(raw["reject"], routes, (*place, "reject"))
+            self._validate_reject(raw["reject"], routes, (*place, "reject"))
         written = self._written(raw["reply"], routes, (*place, "reply")) if "reply" in raw else None
         if raw.get("corrupt") and all(route.operation.success_media is None for route in routes):
             self._flaws.add((*place, "corrupt"), f"{routes[0].operation.id} has no body to corrupt")
         delay, cut, corrupt = self._delay(raw, place), raw.get("cut"), raw.get("corrupt", False)
         fault = Fault(delay, cut, corrupt) if delay or cut or corrupt else None
         throttle = self._throttle(raw["throttle"], (*place, "throttle")) if "throttle" in raw else None
-        trouble = self._trouble(raw["webhook"], (*place, "webhook")) if "webhook" in raw else None
-        return Then(dict(raw), fault, raw.get("reject"), written, throttle, webhook=trouble)
+        delivery_fault = self._delivery_fault(raw["webhook"], (*place, "webhook")) if "webhook" in raw else None
+        return Effects(dict(raw), fault, raw.get("reject"), written, throttle, webhook=delivery_fault)
 
-    def of_events(self, raw: Mapping[str, Any], place: Place) -> Then:
+    def of_events(self, raw: Mapping[str, Any], place: Place) -> Effects:
         """For events, whoever causes them."""
         for name in raw.keys() - {"webhook"}:
             self._flaws.add((*place, name), "is for a call; events have `webhook`")
-        return Then(dict(raw), webhook=self._trouble(raw["webhook"], (*place, "webhook")) if "webhook" in raw else None)
+        return Effects(
+            dict(raw), webhook=self._delivery_fault(raw["webhook"], (*place, "webhook")) if "webhook" in raw else None
+        )
 
-    def by_itself(self, raw: Mapping[str, Any], place: Place) -> Then:
+    def by_itself(self, raw: Mapping[str, Any], place: Place) -> Effects:
         """For a step that waits for no call."""
         for name in raw.keys() - {"advance", "emit", "delay", "webhook"}:
             self._flaws.add((*place, name), "needs an operation that it answers")
@@ -74,8 +76,8 @@ class Thens:
             advance = f"PT{seconds}.{rest:09}S"
         pause = self._duration(raw["delay"], (*place, "delay")) if "delay" in raw else None
         emission = self._emission(raw["emit"], (*place, "emit")) if "emit" in raw else None
-        trouble = self._trouble(raw["webhook"], (*place, "webhook")) if "webhook" in raw else None
-        return Then(dict(raw), pause=pause, advance=advance, emission=emission, webhook=trouble)
+        delivery_fault = self._delivery_fault(raw["webhook"], (*place, "webhook")) if "webhook" in raw else None
+        return Effects(dict(raw), pause=pause, advance=advance, emission=emission, webhook=delivery_fault)
 
     def _delay(self, raw: Mapping[str, Any], place: Place) -> float:
         if "delay" not in raw:
@@ -92,15 +94,15 @@ class Thens:
             self._flaws.add(place, str(error))
             return 0
 
-    def _trouble(self, raw: Any, place: Place) -> Trouble:
+    def _delivery_fault(self, raw: Any, place: Place) -> DeliveryFault:
         if isinstance(raw, str):
-            return Trouble(raw, raw)
+            return DeliveryFault(raw, raw)
         if "late" in raw:
             late = self._duration(raw["late"], (*place, "late"))
             if late == 0:
                 self._flaws.add((*place, "late"), "is longer than nothing")
-            return Trouble(raw, "late", late=late)
-        return Trouble(raw, "status", status=int(raw["status"]), times=int(raw.get("times", 1)))
+            return DeliveryFault(raw, "late", late=late)
+        return DeliveryFault(raw, "status", status=int(raw["status"]), times=int(raw.get("times", 1)))
 
     def _throttle(self, raw: Mapping[str, Any], place: Place) -> Throttle:
         per = self._duration(raw["per"], (*place, "per"))
@@ -108,7 +110,7 @@ class Thens:
             self._flaws.add((*place, "per"), "is longer than nothing")
         return Throttle(int(raw["limit"]), per)
 
-    def _judge_reject(self, name: str, routes: list[Route], place: Place) -> None:
+    def _validate_reject(self, name: str, routes: list[Route], place: Place) -> None:
         for route in routes:
             known = route.operation.rejections
             if name not in known:
