@@ -14,7 +14,7 @@ from promo_sandbox.base.messages import Reply, Violation, decode, encode
 from promo_sandbox.base.money import Money, money
 from promo_sandbox.base.slices import Work
 from promo_sandbox.model.call import Call, Rejected
-from promo_sandbox.model.interfaces import Grant
+from promo_sandbox.model.interfaces import Grant, TokenTerms
 from promo_sandbox.model.list_view import Listed
 from promo_sandbox.model.rules import RejectionContext, Rules
 from promo_sandbox.model.state import Collection, Doc, NotUnique
@@ -44,6 +44,7 @@ __all__ = [
     "RejectionContext",
     "Reply",
     "Rules",
+    "TokenTerms",
     "Violation",
     "Work",
     "decoded",

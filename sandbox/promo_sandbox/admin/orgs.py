@@ -113,22 +113,19 @@ class OrgOperations(Operations):
 
     def _issue_token(self, call: Call) -> Reply:
         vendor = call.body["vendor"]
-        if vendor not in {contract.vendor for contract in self.contracts}:
+        contract = next((contract for contract in self.contracts if contract.vendor == vendor), None)
+        if contract is None:
             vendors = ", ".join(contract.vendor for contract in self.contracts)
             call.reject("unknown-vendor", f"There is no vendor {vendor[:100]}; there are {vendors}.")
         org = self.made(call, storing=False)
-        now, seconds = org.clock.now(), int(call.body.get("expires_in", 3600))
-        org.state.sequence += 1
-        token = self.gate.issue(
-            org=org.name,
-            vendor=vendor,
+        seconds = int(call.body.get("expires_in", 3600))
+        vendor_call = Call(org.name, org.state, contract.rules, org.clock.now(), self.gate, contract)
+        token = vendor_call.issue_token(
             tenant=call.body.get("tenant"),
             scopes=call.body.get("scopes"),
             customer=call.body.get("customer"),
             claims=call.body.get("claims"),
-            issued=now,
-            expires=now + seconds * clock.SECOND,
-            number=org.state.sequence,
+            seconds=seconds,
         )
         return call.reply({"access_token": token, "expires_in": seconds})
 

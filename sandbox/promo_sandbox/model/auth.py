@@ -128,7 +128,7 @@ class Gate:
             tenant=tenant,
             sub=customer,
             scope=None if scopes is None else " ".join(scopes),
-            claims=claims,
+            claims=claims or None,
             iat=issued // clock.SECOND,
             exp=None if expires is None else expires // clock.SECOND,
             jti=str(number),
@@ -265,12 +265,14 @@ def _held(
     grant: Grant, scopes: frozenset[str], org: str, vendor: str, audience: str, tenant: str | None, now: int
 ) -> Grant | str:
     """A token is held to what it says."""
-    if grant.vendor not in (None, vendor) or grant.audience not in (None, audience):
+    if grant.vendor not in (None, vendor):
         return INVALID
     if grant.org not in (None, org) or (tenant is not None and grant.tenant not in (None, tenant)):
         return FOREIGN  # first, since it expires by its own org's clock
     if grant.expires is not None and grant.expires <= now:
         return EXPIRED
+    if grant.audience not in (None, audience):
+        return INVALID
     if scopes and grant.scopes is not None and not scopes <= grant.scopes:
         return SCOPE
     return grant

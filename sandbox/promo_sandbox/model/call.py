@@ -11,7 +11,7 @@ from urllib.parse import quote
 from promo_sandbox.base import clock, ids
 from promo_sandbox.base.messages import Reply, Request, Violation, arranged, encode
 from promo_sandbox.base.slices import NotYet, Slice, Work, worked
-from promo_sandbox.model.interfaces import Binding, Grant, Issuer
+from promo_sandbox.model.interfaces import Binding, Grant, Issuer, TokenTerms
 from promo_sandbox.model.list_view import Listed
 from promo_sandbox.model.sliced_writes import writing
 from promo_sandbox.model.state import Change, Collection, Doc, NotUnique, State
@@ -291,22 +291,19 @@ class Call:
         seconds: int | None,
         audience: str | None = None,
         any_org: bool = False,
-        shown: Mapping[str, Any] | None = None,
     ) -> str:
         """A bearer token of this vendor that expires by the org's clock; no scopes given means all.
 
         seconds: None means for ever. claims: what else it says. audience: the base path of the only API that takes it.
-        any_org: it is not bound to this org. shown: members of the JWT as the vendor has them; they grant nothing.
+        any_org: it is not bound to this org. The vendor's `on_token` rule completes it.
         """
+        terms = TokenTerms(tenant, None if scopes is None else tuple(scopes), customer, claims or {}, audience, {})
+        if self.rules.token_form is not None:
+            terms = self.rules.token_form(self, terms)
         return self.issuer.issue(
             org=None if any_org else self.org,
             vendor=self.rules.vendor,
-            audience=audience,
-            tenant=tenant,
-            scopes=scopes,
-            customer=customer,
-            claims=claims,
-            shown=shown,
+            **terms._asdict(),
             issued=self.now,
             expires=None if seconds is None else self.now + seconds * clock.SECOND,
             number=self.new_number(),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 
 class Grant(Protocol):
@@ -23,6 +23,21 @@ class Grant(Protocol):
     def issued(self) -> bool: ...
     @property
     def id(self) -> str | None: ...
+
+
+class TokenTerms(NamedTuple):
+    """What a token is issued for; scopes None means all.
+
+    audience: the base path of the only API that takes it. shown: fields as the vendor's own tokens have them, for a
+    client that opens one; they grant nothing.
+    """
+
+    tenant: str | None
+    scopes: Sequence[str] | None
+    customer: str | None
+    claims: Mapping[str, str]
+    audience: str | None
+    shown: Mapping[str, Any]
 
 
 class Issuer(Protocol):
@@ -56,3 +71,5 @@ class Binding(Protocol):
     def internal(self) -> Mapping[str, tuple[str, ...]]: ...
     @property
     def order(self) -> Mapping[str, tuple[str, ...]]: ...
+    @property
+    def token_form(self) -> Callable[[Any, TokenTerms], TokenTerms] | None: ...

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from promo_sandbox.base.messages import Reply, Violation
 from promo_sandbox.model.call import Call
+from promo_sandbox.model.interfaces import TokenTerms
 from promo_sandbox.model.state import Collection, Doc, Indexes, Timers
 from promo_sandbox.openapi.operation import Rejection
 
@@ -56,6 +57,7 @@ class Rules:
         self.internal: dict[str, tuple[str, ...]] = {}  # by collection key; the spec says which
         self.order: dict[str, tuple[str, ...]] = {}  # of members, in the same way; empty: as they came
         self.admission: Callable[[Call], None] | None = None
+        self.token_form: Callable[[Call, TokenTerms], TokenTerms] | None = None
 
     def operation(self, *operation_ids: str) -> Callable[[F], F]:
         """The rule that answers these operations. A request reaches it only when it fits the contract."""
@@ -82,6 +84,11 @@ class Rules:
     def on_admission(self, rule: Callable[[Call], None]) -> Callable[[Call], None]:
         """What this vendor asks of credentials beyond what they say of themselves; the rule may reject."""
         self.admission = rule
+        return rule
+
+    def on_token(self, rule: Callable[[Call, TokenTerms], TokenTerms]) -> Callable[[Call, TokenTerms], TokenTerms]:
+        """What is in each token of this vendor, whoever issues it; the rule returns the terms with that."""
+        self.token_form = rule
         return rule
 
     def error_body(self, write: ErrorBody) -> ErrorBody:

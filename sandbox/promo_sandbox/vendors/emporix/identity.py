@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from promo_sandbox.rules import Call, Doc, Grant, Rejected, Reply, Violation
+from promo_sandbox.rules import Call, Doc, Grant, Rejected, Reply, TokenTerms, Violation
 from promo_sandbox.vendors.emporix.customers import CUSTOMERS, folded
 from promo_sandbox.vendors.emporix.rules import rules
 
@@ -112,6 +112,15 @@ def _session(grant: Grant | None, call: Call) -> str:
 def _scope(scopes: list[str], tenant: str | None) -> str:
     """Documented: the tenant comes last."""
     return " ".join([*scopes, f"tenant={tenant}"] if tenant else scopes)
+
+
+@rules.on_token
+def complete(call: Call, terms: TokenTerms) -> TokenTerms:
+    """Documented: a customer's token has a session. One that the admin API issues begins one."""
+    claims = terms.claims
+    if terms.customer is None or "session" in claims or "kind" in claims:
+        return terms
+    return terms._replace(claims={**claims, "session": call.new_uuid()})
 
 
 # Services

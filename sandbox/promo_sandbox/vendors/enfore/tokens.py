@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from promo_sandbox.rules import Call, Reply
+from promo_sandbox.rules import Call, Reply, TokenTerms
 from promo_sandbox.vendors.enfore.rules import rules
 
 _LIFETIME = 3600  # seconds; the vendor publishes none
 
 
+@rules.on_token
+def complete(_: Call, terms: TokenTerms) -> TokenTerms:
+    """Documented: an organisation's token opens its data, and only a login token is taken for another token."""
+    return terms if terms.audience else terms._replace(audience="/promotions")
+
+
 @rules.operation("authorize")
 def authorize(call: Call) -> Reply:
     """Documented: the token is valid for this organisation only."""
-    token = call.issue_token(tenant=call.tenant, seconds=_LIFETIME, audience="/promotions")
+    token = call.issue_token(tenant=call.tenant, seconds=_LIFETIME)
     return call.reply({"accessToken": token})
 
 

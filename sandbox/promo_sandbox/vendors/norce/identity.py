@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from promo_sandbox.rules import Call, Reply, moment, moment_text
+from promo_sandbox.rules import Call, Reply, TokenTerms, moment, moment_text
 from promo_sandbox.vendors.norce.rules import rules
 
 _SECONDS = 3600  # documented
 # Documented: what a scope names; older pages have the second half.
 _ENVIRONMENTS = ("playground", "stage", "prod")
 _FORMER = ("production", "lab", "qa")
+_SANDBOX = "sandbox"
 _SECOND = 1_000_000_000  # in the unit of moments
 # Documented: three a minute, twenty at once.
 _INTERVAL = 20 * _SECOND
@@ -33,13 +34,26 @@ def connect_token(call: Call) -> Reply:
     scopes = list(dict.fromkeys(asked.get("scope", "").split())) or list(_ENVIRONMENTS)
     if any(scope not in _ENVIRONMENTS + _FORMER for scope in scopes):
         call.reject_and_keep("invalid-scope")
-    client = asked["client_id"]
-    # Documented: these members. Inferred: the audience, by the name that the resource has where accounts are made.
-    shown = {"nbf": call.now // _SECOND, "aud": "Norce Management", "client_id": client, "scope": scopes}
-    token = call.issue_token(tenant=None, scopes=scopes, seconds=_SECONDS, claims={"client": client}, shown=shown)
+    client = {"client": asked["client_id"]}
+    token = call.issue_token(tenant=None, scopes=scopes, seconds=_SECONDS, claims=client)
     return call.reply(
         {"access_token": token, "expires_in": _SECONDS, "token_type": "Bearer", "scope": " ".join(scopes)}
     )
+
+
+@rules.on_token
+def complete(call: Call, terms: TokenTerms) -> TokenTerms:
+    """Documented: these fields. Inferred: the audience, by the name that the resource has where accounts are made.
+
+    A token from the admin API may name no client and no scope: its client is the sandbox, its scope every environment.
+    """
+    shown = {
+        "nbf": call.now // _SECOND,
+        "aud": "Norce Management",
+        "client_id": terms.claims.get("client", _SANDBOX),
+        "scope": list(_ENVIRONMENTS if terms.scopes is None else terms.scopes),
+    }
+    return terms._replace(shown=shown)
 
 
 def _count(call: Call) -> None:
