@@ -619,3 +619,16 @@ def _own(world: World, number: int) -> bool:
     now = datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=number + 1)
     assert world.admin("GET", "/clock").json() == {"now": f"{now:%Y-%m-%dT%H:%M:%S}.000Z", "frozen": True}
     return True
+
+
+@pytest.mark.parametrize(
+    ("given", "detail"),
+    [
+        ({"webhook": "thrice"}, 'body.then.webhook: "thrice" is not one of "twice"'),
+        ({"webhook": {"late": 5, "x": 1}}, "body.then.webhook: Additional properties are not allowed"),
+    ],
+)
+def test_a_fault_that_is_none_says_what_there_is(world: World, given: Any, detail: str) -> None:
+    refused = world.admin("POST", "/next", {"callback": "thing-changed", "then": given}).json()
+
+    assert refused["detail"].startswith(detail)

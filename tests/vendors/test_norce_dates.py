@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.serving import Json, World
-from tests.vendors.norce_support import NOW, ask, inserted, read, standing_still, updated
+from tests.vendors.norce_support import NOW, ask, inserted, read, refused, standing_still, updated
 
 PAST = "2029-12-01T00:00:00.000Z"
 SOON = "2030-02-01T00:00:00.000Z"
@@ -174,3 +174,26 @@ def test_a_seed_whose_dates_are_none_is_refused(slug: World, members: Json) -> N
 
     assert response.status_code == 400
     assert slug.advance("P1Y") == []
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "message"),
+    [
+        ("StartDate", "2030", '"2030" is not a "date-time"'),
+        ("EndDate", "2030-13-01T00:00:00Z", '"2030-13-01T00:00:00Z" is not a "date-time"'),
+        ("EndDate", 7, '7 is not of type "string" or "null"'),
+        ("ImageKey", "portrait", '"portrait" is not a "uuid"'),
+    ],
+)
+def test_a_value_that_may_be_null_says_what_is_wrong_with_it(
+    slug: World, member: str, value: Json, message: str
+) -> None:
+    body = refused(slug, ask(slug, "POST", "", {member: value}), 400, "invalid-request")
+
+    assert body == {"Message": "The request is invalid.", "ModelState": {f"promotion.{member}": [message]}}
+
+
+def test_a_seed_says_what_is_wrong_with_a_date(slug: World) -> None:
+    response = slug.admin("POST", "/seed", {"norce": {"promotions": [{"Id": 100, "EndDate": "2030"}]}})
+
+    assert [error["detail"] for error in response.json()["errors"]] == ['"2030" is not a "date-time"']

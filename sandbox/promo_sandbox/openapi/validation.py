@@ -123,24 +123,42 @@ class Validator:
 def explained(
     error: jsonschema_rs.ValidationError | Unfit, where: str, rule: tuple[str | int, ...] = ()
 ) -> Iterator[Violation]:
-    """What is wrong; of alternatives, with the only one that the value's constants leave, as a discriminator does.
+    """What is wrong; of alternatives, with the only one that the value can mean, by its type or its constants.
 
     where: the place of what was asked about; rule: that of its schema.
     """
-    kind = error.kind.name
-    if kind == "oneOf":
-        depth = len(error.instance_path) + 1
-        branches = getattr(error.kind, "context", ())
-        left = [
-            found
-            for found in branches
-            if not any(it.kind.name == "const" and len(it.instance_path) == depth for it in found)
-        ]
-        if len(left) == 1 < len(branches) and left[0]:
-            for inner in left[0]:
-                yield from explained(inner, where, rule)
-            return
-    yield _violation(error, kind, where, rule)
+    alternatives: list[list[jsonschema_rs.ValidationError]] = getattr(error.kind, "context", [])
+    depth = len(error.instance_path)
+    left = [found for found in alternatives if _excluded(found, depth) is None]
+    if len(left) == 1 and left[0]:
+        for inner in left[0]:
+            yield from explained(inner, where, rule)
+        return
+    message = _either(left or alternatives, depth) if alternatives else error.message
+    yield _violation(error, message, where, rule)
+
+
+def _excluded(found: list[jsonschema_rs.ValidationError], depth: int) -> jsonschema_rs.ValidationError | None:
+    """Why the value at a depth cannot be meant for an alternative: another type, or another constant in a member."""
+    for error in found:
+        kind, steps = error.kind.name, len(error.instance_path)
+        if (steps == depth and kind == "type") or (steps == depth + 1 and kind == "const"):
+            return error
+        if steps == depth and kind == "enum" and type(error.instance) not in map(type, error.kind.as_dict()["options"]):
+            return error
+    return None
+
+
+def _either(alternatives: list[list[jsonschema_rs.ValidationError]], depth: int) -> str:
+    """What is wrong by each of some alternatives, or that more than one is right."""
+    if not all(alternatives):
+        return "fits more than one alternative, and may fit only one"
+    errors = [_excluded(found, depth) or found[0] for found in alternatives]
+    if all(error.kind.name == "type" and len(error.instance_path) == depth for error in errors):
+        others = [", ".join(f'"{it}"' for it in error.kind.as_dict()["types"]) for error in errors[1:]]
+        return " or ".join([errors[0].message, *others])
+    told = [(_where("", list(error.instance_path)[depth:]).removeprefix("."), error.message) for error in errors]
+    return "; or ".join(dict.fromkeys(f"{place}: {said}" if place else said for place, said in told))
 
 
 def _where(where: str, steps: Iterable[str | int]) -> str:
@@ -150,10 +168,9 @@ def _where(where: str, steps: Iterable[str | int]) -> str:
 
 
 def _violation(
-    error: jsonschema_rs.ValidationError | Unfit, kind: str, where: str, rule: tuple[str | int, ...]
+    error: jsonschema_rs.ValidationError | Unfit, message: str, where: str, rule: tuple[str | int, ...]
 ) -> Violation:
-    where = _where(where, error.instance_path)
-    message = error.message
+    kind, where = error.kind.name, _where(where, error.instance_path)
     if kind == "required":
         where += f".{error.kind.value}"
         message = "is required"
