@@ -226,7 +226,7 @@ def test_a_seed_is_refused_whole_with_the_place_of_every_violation(acme: Acme, o
         "acme.notes: is a collection, but what it is given holds no objects",
         "acme.thing: is no collection; did you mean things?",
         "acme.things[1].code: '1' is taken by another one",
-        "acme.things[3].code: '2' is taken by another one",
+        "acme.things[3].code: '2' is taken by acme.things[2]",
         'acme.things[4].id: 7 is not of type "string"',
         "acme.things[4].name: is required",
         "acme.things[4].price.value: is required",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from promo_sandbox import testing
 from promo_sandbox.base.errors import SandboxError
+from tests.command import run
 from tests.serving import Json, World
 from tests.vendors import emporix_coupons_support as coupons
 from tests.vendors import enfore_support as enfore
@@ -148,3 +150,76 @@ def test_what_a_client_sent_inside_a_member_goes_to_another_server_with_the_rest
     response = World(world.url, f"{world.org}-x", world.http).admin("POST", "/import", exported)
 
     assert response.status_code == 200, response.text
+
+
+# Two objects with one id, of each vendor; some make their id of other fields.
+CODE = {"promotion": 7, "DiscountCode": "A"}
+TWICE: dict[str, tuple[str, str, Json, Json, str]] = {
+    "cards": (
+        "enfore",
+        "gift_cards",
+        enfore.new_card(id="a"),
+        enfore.new_card(id="a", external_number="X-2"),
+        "a",
+    ),
+    "coupons": ("emporix", "coupons", coupons.new_coupon(code="A"), coupons.new_coupon(code="A", name="B"), "A"),
+    "customers": ("emporix", "customers", {"id": "1", "email": "a@example.com"}, {"id": "1", "email": "b@x.org"}, "1"),
+    "settings": ("emporix", "settings", {"currency": "EUR"}, {"couponPermanentDelete": True}, "settings"),
+    "promotions": ("norce", "promotions", {"Id": 7, "Name": "P"}, {"Id": 7, "Name": "Q"}, "1/7"),
+    "codes": ("norce", "unique_codes", CODE, CODE, "1/7/A"),
+}
+each_twice = pytest.mark.parametrize(("vendor", "collection", "one", "other", "id"), TWICE.values(), ids=TWICE.keys())
+
+
+@each_twice
+def test_two_objects_with_one_id_are_refused(
+    world: World, vendor: str, collection: str, one: Json, other: Json, id: str
+) -> None:
+    coupons.tenant(world)
+    before = world.admin("GET", "/export").json()["org"]
+
+    errors = _errors(world, "POST", "/seed", {vendor: {collection: [one, other]}})
+
+    assert errors == [(f"{vendor}.{collection}[1]", f"has the id {id!r}, as {vendor}.{collection}[0] has")]
+    assert world.admin("GET", "/export").json()["org"] == before
+
+
+@each_twice
+def test_two_objects_with_one_id_are_no_import(
+    world: World, vendor: str, collection: str, one: Json, other: Json, id: str
+) -> None:
+    entries, exported = [], dict[str, Json]()
+    for place, given in enumerate((one, other)):
+        world.seed(vendor, **{collection: [given]})
+        exported = world.admin("GET", "/export").json()
+        [stored] = exported["org"]["documents"][vendor][collection]
+        entries.append({**stored, "place": place})
+    exported["org"]["documents"][vendor][collection] = entries
+
+    errors = _errors(world, "POST", "/import", exported)
+
+    assert errors == [(f"{vendor}.{collection}[1]", f"has the id {id!r}, as {vendor}.{collection}[0] has")]
+
+
+def test_two_objects_with_one_id_in_a_seed_file_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "seed.yaml"
+    file.write_text("shop: {norce: {promotions: [{Id: 7, Name: P}, {Id: 8}, {Id: 7, Name: Q}]}}", encoding="utf-8")
+
+    done = run("serve", "--port", "0", "--seed", str(file))
+
+    assert done.returncode == 2
+    assert "norce.promotions[2]: has the id '1/7', as norce.promotions[0] has" in done.stderr
+
+
+def test_two_objects_with_one_id_in_a_scenario_are_refused(world: World) -> None:
+    given = {"seed": {"enfore": {"gift_cards": [enfore.new_card(id="a"), enfore.new_card(id="a")]}}}
+
+    errors = _errors(world, "PUT", "/scenario", {"given": given, "steps": [{"operation": "getGiftCard"}]})
+
+    assert errors == [("/given/seed/enfore/gift_cards/1", "has the id 'a', as enfore.gift_cards[0] has")]
+
+
+def test_two_objects_with_one_number_are_refused_with_both_places(world: World) -> None:
+    errors = _errors(world, "POST", "/seed", {"enfore": {"gift_cards": [enfore.new_card(), enfore.new_card()]}})
+
+    assert errors == [("enfore.gift_cards[1].external_number", "'X-1' is taken by enfore.gift_cards[0]")]

@@ -79,17 +79,31 @@ def store(
     place: int | None,
     where: str,
     violations: list[Violation],
+    given: Mapping[str, str],
 ) -> bool:
-    """Store an object that was judged; whether it could be, or else it is among the violations."""
+    """Store an object that was judged; whether it could be, or else it is among the violations.
+
+    given: the places of the objects that came with it, by their ids.
+    """
     try:
         state.put(collection, doc["id"], doc, created, place)
     except NotUnique as error:
-        violations.append(Violation(f"{where}.{error.member}", f"{error.value!r} is taken by another one"))
+        other = given.get(state.find(collection, error.member, error.value) or "", "another one")
+        violations.append(Violation(f"{where}.{error.member}", f"{error.value!r} is taken by {other}"))
     except (ValueError, OffContract) as error:
         violations.append(Violation(where, str(error)))
     else:
         return True
     return False
+
+
+def _repeated(doc: Any, where: str, given: dict[str, str]) -> list[Violation]:
+    """Whether an object has the id of one that came with it: of two, one would be lost."""
+    id = doc.get("id") if isinstance(doc, dict) else None
+    if not isinstance(id, str):
+        return []
+    first = given.setdefault(id, where)
+    return [Violation(where, f"has the id {id!r}, as {first} has")] if first != where else []
 
 
 def unknown(where: str, what: str, known: Mapping[str, Any], name: str | None = None) -> Violation:
@@ -155,15 +169,16 @@ def _sow(
             if len(violations) >= MAX_VIOLATIONS:
                 break
             continue
-        call.reserved = _own(docs)
-        for at, given in enumerate(docs):
+        call.reserved, given = _own(docs), dict[str, str]()
+        for at, said in enumerate(docs):
             where = f"{contract.vendor}.{name}[{at}]"
-            doc = dict(given) if isinstance(given, dict) else given
+            doc = dict(said) if isinstance(said, dict) else said
             found = validate(call, contract, collection, name, doc, where, deep=True)
+            found += _repeated(doc, where, given)
             violations += found
             if not found:
                 doc = call.in_order(collection, doc)
-                if store(call.state, collection, doc, call.now, None, where, violations):
+                if store(call.state, collection, doc, call.now, None, where, violations, given):
                     stored[name].append(doc)
                     if collection.seeded is not None:
                         yield from collection.seeded(call, doc) or ()
@@ -208,11 +223,12 @@ def _put_back(
             if len(violations) >= MAX_VIOLATIONS:
                 return
             continue
-        call.reserved = _own(doc for doc, _, _ in entries)
+        call.reserved, given = _own(doc for doc, _, _ in entries), dict[str, str]()
         for at, (doc, created, place) in enumerate(entries):
             where = f"{contract.vendor}.{name}[{at}]"
             number = call.state.place if place is None else place
             found = validate(call, contract, collection, name, doc, where, deep=False)
+            found += _repeated(doc, where, given)
             if number in indexes:
                 found.append(Violation(f"{where}.place", f"{number} is the place of another one"))
             violations += found
@@ -220,7 +236,7 @@ def _put_back(
                 indexes.add(number)
                 kept = call.in_order(collection, doc)
                 since = call.now if created is None else created
-                store(call.state, collection, kept, since, number, where, violations)
+                store(call.state, collection, kept, since, number, where, violations, given)
             if len(violations) >= MAX_VIOLATIONS:
                 return
             yield
