@@ -565,6 +565,13 @@ def test_a_customers_token_expires_by_the_clock(tenant: World) -> None:
 # Refreshing
 
 
+def employee(tenant: World, *entities: str) -> Json:
+    """The tokens of a customer who belongs to these companies."""
+    companies = [{"id": entity} for entity in entities]
+    assert sign_up(tenant, customerDetails={"b2b": {"legalEntities": companies}}).status_code == 201
+    return answered(log_in(tenant))
+
+
 def test_refreshing_a_customers_token_keeps_customer_and_session(tenant: World) -> None:
     visit, token = visitor(tenant), customer(tenant)
 
@@ -592,7 +599,7 @@ def test_the_former_token_stays_valid_after_a_refresh(tenant: World) -> None:
 
 
 def test_a_legal_entity_is_embedded_when_a_token_is_refreshed(tenant: World) -> None:
-    token = customer(tenant)
+    token = employee(tenant, "D165356")
 
     fresh = answered(refresh(tenant, token["refresh_token"], legalEntityId="D165356"))
 
@@ -601,10 +608,40 @@ def test_a_legal_entity_is_embedded_when_a_token_is_refreshed(tenant: World) -> 
 
 
 def test_a_legal_entity_stays_until_another_one_is_named(tenant: World) -> None:
-    token = customer(tenant)
+    token = employee(tenant, "LE1", "LE2")
     for query, legal_entity in (({"legalEntityId": "LE1"}, "LE1"), ({}, "LE1"), ({"legalEntityId": "LE2"}, "LE2")):
         token = answered(refresh(tenant, token["refresh_token"], **query))
         assert answered(validate(tenant, token["access_token"]))["legalEntityId"] == legal_entity
+
+
+@pytest.mark.parametrize("entities", [(), ("LE1", "LE2")])
+def test_only_a_legal_entity_of_the_customers_own_is_embedded(tenant: World, entities: tuple[str, ...]) -> None:
+    token = employee(tenant, *entities)
+
+    body = refused(
+        tenant,
+        refresh(tenant, token["refresh_token"], legalEntityId="LE3"),
+        400,
+        "legal-entity-not-assigned",
+    )
+
+    assert body == {
+        "type": "bad_request",
+        "status": 400,
+        "message": "The customer is not assigned to the legal entity LE3.",
+    }
+    assert "legalEntityId" not in answered(validate(tenant, token["access_token"]))
+
+
+def test_a_seeded_customer_acts_for_a_company_too(tenant: World) -> None:
+    member = {"email": "ben@example.com", "password": PASSWORD, "b2b": {"legalEntities": [{"id": "LE1"}]}}
+    tenant.seed("emporix", customers=[member])
+    token = answered(log_in(tenant, "ben@example.com"))
+
+    fresh = answered(refresh(tenant, token["refresh_token"], legalEntityId="LE1"))
+
+    assert answered(validate(tenant, fresh["access_token"]))["legalEntityId"] == "LE1"
+    refused(tenant, refresh(tenant, fresh["refresh_token"], legalEntityId="LE2"), 400, "legal-entity-not-assigned")
 
 
 def test_a_customers_refresh_token_expires(tenant: World) -> None:

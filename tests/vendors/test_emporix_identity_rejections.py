@@ -107,6 +107,10 @@ def prepared(tenant: World, operation: Operation) -> Attempt:
 Staging = Callable[[Attempt], None]
 
 
+def acts_for_a_stranger(attempt: Attempt) -> None:
+    attempt.query["legalEntityId"] = "D999999"
+
+
 def outlived(attempt: Attempt) -> str:
     token: str = visitor(attempt.tenant)["access_token"]
     attempt.tenant.advance("PT3599S")
@@ -175,6 +179,7 @@ STAGED: dict[str, Staging] = {
     "missing-tenant": asks_without("tenant"),
     "missing-refresh-token": asks_without("refresh_token"),
     "invalid-refresh-token": refreshes_with_nonsense,
+    "legal-entity-not-assigned": acts_for_a_stranger,
     "contact-email-differs": says(customerDetails={"contactEmail": "shop@example.com"}),
     "company-incomplete": says(
         customerDetails={"firstName": "Ben", "lastName": "Au", "b2b": {"companyRegistrationId": "1"}}

@@ -59,6 +59,12 @@ def _new_customer_number(call: Call) -> str:
             return number
 
 
+def legal_entities(call: Call, number: str) -> set[str]:
+    """The ids of the companies that a customer belongs to."""
+    customer = call.get(CUSTOMERS, number) or {}
+    return {entity["id"] for entity in customer.get("b2b", {}).get("legalEntities", ())}
+
+
 def folded(email: str) -> str:
     """Inferred: mail addresses that differ in case are the same account."""
     return email.lower()

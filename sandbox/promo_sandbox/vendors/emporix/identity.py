@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from promo_sandbox.rules import Call, Doc, Grant, Rejected, Reply, TokenTerms, Violation
-from promo_sandbox.vendors.emporix.customers import CUSTOMERS, folded
+from promo_sandbox.vendors.emporix.customers import CUSTOMERS, folded, legal_entities
 from promo_sandbox.vendors.emporix.rules import rules
 
 # Every scope of the coupon and the reward-points API: what a service gets that asks for none.
@@ -232,12 +232,18 @@ def log_in(call: Call) -> Reply:
 
 @rules.operation("refreshAuthToken")
 def refresh_auth_token(call: Call) -> Reply:
-    """Documented: same session; `legalEntityId` is embedded. Inferred: without one, the token keeps the one it has."""
+    """Documented: same session; `legalEntityId` is embedded if the customer is assigned to it.
+
+    Inferred: without one, the token keeps the one it has.
+    """
     grant = _granted(call, call.query["refreshToken"], call.tenant, kind="refresh")
     if grant is None or grant.customer is None or _is_logged_out(call, grant.claims.get("access", "")):
         call.reject("invalid-refresh-token")
+    named = call.query.get("legalEntityId")
+    if named is not None and named not in legal_entities(call, grant.customer):
+        call.reject("legal-entity-not-assigned", f"The customer is not assigned to the legal entity {named[:100]}.")
     claims = {"session": _session(grant, call)}
-    legal_entity = call.query.get("legalEntityId", grant.claims.get("legal_entity"))
+    legal_entity = named or grant.claims.get("legal_entity")
     if legal_entity is not None:
         claims["legal_entity"] = legal_entity
     return call.reply(_customer_tokens(call, grant.customer, claims))
