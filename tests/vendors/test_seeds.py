@@ -12,6 +12,7 @@ from promo_sandbox.base.errors import SandboxError
 from tests.command import run
 from tests.serving import Json, World
 from tests.vendors import emporix_coupons_support as coupons
+from tests.vendors import emporix_points_support as points
 from tests.vendors import enfore_support as enfore
 
 MISTAKEN = enfore.new_card(expiration_date_time="2030-01-01T00:00:00Z")
@@ -41,6 +42,20 @@ MISTAKES: dict[str, tuple[str, str, Json, str, str]] = {
         "coupons",
         coupons.new_coupon(restrictions={"validTill": "2031-01-01T00:00:00Z"}),
         ".restrictions.validTill",
+        "validUntil",
+    ),
+    "a field of a redeem option's coupon": (
+        "emporix",
+        "redeem_options",
+        points.option(coupon=points.template(maxRedemption=1)),
+        ".coupon.maxRedemption",
+        "maxRedemptions",
+    ),
+    "a restriction of a redeem option's coupon": (
+        "emporix",
+        "redeem_options",
+        points.option(coupon=points.template(restrictions={"validTill": enfore.SOON})),
+        ".coupon.restrictions.validTill",
         "validUntil",
     ),
     "a setting": (
@@ -223,3 +238,14 @@ def test_two_objects_with_one_number_are_refused_with_both_places(world: World) 
     errors = _errors(world, "POST", "/seed", {"enfore": {"gift_cards": [enfore.new_card(), enfore.new_card()]}})
 
     assert errors == [("enfore.gift_cards[1].external_number", "'X-1' is taken by enfore.gift_cards[0]")]
+
+
+@pytest.mark.parametrize(
+    "odd", [{"mixins": 5}, {"metadata": []}, {"segmentRestricted": 0}, {"restrictions": {"segments": []}}]
+)
+def test_no_redeem_option_is_seeded_with_what_the_api_would_not_keep(world: World, odd: Json) -> None:
+    option = points.option(coupon=points.template(**odd))
+
+    errors = _errors(world, "POST", "/seed", {"emporix": {"redeem_options": [option]}})
+
+    assert [detail.partition(";")[0] for _, detail in errors] == ["is no member"]
