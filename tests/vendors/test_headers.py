@@ -259,3 +259,34 @@ def test_a_path_that_is_not_there_is_named_as_it_was_called(document: Document) 
         assert path in response.text
     for other in named:
         assert other not in response.text.replace(path, "")
+
+
+# The methods of a path
+
+
+def paths_by_methods(document: Document) -> dict[str, str]:
+    """A path for each set of methods that paths of the document have, as `Allow` names them."""
+    methods: dict[str, set[str]] = {}
+    for operation in document.operations:
+        both = {"GET", "HEAD"} if operation.method == "GET" else {operation.method}
+        methods.setdefault(re.sub(r"{[^}]+}", "x", operation.template), set()).update(both)
+    return {", ".join(sorted(found)): path for path, found in methods.items()}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.label)
+def test_a_405_names_the_methods_as_its_example_does(world: World, document: Document) -> None:
+    paths = paths_by_methods(document)
+    example = dict(document.transport_rejections[405].headers)["Allow"]
+
+    response = world.http.request("TRACE", world.url + paths[example], headers={"Sandbox-Org": world.org})
+
+    assert (response.status_code, response.headers["allow"]) == (405, example)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.label)
+def test_the_methods_that_a_405_names_are_served(world: World, document: Document) -> None:
+    for path in paths_by_methods(document).values():
+        response = world.http.request("TRACE", world.url + path, headers={"Sandbox-Org": world.org})
+        for method in response.headers["allow"].split(", "):
+            served = world.http.request(method, world.url + path, headers={"Sandbox-Org": world.org})
+            assert served.status_code != 405, (method, path)
