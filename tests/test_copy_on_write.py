@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import MutableMapping
 from unittest.mock import patch
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from promo_sandbox.model.copy_on_write import FULL, Table
+from promo_sandbox.model.copy_on_write import FULL, Table, emptied, poured
 
 KEYS = st.integers(0, 60).map(str)
 
@@ -33,14 +34,32 @@ def test_many_entries_are_found_and_taken_out() -> None:
     assert table["1"] == 1
 
 
-def test_it_may_be_made_of_a_dictionary() -> None:
-    entries = {str(number): number for number in range(10 * FULL)}
+def test_a_dictionary_is_poured_into_a_table_while_others_write() -> None:
+    entries: MutableMapping[str, int] = {str(number): number for number in range(10 * FULL)}
+    model, number = dict(entries), 0
 
-    table = Table(entries)
-    table["more"] = 1
+    while not isinstance(entries := poured(entries), Table):
+        for key in (str(number), str(number + 20 * FULL)):  # one that is in either place, and a new one
+            entries[key] = model[key] = -number
+            assert entries[key] == -number
+        del entries[str(number + 1)], model[str(number + 1)]
+        assert str(number + 1) not in entries
+        assert entries.get(str(number + 1), 7) == 7
+        assert (len(entries), dict(entries)) == (len(model), model)
+        number += 2
 
-    assert table == {**entries, "more": 1}
-    assert "more" not in entries
+    assert number > 2
+    assert entries == model
+    assert poured(entries) is entries
+
+
+def test_what_is_poured_can_be_emptied() -> None:
+    half: MutableMapping[str, int] = poured({str(number): number for number in range(10 * FULL)})
+
+    slices = sum(1 for _ in emptied([half, {str(number): number for number in range(10 * FULL)}]))
+
+    assert slices > 10
+    assert len(half) == 0
 
 
 def test_keys_that_no_hash_tells_apart_are_told_apart() -> None:

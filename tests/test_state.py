@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -497,6 +498,18 @@ def test_a_state_is_dismantled_in_slices() -> None:
     assert agenda(state) == []
 
 
+def test_very_many_documents_move_into_tables_little_by_little() -> None:
+    """A POST into a table costs more than one into a dictionary, which takes long to grow once it is very large."""
+    state, kinds = State(), []
+    with patch("promo_sandbox.model.state._MANY", 1000):
+        for number in range(4000):
+            put(state, str(number), number=str(number))
+            kinds.append(type(state.records(CARDS)).__name__)
+
+    assert (kinds[1000], kinds[1100], kinds[-1]) == ("dict", "Pouring", "Table")
+    assert [state.find(CARDS, "number", str(number)) for number in range(4000)] == [str(n) for n in range(4000)]
+
+
 def test_an_empty_state_is_dismantled_too() -> None:
     assert list(State().dismantle()) == []
 
@@ -600,6 +613,11 @@ class StateMachine(RuleBasedStateMachine):
     def go_on_with_a_copy(self) -> None:
         self.begin()
         self.state = self.state.copy()
+
+    @rule()
+    def get_ready_for_a_copy(self) -> None:
+        with patch("promo_sandbox.model.copy_on_write._SLICE", 1):
+            self.state.pour()
 
     @rule()
     def save(self) -> None:

@@ -270,6 +270,26 @@ def test_a_snapshot_holds_the_documents_themselves_and_no_copies() -> None:
     assert all(held[id] is present[id] for id in present)
 
 
+def test_a_first_snapshot_is_made_ready_in_slices_between_which_others_write() -> None:
+    acme = Acme()
+    acme.seed("t", things=[{"id": str(number), "name": "x", "code": str(number)} for number in range(2000)])
+    org = acme.orgs.get("t")
+
+    slices = 0
+    for _ in acme.orgs.get_copyable(org):
+        acme.seed("t", things=[{"id": str(slices), "name": "y", "code": f"new {slices}"}])
+        slices += 1
+    snapshot = Snapshot.of(org)
+    acme.seed("t", things=[{"id": "0", "name": "z"}])
+
+    assert slices >= 5
+    held = [snapshot.state.get(acme.things, str(number)) or {} for number in range(2000)]
+    assert [thing["name"] for thing in held] == ["y"] * slices + ["x"] * (2000 - slices)
+    assert snapshot.state.find(acme.things, "code", "new 0") == "0"
+    assert snapshot.state.find(acme.things, "code", "0") is None
+    assert list(acme.orgs.get_copyable(org)) == []
+
+
 def test_the_memory_of_a_dropped_snapshot_is_freed_in_slices() -> None:
     acme = Acme()
     acme.seed("t", things=[{"id": str(number), "name": "x"} for number in range(2000)])

@@ -29,7 +29,7 @@ class DocumentOperations(Operations):
         rules.operation("seedOrg")(self._seed)
 
     def _get_state(self, call: Call) -> Reply:
-        return self.caught_up(call, self.known(call), lambda org: self._state(call, org))
+        return call.reply_later(self._state(call, self.known(call)))
 
     def _put_state(self, call: Call) -> Reply:
         return call.reply_later(self._putting_state(call))
@@ -44,7 +44,7 @@ class DocumentOperations(Operations):
         if call.body.get("frozen") is False:
             org.clock.run()
         self._pass_no_time(org)
-        return self._state(call, org)
+        return (yield from self._state(call, org))
 
     def _restoring(self, call: Call, given: Doc, sequence: int) -> Work[Org]:
         """The org, with these documents in place of its own."""
@@ -91,19 +91,21 @@ class DocumentOperations(Operations):
         violations = unacceptable.violations
         call.reject("unacceptable-documents", str(unacceptable), errors=errors_json(violations))
 
-    def _state(self, call: Call, org: Org) -> Reply:
-        head = {**clock_json(org), "sequence": org.state.sequence}
-        return self.with_documents(call, org.state, lambda documents: {**head, "documents": documents})
+    def _state(self, call: Call, org: Org) -> Work[Reply]:
+        return self.with_documents(
+            call, org, lambda documents: {**clock_json(org), "sequence": org.state.sequence, "documents": documents}
+        )
 
-    def with_documents(self, call: Call, state: State, around: Callable[[Doc], Doc]) -> Reply:
+    def with_documents(self, call: Call, org: Org, around: Callable[[Doc], Doc]) -> Work[Reply]:
         """A reply that ends with all that is stored, in whatever is around it.
 
-        Much of it is sent in pieces, between other requests: it is what is stored now.
+        Much of it is sent in pieces, between other requests: it is what is stored when the first is sent.
         """
-        if state.count <= _FEW and sum(len(record.body) for record in self._records(state)) <= _SMALL:
-            return call.reply(around(self._documents_json(state)))
-        content = around({})
-        return call.reply_in_pieces(content, self._pieces(encode(content), state.copy()))
+        yield from self.orgs.catch_up(org)
+        if org.state.count <= _FEW and sum(len(record.body) for record in self._records(org.state)) <= _SMALL:
+            return call.reply(around(self._documents_json(org.state)))
+        yield from self.orgs.get_copyable(org)
+        return call.reply_in_pieces(around({}), self._pieces(encode(around({})), org.state.copy()))
 
     def _records(self, state: State) -> Iterator[Record]:
         return (record for *_, collection in self.orgs.kinds(state) for record in state.records(collection).values())

@@ -10,9 +10,9 @@ from promo_sandbox.base import clock
 from promo_sandbox.base.clock import Clock
 from promo_sandbox.base.messages import Reply
 from promo_sandbox.base.slices import Work
-from promo_sandbox.engine.orgs import Org
 from promo_sandbox.model.call import Call
 from promo_sandbox.model.rules import Rules
+from promo_sandbox.model.state import Doc
 
 FORM = 1  # of the document; another number means that an older server cannot read it
 
@@ -23,22 +23,22 @@ class ExportOperations(DocumentOperations):
         rules.operation("importOrg")(self._import)
 
     def _export(self, call: Call) -> Reply:
-        return self.caught_up(call, self.known(call), lambda org: self._exported(call, org))
+        org = self.known(call)
 
-    def _exported(self, call: Call, org: Org) -> Reply:
-        frame = {
-            "promo_sandbox_export": FORM,
-            "version": __version__,
-            "exported": clock.text(Clock().now()),
-        }
-        head = {
-            "name": org.name,
-            "clock": {**clock_json(org), "real": org.clock.real},
-            "sequence": org.state.sequence,
-        }
-        return self.with_documents(
-            call, org.state, lambda documents: {**frame, "org": {**head, "documents": documents}}
-        )
+        def around(documents: Doc) -> Doc:
+            return {
+                "promo_sandbox_export": FORM,
+                "version": __version__,
+                "exported": clock.text(Clock().now()),
+                "org": {
+                    "name": org.name,
+                    "clock": {**clock_json(org), "real": org.clock.real},
+                    "sequence": org.state.sequence,
+                    "documents": documents,
+                },
+            }
+
+        return call.reply_later(self.with_documents(call, org, around))
 
     def _import(self, call: Call) -> Reply:
         return call.reply_later(self._importing(call))

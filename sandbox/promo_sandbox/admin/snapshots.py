@@ -6,6 +6,7 @@ from promo_sandbox.admin.orgs import org_json
 from promo_sandbox.admin.shared import Operations, near
 from promo_sandbox.base import clock
 from promo_sandbox.base.messages import Reply
+from promo_sandbox.base.slices import Work
 from promo_sandbox.engine.orgs import Org
 from promo_sandbox.engine.snapshots import Snapshot
 from promo_sandbox.model.call import Call
@@ -27,9 +28,10 @@ class SnapshotOperations(Operations):
         return call.reply({"snapshots": [_snapshot_json(*item) for item in snapshots.items()]})
 
     def _take(self, call: Call) -> Reply:
-        return self.caught_up(call, self.made(call), lambda org: self._taken(call, org))
+        return call.reply_later(self._taking(call, self.made(call)))
 
-    def _taken(self, call: Call, org: Org) -> Reply:
+    def _taking(self, call: Call, org: Org) -> Work[Reply]:
+        yield from self.orgs.get_copyable(org)
         name = call.path["name"]
         replaced = org.snapshots.pop(name, None)
         if replaced is not None:

@@ -198,6 +198,13 @@ class Orgs:
             yield
             self._go_on(org)
 
+    def get_copyable(self, org: Org) -> Iterator[None]:
+        """The same, and afterwards a copy of the org's state takes a moment; in slices."""
+        yield from self.catch_up(org)
+        while org.state.pour():
+            yield
+            yield from self.catch_up(org)
+
     def _go_on(self, org: Org) -> list[Occurrence]:
         if org.scenario is not None and org.scenario.wakes_at <= org.clock.now():
             self.play(org)
@@ -283,7 +290,7 @@ class Orgs:
     def seeding(self, org: Org, seed: Seed) -> Work[Stored]:
         """The same in slices: stored in a copy, which takes the place of the state if nobody wrote there meanwhile."""
         for _ in range(_TRIES):
-            yield from self.catch_up(org)
+            yield from self.get_copyable(org)
             state, writes, now = org.state, org.state.writes, org.clock.now()
             copied = state.copy()
             try:

@@ -6,7 +6,7 @@ single write ever moves many entries. A bucket that a copy may have, too, is cop
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from itertools import chain
 from sys import getrefcount
 from typing import Any, Generic, TypeVar, overload
@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, overload
 V = TypeVar("V")
 D = TypeVar("D")
 FULL = 170  # entries of a bucket; a dictionary of so many is full, too
-_SLICE = 300  # entries freed in one go
+_SLICE = 300  # entries moved or freed in one go
 _ALONE = 2  # references that there are while the only one is counted
 _DEEPEST = 24  # bits of a hash that tell buckets apart
 
@@ -35,18 +35,19 @@ class Table(MutableMapping[str, V]):
 
     __slots__ = ("_buckets", "_mask", "_owner")
 
-    def __init__(self, entries: Mapping[str, V] | None = None) -> None:
+    def __init__(self) -> None:
         self._owner = object()  # stands for this table until it is copied
         self._buckets: list[_Bucket[V]] = [_Bucket({}, 0, self._owner)]  # by the last bits of the hash
         self._mask = 0  # of these bits
-        if entries:
-            self._fill(entries)
 
     def __len__(self) -> int:
         return sum(len(bucket.entries) for bucket in self._different())
 
     def __iter__(self) -> Iterator[str]:
         return chain.from_iterable(bucket.entries for bucket in self._different())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._buckets[hash(key) & self._mask].entries
 
     def __getitem__(self, key: str) -> V:
         return self._buckets[hash(key) & self._mask].entries[key]
@@ -96,14 +97,6 @@ class Table(MutableMapping[str, V]):
         """Each bucket once, though it may stand at several places."""
         return (bucket for place, bucket in enumerate(self._buckets) if not place >> bucket.depth)
 
-    def _fill(self, entries: Mapping[str, V]) -> None:
-        depth = (2 * len(entries) // FULL).bit_length()
-        self._mask = mask = (1 << depth) - 1
-        buckets: list[dict[str, V]] = [{} for _ in range(mask + 1)]
-        for key, value in entries.items():
-            buckets[hash(key) & mask][key] = value
-        self._buckets = [_Bucket(bucket, depth, self._owner) for bucket in buckets]
-
     def _own(self, place: int) -> _Bucket[V]:
         """A bucket of this table's own, in the place of one that others may have, too."""
         shared = self._buckets[place]
@@ -133,12 +126,71 @@ class Table(MutableMapping[str, V]):
         self._set(place & (bit - 1) | bit, _Bucket(others, full.depth + 1, self._owner))
 
 
+class Pouring(MutableMapping[str, V]):
+    """The entries of a dictionary on their way into a table. Each is in one of the two; new ones go into the table."""
+
+    __slots__ = ("rest", "table")
+
+    def __init__(self, entries: dict[str, V]) -> None:
+        self.rest = entries
+        self.table: Table[V] = Table()
+
+    def __len__(self) -> int:
+        return len(self.rest) + len(self.table)
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self.rest, self.table)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.rest or key in self.table
+
+    def __getitem__(self, key: str) -> V:
+        return self.rest[key] if key in self.rest else self.table[key]
+
+    def __setitem__(self, key: str, value: V) -> None:
+        self.rest.pop(key, None)
+        self.table[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del (self.rest if key in self.rest else self.table)[key]
+
+    def pour(self) -> None:
+        """Move some entries."""
+        for _ in range(min(_SLICE, len(self.rest))):
+            key, value = self.rest.popitem()
+            self.table[key] = value
+
+    def shorten(self) -> int | None:
+        """As that of a table."""
+        count = min(_SLICE, len(self.rest))
+        for _ in range(count):
+            self.rest.popitem()
+        return count or self.table.shorten()
+
+
+def poured(entries: MutableMapping[str, V]) -> MutableMapping[str, V]:
+    """The same entries, of which some more stand in a table, and at last all; a dictionary is used up."""
+    if isinstance(entries, dict):
+        entries = Pouring(entries)
+    if not isinstance(entries, Pouring):
+        return entries
+    entries.pour()
+    return entries if entries.rest else entries.table
+
+
+def in_table(entries: MutableMapping[str, V]) -> Table[V]:
+    """The same entries, all of them in a table."""
+    while not isinstance(entries, Table):
+        entries = poured(entries)
+    return entries
+
+
 def emptied(containers: list[Any]) -> Iterator[None]:
     """Take everything out of dictionaries, tables and what else can `shorten`, in slices: it may take long."""
     let_go = 0
     while containers:
         container = containers.pop()
-        container = Table(container) if isinstance(container, dict) else container
+        container = Pouring(container) if isinstance(container, dict) else container
         while (freed := container.shorten()) is not None:
             let_go += 1 + freed
             if let_go >= _SLICE:

@@ -6,15 +6,15 @@ rolled back and the journal can tell before from after. Knows nothing of what th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from operator import attrgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
 from promo_sandbox.base.messages import decode_own as _decode
 from promo_sandbox.base.messages import encode
-from promo_sandbox.model.copy_on_write import Table, emptied
+from promo_sandbox.model.copy_on_write import Table, emptied, in_table, poured
 from promo_sandbox.model.effects import Effects
 from promo_sandbox.model.list_view import Listed
 from promo_sandbox.model.sorted_index import SortedIndex, in_order, put_in, take_out
@@ -26,9 +26,8 @@ Indexes = Callable[[Doc, int], Iterable[tuple[str, int]]]
 Timers = Callable[[Doc], Iterable[tuple[int, str]]]
 
 NEVER = 1 << 80
-V = TypeVar("V")
-_MANY = 50_000  # documents of a collection, above which they stand in a table; to fill one takes 45 ms
-_LOOK = 1024  # so often, in places, it is looked whether they are so many
+_MANY = 500_000  # documents of a collection, above which they move into tables: a larger dictionary takes 50 ms to grow
+_LOOK = 256  # so often, in places, it is looked whether they are so many, and some of them moved
 _BITS = 40  # of a number in a list or in the agenda that say the place in the order of creation; the others, the moment
 
 
@@ -75,12 +74,12 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     after: Record | None
 
 
-Records = dict[str, Record] | Table[Record]
-Holders = dict[str, str] | Table[str]
+Records = MutableMapping[str, Record]
+Holders = MutableMapping[str, str]
 
 
 class _Documents:
-    """Those of a collection, in dictionaries, and in tables once they are many or a copy shares them."""
+    """Those of a collection. They stand in dictionaries until they are copied: a table can be shared, but is slower."""
 
     __slots__ = ("records", "unique")
 
@@ -88,20 +87,19 @@ class _Documents:
         self.records: Records = {}
         self.unique: dict[str, Holders] = {member: {} for member in unique}
 
-    def tabulate(self) -> None:
-        self.records = _table(self.records)
-        self.unique = {member: _table(holders) for member, holders in self.unique.items()}
+    def pour(self) -> bool:
+        """Move some entries from dictionaries into tables; whether there are more."""
+        self.records = poured(self.records)
+        self.unique = {member: poured(holders) for member, holders in self.unique.items()}
+        return not all(isinstance(entries, Table) for entries in (self.records, *self.unique.values()))
 
     def copy(self) -> _Documents:
-        self.tabulate()
+        while self.pour():
+            pass
         copied = _Documents(())
-        copied.records = self.records.copy()
-        copied.unique = {member: holders.copy() for member, holders in self.unique.items()}
+        copied.records = in_table(self.records).copy()
+        copied.unique = {member: in_table(holders).copy() for member, holders in self.unique.items()}
         return copied
-
-
-def _table(entries: dict[str, V] | Table[V]) -> Table[V]:
-    return entries if isinstance(entries, Table) else Table(entries)
 
 
 class State:
@@ -143,6 +141,10 @@ class State:
         if not waiting:
             del self.armed[operation_id]
         return then
+
+    def pour(self) -> bool:
+        """Make a copy quick that is about to be made: move some documents into tables; whether there are more."""
+        return any(documents.pour() for documents in self._documents.values())
 
     def copy(self) -> State:
         """The same documents, order, agenda, ids and what is armed. What neither changes afterwards, both share."""
@@ -304,10 +306,10 @@ class State:
         yield from emptied(containers)
 
     def _look_at_sizes(self) -> None:
-        """A large dictionary would take long to grow and to be copied."""
+        """A very large dictionary would take long to grow."""
         for documents in self._documents.values():
             if len(documents.records) > _MANY:
-                documents.tabulate()
+                documents.pour()
 
     def _replace(
         self,
