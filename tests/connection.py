@@ -11,7 +11,7 @@ from typing import Any, cast
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.base.messages import TOO_LARGE, Reply, Request, Unread
 from promo_sandbox.server.header_cache import HeaderCache
 from promo_sandbox.server.protocol import Protocol
 
@@ -71,12 +71,14 @@ class Loop:
 class Connection:
     """A connection of its own world: what requests it made of what it received, and what it answered."""
 
-    def __init__(self, known: HeaderCache | None = None) -> None:
+    def __init__(self, known: HeaderCache | None = None, room: int = 10 * MAX_BODY) -> None:
+        """room: how long a body may be so that there is memory for it."""
+        self._room = room
         self.requests: list[Request] = []
         self.known = known or HeaderCache(MAX_BODY)
         self.loop = Loop()
         config = SimpleNamespace(max_body=MAX_BODY, request_timeout=30)
-        sandbox = SimpleNamespace(config=config, handle=self._handle, max_body=lambda _: MAX_BODY)
+        sandbox = SimpleNamespace(config=config, handle=self._handle, max_body=lambda _: MAX_BODY, unread=self._unread)
         kind = type("Recording", (Protocol,), {"sandbox": sandbox, "known": self.known})
         state = ServerState()
         state.default_headers = [(b"date", b"now")]
@@ -96,6 +98,11 @@ class Connection:
     @property
     def answered(self) -> bytes:
         return self._transport.written
+
+    def _unread(self, size: int, limit: int, _: int | None) -> Unread | None:
+        if size > self._room:
+            return Unread(507, "full")
+        return TOO_LARGE if size > limit else None
 
     def _handle(self, request: Request) -> Reply:
         self.requests.append(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import tracemalloc
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -165,6 +166,26 @@ def test_a_body_of_chunks_of_a_byte_takes_hardly_more_memory_than_it_is_long() -
 
     assert grown < 4 * MAX_BODY + 8000  # a list of the pieces takes five times as much; other threads allocate, too
     assert [request["body"] for request in connection.receive(b"0\r\n\r\n")] == [b"ab" * (MAX_BODY // 2)]
+
+
+def test_a_body_for_which_there_is_no_memory_is_answered_and_the_rest_of_it_dropped() -> None:
+    connection = Connection(room=10)
+    head = b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    with patch("promo_sandbox.server.protocol._UNASKED", 5):
+        came = connection.receive(head + b"a\r\n0123456789\r\n")
+        came += connection.receive(b"6\r\nabcdef\r\n" * 3 + get())
+
+    assert [(request["unread"].status, request["body"]) for request in came] == [(507, b"")]
+    assert b"connection: close" in connection.answered
+
+
+def test_an_idle_connection_keeps_no_body() -> None:
+    connection = Connection()
+
+    for message in (sized(b"hello"), chunked(b"hel", b"lo")):
+        connection.receive(message)
+        assert not connection.protocol._body  # noqa: SLF001 - it says nobody what it keeps
 
 
 @pytest.mark.parametrize(

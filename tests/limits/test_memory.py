@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -34,6 +37,11 @@ def fill(client: Client, org: str) -> Answer:
     raise AssertionError("nothing is refused")
 
 
+def newest(client: Client, org: str) -> Any:
+    """The newest exchange in an org's journal."""
+    return client.done("GET", f"/__admin/orgs/{org}/requests?limit=1").json["requests"][0]
+
+
 @pytest.fixture(params=[("--max-memory", "256MiB"), "address space"], ids=["option", "ulimit"])
 def small(request: pytest.FixtureRequest) -> Iterator[Watched]:
     options, space = ((), 400 * MIB) if request.param == "address space" else (request.param, None)
@@ -52,7 +60,7 @@ def test_what_has_no_room_is_refused_until_there_is_room_again(small: Watched) -
     assert refused.json["title"] == "Not enough memory"
     assert "Delete or reset orgs" in refused.json["detail"]
     assert small.resident < 300
-    entry = client.done("GET", "/__admin/orgs/full/requests?limit=1").json["requests"][0]
+    entry = newest(client, "full")
     assert (entry["reply"]["status"], entry["changes"], entry["internal_error"]) == (507, [], None)
     assert client.done("GET", f"{CARDS.format('full')}/{first['id']}").json["name"] == first["name"]
     for method, path, body in (
@@ -72,6 +80,26 @@ def test_what_has_no_room_is_refused_until_there_is_room_again(small: Watched) -
     while post_card(client, "new", 0).status == 507:
         pass  # the memory is freed in slices
     assert post_card(client, "new", 1).status == 201
+
+
+def test_bodies_that_are_never_finished_stay_within_the_limit() -> None:
+    """Each connection holds most of a body of 1 MB; together they would take more than the limit."""
+    with watched("--max-memory", "160MiB") as server, ExitStack() as stack:
+        post_card(server.client, "slow", 0, size=10)
+        url = urlsplit(server.url)
+        head = f"POST {CARDS.format('slow')} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        opened = [stack.enter_context(socket.create_connection((url.hostname, url.port))) for _ in range(250)]
+        for connection in opened:
+            with suppress(OSError):  # the server has answered and closed
+                connection.sendall(f"{head}Authorization: Bearer any\r\nContent-Length: 1000001\r\n\r\n".encode())
+                connection.sendall(b" " * 1_000_000)
+        entry = newest(server.client, "slow")
+        while entry["reply"]["status"] == 201:  # what was sent may be on its way yet
+            entry = newest(server.client, "slow")
+
+        assert server.resident < 165
+        assert (entry["operation"], entry["reply"]["status"]) == ("createExternalGiftCard", 507)
+        assert json.loads(entry["reply"]["body"])["title"] == "Not enough memory"
 
 
 def test_an_import_that_would_be_too_large_is_refused_before_it_is_read(small: Watched) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from promo_sandbox.base.messages import Reply, Request, Violation
+from promo_sandbox.base.messages import TOO_LARGE, Reply, Request, Violation
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.openapi.operation import Operation, Unreadable, Values
 from tests.acme import SPEC
@@ -125,13 +125,13 @@ def test_another_media_type_cannot_be_read(adding: Operation, content_type: byte
 
 def test_a_body_that_was_not_kept_cannot_be_read(adding: Operation) -> None:
     with pytest.raises(Unreadable) as caught:
-        adding.read(Request("POST", "/acme/s1/things", JSON, oversized=True), {"shop": "s1"})
+        adding.read(Request("POST", "/acme/s1/things", JSON, unread=TOO_LARGE), {"shop": "s1"})
 
     assert caught.value.status == 413
 
 
 def test_a_body_that_is_not_asked_for_is_not_looked_at(listing: Operation) -> None:
-    values, violations = listing.read(Request("GET", "/acme/s1/things", [], b"{", oversized=True), {"shop": "s1"})
+    values, violations = listing.read(Request("GET", "/acme/s1/things", [], b"{", unread=TOO_LARGE), {"shop": "s1"})
 
     assert values.body is None
     assert not violations

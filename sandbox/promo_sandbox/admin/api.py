@@ -23,7 +23,7 @@ from promo_sandbox.admin.triggers import TriggerOperations
 from promo_sandbox.admin.webhooks import WebhookOperations
 from promo_sandbox.admin.yaml_bodies import AT_ONCE, answered_later, is_slow
 from promo_sandbox.base.errors import SandboxError
-from promo_sandbox.base.messages import Reply, Request
+from promo_sandbox.base.messages import Reply, Request, Unread
 from promo_sandbox.engine.execution import answer, transport, unmatched
 from promo_sandbox.engine.orgs import Orgs
 from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
@@ -101,7 +101,7 @@ class Admin:
             if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token.encode()):
                 return auth.INVALID
         if request.body and b"content-type" not in request.fields:
-            raise Unreadable(415, "The body has no Content-Type.")
+            raise Unreadable(Unread(415, "The body has no Content-Type."))
         return auth.ANYBODY
 
     def _rules(self, orgs: Orgs, gate: Gate, library: ScenarioCatalogue) -> Rules:

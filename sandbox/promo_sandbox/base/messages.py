@@ -64,11 +64,12 @@ class Violation(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """Why a body was not read: the status for it, a sentence, and headers for the reply."""
+    """Why a body was not read: the status for it, a sentence, headers for the reply, and the title of a problem."""
 
     status: int
     detail: str
     headers: tuple[tuple[str, str], ...] = ()
+    title: str = "Refused before any operation"
 
 
 TOO_LARGE = Unread(413, "The body is larger than this server takes.")
@@ -109,7 +110,7 @@ class Request:
         fields: dict[bytes, bytes] | None = None,
         head: int | None = None,
         *,
-        oversized: bool = False,
+        unread: Unread | None = None,
     ) -> None:
         self.method = method
         self.target = target
@@ -117,7 +118,7 @@ class Request:
         self.fields = combined(headers) if fields is None else fields
         self.body = body
         self.head = len(target) + _fields_size(headers) if head is None else head  # bytes of target and fields
-        self.unread = TOO_LARGE if oversized else None  # why the body cannot be read
+        self.unread = unread  # why the body cannot be read
         self.path, _, self.query = target.partition("?")
         self.prefix = ""  # `/~{org}`, if the target began with one; `path` is what follows
 

@@ -29,6 +29,7 @@ Admit = Callable[["Route", Request, Call], "Grant | str"]
 
 _WAIT = re.compile(r"\d{1,4}(?:\.\d{1,3})?", re.ASCII)
 _THROTTLED = 429
+FULL = "Not enough memory"  # the title of a problem
 _MAX_WAIT = 300  # seconds
 
 
@@ -98,7 +99,7 @@ def _failed(raised: Exception, route: Route, call: Call, exchange: Exchange) -> 
             return _refused(route, raised, call, exchange)
         call.state.roll_back()  # for one that is unreadable, what the admission may have written
         if isinstance(raised, Unreadable):
-            reply = transport(route.document, route.contract, raised.status, str(raised), exchange)
+            reply = transport(route.document, route.contract, raised.status, str(raised), exchange, raised.title)
             reply.headers += raised.headers
             return reply
         if isinstance(raised, Unpreferable):
@@ -364,7 +365,7 @@ def problem(status: int, title: str, detail: str) -> Reply:
 
 def no_room(memory: Memory) -> Reply:
     """What would be stored is not, as --max-memory would be reached."""
-    return problem(507, "Not enough memory", memory.reason)
+    return problem(507, FULL, memory.reason)
 
 
 def _internal_error(error: Exception, exchange: Exchange) -> Reply:

@@ -11,7 +11,7 @@ import msgspec
 from promo_sandbox.base import yaml_file
 from promo_sandbox.base.errors import DocumentError
 from promo_sandbox.base.field_values import accepted
-from promo_sandbox.base.messages import Reply, Request, Violation, decode, encode
+from promo_sandbox.base.messages import Reply, Request, Unread, Violation, decode, encode
 from promo_sandbox.base.nearest_names import nearest
 from promo_sandbox.base.slices import Slice
 from promo_sandbox.openapi.parameters import Parameter, pairs, unquote
@@ -67,12 +67,11 @@ class Security(NamedTuple):
 
 
 class Unreadable(Exception):
-    """The body cannot be judged at all: `status` is 413 or 415. `headers` are for the reply."""
+    """The body cannot be judged at all, for the same reasons as `Unread` has."""
 
-    def __init__(self, status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.headers = headers
+    def __init__(self, unread: Unread) -> None:
+        super().__init__(unread.detail)
+        self.status, _, self.headers, self.title = unread
 
 
 class Values(msgspec.Struct):
@@ -172,7 +171,7 @@ class Operation:
         assert declared is not None  # for the type checker; `read` has asked
         if (unread := request.unread) is not None:
             if unread.status != _BAD_REQUEST:
-                raise Unreadable(*unread)
+                raise Unreadable(unread)
             violations.append(Violation("body", unread.detail, "syntax"))
             return None
         if not request.body:
@@ -197,7 +196,8 @@ class Operation:
             return self._media_types[named]
         media = named.partition(b";")[0].strip().lower().decode("latin-1")
         if media not in declared:
-            raise Unreadable(415, f"The body must be {' or '.join(declared)}, not {media[:100] or 'without a type'}.")
+            expected = " or ".join(declared)
+            raise Unreadable(Unread(415, f"The body must be {expected}, not {media[:100] or 'without a type'}."))
         return media
 
     def answered_in(self, request: Request | None) -> str | None:

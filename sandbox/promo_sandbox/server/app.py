@@ -20,10 +20,10 @@ from promo_sandbox.base.config import Config
 from promo_sandbox.base.content_codings import decode_body
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.memory import Memory, default_limit
-from promo_sandbox.base.messages import OldRequest, Reply, Request, Stream
+from promo_sandbox.base.messages import TOO_LARGE, OldRequest, Reply, Request, Stream, Unread
 from promo_sandbox.base.printable import escaped
 from promo_sandbox.base.slices import Work, finish, turn_of_loop
-from promo_sandbox.engine.execution import no_room, problem
+from promo_sandbox.engine.execution import FULL, no_room, problem
 from promo_sandbox.engine.orgs import Orgs
 from promo_sandbox.engine.pipeline import Pipeline
 from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
@@ -136,6 +136,16 @@ class App:
         path = normalised(target) if "%" in target else target
         return MAX_ADMIN_BODY if path.startswith(BASE) else self.config.max_body
 
+    def unread(self, size: int, limit: int, length: int | None = None) -> Unread | None:
+        """Why no more is kept of a body, if so. size: bytes that came; limit: that may come; length: that will come."""
+        if size > limit:
+            return TOO_LARGE
+        if size != length:  # else it is whole: what it would store is judged like anybody's
+            self.memory.look()
+            if self.memory.full:
+                return Unread(507, self.memory.reason, title=FULL)
+        return None
+
     async def __call__(
         self,
         scope: Message,
@@ -157,16 +167,18 @@ class App:
         query: bytes = scope["query_string"]
         target = (scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1")
         body = bytearray()
-        limit, oversized, more = self.max_body(target), False, True
+        limit, more = self.max_body(target), True
+        unread: Unread | None = None
         while more:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > limit:
-                oversized = True
+            if unread is None and (more or len(body) > limit):
+                unread = self.unread(len(body), limit)
+            if unread is not None:
                 body.clear()
         made = OldRequest if scope.get("http_version") == "1.0" else Request
-        return made(scope["method"], target, list(scope["headers"]), bytes(body), oversized=oversized)
+        return made(scope["method"], target, list(scope["headers"]), bytes(body), unread=unread)
 
 
 def _internal_error(error: Exception) -> Reply:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import httptools
 
-from promo_sandbox.base.messages import OldRequest, Request
+from promo_sandbox.base.messages import TOO_LARGE, OldRequest, Request, Unread
 from promo_sandbox.server.header_cache import (
     METHODS,
     NO_FIELDS,
@@ -27,11 +27,11 @@ from promo_sandbox.server.replies import CLOSE, KEPT, OPEN, Refused, Replying
 
 MAX_LINE = 16_384  # bytes of method and target
 MAX_HEADERS = 65_536  # bytes of all header fields
-_LARGE_BODY = 1_048_576  # bytes; a larger one is not even read where there is hardly any memory left
 _BLANK_LINE = b"\r\n\r\n"
 # How the rest of a blank line begins whose first bytes came before. The longest is first.
 _RESTS = (b"\r\n\r\n", b"\n\r\n", b"\r\n", b"\n")
 _PIECE = 65_536  # bytes that httptools is given at once, unless they are all of one body
+_UNASKED = 65_536  # bytes of a body that are kept before it is asked whether there is memory for more
 _AT_ONCE = 4  # requests of one connection that are answered in one turn of the loop
 _TURN = 0.002  # seconds after which no further request is begun in that turn
 
@@ -43,8 +43,8 @@ class Protocol(Replying):
 
     # Beside the members that uvicorn's protocol has: with more in one dictionary Python reads each more slowly.
     __slots__ = (
-        "_again", "_answered", "_at", "_body", "_body_size", "_came", "_head_complete", "_length", "_limit", "_offered",
-        "_oversized", "_read", "_target", "_unfinished", "_watch", "url",
+        "_again", "_answered", "_asked", "_at", "_body", "_body_size", "_came", "_head_complete", "_length", "_limit",
+        "_offered", "_read", "_target", "_unfinished", "_unread", "_watch", "url",
     )  # fmt: skip
 
     known: ClassVar[HeaderCache]  # to all connections of a server
@@ -165,7 +165,8 @@ class Protocol(Replying):
         self._head_complete = False
         self._body = b""
         self._body_size = 0
-        self._oversized = False
+        self._asked = 0  # how long its body was when it was asked whether there is memory for more
+        self._unread: Unread | None = None  # why its body is not read to the end
         self._ending = OPEN
         self._method = ""
 
@@ -217,7 +218,7 @@ class Protocol(Replying):
         if method == b"CONNECT":
             raise Refused(400, "The request is not HTTP.")
         self._again = framing(method, self.url, self.parser.get_http_version(), self._came)
-        self._offered, self._oversized = self._came, True
+        self._offered, self._unread = self._came, TOO_LARGE  # nothing of it counts until it is parsed again
 
     def _validate_target(self) -> None:
         """Which host is asked: where the target says so, that; else the one `Host`."""
@@ -237,7 +238,7 @@ class Protocol(Replying):
         self._length = None if length is None else int(length)
         self._limit = self.sandbox.max_body(self._target)
         if self._length is not None and self._length > self._limit:
-            self._oversized = True
+            self._unread = TOO_LARGE
             self._answer()  # known before it is read: answer now, and do not keep the rest
         elif (
             fields.get(b"expect", b"").lower() == b"100-continue"
@@ -248,13 +249,13 @@ class Protocol(Replying):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        if self._oversized:
+        if self._unread is not None:
             return
-        self._body_size += len(body)
-        if self._body_size > _LARGE_BODY and self.sandbox.memory.full:
-            raise Refused(507, self.sandbox.memory.reason)
-        if self._body_size > self._limit:
-            self._oversized = True
+        self._body_size = size = self._body_size + len(body)
+        if size > self._limit or size > self._asked + _UNASKED:
+            self._asked = size
+            self._unread = self.sandbox.unread(size, self._limit, self._length)
+        if self._unread is not None:
             self._answer()
         elif not self._body:
             self._body = body
@@ -264,7 +265,7 @@ class Protocol(Replying):
             self._body += body
 
     def on_message_complete(self) -> None:
-        if not self._oversized:
+        if self._unread is None:
             self._answer()
 
     def _answer(self) -> None:
@@ -275,12 +276,12 @@ class Protocol(Replying):
         fields = self._read
         head = len(self.url) + fields.size
         made = OldRequest if self.parser.get_http_version() == "1.0" else Request
-        if self._oversized:
+        body, self._body = self._body, b""  # a connection that waits for its next request keeps none
+        if self._unread is not None:
             self._ending = CLOSE
-            request = made(self._method, self._target, fields.headers, b"", fields.fields, head, oversized=True)
-        else:
-            body = self._body if type(self._body) is bytes else bytes(self._body)
-            request = made(self._method, self._target, fields.headers, body, fields.fields, head)
+            body = b""
+        whole = body if type(body) is bytes else bytes(body)
+        request = made(self._method, self._target, fields.headers, whole, fields.fields, head, unread=self._unread)
         self._send(self.sandbox.handle(request))
 
     def _too_long(self) -> None:
