@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -141,3 +142,26 @@ def test_secrets_are_left_out_of_sentences_whole_and_cut() -> None:
     assert without(f"is '{long[:30]}…, not 1", secrets) == "is '***…, not 1"
     said = "key-of-a-shop and cookie-one and signature and secret pin and x"
     assert without(said, secrets) == "*** and *** and *** and *** and x"
+
+
+def test_a_sentence_about_a_request_of_very_many_secrets_is_masked_whole() -> None:
+    """Each would be looked for, in each of the sentences."""
+    body = json.dumps([{"password": f"secret {number}"} for number in range(101)])
+
+    secrets = Masks().secrets([], "/", body)
+
+    assert without("nothing of it", secrets) == "***"
+    assert without("is 'secret 100'", secrets[:100]) == "is '***'"
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ('{"a":[1]}', False),
+        ('{"a":{"passworD":1}}', True),
+        ('{"a":"?access_token=x"}', True),
+        ('{"pa\u017f\u017fword":1}', True),
+    ],
+)
+def test_documents_that_name_no_secret_are_known(body: str, named: bool) -> None:
+    assert Masks().name_any(body.encode()) is named

@@ -221,6 +221,16 @@ def test_the_journal_can_show_a_stored_url_with_a_secret(world: World) -> None:
     assert exchange["changes"][0]["after"]["name"] == "http://a.example/?access_token=***"
 
 
+def test_a_large_document_that_names_secrets_is_masked_whole(world: World) -> None:
+    def shown(name: str) -> Any:
+        assert world.request("POST", f"/acme/{world.org}/things", {"name": name}).status_code == 201
+        return world.last()["changes"][0]["after"]
+
+    assert shown("x" * 200_000)["name"] == "x" * 200_000
+    assert shown("x" * 100_000 + "?password=SECRET1")["name"] == "x" * 100_000 + "?password=***"
+    assert shown("x" * 140_000 + "?password=SECRET2") == {"***": "***"}
+
+
 def test_secrets_are_masked_in_sentences_about_a_request(world: World) -> None:
     script = {
         "otherwise": "fail",

@@ -150,6 +150,15 @@ _BOMB = b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(
     b"%c: &%c [%s]\n" % (98 + level, 98 + level, b",".join([b"*%c" % (97 + level)] * 9)) for level in range(8)
 )
 
+_SECRETS = {f"k{number}": {"password": f"{number:06}" + "s" * 30} for number in range(1000)}
+
+
+def _fill_secrets(target: Target) -> None:
+    """Exchanges about documents full of secrets, stored and rejected."""
+    for content in ({**_COUPON, "mixins": {"a": ["&password=a"] * 60_000}}, _SECRETS):
+        target.ask("POST", "/coupon/stallssecrets/coupons", content)
+
+
 _SUBSCRIPTION = {"event": "gift-card-changed", "callback_url": ""}
 _many_subscriptions = in_batches(
     "stalls-subs", "enfore", "subscriptions", 20_000, lambda n: {**_SUBSCRIPTION, "callback_url": f"https://a.b/{n}"}
@@ -288,6 +297,7 @@ ROWS: list[Attack] = [
     get("journal: as many of 64 kB as it keeps", f"{ADMIN}/stalls-large/requests?limit=1000", _fill_large, 200),
     get("the same as HAR", f"{ADMIN}/stalls-large/requests.har?limit=1000", _fill_large, 200),
     Attack("the same counted by a part of the body", send("POST", f"{ADMIN}/stalls-large/requests/count", _PART)),
+    get("journal: documents and mistakes full of secrets", f"{ADMIN}/stallssecrets/requests", _fill_secrets, 200),
     get("a list of many subscriptions", _SUBSCRIPTIONS, _many_subscriptions, 200),
     Attack("one event for many subscribers", send("POST", CARDS.replace("stalls", "stalls-subs"), _CARD),
            _many_subscriptions),

@@ -7,10 +7,12 @@ from typing import Any
 
 from promo_sandbox.admin.explanations import Explainer
 from promo_sandbox.base import clock
-from promo_sandbox.base.masking import Masks, without
-from promo_sandbox.base.messages import decode
+from promo_sandbox.base.masking import MASK, Masks, without
+from promo_sandbox.base.messages import decode_own
 from promo_sandbox.model.journal import Entry, Exchange, Occurrence
 from promo_sandbox.model.state import Change, Record
+
+_MOST_SEARCHED = 131_072  # bytes of an exchange's documents in which secrets are masked; further ones are masked whole
 
 
 def exchange_json(org: str, exchange: Exchange, explainer: Explainer) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def exchange_json(org: str, exchange: Exchange, explainer: Explainer) -> dict[st
         "unexpected": without(exchange.unexpected, secrets) if exchange.unexpected is not None else None,
         "fault": exchange.fault.json() if exchange.fault is not None else None,
         "internal_error": exchange.internal_error,
-        "changes": [_change_json(change, masks) for change in exchange.changes],
+        "changes": list(_changes_json(exchange.changes, masks)),
         "events": list(entry_events(exchange)),
         "microseconds": exchange.nanoseconds // 1000,
     }
@@ -68,20 +70,26 @@ def occurrence_json(occurrence: Occurrence) -> dict[str, Any]:
 def entry_events(entry: Entry) -> Iterator[dict[str, Any]]:
     cause = entry.name if isinstance(entry, Occurrence) else str(entry.id)
     for event in entry.events:
-        yield {"at": clock.text(event.at), "event": event.name, "payload": decode(event.payload), "cause": cause}
+        yield {"at": clock.text(event.at), "event": event.name, "payload": decode_own(event.payload), "cause": cause}
 
 
-def _change_json(change: Change, masks: Masks) -> dict[str, Any]:
-    return {
-        "collection": change.collection.key,
-        "id": change.id,
-        "before": _document(change.before, masks),
-        "after": _document(change.after, masks),
-    }
+def _changes_json(changes: list[Change], masks: Masks) -> Iterator[dict[str, Any]]:
+    searched = 0  # bytes
 
+    def shown(record: Record | None) -> Any:
+        nonlocal searched
+        if record is None or not masks.name_any(record.body):
+            return None if record is None else decode_own(record.body)
+        searched += len(record.body)
+        return masks.document(decode_own(record.body)) if searched <= _MOST_SEARCHED else {MASK: MASK}
 
-def _document(record: Record | None, masks: Masks) -> Any:
-    return None if record is None else masks.document(decode(record.body))
+    for change in changes:
+        yield {
+            "collection": change.collection.key,
+            "id": change.id,
+            "before": shown(change.before),
+            "after": shown(change.after),
+        }
 
 
 def _secrets(exchange: Exchange, masks: Masks) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote_plus
@@ -25,6 +25,7 @@ _STRING = re.compile(r'"((?:[^"\\]|\\.)*+)"?', re.DOTALL)  # of JSON, also one t
 _PARAMETER = re.compile(r"(?<![^?&])[^?&#=\s]++(?==)")  # the name of one
 _LEAST = 6  # characters of a secret that is looked for in sentences; shorter ones are words
 _BEGINNING = 24  # characters by which one is found in a sentence that has not all of it
+_MOST = 100  # secrets that are looked for in a sentence; one of more secrets is masked whole
 _FORMAT = "password"  # OpenAPI: a hint to obscure the value
 _MAX_DEPTH = 40  # of a spec
 _SECRET = (str, int, float, Decimal)  # what a secret may be
@@ -79,6 +80,10 @@ class Masks:
         masked = self._number.sub(rf'\1"{MASK}"', self._member.sub(rf"\1{MASK}", text))
         return self._parameters(text).sub(rf"\1{MASK}", masked)
 
+    def name_any(self, body: bytes) -> bool:
+        """Whether a document, as it is stored, has the name of a secret in it; if not, `document` changes nothing."""
+        return self._names_any(body.decode())
+
     def document(self, value: Any) -> Any:
         """A decoded JSON document without the secrets in it."""
         if isinstance(value, dict):
@@ -88,7 +93,7 @@ class Masks:
             }
         if isinstance(value, list):
             return [self.document(inner) for inner in value]
-        return self._field.sub(rf"\1{MASK}", value) if isinstance(value, str) else value
+        return self._field.sub(rf"\1{MASK}", value) if isinstance(value, str) and "=" in value else value
 
     def _parameters(self, text: str) -> re.Pattern[str]:
         """Finds the parameters in a target, a form, or the URLs of a JSON text, where a quote ends one."""
@@ -134,11 +139,13 @@ class Masks:
         return name if name.lower() in self._names else found[0]
 
 
-def without(text: str, secrets: Iterable[str]) -> str:
+def without(text: str, secrets: Collection[str]) -> str:
     """A sentence without these secrets, also where it has only the beginning of a long one."""
+    if len(secrets) > _MOST:
+        return MASK
     for secret in secrets:
         text = text.replace(secret, MASK)
-        if len(secret) > _BEGINNING:
+        if len(secret) > _BEGINNING and secret[:_BEGINNING] in text:
             text = re.sub(rf"{re.escape(secret[:_BEGINNING])}[^\s'\",;…]*+", MASK, text)
     return text
 
