@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -165,6 +167,31 @@ def test_depth_is_never_underestimated_for_what_is_json(tail: str) -> None:
     except ValueError:
         return
     assert decode(body) == expected
+
+
+_TEXTS = st.text(alphabet='[]{}"\\a', max_size=6)
+_JSON = st.recursive(
+    _TEXTS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXTS, inner, max_size=4), max_leaves=30
+)
+
+
+def depth(value: Any) -> int:
+    if not isinstance(value, list | dict):
+        return 0
+    return 1 + max((depth(inner) for inner in (value.values() if isinstance(value, dict) else value)), default=0)
+
+
+@settings(deadline=None)
+@given(_JSON, st.booleans())
+def test_a_body_is_refused_for_its_depth_and_not_for_its_texts(value: Any, spaced: bool) -> None:
+    body = json.dumps(value, separators=None if spaced else (",", ":")).encode()
+
+    with patch("promo_sandbox.base.messages.MAX_DEPTH", 3), patch("promo_sandbox.base.messages._SHALLOW", 0):
+        if depth(value) > 3:
+            with pytest.raises(ValueError, match="nested deeper than 3 levels"):
+                decode(body)
+        else:
+            assert decode(body) == value
 
 
 def test_fractions_written_alike_are_one_object_and_others_are_what_they_say() -> None:

@@ -47,8 +47,10 @@ MAX_DEPTH = 100
 _SHALLOW = 5 * MAX_DEPTH  # bytes that objects nested so deep have at least, `{"":}` each
 MAX_VALUES = 80_000  # objects, arrays and fractions; more only in a body with so many bytes for each:
 _BYTES_EACH = 13
-_STEPS = bytes.maketrans(b"[{]}", b"\x02\x02\x00\x00")  # one more than what each adds to the depth
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+_SQUARE = bytes.maketrans(b"{}", b"[]")
+_STEPS = bytes.maketrans(b"[]", b"\x02\x00")  # one more than what each adds to the depth
+_PASSES = 4  # in each of which the innermost level is taken away
+_NO_MARKS = bytes(set(range(256)) - set(b'[{]}"'))
 
 
 class Violation(NamedTuple):
@@ -261,19 +263,28 @@ def _bound(body: bytes) -> None:
     most = max(MAX_VALUES, len(body) // _BYTES_EACH)
     if brackets <= MAX_DEPTH and len(body) <= most:
         return
-    if brackets <= MAX_DEPTH and body.count(b".") + body.count(b"e") + body.count(b"E") <= most:
+    fractions = body.count(b".") + body.count(b"e") + body.count(b"E")  # at most, since texts have such letters, too
+    if brackets <= MAX_DEPTH and fractions <= most:
         return
-    bare = _without_texts(body)
-    letters = bare.count(b"e") - bare.count(b"true") - bare.count(b"false")  # of exponents
-    if bare.count(b"[") + bare.count(b"{") + bare.count(b".") + bare.count(b"E") + letters > most:
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if brackets + fractions > most and _values(body) > most:
         raise ValueError(f"The body has more than {most} objects, arrays and fractions.")
-    if brackets > MAX_DEPTH and _depth(bare) > MAX_DEPTH:
+    if brackets > MAX_DEPTH and _depth(body) > MAX_DEPTH:
         raise ValueError(f"The body is nested deeper than {MAX_DEPTH} levels.")
 
 
-def _without_texts(body: bytes) -> bytes:
-    return b"".join(body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+def _values(body: bytes) -> int:
+    """How many objects, arrays and fractions there are in JSON without escaped quotes."""
+    bare = b"".join(body.split(b'"')[::2])  # without its texts
+    exponents = bare.count(b"e") - bare.count(b"true") - bare.count(b"false")
+    return bare.count(b"[") + bare.count(b"{") + bare.count(b".") + bare.count(b"E") + exponents
 
 
-def _depth(bare: bytes) -> int:
-    return max(accumulate(step - 1 for step in bare.translate(_STEPS, _NO_BRACKETS)), default=0)
+def _depth(body: bytes) -> int:
+    """How deep JSON without escaped quotes is nested."""
+    marks = body.translate(_SQUARE, _NO_MARKS).replace(b'""', b"")  # which leaves every bracket in its text or outside
+    left, outer = b"".join(marks.split(b'"')[::2]), 0
+    while len(inner := left.replace(b"[]", b"")) < len(left) and outer < _PASSES:  # many small objects are gone at once
+        left, outer = inner, outer + 1
+    return outer + max(accumulate(step - 1 for step in left.translate(_STEPS)), default=0)

@@ -10,6 +10,8 @@ from promo_sandbox.vendors.norce.rules import rules
 from promo_sandbox.vendors.norce.stored import CODES, code_id, codes_of, find
 from promo_sandbox.vendors.norce.terms import unique_code
 
+_AT_ONCE = 1000  # codes that are looked through in one step
+
 
 @rules.operation("PromotionApi_ListUniqueCodes")
 def list_codes(call: Call) -> Reply:
@@ -43,7 +45,11 @@ def update_codes(call: Call) -> Reply:
 
 def _updated(call: Call, promotion: Doc) -> Work[Reply]:
     now = call.now_text
-    for sent in {sent.get("DiscountCode"): sent for sent in call.body}.values():
+    newest: dict[str | None, Doc] = {}
+    for first in range(0, len(call.body), _AT_ONCE):
+        newest |= {sent.get("DiscountCode"): sent for sent in call.body[first : first + _AT_ONCE]}
+        yield
+    for sent in newest.values():
         code = _code(promotion, sent, now)
         stored = call.get(CODES, code["id"])
         if stored is None:
