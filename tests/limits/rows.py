@@ -5,6 +5,7 @@ Each is one request of at most a megabyte, unless it says otherwise, with all th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from http.client import HTTPConnection
@@ -19,8 +20,9 @@ ADMIN = "/__admin/orgs"
 SCENARIO = f"{ADMIN}/stalls/scenario"
 OK = 200
 _BATCH = 500
-Prepare = Callable[[Target], None]
+Prepare = Callable[[Target], object]
 _ORGS = 20_000
+_DISCARD = 9  # a port on which nobody listens
 
 
 def coupons(target: Target, org: str, count: int) -> None:
@@ -80,6 +82,11 @@ def journal(org: str, path: str, count: int, size: int) -> Callable[[Target], No
         connection.close()
 
     return prepare
+
+
+def _named(org: str) -> Prepare:
+    """An org that exists."""
+    return lambda target: target.expect("PUT", f"{ADMIN}/{org}/clock", {"frozen": False})
 
 
 def send(
@@ -248,6 +255,18 @@ def _snapshots(target: Target) -> tuple[int, bytes]:
 _cards = in_batches("stalls-cards", "enfore", "gift_cards", 20_000, lambda n: {**_CARD, "external_number": f"N{n}"})
 
 
+def _awaited_subscription(target: Target) -> tuple[int, bytes]:
+    """Many events wait for a subscription whose receiver is not there, until it is deleted."""
+    path = _SUBSCRIPTIONS.replace("stalls-subs", "stalls-waiting")
+    target.expect("POST", f"{ADMIN}/stalls-waiting/reset", status=204)
+    subscription = {**_SUBSCRIPTION, "callback_url": f"https://127.0.0.1:{_DISCARD}/"}
+    id = json.loads(target.expect("POST", path, subscription, status=201))["id"]
+    for first in range(0, 100_000 if target.whole else 20_000, _BATCH):
+        batch = [{**_CARD, "external_number": f"W{number}"} for number in range(first, first + _BATCH)]
+        target.expect("POST", f"{ADMIN}/stalls-waiting/seed", {"enfore": {"gift_cards": batch}})
+    return target.ask("DELETE", f"{path}/{id}")
+
+
 def _codes(method: str, codes: Any) -> Callable[[Target], tuple[int, bytes]]:
     return send(method, f"{_PROMOTIONS}/1/unique-codes", codes, _IN_NORCE)
 
@@ -301,6 +320,7 @@ ROWS: list[Attack] = [
     get("a list of many subscriptions", _SUBSCRIPTIONS, _many_subscriptions, 200),
     Attack("one event for many subscribers", send("POST", CARDS.replace("stalls", "stalls-subs"), _CARD),
            _many_subscriptions),
+    Attack("deleting a subscription for which many events wait", _awaited_subscription, _named("stalls-waiting"), 204),
     get("state of many subscriptions", f"{ADMIN}/stalls-subs/state", _many_subscriptions, 200),
     get("a page of cards of 900 kB each", f"{_LARGE}?{_PERIOD}", _large_cards, 200),
     get("journal: documents of 900 kB", f"{ADMIN}/stalls-large-cards/requests?limit=1000", _large_cards, 200),
