@@ -1,5 +1,7 @@
 """How long one client can keep others waiting: attacks, the server's processor time, a bystander's worst wait.
 
+"Worst work" is the processor time of the server during one wait at most, for which a busy machine counts for less.
+
 usage: python -m bench.stalls [--ours COMMAND] [--only WORD] [--beside JSON] [--out JSON]. Exit code 1 if a wait is over
 the limit. `--out` writes the figures, `--beside` shows those of another run and the ratios to them.
 """
@@ -64,12 +66,14 @@ def figures(one: Outcome) -> dict[str, float]:
         "cpu_ms": one.cpu * 1000,
         "reply_ms": one.seconds * 1000,
         "worst_wait_ms": one.worst_wait * 1000,
+        "worst_work_ms": one.worst_work * 1000,
         "usual_wait_ms": one.usual_wait * 1000,
     }
 
 
 def line(name: str, now: dict[str, float], before: dict[str, float] | None) -> str:
-    text = f"{name:52} {now['status']:4.0f} {now['cpu_ms']:8.0f} {now['reply_ms']:8.0f} {now['worst_wait_ms']:8.1f}"
+    text = f"{name:52} {now['status']:4.0f} {now['cpu_ms']:8.0f} {now['reply_ms']:8.0f} {now['worst_wait_ms']:10.1f}"
+    text += f" {now['worst_work_ms']:10.1f}"
     if before is not None:
         ratio = before["worst_wait_ms"] / max(now["worst_wait_ms"], 0.001)
         text += f"   before {before['cpu_ms']:8.0f} {before['worst_wait_ms']:8.1f}   {ratio:7.1f} x"
@@ -77,7 +81,7 @@ def line(name: str, now: dict[str, float], before: dict[str, float] | None) -> s
 
 
 def table(found: dict[str, dict[str, float]], before: dict[str, dict[str, float]]) -> list[str]:
-    head = f"{'milliseconds':52}      {'CPU':>8} {'reply':>8} {'worst wait':>8}"
+    head = f"{'milliseconds':52}      {'CPU':>8} {'reply':>8} {'worst wait':>10} {'worst work':>10}"
     return [head, *(line(name, now, before.get(name)) for name, now in found.items())]
 
 
