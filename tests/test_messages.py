@@ -124,9 +124,18 @@ def test_a_million_brackets_are_refused(body: bytes) -> None:
 
 @pytest.mark.parametrize("value", [b"{}", b"[]", b"0.5", b"1e9", b"1E9", b"[0.5]"])
 def test_a_body_of_values_that_take_long_to_decode_is_refused(value: bytes) -> None:
-    assert len(decode(b"[" + (value + b",") * 30_000 + b"1]")) == 30_001
-    with pytest.raises(ValueError, match=r"^The body has more than \d+ objects, arrays and fractions\.$"):
+    assert len(decode(b"[" + (value + b",") * 15_000 + b"1]")) == 15_001
+    with pytest.raises(
+        ValueError, match=r"^The body has more than \d+ objects, arrays and fractions; .* counts as 4\.$"
+    ):
         decode(b"[" + (value + b",") * 81_000 + b"1]")
+
+
+@pytest.mark.parametrize("value", [b"0.5", b"1e9", b"1E9"])
+def test_a_fraction_takes_as_long_as_four_objects(value: bytes) -> None:
+    assert len(decode(b"[" + b",".join([value] * 19_999) + b"]")) == 19_999
+    with pytest.raises(ValueError, match="a fraction counts as 4"):
+        decode(b"[" + b",".join([value] * 20_001) + b"]")
 
 
 @pytest.mark.parametrize("value", [b"1", b"true", b"false", b"null", b'""', b'"{e.[\\\\"', b'{"a":"a long text"}'])

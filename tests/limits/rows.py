@@ -293,6 +293,8 @@ ROWS: list[Attack] = [
     refused("body: 80,000 objects", "POST", CARDS, [{}] * 79_000),
     refused("body: 340,000 objects", "POST", CARDS, [{}] * 340_000),
     refused("body: 110,000 different fractions", "POST", CARDS, [number + 0.5 for number in range(110_000)]),
+    refused("body: 78,000 different fractions in a coupon", "POST", "/coupon/stalls/coupons",
+            {**_COUPON, "mixins": {"a": [number + 0.5 for number in range(78_000)]}}),
     refused("body: a fraction of 1,000,000 digits", "POST", CARDS, b'{"a":0.' + b"9" * 1_000_000 + b"}"),
     refused("body: nested 160,000 deep", "POST", CARDS, b'{"a":' * 160_000),
     refused("form: 110,000 fields", "POST", "/oauth/token", _FIELDS, FORM),

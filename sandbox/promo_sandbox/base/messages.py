@@ -47,6 +47,8 @@ MAX_DEPTH = 100
 _SHALLOW = 5 * MAX_DEPTH  # bytes that objects nested so deep have at least, `{"":}` each
 MAX_VALUES = 80_000  # objects, arrays and fractions; more only in a body with so many bytes for each:
 _BYTES_EACH = 13
+_FRACTION = 4  # values that a fraction counts as, since it takes as long to read
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _STEPS = bytes.maketrans(b"[]", b"\x02\x00")  # one more than what each adds to the depth
 _PASSES = 4  # in each of which the innermost level is taken away
@@ -263,22 +265,25 @@ def _bound(body: bytes) -> None:
     most = max(MAX_VALUES, len(body) // _BYTES_EACH)
     if brackets <= MAX_DEPTH and len(body) <= most:
         return
-    fractions = body.count(b".") + body.count(b"e") + body.count(b"E")  # at most, since texts have such letters, too
-    if brackets <= MAX_DEPTH and fractions <= most:
+    values = brackets + _FRACTION * _fractions(body)  # at most, since texts may look like some
+    if brackets <= MAX_DEPTH and values <= most:
         return
     if b"\\" in body:
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if brackets + fractions > most and _values(body) > most:
-        raise ValueError(f"The body has more than {most} objects, arrays and fractions.")
+    if values > most:
+        bare = b"".join(body.split(b'"')[::2])  # without its texts
+        if bare.count(b"[") + bare.count(b"{") + _FRACTION * _fractions(bare) > most:
+            raise ValueError(
+                f"The body has more than {most} objects, arrays and fractions; a fraction counts as {_FRACTION}."
+            )
     if brackets > MAX_DEPTH and _depth(body) > MAX_DEPTH:
         raise ValueError(f"The body is nested deeper than {MAX_DEPTH} levels.")
 
 
-def _values(body: bytes) -> int:
-    """How many objects, arrays and fractions there are in JSON without escaped quotes."""
-    bare = b"".join(body.split(b'"')[::2])  # without its texts
-    exponents = bare.count(b"e") - bare.count(b"true") - bare.count(b"false")
-    return bare.count(b"[") + bare.count(b"{") + bare.count(b".") + bare.count(b"E") + exponents
+def _fractions(text: bytes) -> int:
+    """How many points and exponents of numbers there are."""
+    same = text.translate(_ZEROS)
+    return same.count(b"0.") + same.count(b"0e") + same.count(b"0E")
 
 
 def _depth(body: bytes) -> int:
