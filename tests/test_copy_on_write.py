@@ -135,6 +135,8 @@ class TableMachine(RuleBasedStateMachine):
         for table, model in self.pairs:
             assert dict(table.items()) == model
             assert len(table) == len(model)
+            assert "absent" not in table
+            assert all(key in table for key in model)
             assert sorted(table) == sorted(model)
 
     def teardown(self) -> None:

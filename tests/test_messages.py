@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promo_sandbox.base import messages
-from promo_sandbox.base.messages import MAX_DEPTH, Reply, Request, Violation, decode, encode
+from promo_sandbox.base.messages import MAX_DEPTH, Order, Reply, Request, Violation, decode, encode
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,21 @@ _JSON = st.recursive(
 @given(_JSON)
 def test_whatever_json_can_say_comes_back_equal(value: Any) -> None:
     assert decode(encode(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("came", "kept"),
+    [("", ""), ("ac", "ac"), ("abc", "abc"), ("cab", "abc"), ("zbya", "abzy"), ("zy", "zy"), ("az", "az")],
+)
+def test_fields_come_in_the_order_of_their_kind_and_others_last(came: str, kept: str) -> None:
+    order = Order(("a", "b", "c"))
+
+    for _ in range(2):  # the second time from what was remembered
+        doc = {name: name.upper() for name in came}
+        arranged = order.arranged(doc)
+        assert "".join(arranged) == kept
+        assert arranged == doc
+        assert (arranged is doc) == (came == kept)
 
 
 def test_the_last_of_two_equal_keys_wins() -> None:

@@ -42,7 +42,6 @@ decode_own = msgspec.json.Decoder(float_hook=_Fractions().__getitem__).decode
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
 _REMEMBERED = 1024
-_arranged: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}  # members as they come: as they should
 MAX_DEPTH = 100
 _SHALLOW = 5 * MAX_DEPTH  # bytes that objects nested so deep have at least, `{"":}` each
 MAX_VALUES = 80_000  # objects, arrays and fractions; more only in a body with so many bytes for each:
@@ -231,15 +230,33 @@ class Reply:
         return self.transmission
 
 
-def arranged(doc: dict[str, Any], key: str, order: tuple[str, ...]) -> dict[str, Any]:
-    """A document with its members in this order, which is that of all documents with this key; others come last."""
-    names = tuple(doc)
-    if (wanted := _arranged.get((key, names))) is None:
-        wanted = (*(name for name in order if name in doc), *(name for name in names if name not in order))
-        if len(_arranged) >= _REMEMBERED:
-            _arranged.clear()
-        _arranged[key, names] = wanted
-    return doc if wanted == names else {name: doc[name] for name in wanted}
+class Order:
+    """The order of the members of a kind of document."""
+
+    __slots__ = ("_names", "_wanted")
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        self._wanted: dict[tuple[str, ...], tuple[str, ...]] = {}  # members as they come: as they should; empty: so
+
+    def arranged(self, doc: dict[str, Any]) -> dict[str, Any]:
+        """A document with its members in this order; others come last."""
+        names = tuple(doc)
+        try:
+            wanted = self._wanted[names]
+        except KeyError:
+            wanted = self._learn(names)
+        return {name: doc[name] for name in wanted} if wanted else doc
+
+    def _learn(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        wanted = (
+            *(name for name in self._names if name in names),
+            *(name for name in names if name not in self._names),
+        )
+        if len(self._wanted) >= _REMEMBERED:
+            self._wanted.clear()
+        self._wanted[names] = () if wanted == names else wanted
+        return self._wanted[names]
 
 
 def decode(body: bytes) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
 
 from promo_sandbox.base import clock, ids
-from promo_sandbox.base.messages import Reply, Request, Violation, arranged, encode
+from promo_sandbox.base.messages import Reply, Request, Violation, encode
 from promo_sandbox.base.slices import NotYet, Slice, Work, worked
 from promo_sandbox.model.interfaces import Binding, Grant, Issuer, TokenTerms
 from promo_sandbox.model.list_view import Listed
@@ -167,12 +167,11 @@ class Call:
     def in_order(self, collection: Collection, doc: Doc) -> Doc:
         """The document with its members in the order that the spec gives the collection, if it gives one."""
         order = self.rules.order.get(collection.key)
-        return arranged(doc, collection.key, order) if order else doc
+        return order.arranged(doc) if order else doc
 
     def new_uuid(self) -> str:
         """The org's next id, as a UUID; the same in every run of the same script."""
-        id = ids.uuid(self.new_number())
-        return self._unused(ids.uuid) if id in self.reserved or self.state.has(id) else id
+        return self._unused(ids.uuid)
 
     def new_hex(self, digits: int) -> str:
         """The org's next id, as at most 32 hexadecimal digits; one of few digits is no id and may be taken."""
@@ -222,7 +221,7 @@ class Call:
 
     def add(self, collection: Collection, doc: Doc) -> Doc:
         """Store a new document under its `id`. Raises `NotUnique`, also for an id that is taken."""
-        if self.state.get(collection, doc["id"]) is not None:
+        if doc["id"] in self.state.records(collection):
             raise NotUnique("id", doc["id"])
         doc = self.in_order(collection, doc)
         self.state.put(collection, doc["id"], doc, self.now)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from promo_sandbox.base.messages import Order
+
 
 class Grant(Protocol):
     """What the credentials of a request admit to; scopes None means all."""
@@ -70,6 +72,6 @@ class Binding(Protocol):
     @property
     def internal(self) -> Mapping[str, tuple[str, ...]]: ...
     @property
-    def order(self) -> Mapping[str, tuple[str, ...]]: ...
+    def order(self) -> Mapping[str, Order]: ...
     @property
     def token_form(self) -> Callable[[Any, TokenTerms], TokenTerms] | None: ...

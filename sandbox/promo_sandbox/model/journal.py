@@ -97,10 +97,10 @@ class Exchange(Entry):
     def answered(self, reply: Reply) -> None:
         request = self.request
         self.completed(reply)
-        self.body_size = len(request.body)
-        if self.body_size > MAX_BODY:
-            request.body = request.body[:MAX_BODY]
-        self.size += request.head + len(request.body) + len(self.reply_body)
+        size = self.body_size = len(request.body)
+        if size > MAX_BODY:
+            request.body, size = request.body[:MAX_BODY], MAX_BODY
+        self.size += request.head + size + len(self.reply_body)
         for violation in self.violations:
             self.size += _VIOLATION + len(violation.where) + len(violation.message)
 
@@ -109,8 +109,9 @@ class Exchange(Entry):
         self.status = reply.status
         self.reply_media = reply.media
         self.reply_headers = reply.headers
-        self.reply_size = len(reply.body)
-        self.reply_body = reply.body if self.reply_size <= MAX_BODY else reply.body[:MAX_BODY]
+        body = reply.body
+        size = self.reply_size = len(body)
+        self.reply_body = body if size <= MAX_BODY else body[:MAX_BODY]
 
 
 Listener = Callable[["Journal", Entry], None]

@@ -121,11 +121,13 @@ class SortedIndex(Generic[V]):
         last = self._last
         if last and key <= last[-1]:
             self._insert(key, value)
-        elif last and len(self._chunks[-1].values) < CHUNK:  # they often come in their order
-            chunk = self._chunks[-1]
+        elif last and len((chunk := self._chunks[-1]).values) < CHUNK:  # they often come in their order
             if chunk.owner is not self._owner:
                 chunk = self._own(-1)
-            chunk.loose().append(key)
+            numbers = chunk.numbers
+            if not isinstance(numbers, list):
+                numbers = chunk.loose()
+            numbers.append(key)
             chunk.values.append(value)
             last[-1] = key
         else:

@@ -180,7 +180,10 @@ class State:
 
     def has(self, id: str) -> bool:
         """Whether a document of any collection has this id."""
-        return any([id in documents.records for documents in self._documents.values()])  # noqa: C419 - it is quicker
+        for documents in self._documents.values():  # noqa: SIM110 - `any` takes twice as long, for every new id
+            if id in documents.records:
+                return True
+        return False
 
     def find(self, collection: Collection, member: str, value: str) -> str | None:
         """The id of the document whose unique `member` has the value."""

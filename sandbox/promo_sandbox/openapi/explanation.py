@@ -15,6 +15,7 @@ import jsonschema_rs
 from promo_sandbox.openapi.fast_accept import Test, acceptance, alternatives, compiled
 
 _LARGE = 200  # values
+_COLLECTIONS = {dict, list}
 _UNKNOWN = 50  # members that are named as not being known
 _OF_ANY = frozenset({"type", "$defs", "$schema"})
 _OF_OTHERS = frozenset({"minLength", "maxLength", "pattern", "format", "minimum", "maximum", "multipleOf"})
@@ -155,15 +156,13 @@ def _admits(schema: Schema, kind: str) -> bool:
 
 def is_large(value: Any) -> bool:
     """Whether there are more values in it than the library can be asked about at once."""
-    if type(value) is not dict and type(value) is not list:
-        return False
     left = _LARGE
-    waiting = [value]
+    waiting = [value] if type(value) in _COLLECTIONS else []
     for collection in waiting:  # which grows meanwhile
         left -= len(collection)
         if left < 0:
             return True
         for inner in collection.values() if type(collection) is dict else collection:
-            if type(inner) is dict or type(inner) is list:
+            if type(inner) in _COLLECTIONS:
                 waiting.append(inner)  # noqa: PERF401 - a list that is being read
     return False

@@ -67,7 +67,7 @@ class Validator:
         """
         if (self._accepts or self._acceptance())(value):
             return value
-        found = self.violations(value, where)
+        found = self._found(value, where)
         if found:
             violations += found
             return value
@@ -85,8 +85,10 @@ class Validator:
 
     def violations(self, value: Any, where: str) -> list[Violation]:
         """What is wrong with `value`, at most 50; `where` names its place in the message, as `body`."""
-        if (self._accepts or self._acceptance())(value):
-            return []
+        return [] if (self._accepts or self._acceptance())(value) else self._found(value, where)
+
+    def _found(self, value: Any, where: str) -> list[Violation]:
+        """The same for a value that was not accepted at a glance."""
         doubtful = self._doubtful(value)
         if is_large(doubtful):
             return list(islice(self._explained(doubtful, where), MAX_VIOLATIONS))

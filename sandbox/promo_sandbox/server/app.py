@@ -106,7 +106,7 @@ class App:
         try:
             if "%" in request.path:
                 request.path = normalised(request.path)
-            if request.body and b"content-encoding" in request.fields and request.unread is None:
+            if b"content-encoding" in request.fields and request.body and request.unread is None:
                 decode_body(request, self._max_decoded(request))
             if request.path.startswith(BASE):
                 if len(request.body) > _LARGE and not self.memory.has_room(_TIMES * len(request.body)):

@@ -103,12 +103,7 @@ class Replying(HttpToolsProtocol):
         always, dated = Replying._dated
         if always is not self.server_state.default_headers:
             dated = self._date()
-        return b"%b%b%b%b" % (
-            _STATUS_LINES[reply.status],
-            dated,
-            head_text(reply).encode("latin-1"),
-            ending,
-        )
+        return _STATUS_LINES[reply.status] + dated + head_text(reply).encode("latin-1") + ending
 
     def _enqueue(self, reply: Reply) -> None:
         """What comes late or in pieces, and what is answered behind it. Nothing more is read until it is sent."""

@@ -44,9 +44,9 @@ def create_external_gift_card(call: Call) -> Reply:
     given = call.members
     _judge_new_card(call, given)
     # In the page's order already, as most clients send the rest, so nothing has to be put in order.
-    named = {"id": call.new_uuid(), "name": given["name"], "number": new_number(call, CARDS)}
-    given = {**named, **given, "@type": "ExternalGiftCard"}
-    card = call.add(CARDS, given)
+    card = {"id": call.new_uuid(), "name": given["name"], "number": new_number(call, CARDS), **given}
+    card["@type"] = "ExternalGiftCard"
+    card = call.add(CARDS, card)
     stored = tell(call, GIFT_CARDS, card)
     return call.reply(_without_type(card), encoded=stored.removesuffix(_EXTERNAL) + b"}" if stored else None)
 
