@@ -42,6 +42,7 @@ class Command:
     name: str
     argv: tuple[str, ...]
     ready: str
+    start_seconds: float = START_SECONDS
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def started(command: Command, cpus: Cpus, home: Path) -> Iterator[Server]:
 
 
 def wait_until_ready(child: subprocess.Popen[bytes], port: int, command: Command, log: Path) -> None:
-    deadline = time.perf_counter() + START_SECONDS
+    deadline = time.perf_counter() + command.start_seconds
     last = "no answer"
     while time.perf_counter() < deadline and child.poll() is None:
         try:
@@ -214,7 +215,7 @@ def wait_until_ready(child: subprocess.Popen[bytes], port: int, command: Command
         time.sleep(POLL_SECONDS)
     said = log.read_text(errors="replace").strip()[-600:]
     code = child.poll()
-    how = f"did not come up in {START_SECONDS:.0f} s ({last})" if code is None else f"ended with status {code}"
+    how = f"did not come up in {command.start_seconds:.0f} s ({last})" if code is None else f"ended with status {code}"
     raise NotMeasuredError(f"{command.name} {how}: {' '.join(command.argv)}" + (f"\n{said}" if said else ""))
 
 
