@@ -18,7 +18,8 @@ from tests.patience import PROGRAM
 from tests.serving import running
 
 ADDRESS = "http://localhost:8080"
-_CONTINUED = re.compile(r"\\\n")
+# A command goes on after a backslash at the end of a line, and inside single quotes.
+_COMMAND = re.compile(r"^\$ ((?:'[^']*'|\\\n|[^'\n])*)\n", re.MULTILINE)
 
 
 class Step(NamedTuple):
@@ -32,7 +33,7 @@ class Step(NamedTuple):
 
 def steps(text: str, language: str = "console") -> Iterator[Step]:
     for block in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        commands = list(re.finditer(r"^\$ ((?:.*\\\n)*.*)\n", block[1], re.MULTILINE))
+        commands = list(_COMMAND.finditer(block[1]))
         for at, command in enumerate(commands):
             end = commands[at + 1].start() if at + 1 < len(commands) else len(block[1])
             offset = block.start(1)

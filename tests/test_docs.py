@@ -35,10 +35,10 @@ def test_every_command_prints_what_the_document_says(path: Path) -> None:
             assert matches(step.printed, printed), f"{step.command}\nsays:\n{step.printed}\nprints:\n{printed}"
 
 
-def test_the_readme_has_a_tour() -> None:
+def test_the_readme_has_a_tour_of_at_most_ten_commands() -> None:
     commands = [step.command for step in steps((ROOT / "README.md").read_text(encoding="utf-8"))]
 
-    assert len(commands) >= 10
+    assert 5 < len(commands) <= 10
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
