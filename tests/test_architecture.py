@@ -124,6 +124,15 @@ def test_the_table_of_the_document_names_every_room_and_every_module() -> None:
     assert documented() == found
 
 
+def test_every_module_that_the_document_mentions_exists() -> None:
+    mentioned = set(re.findall(r"`([a-z_]+/[a-z_]+)`", ARCHITECTURE.read_text(encoding="utf-8")))
+
+    modules = {name.removeprefix("promo_sandbox.").replace(".", "/") for name in GENERIC}
+
+    assert {it for it in mentioned if it.partition("/")[0] in ROOMS} <= modules
+    assert len(mentioned & modules) > 20
+
+
 def test_the_picture_of_the_document_shows_the_imports_between_rooms() -> None:
     expected = direct(ARROWS)
 
