@@ -21,7 +21,7 @@ RUN pip wheel --no-deps --wheel-dir dist . \
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="Promo Sandbox" \
-      org.opencontainers.image.description="A stand-in for the promotion, voucher and loyalty APIs of commerce vendors" \
+      org.opencontainers.image.description="A mock server for the promotion, voucher and loyalty APIs of commerce vendors" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="MIT"
 ENV PATH=/opt/promo-sandbox/bin:$PATH \

@@ -85,7 +85,7 @@ def test_an_example_outside_examples(tmp_path: Path) -> None:
 def test_a_component_that_is_used_nowhere(tmp_path: Path, name: str) -> None:
     found = mistakes(tmp_path, ("    Greeting:\n", f"    {name}: {{type: string}}\n    Greeting:\n"))
 
-    assert found == [f"acme/things.yaml:{line('    Greeting:')}: schemas/{name} is used nowhere"]
+    assert found == [f"acme/things.yaml:{line('    Greeting:')}: schemas/{name} is never used"]
 
 
 def test_what_openapi_itself_does_not_admit(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_component_that_only_a_patch_has_must_be_used(tmp_path: Path) -> None:
 
     found = mistakes_of_versions(tmp_path, ("          CodedThing:\n", f"{unused}          CodedThing:\n"))
 
-    assert found == [f"acme/things.yaml:{line('          CodedThing:')}: schemas/Unused is used nowhere"]
+    assert found == [f"acme/things.yaml:{line('          CodedThing:')}: schemas/Unused is never used"]
 
 
 def test_each_version_is_checked_by_its_own_name(tmp_path: Path) -> None:

@@ -189,8 +189,8 @@ def test_a_secret_that_is_set_but_empty_is_a_mistake(
     monkeypatch.setenv(variable, "")
     by_variable = mistake("serve", "--port", "0")
 
-    assert by_option == f"{option} is empty; give a value, or leave it out"
-    assert by_variable == f"{variable} is set, but empty; give it a value, or unset it"
+    assert by_option == f"{option} is empty; give it a value or remove it"
+    assert by_variable == f"{variable} is empty; give it a value or unset it"
 
 
 def test_an_option_counts_more_than_an_empty_variable() -> None:
@@ -219,8 +219,8 @@ def test_the_server_warns_of_what_nobody_may_have_meant(arguments: tuple[str, ..
 
     address = f"[::]:{served.port}" if "::" in arguments else f"0.0.0.0:{served.port}"
     lines = {
-        "open": f"promo-sandbox: the admin API is open to everybody who reaches {address}; "
-        "set SANDBOX_ADMIN_TOKEN or --admin-token to close it",
+        "open": f"promo-sandbox: anyone who reaches {address} can use the admin API; "
+        "set SANDBOX_ADMIN_TOKEN or --admin-token to require a token",
         "strict": "promo-sandbox: --auth strict without --client NAME:SECRET: no client can get a token, "
         "except from POST /__admin/orgs/{org}/tokens",
     }
@@ -265,7 +265,7 @@ def test_a_port_in_use_is_a_mistake(mistake: Callable[..., str]) -> None:
         (("serve", "--client", "name"), "--client 'name' is not NAME:SECRET"),
         (("serve", "--client", ":secret"), "--client ':secret' is not NAME:SECRET"),
         (("serve", "--client", "name:"), "--client 'name:' is not NAME:SECRET"),
-        (("serve", "--signing-key", "k" * 31), "--signing-key has 31 characters; 32 are the fewest"),
+        (("serve", "--signing-key", "k" * 31), "--signing-key has 31 characters; use at least 32"),
         (("serve", "--signing-key", "\udcff" * 32), "--signing-key is not UTF-8"),
         (("serve", "--client", "name:\udcff"), "--client is not UTF-8"),
         (("serve", "--admin-host", "a.example:80"), "--admin-host: 'a.example:80' has a port; write the name alone"),
@@ -287,7 +287,7 @@ def test_a_port_in_use_is_a_mistake(mistake: Callable[..., str]) -> None:
         (("serve", "--seed", "/no/such/file.yaml"), "/no/such/file.yaml: No such file or directory"),
         (("serve", "--seed", "/"), "/: Is a directory"),
         (("serve", "--scenarios", "/no/such/folder"), "the folder of scenarios /no/such/folder does not exist"),
-        (("routes", "--vendor", "acme"), f"there is no vendor acme; there are {VENDORS}"),
+        (("routes", "--vendor", "acme"), f"there is no vendor acme; the vendors are {VENDORS}"),
         (("bogus",), "No such command 'bogus'."),
         (("--bogus",), "No such option '--bogus'."),
     ],
@@ -389,8 +389,8 @@ def test_check_tells_every_mistake_with_its_place(copy: Path, invoke: Invoke) ->
     assert code == 1
     assert len(re.findall(r"sandbox/admin\.yaml:\d+: ", err)) == 3
     assert 'the example healthy.status: "well" was expected' in err
-    assert "schemas/Unused is used nowhere" in err
-    assert "schemas/Docu is used nowhere" in err
+    assert "schemas/Unused is never used" in err
+    assert "schemas/Docu is never used" in err
     assert re.findall(r"^FAILED +(\S+)", out, re.MULTILINE) == ["sandbox/admin.yaml"]
 
 

@@ -263,7 +263,7 @@ def test_a_container_stops_within_a_second(contain: Callable[..., Container]) ->
 
         printed, said = container.process.communicate()
         assert (code, printed) == (143, "")
-        assert said.startswith("promo-sandbox: the admin API is open to everybody who reaches 0.0.0.0:")
+        assert said.startswith("promo-sandbox: anyone who reaches 0.0.0.0:")
         assert said.count("\n") == 1
         assert container.health()[0] == 1
         return seconds

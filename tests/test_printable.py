@@ -103,7 +103,7 @@ def test_what_is_imported_is_named_fit_to_print(asked: str, invoke: Invoke, tmp_
 
     code, out, _ = invoke("import", str(file), "--url", asked)
 
-    assert (code, out) == (0, f"{escaped(NASTY)} is imported\n")
+    assert (code, out) == (0, f"imported {escaped(NASTY)}\n")
 
 
 def test_what_a_test_has_left_is_fit_to_print(asked: str) -> None:

@@ -267,7 +267,7 @@ def test_a_server_that_comes_back_is_followed_on() -> None:
             after = told.next()
             told.enough = True
 
-    assert warning == f"http://127.0.0.1:{port} has gone; waiting for it to come back"
+    assert warning == f"lost the connection to http://127.0.0.1:{port}; waiting for the server"
     assert (after["operation"], after["id"]) == ("getGiftCards", 1)
 
 
@@ -468,8 +468,8 @@ def test_an_org_goes_through_a_file_to_another_server(specs: Path, world: World,
         orgs = [org["name"] for org in httpx2.get(f"{other}/__admin/orgs", timeout=LONG).json()["orgs"]]
 
     assert (exported.returncode, exported.stdout, exported.stderr) == (0, "", "")
-    assert (imported.returncode, imported.stdout) == (0, "a b/é is imported\n")
-    assert (renamed.returncode, renamed.stdout) == (0, "renamed is imported\n")
+    assert (imported.returncode, imported.stdout) == (0, "imported a b/é\n")
+    assert (renamed.returncode, renamed.stdout) == (0, "imported renamed\n")
     assert there == world.admin("GET", "/state").json()
     assert orgs == ["a b/é", "renamed"]
 
@@ -488,7 +488,7 @@ def test_an_export_is_printed_if_no_file_is_named(world: World) -> None:
         ('{"org":{}}', "{file} is no export of an org"),
         ("[" * 100_000, "{file} is no export of an org"),
         ('{"promo_sandbox_export":2}', "{file} is an export of form 2; this promo-sandbox reads form 1"),
-        ('{"promo_sandbox_export":1}', "{file} does not say how its org was called; give --org"),
+        ('{"promo_sandbox_export":1}', "{file} does not name its org; name it with --org"),
         (
             '{"promo_sandbox_export":1,"org":{"name":"x"}}',
             (

@@ -267,7 +267,8 @@ def test_a_customer_who_has_logged_in_redeems_for_each_legal_entity_once(shop: W
         f"{shop.url}/customerlogin/auth/anonymous/login", params={"tenant": shop.org, "client_id": "storefront"}
     ).json()["access_token"]
     visitor = {"Authorization": f"Bearer {anonymous}"}
-    number = shop.request("POST", f"/customer/{shop.org}/signup", login, headers=visitor).json()["id"]
+    signup = {**login, "customerDetails": {"b2b": {"legalEntities": [{"id": "LE1"}]}}}
+    number = shop.request("POST", f"/customer/{shop.org}/signup", signup, headers=visitor).json()["id"]
     logged_in = shop.request("POST", f"/customer/{shop.org}/login", login, headers=visitor).json()
 
     id = redeemed(shop, bearer=logged_in["access_token"])

@@ -1,4 +1,4 @@
-"""The command line about who may call: the options of `serve` about credentials and the admin API, and its warnings."""
+"""The options of `serve` on credentials and on access to the admin API, and the warnings about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MIN_KEY = 32  # characters; RFC 7518, section 3.2: a key for HS256 has 256 bits
 
 
 class Access(NamedTuple):
-    """Who may call; the fields are those of `promo_sandbox.base.config.Config`."""
+    """Who may call. The fields are those of `base.config.Config`."""
 
     strict: bool
     clients: dict[str, str]
@@ -25,12 +25,12 @@ class Access(NamedTuple):
     admin_hosts: tuple[str, ...]
 
     def warnings(self, host: str, port: int) -> Iterator[str]:
-        """What an operator should know who did not mean it; host: the address on which the server listens."""
+        """Warnings about settings that are rarely intended; host: the address on which the server listens."""
         if self.admin_token is None and not _is_loopback(host):
             shown = f"[{host}]" if ":" in host else host
             yield (
-                f"the admin API is open to everybody who reaches {shown}:{port}; "
-                "set SANDBOX_ADMIN_TOKEN or --admin-token to close it"
+                f"anyone who reaches {shown}:{port} can use the admin API; "
+                "set SANDBOX_ADMIN_TOKEN or --admin-token to require a token"
             )
         if self.strict and not self.clients and self.signing_key is None:
             yield (
@@ -51,7 +51,7 @@ _OPTIONS = (
         show_default=True,
         envvar="SANDBOX_AUTH",
         type=click.Choice(["lenient", "strict"]),
-        help="lenient takes any bearer token it did not issue; strict takes only its own, and only the --client given.",
+        help="lenient: accept any bearer token. strict: accept only tokens issued here, to the given --client.",
     ),
     click.option(
         "--client",
@@ -59,21 +59,21 @@ _OPTIONS = (
         multiple=True,
         envvar="SANDBOX_CLIENTS",
         metavar="NAME:SECRET",
-        help="An application that may get tokens in strict mode; may be repeated (in SANDBOX_CLIENTS separated by "
-        "spaces).",
+        help="An application that may request tokens in strict mode. Repeatable; in SANDBOX_CLIENTS, separate them "
+        "with spaces.",
     ),
     click.option(
         "--signing-key",
         envvar="SANDBOX_SIGNING_KEY",
         metavar="KEY",
-        help="Signs the tokens, so that several servers accept each other's; at least 32 characters. Without it, "
-        "strict mode makes a key at each start, and lenient mode uses a public one.",
+        help="Sign tokens with this key of at least 32 characters, so that several servers accept each other's tokens. "
+        "Default: a new key at each start in strict mode, a public key in lenient mode.",
     ),
     click.option(
         "--admin-token",
         envvar="SANDBOX_ADMIN_TOKEN",
         metavar="TOKEN",
-        help="The admin API requires this bearer token.",
+        help="Require this bearer token for the admin API.",
     ),
     click.option(
         "--admin-host",
@@ -81,14 +81,14 @@ _OPTIONS = (
         multiple=True,
         envvar="SANDBOX_ADMIN_HOST",
         metavar="NAME",
-        help="A host name by which the admin API is reached, besides addresses and local names; may be repeated (in "
-        "SANDBOX_ADMIN_HOST separated by spaces).",
+        help="Accept this host name for the admin API, besides addresses and local names. Repeatable; in "
+        "SANDBOX_ADMIN_HOST, separate names with spaces.",
     ),
 )
 
 
 def access_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command these options; it gets them as one argument, `access`, an `Access`."""
+    """Add these options to a command, which gets them as one argument `access`, an `Access`."""
 
     @wraps(command)
     def collected(
@@ -102,7 +102,7 @@ def access_options(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         key = _secret(signing_key, "--signing-key", "SANDBOX_SIGNING_KEY")
         if key is not None and len(key) < _MIN_KEY:
-            raise SandboxError(f"--signing-key has {len(key)} characters; {_MIN_KEY} are the fewest")
+            raise SandboxError(f"--signing-key has {len(key)} characters; use at least {_MIN_KEY}")
         token = _secret(admin_token, "--admin-token", "SANDBOX_ADMIN_TOKEN")
         command(access=Access(auth == "strict", _clients(clients), key, token, tuple(admin_hosts)), **others)
 
@@ -112,18 +112,18 @@ def access_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _secret(given: str | None, option: str, variable: str) -> str | None:
-    """A secret that is set, but empty, is a mistake: the operator meant to have one."""
+    """An empty secret is a mistake: whoever sets one wants protection."""
     if given == "":
-        raise SandboxError(f"{option} is empty; give a value, or leave it out")
-    if given is None and os.environ.get(variable) == "":  # which click takes for a variable that is not set
-        raise SandboxError(f"{variable} is set, but empty; give it a value, or unset it")
+        raise SandboxError(f"{option} is empty; give it a value or remove it")
+    if given is None and os.environ.get(variable) == "":  # click treats it as not set
+        raise SandboxError(f"{variable} is empty; give it a value or unset it")
     if given is not None:
         _validate_text(given, option)
     return given
 
 
 def _validate_text(text: str, option: str) -> None:
-    """Python keeps bytes that are no text as lone surrogates, which nothing can sign or compare."""
+    """Python decodes invalid bytes as lone surrogates, which cannot be signed or compared."""
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise SandboxError(f"{option} is not UTF-8")
 

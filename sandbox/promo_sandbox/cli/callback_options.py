@@ -1,7 +1,4 @@
-"""The command line about callbacks: what `serve` may call and how, and `listen`, which takes them.
-
-What does the work is imported when it runs.
-"""
+"""The options of `serve` on callbacks, and the command `listen`, which receives them."""
 
 from __future__ import annotations
 
@@ -21,8 +18,8 @@ _YEAR = 31_536_000.0  # seconds
 
 def _seconds(context: click.Context, parameter: click.Parameter, value: float) -> float:
     del context
-    if not 0 < value <= _YEAR:  # no number is neither
-        raise click.BadParameter("it must be above 0 and at most a year.", param=parameter)
+    if not 0 < value <= _YEAR:  # NaN fails both
+        raise click.BadParameter("it must be above 0 and at most one year.", param=parameter)
     return value
 
 
@@ -33,8 +30,8 @@ _OPTIONS = (
         multiple=True,
         envvar="SANDBOX_CALLBACK_REWRITE",
         metavar="FROM=TO",
-        help="Callbacks to URLs that begin with FROM go to TO, such as https://shop.example/=http://127.0.0.1:9000/; "
-        "may be repeated (in SANDBOX_CALLBACK_REWRITE separated by spaces).",
+        help="Send callbacks for URLs that begin with FROM to TO, such as https://shop.example/=http://127.0.0.1:9000/."
+        " Repeatable; in SANDBOX_CALLBACK_REWRITE, separate rewrites with spaces.",
     ),
     click.option(
         "--callback-allow",
@@ -42,22 +39,22 @@ _OPTIONS = (
         multiple=True,
         envvar="SANDBOX_CALLBACK_ALLOW",
         metavar="HOST",
-        help="Callbacks may go to this name, *.DOMAIN, address or network, besides loopback; a name or an address may "
-        "have a :PORT; may be repeated (in SANDBOX_CALLBACK_ALLOW separated by spaces).",
+        help="Allow callbacks to this name, *.DOMAIN, address or network, besides loopback. A name or address may "
+        "have a :PORT. Repeatable; in SANDBOX_CALLBACK_ALLOW, separate hosts with spaces.",
     ),
     click.option(
         "--callback-ca",
         "ca",
         envvar="SANDBOX_CALLBACK_CA",
         type=click.Path(path_type=Path),
-        help="A PEM file of certificates to trust in https callbacks, besides the system's.",
+        help="Trust the certificates of this PEM file in https callbacks, besides the system's.",
     ),
     click.option(
         "--allow-http-callbacks",
         "allow_http",
         is_flag=True,
         envvar="SANDBOX_ALLOW_HTTP_CALLBACKS",
-        help="Admit plain http to loopback where a vendor insists on https.",
+        help="Allow plain http to loopback where a vendor requires https.",
     ),
     click.option(
         "--callback-timeout",
@@ -67,7 +64,7 @@ _OPTIONS = (
         envvar="SANDBOX_CALLBACK_TIMEOUT",
         callback=_seconds,
         metavar="SECONDS",
-        help="An attempt is given up after this time.",
+        help="Stop an attempt after this time.",
     ),
     click.option(
         "--callback-attempts",
@@ -76,7 +73,7 @@ _OPTIONS = (
         show_default=True,
         envvar="SANDBOX_CALLBACK_ATTEMPTS",
         type=click.IntRange(0),
-        help="Attempts at each delivery; 0: until its subscription is deleted.",
+        help="Attempts for each delivery; 0: until the subscription is deleted.",
     ),
     click.option(
         "--callback-longest-retry",
@@ -86,13 +83,13 @@ _OPTIONS = (
         envvar="SANDBOX_CALLBACK_LONGEST_RETRY",
         callback=_seconds,
         metavar="SECONDS",
-        help="The pause between attempts doubles from 1 s to this, by the org's clock.",
+        help="Longest pause between attempts. The pause doubles from 1 s up to this, by the org's clock.",
     ),
 )
 
 
 def callback_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command these options; it gets them as one argument, `callbacks`, a `CallbackConfig`."""
+    """Add these options to a command, which gets them as one argument `callbacks`, a `CallbackConfig`."""
 
     @wraps(command)
     def collected(
@@ -127,26 +124,36 @@ def callback_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command("listen")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=9000, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address.")
+@click.option(
+    "--port",
+    default=9000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Listen on this port; 0 picks a free one.",
+)
 @click.option(
     "--status",
     default=202,
     show_default=True,
     type=click.IntRange(200, 599),
-    help="What callbacks are answered with.",
+    help="Answer callbacks with this status.",
 )
-@click.option("--times", type=click.IntRange(1), help="Only so often; then 202.")
-@click.option("--delay", type=click.FloatRange(0, 3600), default=0.0, metavar="SECONDS", help="Answer so late.")
-@click.option("--tls-cert", type=click.Path(path_type=Path), help="Listen for https, with this PEM certificate.")
-@click.option("--tls-key", type=click.Path(path_type=Path), help="Its key; not needed if it is in the same file.")
-@click.option("--json", "as_json", is_flag=True, help="Each callback whole, as JSON in one line.")
+@click.option("--times", type=click.IntRange(1), metavar="N", help="Use --status for the first N callbacks, then 202.")
+@click.option(
+    "--delay", type=click.FloatRange(0, 3600), default=0.0, metavar="SECONDS", help="Wait this long before each answer."
+)
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Listen for https with this PEM certificate.")
+@click.option(
+    "--tls-key", type=click.Path(path_type=Path), help="The certificate's key, unless it is in the same file."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print each callback as one line of JSON.")
 @click.option(
     "--color",
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "always", "never"]),
-    help="auto: on a terminal, unless NO_COLOR is set.",
+    help="auto: colours on a terminal, unless NO_COLOR is set.",
 )
 def listen_command(
     *,
@@ -179,5 +186,5 @@ def listen_command(
 
 
 def silence() -> None:
-    """Nobody reads standard output any more: what is still to be written is dropped, or Python would complain."""
+    """Discard further output. Nobody reads it any more, and Python would report an error at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

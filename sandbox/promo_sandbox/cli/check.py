@@ -1,4 +1,4 @@
-"""`promo-sandbox check`: everything that can be wrong with a spec and its rules, found without serving."""
+"""`promo-sandbox check`: finds mistakes in specifications, rules and scenarios without serving."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Found = tuple[str, str, list[str]]  # document, summary, mistakes
 
 
 def check_all(specs: Path) -> Iterator[Found]:
-    """For each document its name, what it holds, and its mistakes. Documents that cannot be read raise."""
+    """For each specification: its name, a summary and its mistakes. Raises `SandboxError` if it is not readable."""
     contracts = load_contracts(specs)
     admin: Admin = App(Config(specs=specs)).admin
     for contract in contracts:
@@ -32,11 +32,11 @@ def check_all(specs: Path) -> Iterator[Found]:
     yield _checked(admin.document, [])
 
 
-def check_scenarios(library: ScenarioCatalogue) -> Iterator[Found]:
-    """The same for each scenario: whether an org can begin it."""
-    for name in library.names():
+def check_scenarios(catalogue: ScenarioCatalogue) -> Iterator[Found]:
+    """The same for each scenario. It is checked by beginning it in an org of its own."""
+    for name in catalogue.names():
         try:
-            scenario = library.check(name)
+            scenario = catalogue.check(name)
         except Flawed as flawed:
             yield f"scenarios/{name}.yaml", "", flawed.sentences()
         else:
@@ -58,7 +58,7 @@ def _mistakes(document: Document) -> list[str]:
 
 
 def _openapi_mistakes(document: Document) -> Iterator[str]:
-    """What the OpenAPI 3.1 schema itself says."""
+    """Violations of the official OpenAPI 3.1 schema."""
     from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415 - half a second to import
 
     for error in OpenAPIV31SpecValidator(_floats(document.raw)).iter_errors():
@@ -67,7 +67,7 @@ def _openapi_mistakes(document: Document) -> Iterator[str]:
 
 
 def _example_mistakes(document: Document) -> Iterator[str]:
-    """Examples that do not fit their schemas, in request bodies, responses and callbacks alike."""
+    """Examples that violate their schemas, in request bodies, responses and callbacks."""
     for place, entry in _media_types(document.raw, ()):
         validator = document.validator(entry["schema"], place)
         examples = {name: document.follow(node, place) for name, node in entry.get("examples", {}).items()}
@@ -92,17 +92,17 @@ def _media_types(node: Any, place: tuple[str | int, ...]) -> Iterator[tuple[tupl
 
 
 def _unused(document: Document) -> Iterator[str]:
-    """Components that nothing refers to."""
+    """Components without a reference to them."""
     for kind, components in document.raw.get("components", {}).items():
         if kind == "securitySchemes":
             continue
         for name in components:
             if not re.search(rf"#/components/{kind}/{re.escape(name)}(?![\w.-])", document.text):
-                yield str(document.fail(("components", kind, name), f"{kind}/{name} is used nowhere"))
+                yield str(document.fail(("components", kind, name), f"{kind}/{name} is never used"))
 
 
 def _floats(node: Any) -> Any:
-    """The document with floats in place of decimals, which the validator of OpenAPI documents expects."""
+    """The document with floats in place of decimals, as the validator of OpenAPI documents expects."""
     if isinstance(node, dict):
         return {key: _floats(value) for key, value in node.items()}
     if isinstance(node, list):

@@ -1,6 +1,6 @@
 """The command line. Every option of `serve` is also a `SANDBOX_…` variable.
 
-A mistake of the operator is one line on standard error and exit code 2.
+An operator's mistake prints one line to standard error and exits with 2.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ if TYPE_CHECKING:
 @click.version_option(__version__, prog_name="promo-sandbox")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """A stand-in for the promotion, voucher and loyalty APIs of commerce vendors."""
+    """A mock server for the promotion, voucher and loyalty APIs of commerce vendors."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         sys.exit(2)
 
 
 @cli.command()
-@click.option("--host", default="127.0.0.1", show_default=True, envvar="SANDBOX_HOST", help="Address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, envvar="SANDBOX_HOST", help="Listen on this address.")
 @click.option(
     "--port",
     default=8080,
     show_default=True,
     envvar="SANDBOX_PORT",
     type=click.IntRange(0, 65535),
-    help="0 picks a free one.",
+    help="Listen on this port; 0 picks a free one.",
 )
 @click.option(
     "--seed",
     envvar="SANDBOX_SEED",
     type=click.Path(path_type=Path),
-    help="A YAML or JSON file with what orgs hold at first: {org: {vendor: {collection: [object]}}}.",
+    help="Begin with the orgs of this YAML or JSON file: {org: {vendor: {collection: [object]}}}.",
 )
 @click.option(
     "--setting",
@@ -69,13 +69,13 @@ def cli(context: click.Context) -> None:
     multiple=True,
     envvar="SANDBOX_SETTINGS",
     metavar="VENDOR.NAME=VALUE",
-    help="A setting that every org begins with; may be repeated (in SANDBOX_SETTINGS separated by spaces).",
+    help="Give every org this setting. Repeatable; in SANDBOX_SETTINGS, separate settings with spaces.",
 )
 @click.option(
     "--scenarios",
     envvar="SANDBOX_SCENARIOS",
     type=click.Path(path_type=Path),
-    help="A folder of scenarios besides the bundled ones; each is checked before the server starts.",
+    help="Add the scenarios of this folder. The server checks them before it starts.",
 )
 @click.option(
     "--max-body",
@@ -83,7 +83,7 @@ def cli(context: click.Context) -> None:
     show_default=True,
     envvar="SANDBOX_MAX_BODY",
     type=click.IntRange(1),
-    help="Bytes of a vendor request's body.",
+    help="Accept request bodies of at most this many bytes.",
 )
 @click.option(
     "--max-orgs",
@@ -91,14 +91,14 @@ def cli(context: click.Context) -> None:
     show_default=True,
     envvar="SANDBOX_MAX_ORGS",
     type=click.IntRange(1),
-    help="Orgs at most.",
+    help="Keep at most this many orgs.",
 )
 @click.option(
     "--max-memory",
     envvar="SANDBOX_MAX_MEMORY",
     metavar="SIZE",
-    help="Memory that the process may take, such as 512MiB; near it, nothing more is stored (507). "
-    "Default: three quarters of what the machine or its control group has.",
+    help="Use at most this much memory, such as 512MiB. Near the limit, writes are rejected with 507. "
+    "Default: three quarters of the memory of the machine or control group.",
 )
 @click.option(
     "--journal-entries",
@@ -106,7 +106,7 @@ def cli(context: click.Context) -> None:
     show_default=True,
     envvar="SANDBOX_JOURNAL_ENTRIES",
     type=click.IntRange(1),
-    help="Exchanges kept for each org.",
+    help="Keep this many exchanges for each org.",
 )
 @access_options
 @callback_options
@@ -116,6 +116,7 @@ def cli(context: click.Context) -> None:
     show_default=True,
     envvar="SANDBOX_LOG_LEVEL",
     type=click.Choice(["critical", "error", "warning", "info", "debug"]),
+    help="Log messages of at least this level.",
 )
 def serve(
     *,
@@ -133,7 +134,7 @@ def serve(
     log_level: str,
 ) -> None:
     """Serve all vendors until SIGINT or SIGTERM."""
-    gc.disable()  # until it has started: what is made before that stays
+    gc.disable()  # until the start is complete: objects made before then stay for good
     from promo_sandbox.base import sockets  # noqa: PLC0415 - `--help` should not wait for the engine
     from promo_sandbox.base.config import Config, read_seeds  # noqa: PLC0415 - the same
     from promo_sandbox.server import server  # noqa: PLC0415 - `--help` should not wait for the engine
@@ -161,7 +162,7 @@ def serve(
 
 @cli.command()
 def check() -> None:
-    """Check every spec: OpenAPI 3.1, keywords, examples, rules and the names of rejections; and every scenario."""
+    """Check every specification and scenario: OpenAPI 3.1, keywords, examples, rules, names of rejections."""
     from promo_sandbox.base.config import Config, files  # noqa: PLC0415 - the same
     from promo_sandbox.cli.check import check_all, check_scenarios  # noqa: PLC0415 - the same
     from promo_sandbox.server.app import App  # noqa: PLC0415 - only this command needs it
@@ -178,7 +179,7 @@ def check() -> None:
 
 
 @cli.command()
-@click.option("--vendor", help="Only this vendor's.")
+@click.option("--vendor", help="Only this vendor.")
 def routes(vendor: str | None) -> None:
     """List every operation: vendor, method, path, operationId, rejections."""
     from promo_sandbox.base.config import files  # noqa: PLC0415 - the same
@@ -187,7 +188,7 @@ def routes(vendor: str | None) -> None:
     contracts = load_contracts(files("specs"))
     vendors = [contract.vendor for contract in contracts]
     if vendor is not None and vendor not in vendors:
-        raise SandboxError(f"there is no vendor {vendor}; there are {', '.join(vendors)}")
+        raise SandboxError(f"there is no vendor {vendor}; the vendors are {', '.join(vendors)}")
     rows = [("vendor", "method", "path", "operationId", "rejections")]
     rows += [
         (
@@ -205,44 +206,44 @@ def routes(vendor: str | None) -> None:
 
 
 def _server(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of a command that asks a running server."""
-    token = click.option("--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="What the server was started with, if so.")
+    """The options of a command that calls a running server."""
+    token = click.option("--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="The server's admin token, if it has one.")
     url = click.option(
         "--url",
         default=here,
         show_default=URL,
         envvar="SANDBOX_URL",
         metavar="URL",
-        help="Where it runs.",
+        help="The server's URL.",
     )
     return url(token(command))
 
 
 @cli.command()
 @_server
-@click.option("--org", help="Only of this org; there may be none of this name yet.")
+@click.option("--org", help="Only this org. It need not exist yet.")
 @click.option("--unmatched", is_flag=True, help="Only requests that matched no operation.")
-@click.option("--rejected", is_flag=True, help="Only requests that were refused.")
-@click.option("--json", "as_json", is_flag=True, help="Each exchange whole, as JSON in one line.")
+@click.option("--rejected", is_flag=True, help="Only requests that were rejected.")
+@click.option("--json", "as_json", is_flag=True, help="Print each exchange as one line of JSON.")
 @click.option(
     "--color",
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "always", "never"]),
-    help="auto: on a terminal, unless NO_COLOR is set.",
+    help="auto: colours on a terminal, unless NO_COLOR is set.",
 )
 def tail(
     *, url: str, admin_token: str | None, org: str | None, unmatched: bool, rejected: bool, as_json: bool, color: str
 ) -> None:
-    """Follow what a running server is asked, until interrupted. All the filters given hold."""
-    from promo_sandbox.cli import tail as following  # noqa: PLC0415 - only this command needs an HTTP client
+    """Print the requests to a running server as they come, until interrupted. Filters are combined."""
+    from promo_sandbox.cli import tail as tailing  # noqa: PLC0415 - only this command needs an HTTP client
     from promo_sandbox.client.http import Remote  # noqa: PLC0415 - the same
 
     terminal = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    printer = following.Printer(as_json=as_json, coloured=color == "always" or (color == "auto" and terminal))
+    printer = tailing.Printer(as_json=as_json, coloured=color == "always" or (color == "auto" and terminal))
     try:
-        filters = following.Filters(org, unmatched=unmatched, rejected=rejected)
-        following.follow(Remote(url, admin_token), filters, printer.write, printer.warn)
+        filters = tailing.Filters(org, unmatched=unmatched, rejected=rejected)
+        tailing.follow(Remote(url, admin_token), filters, printer.write, printer.warn)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -253,9 +254,11 @@ def tail(
 @cli.command("export")
 @_server
 @click.argument("org")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file; standard output if not given.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead of standard output."
+)
 def export_org(*, url: str, admin_token: str | None, org: str, out: Path | None) -> None:
-    """Write an org of a running server as one document."""
+    """Write one org of a running server as a JSON document."""
     from promo_sandbox.client.http import Remote, segment  # noqa: PLC0415 - as above
 
     document = Remote(url, admin_token).ask("GET", f"/orgs/{segment(org)}/export")
@@ -268,17 +271,17 @@ def export_org(*, url: str, admin_token: str | None, org: str, out: Path | None)
 @cli.command("import")
 @_server
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--org", help="The org's name; the one that it was exported under if not given.")
+@click.option("--org", help="Import under this name instead of the exported one.")
 def import_org(*, url: str, admin_token: str | None, file: Path, org: str | None) -> None:
-    """Put an exported org into a running server, in place of the one of its name there."""
+    """Import an exported org into a running server. It replaces the org of the same name."""
     from promo_sandbox.client.http import Remote, exported, segment  # noqa: PLC0415 - as above
 
     document, name = exported(file)
     org = org or name
     if not org:
-        raise SandboxError(f"{file} does not say how its org was called; give --org")
+        raise SandboxError(f"{file} does not name its org; name it with --org")
     Remote(url, admin_token).ask("POST", f"/orgs/{segment(org)}/import", document)
-    click.echo(f"{escaped(org)} is imported")
+    click.echo(f"imported {escaped(org)}")
 
 
 cli.add_command(coverage)
@@ -317,12 +320,12 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def main() -> None:
-    """The entry point: what the operator did wrong is one line and exit code 2."""
-    if os.getpid() == 1:  # the kernel spares the first process of a container what it does not handle
+    """The entry point. An operator's mistake prints one line and exits with 2."""
+    if os.getpid() == 1:  # as the first process of a container, only signals with a handler arrive
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # whatever there is to say can be written, in any locale
+            stream.reconfigure(errors="backslashreplace")  # so that any text can be written, in any locale
     try:
         cli(prog_name="promo-sandbox", standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -331,15 +334,15 @@ def main() -> None:
         sys.exit(130)
     except (click.ClickException, SandboxError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        _complain(message)
-    except OSError as error:  # those of files and servers are told apart where they are used
+        _fail(message)
+    except OSError as error:  # errors of files and servers are handled where they occur
         if error.filename is not None or error.errno not in (*FULL, errno.EBADF):
             raise
         silence()
-        _complain(f"cannot write to standard output: {error.strerror}")
+        _fail(f"cannot write to standard output: {error.strerror}")
 
 
-def _complain(message: str) -> NoReturn:
-    with suppress(OSError):  # that is full too
+def _fail(message: str) -> NoReturn:
+    with suppress(OSError):  # standard error is full, too
         click.echo(f"promo-sandbox: {escaped(' '.join(message.split()))}", err=True)
     sys.exit(2)

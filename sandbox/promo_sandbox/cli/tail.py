@@ -1,6 +1,6 @@
-"""Follows the journal of a running server in the terminal: a line for each exchange, and below it what was wrong.
+"""`promo-sandbox tail`: prints each exchange of a running server as one line, with its errors below.
 
-How it is reached is `promo_sandbox.client.http`'s business; what is told, the server's.
+`client.http` makes the connection.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 
 
 class Filters(NamedTuple):
-    """Which exchanges to tell."""
+    """Which exchanges to print."""
 
     org: str | None = None
     unmatched: bool = False
@@ -33,14 +33,14 @@ class Filters(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A server-sent event; `data` is the text that it came with."""
+    """A server-sent event; `data` is its text."""
 
     name: str
     data: str
 
 
 class _Position:
-    """Where a client is in a stream, over several connections."""
+    """How far a client has read a stream, over several connections."""
 
     def __init__(self) -> None:
         self.last: str | None = None
@@ -49,11 +49,11 @@ class _Position:
 
 
 def follow(remote: Remote, filters: Filters, write: Callable[[Event], None], warn: Callable[[str], None]) -> None:
-    """Write every event until interrupted; goes on when the server is back. Raises `SandboxError` if it never was."""
+    """Write every event until interrupted, also after a restart. Raises `SandboxError` if there is no server."""
     position, gone = _Position(), False
     while True:
         try:
-            with _asked(remote, filters, position) as response:
+            with _open(remote, filters, position) as response:
                 position.connected, gone = True, False
                 for event in _events(response, position):
                     write(event)
@@ -62,23 +62,23 @@ def follow(remote: Remote, filters: Filters, write: Callable[[Event], None], war
                 raise
         except (http.client.HTTPException, OSError) as error:
             if isinstance(error, BrokenPipeError) or getattr(error, "errno", None) in FULL:
-                raise  # it is our own reader that has gone, or has no room
+                raise  # our own output is closed or full
         if not gone:
-            warn(f"{remote.url} has gone; waiting for it to come back")
+            warn(f"lost the connection to {remote.url}; waiting for the server")
             gone = True
         time.sleep(position.retry)
 
 
-def _asked(remote: Remote, filters: Filters, position: _Position) -> AbstractContextManager[http.client.HTTPResponse]:
-    said = {"org": filters.org, "unmatched": filters.unmatched, "rejected": filters.rejected}
-    given = {name: value if isinstance(value, str) else "true" for name, value in said.items() if value}
+def _open(remote: Remote, filters: Filters, position: _Position) -> AbstractContextManager[http.client.HTTPResponse]:
+    filled = {"org": filters.org, "unmatched": filters.unmatched, "rejected": filters.rejected}
+    given = {name: value if isinstance(value, str) else "true" for name, value in filled.items() if value}
     query = urlencode(given, errors="surrogateescape")
     headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": position.last} if position.last else {})
     return remote.asked("GET", f"/requests/stream?{query}" if query else "/requests/stream", headers=headers)
 
 
 def _events(response: http.client.HTTPResponse, position: _Position) -> Iterator[Event]:
-    """The events of a connection until it ends. Raises what sockets raise."""
+    """The events of a connection until it ends. Raises the errors of sockets."""
     fields: dict[str, str] = {}
     while line := response.readline():
         name, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(":")
@@ -91,12 +91,12 @@ def _events(response: http.client.HTTPResponse, position: _Position) -> Iterator
         if "data" in fields:
             yield Event(fields.get("event", "message"), fields["data"])
         if "id" in fields:
-            position.last = fields["id"]  # only now that it was written
+            position.last = fields["id"]  # only after it was written
         fields = {}
 
 
 class Printer:
-    """Writes events to standard output, as lines to read or as JSON."""
+    """Writes events to standard output, as readable lines or as JSON."""
 
     def __init__(self, *, as_json: bool, coloured: bool) -> None:
         self._as_json = as_json
@@ -115,7 +115,7 @@ class Printer:
         click.echo(f"promo-sandbox: {escaped(text)}", err=True)
 
     def lines(self, exchange: dict[str, Any]) -> list[str]:
-        """What an exchange was, and below it what was wrong."""
+        """One line about the exchange, and below it one for each error."""
         status = exchange["reply"]["status"]
         colour = _COLOURS.get(status // 100, "magenta")
         parts = [
@@ -132,11 +132,11 @@ class Printer:
             parts.append(self._styled(escaped(exchange["rejection"]), fg=colour, bold=True))
         if exchange["step"] is not None:
             parts.append(self._styled(escaped(f"step {exchange['step']}"), fg="blue"))
-        parts += [self._styled(delivery_fault, fg="magenta") for delivery_fault in _troubles(exchange["fault"] or {})]
+        parts += [self._styled(fault, fg="magenta") for fault in _faults(exchange["fault"] or {})]
         parts.append(self._styled(f"{exchange['microseconds'] / 1000:.1f} ms", dim=True))
-        return ["  ".join(parts), *(f"    {line}" for line in self._below(exchange))]
+        return ["  ".join(parts), *(f"    {line}" for line in self._errors(exchange))]
 
-    def _below(self, exchange: dict[str, Any]) -> Iterator[str]:
+    def _errors(self, exchange: dict[str, Any]) -> Iterator[str]:
         if exchange["internal_error"]:
             yield self._styled(f"internal error: {escaped(exchange['internal_error'])}", fg="red", bold=True)
         if exchange["unexpected"]:
@@ -151,8 +151,8 @@ class Printer:
         return click.style(text, **style) if self._coloured else text
 
 
-def _troubles(fault: dict[str, Any]) -> Iterator[str]:
-    """What befell the reply on its way."""
+def _faults(fault: dict[str, Any]) -> Iterator[str]:
+    """The faults that were applied to the reply."""
     if fault.get("delay"):
         yield f"{fault['delay']:g} s late"
     if fault.get("cut"):
