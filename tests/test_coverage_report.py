@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 import httpx2
 import pytest
 
-from promo_sandbox.reports import figures, writers
+from promo_sandbox.reports import coverage_writer, figures
 from tests.acme import new_app, write_specs
 from tests.command import Invoke
 from tests.patience import LONG
@@ -141,25 +141,25 @@ def answering(status: int, body: bytes) -> Iterator[str]:
 
 
 def test_text_says_what_was_never_met_of_what_was_called_and_what_was_not_called() -> None:
-    assert writers.write("text", made_up(), missing=True) == (
-        "acme: 3 of 8 met (37.5 %)\n"
+    assert coverage_writer.write("text", made_up(), missing=True) == (
+        "acme: 3 of 8 covered (37.5 %)\n"
         "operations 1/2, statuses 1/3, rejections 0/1, callbacks 1/2\n"
         "\n"
         "operation  calls  statuses  rejections\n"
         "addThing   7      1/2       0/1\n"
-        "    never met: 409, code-taken\n"
+        "    not covered: 409, code-taken\n"
         "\n"
         "operations never called:\n"
         "    greet\n"
-        "callbacks never met:\n"
+        "callbacks not covered:\n"
         "    thing-gone\n"
         "\n"
-        "all orgs: 3 of 8 met (37.5 %)\n"
+        "all orgs: 3 of 8 covered (37.5 %)\n"
     )
 
 
 def test_text_of_everything_says_how_often() -> None:
-    assert writers.write("text", made_up(org="shop"), missing=False).splitlines()[3:] == [
+    assert coverage_writer.write("text", made_up(org="shop"), missing=False).splitlines()[3:] == [
         "operation  calls  statuses  rejections",
         "addThing   7      1/2       0/1",
         "    201=7, 409=0, code-taken=0",
@@ -169,7 +169,7 @@ def test_text_of_everything_says_how_often() -> None:
         "callbacks:",
         "    thing-changed=7, thing-gone=0",
         "",
-        "the org shop: 3 of 8 met (37.5 %)",
+        "the org shop: 3 of 8 covered (37.5 %)",
     ]
 
 
@@ -182,7 +182,7 @@ def test_text_leaves_out_what_lacks_nothing() -> None:
         for item in (*operation["statuses"], *operation["rejections"]):
             item["count"] = 1
 
-    said = writers.write("text", report, missing=True)
+    said = coverage_writer.write("text", report, missing=True)
 
     assert "addThing" not in said
     assert "never" not in said
@@ -195,7 +195,7 @@ def test_lines_of_names_are_wrapped_between_them() -> None:
         {"rejection": name, "status": 409, "count": 0, "source": "", "summary": ""} for name in names
     ]
 
-    said = writers.write("text", report, missing=True)
+    said = coverage_writer.write("text", report, missing=True)
 
     assert max(map(len, said.splitlines())) <= 110
     assert set(names) <= set(re.findall(r"[\w-]+", said))
@@ -205,9 +205,9 @@ def test_lines_of_names_are_wrapped_between_them() -> None:
 
 
 def test_markdown_is_tables_of_equally_many_cells() -> None:
-    lines = writers.write("markdown", made_up(), missing=True).splitlines()
+    lines = coverage_writer.write("markdown", made_up(), missing=True).splitlines()
 
-    assert lines[0] == "## Contract coverage: 3 of 8 met (37.5 %)"
+    assert lines[0] == "## Contract coverage: 3 of 8 covered (37.5 %)"
     assert lines[2:5] == [
         "| vendor | operations | statuses | rejections | callbacks | together |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -218,9 +218,9 @@ def test_markdown_is_tables_of_equally_many_cells() -> None:
 
 
 def test_markdown_takes_nothing_in_a_name_for_markup() -> None:
-    said = writers.write("markdown", made_up(org="a|b\n<b>*x*"), missing=False)
+    said = coverage_writer.write("markdown", made_up(org="a|b\n<b>*x*"), missing=False)
 
-    assert said.splitlines()[0] == "## Contract coverage of the org a\\|b \\<b\\>\\*x\\*: 3 of 8 met (37.5 %)"
+    assert said.splitlines()[0] == "## Contract coverage of the org a\\|b \\<b\\>\\*x\\*: 3 of 8 covered (37.5 %)"
 
 
 # JSON
@@ -236,7 +236,7 @@ def test_json_is_what_the_server_said(shop: World, invoke: Invoke) -> None:
 
 
 def test_junit_has_a_case_for_everything_and_skips_what_was_never_met() -> None:
-    suites = ET.fromstring(writers.write("junit", made_up(), missing=True))  # noqa: S314 - our own
+    suites = ET.fromstring(coverage_writer.write("junit", made_up(), missing=True))  # noqa: S314 - our own
 
     assert [suite.tag for suite in suites] == ["testsuite"]
     suite = suites[0]
@@ -259,13 +259,13 @@ def test_junit_has_a_case_for_everything_and_skips_what_was_never_met() -> None:
         "0",
     ]
     reasons = [it.get("message") for it in suite.iter("skipped")]
-    assert "no client ever met this 409: Plain. (documented: Plain.)" in reasons
+    assert "no client ever got this 409: Plain. (documented: Plain.)" in reasons
     assert all(reasons)
 
 
 def test_junit_keeps_the_schemas_of_ant_and_jenkins() -> None:
     """What they ask for, both having been run on a whole report."""
-    suites = ET.fromstring(writers.write("junit", made_up(), missing=True))  # noqa: S314 - our own
+    suites = ET.fromstring(coverage_writer.write("junit", made_up(), missing=True))  # noqa: S314 - our own
 
     assert (suites.tag, suites.attrib) == ("testsuites", {})
     for number, suite in enumerate(suites):
@@ -286,10 +286,10 @@ def test_junit_keeps_the_schemas_of_ant_and_jenkins() -> None:
 
 
 def test_the_page_has_everything_and_a_bar_for_each_operation() -> None:
-    page = Page(writers.write("html", made_up(), missing=True))
+    page = Page(coverage_writer.write("html", made_up(), missing=True))
     text = " ".join(" ".join(page.said).split())
 
-    assert "Contract coverage: 3 of 8 met (37.5 %)" in text
+    assert "Contract coverage: 3 of 8 covered (37.5 %)" in text
     assert [it.get("style") for it in page.having("i")] == ["width: 33.3%", "width: 0.0%"]
     assert len(page.having("details")) == 2
     for name in ("addThing", "code-taken", "greet", "thing-changed", "thing-gone", "documented: Plain."):
@@ -298,7 +298,7 @@ def test_the_page_has_everything_and_a_bar_for_each_operation() -> None:
 
 
 def test_the_page_needs_nothing_but_itself() -> None:
-    text = writers.write("html", made_up(), missing=True)
+    text = coverage_writer.write("html", made_up(), missing=True)
     page = Page(text)
 
     assert {tag for tag, _ in page.elements} & {"script", "link", "img", "iframe", "object"} == set()
@@ -309,13 +309,13 @@ def test_the_page_needs_nothing_but_itself() -> None:
 
 @pytest.mark.parametrize("form", ["junit", "html"])
 def test_what_a_spec_or_a_client_wrote_is_text_and_nothing_else(form: str) -> None:
-    written = writers.write(form, made_up(NASTY, org=NASTY), missing=True)
+    written = coverage_writer.write(form, made_up(NASTY, org=NASTY), missing=True)
 
     assert "<script" not in written
     if form == "html":
         page = Page(written)
         assert {tag for tag, _ in page.elements} == {
-            tag for tag, _ in Page(writers.write(form, made_up(), missing=True)).elements
+            tag for tag, _ in Page(coverage_writer.write(form, made_up(), missing=True)).elements
         }
         assert '<script>alert(1)</script> & "quotes"' in "".join(page.said)
     else:
@@ -339,7 +339,7 @@ def test_every_form_of_a_real_server_s_coverage(shop: World, invoke: Invoke, tmp
     assert "insufficient-scope" in said
     steady = re.compile(r'timestamp="[^"]*"')
     assert steady.sub("", out.read_text(encoding="utf-8")) == steady.sub("", said)
-    assert re.fullmatch(rf"\d+ of \d+ met \([\d.]+ %\); see {re.escape(str(out))}\n", summary)
+    assert re.fullmatch(rf"\d+ of \d+ covered \([\d.]+ %\); see {re.escape(str(out))}\n", summary)
 
 
 def test_an_org_and_a_vendor_are_chosen(shop: World, invoke: Invoke) -> None:
@@ -385,7 +385,7 @@ def test_too_little_is_exit_code_1_and_one_line(shop: World, invoke: Invoke) -> 
 
     assert code == 1
     assert "insufficient-scope" in said
-    assert re.fullmatch(r"promo-sandbox: \d+ of \d+ met \([\d.]+ %\), and --fail-under is 80\n", complained)
+    assert re.fullmatch(r"promo-sandbox: \d+ of \d+ covered \([\d.]+ %\), and --fail-under is 80\n", complained)
 
 
 def test_enough_is_exit_code_0(shop: World, invoke: Invoke) -> None:

@@ -20,8 +20,9 @@ from promo_sandbox.cli.tail import Event
 from promo_sandbox.cli.tail import Printer as TailPrinter
 from promo_sandbox.client import Sandbox
 from promo_sandbox.pytest_plugin.leftovers import complaint, exchanges
-from promo_sandbox.reports.verdicts import FAILED, Failure, Verdict, Verdicts, curl, write
-from promo_sandbox.reports.verdicts import FORMS as VERDICT_FORMS
+from promo_sandbox.reports.results import FAILED, Failure, Result, Results, curl
+from promo_sandbox.reports.results_writer import FORMS as RESULT_FORMS
+from promo_sandbox.reports.results_writer import write
 from promo_sandbox.testing import app
 from promo_sandbox.testing import running as sandboxed
 from promo_sandbox.webhooks.listener import Callback
@@ -141,11 +142,11 @@ def test_a_callback_in_json_is_fit_to_print_and_says_the_same(capsys: pytest.Cap
     assert json.loads(text)["text"] == NASTY
 
 
-@pytest.mark.parametrize("form", VERDICT_FORMS)
+@pytest.mark.parametrize("form", RESULT_FORMS)
 def test_what_a_contract_test_found_is_fit_to_print(form: str) -> None:
     failure = Failure(NASTY, f"one\n{NASTY}", curl("POST", "http://x/", {"X-A": NASTY}, NASTY.encode()))
 
-    written = write(form, Verdicts(NASTY, [Verdict(NASTY, NASTY, NASTY, FAILED, NASTY, (failure,))], 1.0, NASTY))
+    written = write(form, Results(NASTY, [Result(NASTY, NASTY, NASTY, FAILED, NASTY, (failure,))], 1.0, NASTY))
 
     assert is_fit(written)
 

@@ -353,7 +353,7 @@ def test_coverage_of_a_run_is_what_it_added_to_a_server_that_runs(suite: Suite) 
     assert re.search(r"^getGiftCard +2 +1/4 +1/6$", enough.stdout.str(), re.MULTILINE)
     assert "emporix" not in enough.stdout.str()
     assert too_few.ret == pytest.ExitCode.TESTS_FAILED
-    assert re.search(r"FAIL: 3 of \d+ met \(0\.\d %\), and --sandbox-coverage is 0\.6", too_few.stdout.str())
+    assert re.search(r"FAIL: 3 of \d+ covered \(0\.\d %\), and --sandbox-coverage is 0\.6", too_few.stdout.str())
     assert none.ret == pytest.ExitCode.OK
     assert "No test has called a vendor." in none.stdout.str()
     assert collected.ret == pytest.ExitCode.OK

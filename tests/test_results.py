@@ -13,16 +13,16 @@ import pytest
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.masking import Masks
 from promo_sandbox.conformance.verify.tally import Tally
-from promo_sandbox.reports import verdicts
-from promo_sandbox.reports.verdicts import FAILED, NOT_ASKED, PASSED, SKIPPED, Failure, Verdict, Verdicts, curl
+from promo_sandbox.reports import results_writer
+from promo_sandbox.reports.results import FAILED, NOT_ASKED, PASSED, SKIPPED, Failure, Result, Results, curl
 
 NASTY = "<script>alert(1)</script> & \"quotes\" '|' `\x00\x1b\ufffe*_ $HOME"
-REPORT = Verdicts(
+REPORT = Results(
     f"{NASTY} held to the specs",
     [
-        Verdict("one", "ok", "GET /ok", PASSED, "3 requests"),
-        Verdict("one", NASTY, "GET /bad", FAILED, "1 request", (Failure(NASTY, f"{NASTY}\n{NASTY}", "curl", 3),), 0.25),
-        Verdict("two", "left", "POST /left", SKIPPED, NASTY),
+        Result("one", "ok", "GET /ok", PASSED, "3 requests"),
+        Result("one", NASTY, "GET /bad", FAILED, "1 request", (Failure(NASTY, f"{NASTY}\n{NASTY}", "curl", 3),), 0.25),
+        Result("two", "left", "POST /left", SKIPPED, NASTY),
     ],
     1.5,
     "the time was up",
@@ -45,7 +45,7 @@ class Page(HTMLParser):
 
 def test_the_page_shows_what_a_server_said_as_text() -> None:
     page = Page()
-    page.feed(verdicts.write("html", REPORT))
+    page.feed(results_writer.write("html", REPORT))
 
     assert "script" not in page.tags
     assert page.tags.count("details") == 3
@@ -54,7 +54,7 @@ def test_the_page_shows_what_a_server_said_as_text() -> None:
 
 
 def test_junit_keeps_the_lines_of_a_failure() -> None:
-    failure = ET.fromstring(verdicts.write("junit", REPORT)).find(".//failure")  # noqa: S314 - ours
+    failure = ET.fromstring(results_writer.write("junit", REPORT)).find(".//failure")  # noqa: S314 - ours
 
     assert failure is not None
     assert (failure.text or "").count("\n") >= 1
@@ -62,7 +62,7 @@ def test_junit_keeps_the_lines_of_a_failure() -> None:
 
 
 def test_junit_counts_each_group_by_itself() -> None:
-    suites = {suite.get("name"): suite for suite in ET.fromstring(verdicts.write("junit", REPORT))}  # noqa: S314 - ours
+    suites = {suite.get("name"): suite for suite in ET.fromstring(results_writer.write("junit", REPORT))}  # noqa: S314 - ours
 
     assert {name: (it.get("tests"), it.get("failures"), it.get("skipped")) for name, it in suites.items()} == {
         "one": ("2", "1", "0"),
@@ -74,7 +74,7 @@ def test_junit_counts_each_group_by_itself() -> None:
 
 
 def test_the_text_says_what_failed_below_its_line() -> None:
-    text = verdicts.write("text", REPORT)
+    text = results_writer.write("text", REPORT)
 
     assert "passed  ok" in text
     assert " (3 times)\n" in text
@@ -83,18 +83,18 @@ def test_the_text_says_what_failed_below_its_line() -> None:
 
 def test_the_text_counts_what_was_not_asked_for_and_does_not_list_it() -> None:
     left = [
-        Verdict("one", "left", "GET /left", SKIPPED, NOT_ASKED),
-        Verdict("two", "too", "GET /too", SKIPPED, NOT_ASKED),
+        Result("one", "left", "GET /left", SKIPPED, NOT_ASKED),
+        Result("two", "too", "GET /too", SKIPPED, NOT_ASKED),
     ]
-    report = Verdicts("held to the specs", [*REPORT.verdicts[:1], *left], 1.5)
+    report = Results("held to the specs", [*REPORT.results[:1], *left], 1.5)
 
-    text = verdicts.write("text", report)
+    text = results_writer.write("text", report)
 
     assert text == (
         "held to the specs\n\none\npassed  ok  3 requests\n\n"
         "1 passed, 0 failed, 2 skipped (2 not asked for), in 1.5 s\n"
     )
-    assert 'name="left"' in verdicts.write("junit", report)
+    assert 'name="left"' in results_writer.write("junit", report)
 
 
 def test_the_summary_counts_what_passed_without_a_success() -> None:
@@ -104,7 +104,7 @@ def test_the_summary_counts_what_passed_without_a_success() -> None:
         recorder["cases"]["a"]["value"]["method"] = method
         found.read(json.dumps({"ScenarioFinished": {"recorder": recorder}}))
 
-    report = Verdicts("held to the specs", found.verdicts(""), 1.5)
+    report = Results("held to the specs", found.results(""), 1.5)
 
     assert report.summary() == "2 passed (1 never a success), 0 failed, 0 skipped, in 1.5 s"
 
@@ -137,7 +137,7 @@ def test_what_schemathesis_cites_is_without_secrets() -> None:
     found.read(json.dumps({"ScenarioFinished": {"recorder": scenario(200, said)}}))
     found.read(json.dumps({"NonFatalError": {"label": "GET /things", "value": {"message": said}}}))
 
-    assert "SECRET" not in verdicts.write("text", Verdicts("x", found.verdicts(""), 1.0))
+    assert "SECRET" not in results_writer.write("text", Results("x", found.results(""), 1.0))
 
 
 def tally() -> Tally:
@@ -166,7 +166,7 @@ def test_failures_of_a_kind_are_told_once_and_counted() -> None:
     for messages in (["'id' is missing\nin 1"], ["'id' is missing\nin 2", "7 is no text"]):
         found.read(json.dumps({"ScenarioFinished": {"recorder": scenario(200, *messages)}}))
 
-    listed, added = found.verdicts("")
+    listed, added = found.results("")
 
     assert [(failure.message, failure.times) for failure in listed.failures] == [
         ("'id' is missing\nin 1", 2),
@@ -180,7 +180,7 @@ def test_an_operation_fails_in_no_more_than_twenty_ways() -> None:
     found = tally()
     found.read(json.dumps({"ScenarioFinished": {"recorder": scenario(200, *map(str, range(100)))}}))
 
-    assert len(found.verdicts("")[0].failures) == 20
+    assert len(found.results("")[0].failures) == 20
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from promo_sandbox.base.messages import Reply, Request
 from promo_sandbox.conformance import options
 from promo_sandbox.conformance.verify.plain_spec import plain
 from promo_sandbox.openapi.document import Document
-from promo_sandbox.reports.verdicts import SKIPPED, Verdict, Verdicts
+from promo_sandbox.reports.results import SKIPPED, Result, Results
 from promo_sandbox.server.app import App
 from tests.command import PYTHON, Invoke, environment
 from tests.patience import LONG, PROGRAM, shortest
@@ -240,7 +240,7 @@ def test_a_run_whose_time_is_up_says_so(invoke: Invoke, url: str) -> None:
 
 
 def test_a_run_that_found_nothing_out_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
-    report = Verdicts("held to the specs", [Verdict("a", "b", "GET /b", SKIPPED)], 1.0, options.TIME_IS_UP)
+    report = Results("held to the specs", [Result("a", "b", "GET /b", SKIPPED)], 1.0, options.TIME_IS_UP)
 
     with pytest.raises(SystemExit) as ended:
         options.conclude(report, "text", None)

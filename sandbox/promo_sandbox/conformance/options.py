@@ -16,8 +16,8 @@ from promo_sandbox.base.config import files
 from promo_sandbox.base.document_errors import quoted, unknown
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.printable import escaped
-from promo_sandbox.reports import verdicts
-from promo_sandbox.reports.verdicts import Verdicts
+from promo_sandbox.reports import results_writer
+from promo_sandbox.reports.results import Results
 
 _OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
 _TOKEN = set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110
@@ -42,7 +42,9 @@ def options(command: Command) -> Command:
             ),
             click.option("--allow-writes", is_flag=True, help="Send more than GET: it creates, changes and deletes."),
             click.option("--operation", "operations", multiple=True, help="Only this operationId; may be repeated."),
-            click.option("--report", "form", default="text", show_default=True, type=click.Choice(verdicts.FORMS)),
+            click.option(
+                "--report", "form", default="text", show_default=True, type=click.Choice(results_writer.FORMS)
+            ),
             click.option(
                 "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file."
             ),
@@ -137,12 +139,12 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def conclude(report: Verdicts, form: str, out: Path | None, hint: str = "") -> None:
+def conclude(report: Results, form: str, out: Path | None, hint: str = "") -> None:
     """Write the report, and the hint on standard error.
 
     Ends with 1 if anything failed, with 130 or 2 if that was not found out or nothing was.
     """
-    written = verdicts.write(form, report)
+    written = results_writer.write(form, report)
     if out is None:
         click.echo(written if form == "text" else written.encode(), nl=False)
     else:

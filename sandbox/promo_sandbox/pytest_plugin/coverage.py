@@ -58,20 +58,20 @@ class RunCoverage:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self._worker is not None:
             return
-        from promo_sandbox.reports import figures, merge  # noqa: PLC0415 - at the end only
+        from promo_sandbox.reports import coverage_merge, figures  # noqa: PLC0415 - at the end only
 
         if self._before is not None:
             try:
-                self._reports.append(merge.since(self._before, self._ask()))
+                self._reports.append(coverage_merge.since(self._before, self._ask()))
             except SandboxError as error:
                 self._lost.append(str(error))
-        self._report = merge.met(merge.together(self._reports)) if self._reports else None
+        self._report = coverage_merge.called(coverage_merge.added(self._reports)) if self._reports else None
         reached = self._report is not None and figures.reaches(self._report["totals"], self._wanted)
         if self._wanted and not reached and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        from promo_sandbox.reports import figures, writers  # noqa: PLC0415 - at the end only
+        from promo_sandbox.reports import coverage_writer, figures  # noqa: PLC0415 - at the end only
 
         terminalreporter.section("contract coverage of the sandbox")
         for lost in self._lost:
@@ -80,7 +80,7 @@ class RunCoverage:
             terminalreporter.write_line("No test has called a vendor.")
             share, reached = "nothing was met", not self._wanted
         else:
-            terminalreporter.write(writers.write("text", self._report, missing=True))
+            terminalreporter.write(coverage_writer.write("text", self._report, missing=True))
             share = figures.summary(self._report["totals"])
             reached = figures.reaches(self._report["totals"], self._wanted)
         if not reached:

@@ -1,4 +1,4 @@
 """Reports on coverage and conformance as text, JSON, Markdown, JUnit XML and HTML.
 
-What is measured is decided elsewhere. Start with `writers`, which knows every form.
+Measuring is in other rooms. Start with `coverage_writer`; conformance begins with `results`.
 """

@@ -1,4 +1,4 @@
-"""`promo-sandbox coverage`: its options. What does the work is imported when it runs."""
+"""The command `promo-sandbox coverage` and its options."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ FORMATS = ("text", "json", "markdown", "junit", "html")
 
 
 @click.command()
-@click.option("--url", default=here, show_default=URL, envvar="SANDBOX_URL", help="The server to ask.")
-@click.option("--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="What the server's --admin-token is, if it has one.")
-@click.option("--org", help="Only what this org has met; otherwise all orgs together, those that are gone too.")
-@click.option("--vendor", help="Only this vendor's contract.")
+@click.option("--url", default=here, show_default=URL, envvar="SANDBOX_URL", help="The server's URL.")
+@click.option("--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="The server's admin token, if it has one.")
+@click.option("--org", help="Report on this org only. Default: all orgs together, including deleted ones.")
+@click.option("--vendor", help="Report on this vendor only.")
 @click.option(
     "--fail-under",
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
-    help="Exit with 1 if less of operations, statuses, rejections and callbacks together was met.",
+    help="Exit with 1 if less than this share of operations, statuses, rejections and callbacks is covered.",
 )
-@click.option("--format", "form", default="text", show_default=True, type=click.Choice(FORMATS))
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
+@click.option("--format", "form", default="text", show_default=True, type=click.Choice(FORMATS), help="The format.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file.")
 @click.option(
     "--missing/--all",
     "missing",
     default=True,
     show_default=True,
-    help="In text and markdown: what was never met, or everything with how often.",
+    help="In text and Markdown: show only what is not covered, or everything with counts.",
 )
 def coverage(
     *,
@@ -44,11 +44,11 @@ def coverage(
     out: Path | None,
     missing: bool,
 ) -> None:
-    """Tell what of the contracts clients have met: operations, statuses, rejections, callbacks."""
-    from promo_sandbox.reports import fetch, figures, writers  # noqa: PLC0415 - only this command needs them
+    """Report which operations, statuses, rejections and callbacks clients have used."""
+    from promo_sandbox.reports import coverage_writer, fetch, figures  # noqa: PLC0415 - only this command needs them
 
     report = fetch.coverage(url, token=admin_token or None, org=org, vendor=vendor)
-    written = writers.write(form, report, missing=missing)
+    written = coverage_writer.write(form, report, missing=missing)
     if out is None:
         click.echo(written if form == "text" else written.encode(), nl=False)
     else:

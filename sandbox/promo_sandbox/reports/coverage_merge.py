@@ -1,4 +1,4 @@
-"""Coverage reports of several servers of the same contracts as one, and what of a report is new since another."""
+"""Adds and subtracts coverage reports of servers with the same contracts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from promo_sandbox.model.coverage import totals
 Json = dict[str, Any]
 
 
-def together(reports: list[Json]) -> Json:
-    """The sum of one report or more."""
+def added(reports: list[Json]) -> Json:
+    """The sum of at least one report."""
     whole = reports[0]
     for report in reports[1:]:
         whole = _combined(whole, report, lambda mine, theirs: mine + theirs)
@@ -20,12 +20,12 @@ def together(reports: list[Json]) -> Json:
 
 
 def since(before: Json, after: Json) -> Json:
-    """What was counted between two reports of a server; nothing is less than nothing, should it be counting anew."""
+    """The counts between two reports of a server. A count that was reset meanwhile gives 0."""
     return _combined(after, before, lambda mine, theirs: max(0, mine - theirs))
 
 
-def met(report: Json) -> Json:
-    """Only the vendors that were called at all: a suite is not told of those that it does not use."""
+def called(report: Json) -> Json:
+    """The report without the vendors that were never called."""
     vendors = [
         vendor
         for vendor in report["vendors"]

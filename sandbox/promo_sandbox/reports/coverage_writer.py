@@ -1,4 +1,4 @@
-"""The coverage report in each of its forms; those with a module of their own are imported when they are wanted."""
+"""Writes the coverage report as text, JSON, Markdown, JUnit XML or HTML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WIDTH = 110
 
 
 def write(form: str, report: Json, *, missing: bool) -> str:
-    """The report, which ends with a newline. `missing`: only what was never met, in the forms that can say less."""
+    """The report, which ends with a newline. missing: in text and Markdown, show only what is not covered."""
     return escaped(_written(form, report, missing=missing), keep="\n")
 
 
@@ -22,13 +22,13 @@ def _written(form: str, report: Json, *, missing: bool) -> str:
         case "json":
             return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
         case "junit":
-            from promo_sandbox.reports import junit  # noqa: PLC0415 - an XML library that the other forms can do without
+            from promo_sandbox.reports import junit  # noqa: PLC0415 - only this form needs an XML library
 
             return junit.write(report)
         case "html":
-            from promo_sandbox.reports import page  # noqa: PLC0415 - the same for HTML
+            from promo_sandbox.reports import coverage_page  # noqa: PLC0415 - only this form needs the page
 
-            return page.write(report)
+            return coverage_page.write(report)
         case "markdown":
             return _markdown(report, missing=missing)
     return _text(report, missing=missing)
@@ -47,7 +47,7 @@ def _text(report: Json, *, missing: bool) -> str:
 
 
 def _joined(blocks: list[list[str]]) -> str:
-    """Blocks of lines, an empty line between them."""
+    """Join blocks of lines with an empty line between them."""
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -57,8 +57,8 @@ def _heading(vendor: Json) -> list[str]:
 
 
 def _shown(vendor: Json, *, missing: bool) -> list[Json]:
-    """The operations that were called and have something to tell. Of the others there is a line with their names."""
-    return [it for it in vendor["operations"] if not missing or (it["count"] and figures.lacks(it))]
+    """The operations with a row of their own: with `missing`, those that were called and are not fully covered."""
+    return [it for it in vendor["operations"] if not missing or (it["count"] and figures.is_incomplete(it))]
 
 
 def _rows(vendor: Json, *, missing: bool) -> list[tuple[str, ...]]:
@@ -74,9 +74,9 @@ def _rows(vendor: Json, *, missing: bool) -> list[tuple[str, ...]]:
 
 
 def _notes(vendor: Json, *, missing: bool) -> list[str]:
-    """What stands below each row: the names, and with all of them how often each was met."""
+    """The line below each row: the names that are not covered, or all names with their counts."""
     if missing:
-        return [f"never met: {', '.join(figures.never(it))}" for it in _shown(vendor, missing=True)]
+        return [f"not covered: {', '.join(figures.uncovered(it))}" for it in _shown(vendor, missing=True)]
     return [", ".join(f"{name}={count}" for name, count in figures.names(it)) for it in vendor["operations"]]
 
 
@@ -97,13 +97,13 @@ def _wrapped(text: str, indent: str) -> list[str]:
 
 
 def _outside(vendor: Json, *, missing: bool) -> list[str]:
-    """What the table does not say: operations that nobody called, and callbacks."""
+    """Lines below the table: operations that were never called, and callbacks."""
     uncalled = [it["operation"] for it in vendor["operations"] if not it["count"]] if missing else []
     lines = ["operations never called:", *_wrapped(", ".join(uncalled), "    ")] if uncalled else []
-    told = [it for it in vendor["callbacks"] if not missing or not it["count"]]
-    if told:
-        shown = (it["callback"] if missing else f"{it['callback']}={it['count']}" for it in told)
-        lines += ["callbacks never met:" if missing else "callbacks:", *_wrapped(", ".join(shown), "    ")]
+    shown = [it for it in vendor["callbacks"] if not missing or not it["count"]]
+    if shown:
+        names = (it["callback"] if missing else f"{it['callback']}={it['count']}" for it in shown)
+        lines += ["callbacks not covered:" if missing else "callbacks:", *_wrapped(", ".join(names), "    ")]
     return lines
 
 
@@ -111,9 +111,9 @@ def _markdown(report: Json, *, missing: bool) -> str:
     scope = "" if report["org"] is None else f" of the org {_cell(report['org'])}"
     blocks = [[f"## Contract coverage{scope}: {figures.summary(report['totals'])}"], _shares(report)]
     for vendor in report["vendors"]:
-        notes = [note.removeprefix("never met: ") for note in _notes(vendor, missing=missing)]
+        notes = [note.removeprefix("not covered: ") for note in _notes(vendor, missing=missing)]
         rows = [(*row, note) for row, note in zip(_rows(vendor, missing=missing), notes, strict=True)]
-        last = "never met" if missing else "how often"
+        last = "not covered" if missing else "counts"
         grid = _grid(("operation", "calls", "statuses", "rejections", last), rows) if rows else []
         blocks += [[f"### {vendor['vendor']}"], grid, [_cell(line) for line in _outside(vendor, missing=missing)]]
     return _joined(blocks)
@@ -134,5 +134,5 @@ def _grid(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Text that is nothing but text in a cell of a Markdown table."""
+    """Escape a text for a cell of a Markdown table."""
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|" else letter for letter in " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""What a running server's `/__admin/coverage` answers."""
+"""Gets the coverage report of a running server."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from promo_sandbox.client.http import Remote
 
 
 def coverage(url: str, *, token: str | None, org: str | None, vendor: str | None) -> dict[str, Any]:
-    """Raises `SandboxError` that says in a line why there is no answer."""
+    """The reply to `GET /__admin/coverage`. Raises `SandboxError` if there is none."""
     given = {name: value for name, value in (("org", org), ("vendor", vendor)) if value is not None}
-    query = urlencode(given, errors="surrogateescape")  # of the command line, in a locale that is not UTF-8
+    query = urlencode(given, errors="surrogateescape")  # the locale of the command line may not be UTF-8
     body = Remote(url, token).ask("GET", f"/coverage?{query}" if query else "/coverage")
     try:
         answer = json.loads(body)

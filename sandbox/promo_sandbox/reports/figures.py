@@ -1,4 +1,4 @@
-"""What every form of the coverage report says: shares, and what was never met of an operation."""
+"""Figures that every form of the coverage report shows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def share(part: Json) -> str:
 
 
 def summary(totals: Json) -> str:
-    """`19 of 551 met (3.4 %)`."""
+    """`19 of 551 covered (3.4 %)`."""
     whole = totals["everything"]
-    return f"{share(whole).replace('/', ' of ')} met ({percent(whole)})"
+    return f"{share(whole).replace('/', ' of ')} covered ({percent(whole)})"
 
 
 def percent(part: Json) -> str:
@@ -26,28 +26,28 @@ def percent(part: Json) -> str:
 
 
 def reaches(totals: Json, wanted: float) -> bool:
-    """Whether so many percent of everything were met, before any rounding."""
+    """Whether at least this percentage of everything is covered, before rounding."""
     whole = totals["everything"]
     return bool(whole["covered"] * 100 >= Fraction(str(wanted)) * whole["all"])
 
 
 def counted(items: list[Json]) -> Json:
-    """How many of some things were met, as the totals say it."""
+    """How many of the items are covered, in the shape of the totals."""
     return {"covered": sum(item["count"] > 0 for item in items), "all": len(items)}
 
 
 def names(operation: Json) -> Iterator[tuple[str, int]]:
-    """Statuses and rejections of an operation, and how often each was met."""
+    """The statuses and rejections of an operation with their counts."""
     for item in operation["statuses"]:
         yield str(item["status"]), item["count"]
     for item in operation["rejections"]:
         yield item["rejection"], item["count"]
 
 
-def never(operation: Json) -> list[str]:
-    """Statuses and rejections of an operation that were never met."""
+def uncovered(operation: Json) -> list[str]:
+    """The statuses and rejections of an operation that are not covered."""
     return [name for name, count in names(operation) if not count]
 
 
-def lacks(operation: Json) -> bool:
-    return not operation["count"] or bool(never(operation))
+def is_incomplete(operation: Json) -> bool:
+    return not operation["count"] or bool(uncovered(operation))

@@ -1,7 +1,7 @@
-"""Coverage as JUnit XML, a suite for each vendor, in it a case for everything there is to meet; and what was judged.
+"""Writes coverage and conformance results as JUnit XML, valid by the schemas of Ant and Jenkins.
 
-What was never met is a skipped case, not a failed one: whether it is too much is for `--fail-under` to say. Valid by
-the schemas of Ant (windyroad/JUnit-Schema) and Jenkins (junit-10.xsd), so it also says what coverage does not know.
+Coverage: a suite for each vendor, a case for each status, rejection and callback. A case that is not covered is
+skipped, not failed; `--fail-under` decides. Schemas: windyroad/JUnit-Schema, junit-10.xsd.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from xml.etree import ElementTree as ET
 
 from promo_sandbox.base import clock
 from promo_sandbox.reports.figures import Json
-from promo_sandbox.reports.verdicts import FAILED, SKIPPED, Verdict, Verdicts
+from promo_sandbox.reports.results import FAILED, SKIPPED, Result, Results
 
 _SECONDS = len("2030-01-01T00:00:00")
 _NOT_IN_XML = dict.fromkeys(
     {*range(32), 0xFFFE, 0xFFFF} - {9, 10}, "\N{REPLACEMENT CHARACTER}"
 )  # tabs and newlines may
-Case = tuple[str, str, int, str]  # class, name, how often it was met, what to say if never
+Case = tuple[str, str, int, str]  # class, name, count, the message if the count is 0
 
 
 def write(report: Json) -> str:
@@ -37,44 +37,44 @@ def write(report: Json) -> str:
     return _document(suites)
 
 
-def write_verdicts(report: Verdicts) -> str:
-    """What a contract test found: a suite for each group."""
+def write_results(report: Results) -> str:
+    """Conformance results: a suite for each group."""
     suites = ET.Element("testsuites")
-    for group, verdicts in report.groups().items():
-        counts = Counter(verdict.outcome for verdict in verdicts)
+    for group, results in report.groups().items():
+        counts = Counter(result.outcome for result in results)
         suite = _suite(
             suites,
             _written(group),
             "contract",
-            tests=len(verdicts),
+            tests=len(results),
             skipped=counts[SKIPPED],
             failures=counts[FAILED],
-            seconds=sum(verdict.seconds for verdict in verdicts),
+            seconds=sum(result.seconds for result in results),
         )
         properties = ET.SubElement(suite, "properties")
         ET.SubElement(properties, "property", name="title", value=_written(report.title))
         if report.ended:
             ET.SubElement(properties, "property", name="ended", value=_written(report.ended))
-        for verdict in verdicts:
-            _verdict(suite, verdict)
+        for result in results:
+            _result(suite, result)
         _end(suite)
     return _document(suites)
 
 
-def _verdict(suite: ET.Element, verdict: Verdict) -> None:
+def _result(suite: ET.Element, result: Result) -> None:
     case = ET.SubElement(
         suite,
         "testcase",
-        classname=_written(verdict.group),
-        name=_written(verdict.name),
-        time=f"{verdict.seconds:.3f}",
+        classname=_written(result.group),
+        name=_written(result.name),
+        time=f"{result.seconds:.3f}",
     )
-    if verdict.outcome == SKIPPED:
-        ET.SubElement(case, "skipped", message=_written(verdict.note))
-    elif verdict.failures:  # one element, since the schemas allow no more
-        title = "; ".join(failure.title for failure in verdict.failures)
+    if result.outcome == SKIPPED:
+        ET.SubElement(case, "skipped", message=_written(result.note))
+    elif result.failures:  # one element, since the schemas allow no more
+        title = "; ".join(failure.title for failure in result.failures)
         failed = ET.SubElement(case, "failure", type="contract", message=_written(title))
-        texts = (f"{it.title}\n{it.message}\n{it.request}".rstrip() for it in verdict.failures)
+        texts = (f"{it.title}\n{it.message}\n{it.request}".rstrip() for it in result.failures)
         failed.text = _written("\n\n".join(texts))
 
 
@@ -112,12 +112,12 @@ def _cases(vendor: Json) -> Iterator[Case]:
         place = f"{vendor['vendor']}.{operation['operation']}"
         yield place, "called", operation["count"], f"never called: {operation['summary']}"
         for status in operation["statuses"]:
-            yield place, f"status {status['status']}", status["count"], "no client ever met this status"
+            yield place, f"status {status['status']}", status["count"], "no client ever got this status"
         for item in operation["rejections"]:
-            reason = f"no client ever met this {item['status']}: {item['summary']} ({item['source']})"
+            reason = f"no client ever got this {item['status']}: {item['summary']} ({item['source']})"
             yield place, f"rejection {item['rejection']}", item["count"], reason
     for callback in vendor["callbacks"]:
-        yield f"{vendor['vendor']}.callbacks", callback["callback"], callback["count"], "never told to any subscriber"
+        yield f"{vendor['vendor']}.callbacks", callback["callback"], callback["count"], "never sent to a subscriber"
 
 
 def _written(text: str) -> str:

@@ -14,7 +14,7 @@ from promo_sandbox.base.config import files
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.masking import Masks
 from promo_sandbox.conformance import options
-from promo_sandbox.reports.verdicts import SKIPPED, Verdict, Verdicts
+from promo_sandbox.reports.results import SKIPPED, Result, Results
 
 if TYPE_CHECKING:
     from promo_sandbox.conformance.parity.cases import Case
@@ -70,10 +70,10 @@ def parity(
     provider.probe()
     begun = time.perf_counter()
     asked = Asked(provider, options.named(org), sent, values, masks)
-    verdicts, tried, ended = _play(found, asked, allow_writes=allow_writes)
+    results, tried, ended = _play(found, asked, allow_writes=allow_writes)
     hint = "" if ended else _validate_access(tried, provider, org, sent)
     title = f"{provider.url} asked what the pages of {', '.join(wanted)} say: org {org}"
-    options.conclude(Verdicts(title, verdicts, time.perf_counter() - begun, ended), form, out, hint)
+    options.conclude(Results(title, results, time.perf_counter() - begun, ended), form, out, hint)
 
 
 def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> tuple[list[Case], Masks]:
@@ -102,11 +102,11 @@ def _play(
     asked: Asked,
     *,
     allow_writes: bool,
-) -> tuple[list[Verdict], list[Played], str]:
-    """A verdict on each case, what was played, and why that ended early if it did."""
+) -> tuple[list[Result], list[Played], str]:
+    """A result on each case, what was played, and why that ended early if it did."""
     from promo_sandbox.conformance.parity.replay import play  # noqa: PLC0415 - as above
 
-    verdicts: list[Verdict] = []
+    results: list[Result] = []
     tried: list[Played] = []
     silent = 0
     ended = ""
@@ -115,10 +115,10 @@ def _play(
             for case in cases:
                 go_on(1)
                 if case.writes and not allow_writes:
-                    verdicts.append(_skipped(case, "it writes; --allow-writes would try it"))
+                    results.append(_skipped(case, "it writes; --allow-writes would try it"))
                     continue
                 played = play(case, asked)
-                verdicts.append(played.verdict)
+                results.append(played.result)
                 tried.append(played)
                 silent = 0 if played.statuses else silent + 1
                 if silent == _PATIENCE:
@@ -126,12 +126,12 @@ def _play(
                     break
     except KeyboardInterrupt:
         ended = options.INTERRUPTED
-    verdicts += [_skipped(case, f"not tried: {ended}") for case in cases[len(verdicts) :]]
-    return verdicts, tried, ended
+    results += [_skipped(case, f"not tried: {ended}") for case in cases[len(results) :]]
+    return results, tried, ended
 
 
-def _skipped(case: Case, note: str) -> Verdict:
-    return Verdict(case.vendor, case.name, case.operation, SKIPPED, note)
+def _skipped(case: Case, note: str) -> Result:
+    return Result(case.vendor, case.name, case.operation, SKIPPED, note)
 
 
 def _refused(played: Played) -> bool:
@@ -147,7 +147,7 @@ def _validate_access(tried: Sequence[Played], provider: Target, org: str, header
     give = f"give credentials for the org {org} with --header 'Authorization: Bearer …'"
     entrances: dict[str, list[int]] = {}
     for played in tried:
-        entrances.setdefault(played.verdict.group, []).extend(played.entrance)
+        entrances.setdefault(played.result.group, []).extend(played.entrance)
     for vendor, statuses in entrances.items():
         if len(statuses) >= enough and _REFUSED.issuperset(statuses):
             raise SandboxError(

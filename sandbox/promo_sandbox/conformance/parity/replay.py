@@ -16,7 +16,7 @@ from promo_sandbox.base.messages import decode, encode
 from promo_sandbox.client.http import segment
 from promo_sandbox.conformance.parity.cases import Case, Step, filled
 from promo_sandbox.conformance.target import Answer, NoAnswer, Target
-from promo_sandbox.reports.verdicts import FAILED, PASSED, Failure, Verdict, curl, shortened
+from promo_sandbox.reports.results import FAILED, PASSED, Failure, Result, curl, shortened
 from promo_sandbox.scenarios.conditions import ABSENT, is_operator, why_not
 
 Json = Any
@@ -41,7 +41,7 @@ class Played(NamedTuple):
     entrance: those of the requests that depend on the credentials of `--header`, and should not be refused for them.
     """
 
-    verdict: Verdict
+    result: Result
     statuses: tuple[int, ...]
     entrance: tuple[int, ...]
 
@@ -82,8 +82,8 @@ def play(case: Case, asked: Asked) -> Played:
     seconds = time.perf_counter() - begun
     kind = "documented" if case.documented else "inferred"
     outcome, failures = (PASSED, ()) if failure is None else (FAILED, (failure,))
-    verdict = Verdict(case.vendor, case.name, case.operation, outcome, f"{case.operation}, {kind}", failures, seconds)
-    return Played(verdict, tuple(statuses), tuple(entrance))
+    result = Result(case.vendor, case.name, case.operation, outcome, f"{case.operation}, {kind}", failures, seconds)
+    return Played(result, tuple(statuses), tuple(entrance))
 
 
 def _enters(step: Step) -> bool:

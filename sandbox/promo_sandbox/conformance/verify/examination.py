@@ -19,7 +19,7 @@ from promo_sandbox.conformance.verify import schemathesis_run as running
 from promo_sandbox.conformance.verify.schemathesis_run import BOUNDARIES, PHASES, Plan
 from promo_sandbox.conformance.verify.tally import MISSING, Tally
 from promo_sandbox.openapi.document import Document
-from promo_sandbox.reports.verdicts import NOT_ASKED, Verdicts
+from promo_sandbox.reports.results import NOT_ASKED, Results
 
 NEEDED = "schemathesis>=4.32,<5"  # as in the extra `verify`, which pip finds with a wheel of ours only
 _READING = ("GET", "HEAD")
@@ -57,7 +57,7 @@ def examine(
     operations: Sequence[str],
     allow_writes: bool,
     effort: Effort,
-) -> Verdicts:
+) -> Results:
     """The report. Raises `SandboxError` if it cannot be made."""
     documents = _documents(vendors, settings)
     options.validate(operations, [it.id for document in documents for it in document.operations], "operation")
@@ -79,9 +79,9 @@ def examine(
     )
     tallies = [(document, running.begin(document, plan, skipped[document.label])) for document in documents]
     ended = _run(tallies, plan)
-    found = [verdict for _, tally in tallies for verdict in tally.verdicts(ended)]
+    found = [result for _, tally in tallies for result in tally.results(ended)]
     title = f"{provider.url} held to the specs of {', '.join(vendors)}: org {effort.org}, seed {seed}"
-    return Verdicts(title, found, time.perf_counter() - begun, ended)
+    return Results(title, found, time.perf_counter() - begun, ended)
 
 
 def _documents(vendors: Sequence[str], settings: Sequence[str]) -> list[Document]:

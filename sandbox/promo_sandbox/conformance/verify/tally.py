@@ -10,7 +10,7 @@ from typing import Any
 
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.masking import Masks, without
-from promo_sandbox.reports.verdicts import FAILED, NEVER, PASSED, SKIPPED, Failure, Verdict, curl, shortened
+from promo_sandbox.reports.results import FAILED, NEVER, PASSED, SKIPPED, Failure, Result, curl, shortened
 
 Json = Any
 Key = tuple[str, str]  # method, and template as the spec has it
@@ -127,23 +127,23 @@ class Tally:
         status, count = next(iter(met.items()))
         return status if status == MISSING or (status in _REFUSED and count >= _FEW) else None
 
-    def verdicts(self, ended: str) -> list[Verdict]:
+    def results(self, ended: str) -> list[Result]:
         """One for each operation. ended: why the run came to no end, if it did not."""
-        return [self._verdict(key, name, ended) for key, name in self._operations.items()]
+        return [self._result(key, name, ended) for key, name in self._operations.items()]
 
-    def _verdict(self, key: Key, name: str, ended: str) -> Verdict:
+    def _result(self, key: Key, name: str, ended: str) -> Result:
         if key in self._skipped:
-            return Verdict(self._group, name, _place(key), SKIPPED, self._skipped[key])
+            return Result(self._group, name, _place(key), SKIPPED, self._skipped[key])
         statuses, failures = self._statuses[key], tuple(self._failures[key].values())
         if key in self._errors:
             failures = (*failures, Failure("the operation could not be tested", shortened(self._errors[key])))
         seconds = self._seconds[key] / 1000
         if failures:
-            return Verdict(self._group, name, _place(key), FAILED, _note(statuses), failures, seconds)
+            return Result(self._group, name, _place(key), FAILED, _note(statuses), failures, seconds)
         if not statuses:
             reason = ended or "Schemathesis sent nothing"
-            return Verdict(self._group, name, _place(key), SKIPPED, f"not tried: {reason}")
-        return Verdict(self._group, name, _place(key), PASSED, _note(statuses), (), seconds, _succeeded(statuses))
+            return Result(self._group, name, _place(key), SKIPPED, f"not tried: {reason}")
+        return Result(self._group, name, _place(key), PASSED, _note(statuses), (), seconds, _succeeded(statuses))
 
 
 def _note(statuses: Counter[int]) -> str:
