@@ -199,7 +199,7 @@ def test_a_vendor_that_refuses_all_that_needs_credentials_is_not_tested(
 
     assert (code, said) == (2, "")
     assert complaint == (
-        f"promo-sandbox: {vendor} could not be tested: {url} refused every request that needs credentials; {GIVE}\n"
+        f"promo-sandbox: {vendor} could not be tested: {url} rejected every request that needs credentials; {GIVE}\n"
     )
 
 
@@ -218,12 +218,12 @@ MANY = Fault("PUT", "/commerce/.*", FORBIDDEN)
 @pytest.mark.parametrize(
     ("arguments", "fault", "expected"),
     [
-        (("--vendor", "enfore"), SOME, f"promo-sandbox: 2 cases were refused with 401 or 403; {GIVE}\n"),
+        (("--vendor", "enfore"), SOME, f"promo-sandbox: 2 cases were rejected with 401 or 403; {GIVE}\n"),
         (("--vendor", "emporix", "--allow-writes", *TOKEN), ONE, ""),  # whose credentials let in everywhere else
         (
             ("--vendor", "norce", "--allow-writes", *TOKEN),
             MANY,
-            f"promo-sandbox: 4 cases were refused with 401 or 403; {GIVE}\n",
+            f"promo-sandbox: 4 cases were rejected with 401 or 403; {GIVE}\n",
         ),
     ],
 )
@@ -248,8 +248,8 @@ def test_a_server_that_goes_away_is_not_waited_for_case_by_case(invoke: Invoke) 
         code, said, _ = invoke("parity", url, *TOKEN)
 
     assert code == 1
-    assert said.count("no answer") == 3
-    assert said.rstrip().endswith("ended early: the server no longer answers")
+    assert said.count("no reply") == 3
+    assert said.rstrip().endswith("ended early: the server stopped replying")
 
 
 def test_a_media_type_may_be_written_in_any_letters(invoke: Invoke) -> None:
@@ -318,9 +318,9 @@ GIVEN = {"request": {"method": "GET", "path": "/x"}}
         ({"operation": "getGiftCrad"}, "operation: enfore has no operation getGiftCrad; did you mean getGiftCard?"),
         ({"source": "perhaps"}, "source: must begin with documented: or inferred:"),
         ({"requset": {}}, "requset: is unknown; did you mean request?"),
-        ({"name": 7}, "name: is of the wrong type"),
-        ({"expect": {}}, "expect: must say a status"),
-        ({"expect": {"status": True}}, "expect/status: is of the wrong type"),
+        ({"name": 7}, "name: has the wrong type"),
+        ({"expect": {}}, "expect: must have a status"),
+        ({"expect": {"status": True}}, "expect/status: has the wrong type"),
         ({"expect": {"status": ["200"]}}, "expect/status: must be a status or a list of them"),
         (
             {"expect": {"status": 200, "body": {"matches": "("}}},
@@ -339,7 +339,7 @@ GIVEN = {"request": {"method": "GET", "path": "/x"}}
         ({"given": [1]}, "given/0: must be an object"),
         (
             {"given": [{**GIVEN, "take": {"card": "id"}}]},
-            "given/0/take/card: must be a word, and name a member as body.",
+            "given/0/take/card: must be a word, and its value a field: body.",
         ),
     ],
 )

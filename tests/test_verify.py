@@ -135,7 +135,7 @@ def test_nothing_but_get_is_sent_unless_writes_are_allowed(invoke: Invoke) -> No
 
     assert code == 0, said
     assert app.methods == {"GET"}
-    assert rows(said)["createExternalGiftCard"] == "skipped it writes; --allow-writes would try it"
+    assert rows(said)["createExternalGiftCard"] == "skipped it writes; allow it with --allow-writes"
     assert rows(said).keys() == {"getGiftCards", "createExternalGiftCard"}
     assert re.search(r"1 passed, 0 failed, \d+ skipped \(\d+ not asked for\)", said)
 
@@ -149,7 +149,7 @@ def test_a_url_where_nothing_is_found_is_no_success(url: str, invoke: Invoke) ->
     assert (code, said) == (2, "")
     assert complaint == (
         f"promo-sandbox: norce/promotions.yaml (message) could not be tested: {url}/wrong/commerce/management/1.0 "
-        "answered every request with 404; is that the URL, and has the org acme anything to read?\n"
+        "replied to every request with 404; is that the URL, and does the org acme have data?\n"
     )
 
 
@@ -161,7 +161,7 @@ def test_a_run_that_would_ask_nothing_is_no_success(command: str, invoke: Invoke
 
     assert (code, said) == (2, "")
     assert complaint == (
-        "promo-sandbox: nothing was asked, since all that is wanted writes; --allow-writes would ask it\n"
+        "promo-sandbox: nothing to test: everything selected writes; allow it with --allow-writes\n"
     )
     assert app.methods == set()
 
@@ -221,7 +221,7 @@ def test_an_interrupted_run_still_writes_its_report(tmp_path: Path) -> None:
 
     suites = ET.parse(out).getroot()  # noqa: S314 - we wrote it
     assert "interrupted" in {item.get("value") for item in suites.iter("property")}
-    assert "not tried: interrupted" in {item.get("message") for item in suites.iter("skipped")}
+    assert "not tested: interrupted" in {item.get("message") for item in suites.iter("skipped")}
 
 
 @pytest.mark.slow
@@ -246,7 +246,7 @@ def test_a_run_that_found_nothing_out_is_no_success(capsys: pytest.CaptureFixtur
         options.conclude(report, "text", None)
 
     assert ended.value.code == 2
-    assert capsys.readouterr().err == "promo-sandbox: nothing was found out: the time was up\n"
+    assert capsys.readouterr().err == "promo-sandbox: nothing was tested: the time was up\n"
 
 
 @pytest.mark.parametrize("command", ["verify", "parity"])
@@ -260,14 +260,14 @@ def test_a_run_that_found_nothing_out_is_no_success(capsys: pytest.CaptureFixtur
         (("ftp://localhost",), r"the URL 'ftp://localhost' is not http://HOST.*"),
         (("localhost:8080",), r"the URL 'localhost:8080' is not http://HOST.*"),
         (("http://localhost:99999",), r"the URL 'http://localhost:99999' cannot be read: .*"),
-        (("http://me:secret@localhost",), r"credentials in the URL are not sent; give --header .*"),
+        (("http://me:secret@localhost",), r"credentials in the URL are not sent; use --header .*"),
         (("http://localhost/a b",), r"the URL 'http://localhost/a b' is not .*"),
         (("{url}", "--vendor", "enfour"), r"there is no vendor enfour; did you mean enfore\?"),
         (("{url}", "--operation", "getGiftCrad"), r"there is no operation getGiftCrad; did you mean getGiftCard\?"),
         (("{url}", "--header", "Authorization"), r"--header 'Authorization' is not 'NAME: VALUE'"),
         (("{url}", "--header", "A B: c"), r"--header 'A B' is not 'NAME: VALUE'"),
         (("{url}", "--header", "A: \u00fc"), r"--header 'A' is not 'NAME: VALUE'"),
-        (("{url}", "--org", ""), r"--org '' is no name of an org: it takes printable ASCII"),
+        (("{url}", "--org", ""), r"--org '' is not a valid org name; use printable ASCII characters"),
         (("{url}", "--out", "/nowhere/report"), r"cannot write /nowhere/report: No such file or directory"),
         ((), r"Missing argument 'URL'\."),
     ],

@@ -1,4 +1,4 @@
-"""What `verify` and `parity` have in common on the command line: options, the bar, the report, the exit code."""
+"""What the commands `verify` and `parity` share: options, progress bar, report, exit code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from promo_sandbox.base.printable import escaped
 from promo_sandbox.reports import results_writer
 from promo_sandbox.reports.results import Results
 
-_OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
+_OWN = "sandbox"  # the folder of the admin API's spec, which is no vendor
 _TOKEN = set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110
 _EXIT_INTERRUPTED = 130
 INTERRUPTED, TIME_IS_UP = "interrupted", "the time was up"  # why a run ended early
@@ -27,23 +27,30 @@ Command = Callable[..., None]
 
 
 def options(command: Command) -> Command:
-    """The argument and the options that both commands have."""
+    """Add the argument and the options of both commands."""
     for option in reversed(
         [
             click.argument("url"),
-            click.option("--vendor", "vendors", multiple=True, help="Only this vendor's contract; may be repeated."),
-            click.option("--org", default="acme", show_default=True, help="The org that everything is asked of."),
+            click.option("--vendor", "vendors", multiple=True, help="Test this vendor only. Repeatable."),
+            click.option("--org", default="acme", show_default=True, help="Send every request to this org."),
             click.option(
                 "--header",
                 "headers",
                 multiple=True,
                 metavar="'NAME: VALUE'",
-                help="Sent with every request, such as credentials; may be repeated.",
+                help="Send this header, such as credentials, with every request. Repeatable.",
             ),
-            click.option("--allow-writes", is_flag=True, help="Send more than GET: it creates, changes and deletes."),
-            click.option("--operation", "operations", multiple=True, help="Only this operationId; may be repeated."),
             click.option(
-                "--report", "form", default="text", show_default=True, type=click.Choice(results_writer.FORMS)
+                "--allow-writes", is_flag=True, help="Send other methods than GET, too. They create, change and delete."
+            ),
+            click.option("--operation", "operations", multiple=True, help="Test this operationId only. Repeatable."),
+            click.option(
+                "--report",
+                "form",
+                default="text",
+                show_default=True,
+                type=click.Choice(results_writer.FORMS),
+                help="Format of the report.",
             ),
             click.option(
                 "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file."
@@ -53,7 +60,7 @@ def options(command: Command) -> Command:
                 default=10.0,
                 show_default=True,
                 type=click.FloatRange(0, min_open=True),
-                help="Seconds to wait for a reply.",
+                help="Wait at most this many seconds for a reply.",
             ),
         ]
     ):
@@ -61,23 +68,23 @@ def options(command: Command) -> Command:
     return command
 
 
-def chosen(asked: Sequence[str]) -> list[str]:
-    """The vendors asked for, or all there are. Raises `SandboxError` for one that there is not."""
+def vendors_of(names: Sequence[str]) -> list[str]:
+    """These vendors, or all if none is named. Raises `SandboxError` for an unknown one."""
     known = sorted(path.name for path in files("specs").iterdir() if path.is_dir() and path.name != _OWN)
-    validate(asked, known, "vendor")
-    return [name for name in known if name in asked or not asked]
+    validate(names, known, "vendor")
+    return [name for name in known if name in names or not names]
 
 
-def validate(asked: Iterable[str], known: Iterable[str], kind: str) -> None:
+def validate(names: Iterable[str], known: Iterable[str], kind: str) -> None:
     """Raises `SandboxError` for a name that is not known."""
-    names = list(known)
-    for name in asked:
-        if name not in names:
-            raise SandboxError(f"there is no {kind} {quoted(name)}{unknown(name, names)}")
+    all_known = list(known)
+    for name in names:
+        if name not in all_known:
+            raise SandboxError(f"there is no {kind} {quoted(name)}{unknown(name, all_known)}")
 
 
-def fields(given: Sequence[str]) -> dict[str, str]:
-    """The headers that were given."""
+def headers_of(given: Sequence[str]) -> dict[str, str]:
+    """The headers of `--header` by their names."""
     found = {}
     for header in given:
         name, colon, value = header.partition(":")
@@ -87,10 +94,10 @@ def fields(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def named(org: str) -> str:
-    """The org's name, which must be fit for a header."""
+def org_of(org: str) -> str:
+    """The name of `--org`, which must be valid in a header."""
     if not org.strip() or not _plain(org):
-        raise SandboxError(f"--org {quoted(org)!r} is no name of an org: it takes printable ASCII")
+        raise SandboxError(f"--org {quoted(org)!r} is not a valid org name; use printable ASCII characters")
     return org
 
 
@@ -99,21 +106,21 @@ def _plain(text: str) -> bool:
 
 
 def rate(given: str | None) -> str | None:
-    """A limit on requests as Schemathesis takes it."""
+    """The value of `--rate-limit`, in the form that Schemathesis expects."""
     if given is not None and not re.fullmatch(r"[1-9][0-9]{0,5}/[smhd]", given):
         raise SandboxError(f"--rate-limit {quoted(given)!r} is not N/s, N/m, N/h or N/d")
     return given
 
 
-def require_any(asked: Iterable[object]) -> None:
-    """Raises `SandboxError` if nothing is left to be asked without `--allow-writes`: that would pass for a success."""
-    if not list(asked):
-        raise SandboxError("nothing was asked, since all that is wanted writes; --allow-writes would ask it")
+def require_any(tests: Iterable[object]) -> None:
+    """Raises `SandboxError` if nothing is left to test: the exit code 0 would look like a success."""
+    if not list(tests):
+        raise SandboxError("nothing to test: everything selected writes; allow it with --allow-writes")
 
 
 @contextmanager
 def bar(length: int, label: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal; it is told by how much to go on."""
+    """A progress bar on a terminal. The returned function advances it."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -123,7 +130,7 @@ def bar(length: int, label: str) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM, as CI services cancel a job, is an interrupt."""
+    """Treat SIGTERM as an interrupt: CI services cancel jobs with it."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -140,9 +147,9 @@ def terminable() -> Iterator[None]:
 
 
 def conclude(report: Results, form: str, out: Path | None, hint: str = "") -> None:
-    """Write the report, and the hint on standard error.
+    """Write the report, and the hint to standard error.
 
-    Ends with 1 if anything failed, with 130 or 2 if that was not found out or nothing was.
+    Exits with 1 if a test failed, with 130 after an interrupt, and with 2 if the run ended early or tested nothing.
     """
     written = results_writer.write(form, report)
     if out is None:
@@ -158,6 +165,6 @@ def conclude(report: Results, form: str, out: Path | None, hint: str = "") -> No
         sys.exit(_EXIT_INTERRUPTED)
     if not report.tried:
         reason = escaped(f"{report.ended and ': '}{report.ended}")
-        click.echo(f"promo-sandbox: nothing was found out{reason}", err=True)
+        click.echo(f"promo-sandbox: nothing was tested{reason}", err=True)
     if report.ended not in ("", TIME_IS_UP) or not report.tried:
         sys.exit(2)

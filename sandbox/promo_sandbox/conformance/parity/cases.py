@@ -1,4 +1,4 @@
-"""A file of cases read and judged: requests, what the vendor's page says of the answer, and where it says so."""
+"""Reads and validates files of cases: requests, the reply that the vendor documents, and the source."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EXPECT = {"status": (int, list), "headers": dict, "body": object}
 
 
 class Step(NamedTuple):
-    """One request, the answer that it should get, and what of the answer later steps use."""
+    """One request, the expected reply, and the values that later steps take from it."""
 
     request: Json
     expect: Json
@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
 
 class Case(NamedTuple):
-    """Steps whose last is what the case is about."""
+    """Steps of which the last one is tested; the others prepare it."""
 
     vendor: str
     name: str
@@ -56,20 +56,20 @@ class Case(NamedTuple):
 
 
 def specs(folder: Path) -> list[dict[str, Any]]:
-    """A vendor's specs as they are written."""
+    """A vendor's specifications, parsed but not compiled."""
     return [yaml_file.read(path) for path in sorted(folder.glob("*.yaml"))]
 
 
 def operations(specs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The operationIds of specs, which need not be compiled for that."""
+    """The operationIds of specifications."""
     items = [item for spec in specs for item in spec["paths"].values()]
     return [raw["operationId"] for item in items for raw in item.values() if "operationId" in raw]
 
 
 def load(folder: Path, operations: Mapping[str, Collection[str]]) -> list[Case]:
-    """The cases of all files, what the vendors document before what is inferred; a file's order otherwise.
+    """The cases of all files: documented ones before inferred ones, else in the order of the file.
 
-    operations: the operationIds of each vendor. Raises `SandboxError` for a file that is wrong.
+    operations: the operationIds of each vendor. Raises `SandboxError` for an invalid file.
     """
     paths = sorted(folder.rglob("*.yaml"))
     if not paths:
@@ -102,7 +102,7 @@ def _steps(case: Json) -> tuple[Step, ...]:
 
 
 def _validate(document: Json, operations: Mapping[str, Collection[str]], flaws: Flaws) -> None:
-    if not _members((), document, _FILE, ("vendor", "page", "cases"), flaws):
+    if not _has_fields((), document, _FILE, ("vendor", "page", "cases"), flaws):
         return
     vendor = document["vendor"]
     if vendor not in operations:
@@ -111,7 +111,7 @@ def _validate(document: Json, operations: Mapping[str, Collection[str]], flaws: 
     names = (*GIVEN, *document.get("variables", {}))
     for at, case in enumerate(document["cases"]):
         place: Place = ("cases", at)
-        if not _members(place, case, _CASE, ("name", "source", "operation", "request", "expect"), flaws):
+        if not _has_fields(place, case, _CASE, ("name", "source", "operation", "request", "expect"), flaws):
             continue
         if not case["source"].startswith(_SOURCES):
             flaws.add((*place, "source"), "must begin with documented: or inferred:")
@@ -119,7 +119,7 @@ def _validate(document: Json, operations: Mapping[str, Collection[str]], flaws: 
             said = f"{vendor} has no operation {quoted(case['operation'])}"
             flaws.add((*place, "operation"), said + unknown(case["operation"], operations[vendor]))
         if "status" not in case["expect"]:
-            flaws.add((*place, "expect"), "must say a status")
+            flaws.add((*place, "expect"), "must have a status")
         _validate_steps(place, case, names, flaws)
 
 
@@ -127,7 +127,7 @@ def _validate_steps(place: Place, case: Json, names: Collection[str], flaws: Fla
     known = list(names)
     for at, step in enumerate(case.get("given", ())):
         where = (*place, "given", at)
-        if _members(where, step, _STEP, ("request",), flaws):
+        if _has_fields(where, step, _STEP, ("request",), flaws):
             _validate_step(where, step, known, flaws)
             for name, source in step.get("take", {}).items():
                 if (
@@ -135,21 +135,21 @@ def _validate_steps(place: Place, case: Json, names: Collection[str], flaws: Fla
                     or not isinstance(source, str)
                     or source.split(".")[0] not in ("body", "headers")
                 ):
-                    flaws.add((*where, "take", name), "must be a word, and name a member as body.… or headers.…")
+                    flaws.add((*where, "take", name), "must be a word, and its value a field: body.… or headers.…")
                 known.append(name)
     _validate_step(place, case, known, flaws)
 
 
 def _validate_step(place: Place, step: Json, known: Collection[str], flaws: Flaws) -> None:
     request, expect = step["request"], step.get("expect", {})
-    if _members((*place, "request"), request, _REQUEST, ("method", "path"), flaws):
+    if _has_fields((*place, "request"), request, _REQUEST, ("method", "path"), flaws):
         if request["method"] not in METHODS:
             flaws.add((*place, "request", "method"), f"must be one of {', '.join(METHODS)}")
         if not request["path"].startswith("/"):
             flaws.add((*place, "request", "path"), "must begin with /")
         if sum(kind in request for kind in ("body", "form", "text")) > 1:
             flaws.add((*place, "request"), "has more than one of body, form and text")
-    if _members((*place, "expect"), expect, _EXPECT, (), flaws):
+    if _has_fields((*place, "expect"), expect, _EXPECT, (), flaws):
         statuses = expect.get("status", [])
         if not all(type(status) is int for status in (statuses if isinstance(statuses, list) else [statuses])):
             flaws.add((*place, "expect", "status"), "must be a status or a list of them")
@@ -162,14 +162,14 @@ def _validate_step(place: Place, step: Json, known: Collection[str], flaws: Flaw
         flaws.add(place, f"there is nothing named ${{{quoted(name)}}}{unknown(name, known)}")
 
 
-def _members(place: Place, node: Json, kinds: Mapping[str, Any], required: Collection[str], flaws: Flaws) -> bool:
-    """Whether a node is an object with these members."""
+def _has_fields(place: Place, node: Json, kinds: Mapping[str, Any], required: Collection[str], flaws: Flaws) -> bool:
+    """Whether a node is an object with these fields; adds the mistakes otherwise."""
     if not isinstance(node, dict):
         flaws.add(place, "must be an object")
         return False
     wrong = [(name, f"is unknown{unknown(name, kinds)}") for name in node if name not in kinds]
     wrong += [
-        (name, "is of the wrong type")
+        (name, "has the wrong type")
         for name, value in node.items()
         if name in kinds
         and (not isinstance(value, kinds[name]) or (isinstance(value, bool) and kinds[name] is not object))
@@ -194,7 +194,7 @@ def _texts(node: Json) -> Iterator[str]:
 
 
 def filled(node: Json, values: Mapping[str, Json]) -> Json:
-    """A node with each `${name}` replaced: alone by the value itself, inside a text by its text."""
+    """The node with each `${name}` replaced: by the value if it stands alone, else by its text."""
     if isinstance(node, str):
         whole = _NAME.fullmatch(node)
         if whole:

@@ -1,4 +1,4 @@
-"""`promo-sandbox parity`: its options, and one case after the other. What does the work is imported when it runs."""
+"""The command `promo-sandbox parity`: its options, and the run over all cases."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from promo_sandbox.reports.results import SKIPPED, Result, Results
 
 if TYPE_CHECKING:
     from promo_sandbox.conformance.parity.cases import Case
-    from promo_sandbox.conformance.parity.replay import Asked, Played
+    from promo_sandbox.conformance.parity.replay import Played, Run
     from promo_sandbox.conformance.target import Target
 
-_REFUSED = frozenset((401, 403))
-_FEW = 3  # refusals that say nothing of the credentials that were given
-_PATIENCE = 3  # cases in a row that nobody answers
+_REJECTED = frozenset((401, 403))
+_FEW = 3  # this many errors may have another cause than wrong credentials
+_PATIENCE = 3  # successive cases without a reply, after which the run ends
 
 
 @click.command()
@@ -33,10 +33,12 @@ _PATIENCE = 3  # cases in a row that nobody answers
     "variables",
     multiple=True,
     metavar="NAME=VALUE",
-    help="What the cases call ${NAME}, such as a client's id.",
+    help="The value of ${NAME} in the cases, such as a client's id.",
 )
 @click.option(
-    "--cases", type=click.Path(path_type=Path, file_okay=False), help="A folder of cases in place of the bundled ones."
+    "--cases",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Use the cases of this folder instead of the bundled ones.",
 )
 def parity(
     *,
@@ -52,35 +54,35 @@ def parity(
     variables: Sequence[str],
     cases: Path | None,
 ) -> None:
-    """Ask the server at URL what the vendors' pages say, case by case.
+    """Compare the server at URL with the vendors' documentation, case by case.
 
-    Exits with 1 if an answer differs, and with 2 if that could not be found out.
+    Exits with 1 if a reply differs, and with 2 if the server could not be tested.
     """
-    from promo_sandbox.conformance.parity.replay import Asked  # noqa: PLC0415 - as below
-    from promo_sandbox.conformance.target import Target  # noqa: PLC0415 - no other command waits for an HTTP client
+    from promo_sandbox.conformance.parity.replay import Run  # noqa: PLC0415 - as below
+    from promo_sandbox.conformance.target import Target  # noqa: PLC0415 - other commands need no HTTP client
 
-    provider = Target(url, timeout)
-    wanted = options.chosen(vendors)
+    target = Target(url, timeout)
+    wanted = options.vendors_of(vendors)
     found, masks = _load(cases or files("parity"), wanted, operations)
     options.require_any(case for case in found if allow_writes or not case.writes)
     values = _variables(variables, found)
-    sent = options.fields(headers)
+    sent = options.headers_of(headers)
     if out is not None:
         prepare(out)
-    provider.probe()
+    target.probe()
     begun = time.perf_counter()
-    asked = Asked(provider, options.named(org), sent, values, masks)
-    results, tried, ended = _play(found, asked, allow_writes=allow_writes)
-    hint = "" if ended else _validate_access(tried, provider, org, sent)
-    title = f"{provider.url} asked what the pages of {', '.join(wanted)} say: org {org}"
+    run = Run(target, options.org_of(org), sent, values, masks)
+    results, tested, ended = _play(found, run, allow_writes=allow_writes)
+    hint = "" if ended else _validate_access(tested, target, org, sent)
+    title = f"{target.url} compared with the documentation of {', '.join(wanted)}: org {org}"
     options.conclude(Results(title, results, time.perf_counter() - begun, ended), form, out, hint)
 
 
 def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> tuple[list[Case], Masks]:
-    """The cases that are wanted, and what must not be shown of them."""
+    """The selected cases, and the masks of their secrets."""
     from promo_sandbox.conformance.parity import cases  # noqa: PLC0415 - `--help` should not wait for the engine
 
-    specs = {vendor: cases.specs(files("specs") / vendor) for vendor in options.chosen(())}
+    specs = {vendor: cases.specs(files("specs") / vendor) for vendor in options.vendors_of(())}
     known = {vendor: cases.operations(written) for vendor, written in specs.items()}
     options.validate(operations, [id for ids in known.values() for id in ids], "operation")
     found = [case for case in cases.load(folder, known) if case.vendor in vendors]
@@ -99,60 +101,60 @@ def _variables(given: Sequence[str], cases: Sequence[Case]) -> dict[str, str]:
 
 def _play(
     cases: Sequence[Case],
-    asked: Asked,
+    run: Run,
     *,
     allow_writes: bool,
 ) -> tuple[list[Result], list[Played], str]:
-    """A result on each case, what was played, and why that ended early if it did."""
+    """The result of each case, the cases that ran, and the reason if the run ended early."""
     from promo_sandbox.conformance.parity.replay import play  # noqa: PLC0415 - as above
 
     results: list[Result] = []
-    tried: list[Played] = []
+    tested: list[Played] = []
     silent = 0
     ended = ""
     try:
-        with options.terminable(), options.bar(len(cases), "parity") as go_on:
+        with options.terminable(), options.bar(len(cases), "parity") as advance:
             for case in cases:
-                go_on(1)
+                advance(1)
                 if case.writes and not allow_writes:
-                    results.append(_skipped(case, "it writes; --allow-writes would try it"))
+                    results.append(_skipped(case, "it writes; allow it with --allow-writes"))
                     continue
-                played = play(case, asked)
+                played = play(case, run)
                 results.append(played.result)
-                tried.append(played)
+                tested.append(played)
                 silent = 0 if played.statuses else silent + 1
                 if silent == _PATIENCE:
-                    ended = "the server no longer answers"
+                    ended = "the server stopped replying"
                     break
     except KeyboardInterrupt:
         ended = options.INTERRUPTED
-    results += [_skipped(case, f"not tried: {ended}") for case in cases[len(results) :]]
-    return results, tried, ended
+    results += [_skipped(case, f"not tested: {ended}") for case in cases[len(results) :]]
+    return results, tested, ended
 
 
 def _skipped(case: Case, note: str) -> Result:
     return Result(case.vendor, case.name, case.operation, SKIPPED, note)
 
 
-def _refused(played: Played) -> bool:
-    return not _REFUSED.isdisjoint(played.entrance)
+def _is_rejected(played: Played) -> bool:
+    return not _REJECTED.isdisjoint(played.credential_statuses)
 
 
-def _validate_access(tried: Sequence[Played], provider: Target, org: str, headers: Mapping[str, str]) -> str:
-    """A hint if cases were refused for want of credentials.
+def _validate_access(tested: Sequence[Played], target: Target, org: str, headers: Mapping[str, str]) -> str:
+    """A hint if cases were rejected for missing credentials.
 
-    Raises `SandboxError` for a vendor who refused all that depends on them: that says nothing of its rules.
+    Raises `SandboxError` if a vendor rejected every such case, because then nothing about its rules was tested.
     """
     enough = _FEW if any(name.lower() == "authorization" for name in headers) else 1
     give = f"give credentials for the org {org} with --header 'Authorization: Bearer …'"
-    entrances: dict[str, list[int]] = {}
-    for played in tried:
-        entrances.setdefault(played.result.group, []).extend(played.entrance)
-    for vendor, statuses in entrances.items():
-        if len(statuses) >= enough and _REFUSED.issuperset(statuses):
+    by_vendor: dict[str, list[int]] = {}
+    for played in tested:
+        by_vendor.setdefault(played.result.group, []).extend(played.credential_statuses)
+    for vendor, statuses in by_vendor.items():
+        if len(statuses) >= enough and _REJECTED.issuperset(statuses):
             raise SandboxError(
-                f"{vendor} could not be tested: {provider.url} refused every request that needs credentials; {give}"
+                f"{vendor} could not be tested: {target.url} rejected every request that needs credentials; {give}"
             )
-    count = sum(map(_refused, tried))
+    count = sum(map(_is_rejected, tested))
     cases = "1 case was" if count == 1 else f"{count} cases were"
-    return f"{cases} refused with 401 or 403; {give}" if count >= enough else ""
+    return f"{cases} rejected with 401 or 403; {give}" if count >= enough else ""

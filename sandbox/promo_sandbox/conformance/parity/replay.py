@@ -1,4 +1,4 @@
-"""A case played against a server: its requests sent one after the other, and how the answers differ."""
+"""Runs a case against a server: sends its requests and compares the replies."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from promo_sandbox.base.masking import Masks, without
 from promo_sandbox.base.messages import decode, encode
 from promo_sandbox.client.http import segment
 from promo_sandbox.conformance.parity.cases import Case, Step, filled
-from promo_sandbox.conformance.target import Answer, NoAnswer, Target
+from promo_sandbox.conformance.target import NoReply, ServerReply, Target
 from promo_sandbox.reports.results import FAILED, PASSED, Failure, Result, curl, shortened
 from promo_sandbox.scenarios.conditions import ABSENT, is_operator, why_not
 
 Json = Any
-_REFUSED = frozenset((401, 403))
+_REJECTED = frozenset((401, 403))
 _SUCCESS = range(200, 300)
 _INDEX = re.compile(r"-?[0-9]{1,6}\Z")
-_MAX_SHOWN = 400  # characters of an answer
+_MAX_SHOWN = 400  # characters of an reply
 
 
 class Sent(NamedTuple):
-    """A request as it goes out."""
+    """A request that is sent."""
 
     method: str
     path: str
@@ -36,71 +36,71 @@ class Sent(NamedTuple):
 
 
 class Played(NamedTuple):
-    """What became of a case, and the statuses that it met; none where nobody answered.
+    """A case that ran: its result and the statuses of the replies, if any.
 
-    entrance: those of the requests that depend on the credentials of `--header`, and should not be refused for them.
+    credential_statuses: those of requests with the credentials of `--header` that should not be rejected for them.
     """
 
     result: Result
     statuses: tuple[int, ...]
-    entrance: tuple[int, ...]
+    credential_statuses: tuple[int, ...]
 
 
-class Asked(NamedTuple):
-    """A server that cases are sent to, and what is the same for all of them."""
+class Run(NamedTuple):
+    """The server under test, and what all cases share."""
 
-    provider: Target
+    target: Target
     org: str
     headers: Mapping[str, str]
-    variables: Mapping[str, str]  # in place of those that the cases' files declare
+    variables: Mapping[str, str]  # they override those of the files
     masks: Masks
 
 
-def play(case: Case, asked: Asked) -> Played:
-    """Send a case's requests."""
+def play(case: Case, run: Run) -> Played:
+    """Run one case."""
     fresh = secrets.token_hex(5)
-    values: dict[str, Json] = {**case.variables, **asked.variables, "org": asked.org, "fresh": fresh}
+    values: dict[str, Json] = {**case.variables, **run.variables, "org": run.org, "fresh": fresh}
     statuses: list[int] = []
-    entrance: list[int] = []
+    credential_statuses: list[int] = []
     begun = time.perf_counter()
     failure = None
     for number, step in enumerate(case.steps, 1):
-        sent = _sent(_request(step, values), asked.headers)
+        sent = _sent(_request(step, values), run.headers)
         where = "" if number == len(case.steps) else f"given, request {number}: "
         try:
-            answer = asked.provider.send(*sent)
-        except NoAnswer as error:
-            failure = _failure(f"{where}no answer", [str(error)], sent, asked, case)
+            reply = run.target.send(*sent)
+        except NoReply as error:
+            failure = _failure(f"{where}no reply", [str(error)], sent, run, case)
             break
-        statuses.append(answer.status)
-        entrance += [answer.status] if _enters(step) else []
-        found = _found(answer)
-        wrong = list(_wrong(filled(step.expect, values), found, asked.masks)) or list(_take(step, found, values))
-        if wrong:
-            failure = _failure(f"{where}{wrong[0]}", wrong[1:], sent, asked, case, answer)
+        statuses.append(reply.status)
+        credential_statuses += [reply.status] if _uses_given_credentials(step) else []
+        seen = _as_patterns_see(reply)
+        mismatches = list(_mismatches(filled(step.expect, values), seen, run.masks)) or list(_take(step, seen, values))
+        if mismatches:
+            failure = _failure(f"{where}{mismatches[0]}", mismatches[1:], sent, run, case, reply)
             break
     seconds = time.perf_counter() - begun
     kind = "documented" if case.documented else "inferred"
     outcome, failures = (PASSED, ()) if failure is None else (FAILED, (failure,))
     result = Result(case.vendor, case.name, case.operation, outcome, f"{case.operation}, {kind}", failures, seconds)
-    return Played(result, tuple(statuses), tuple(entrance))
+    return Played(result, tuple(statuses), tuple(credential_statuses))
 
 
-def _enters(step: Step) -> bool:
-    """Whether a request has no credentials of its own, null being one kind of them, and is not sent to be refused."""
+def _uses_given_credentials(step: Step) -> bool:
+    """Whether a request uses the credentials of `--header` and does not expect 401 or 403."""
     own = "basic" in step.request or any(name.lower() == "authorization" for name in step.request.get("headers", {}))
     expected = step.expect.get("status", ())
-    return not own and not _REFUSED.intersection([expected] if isinstance(expected, int) else expected)
+    return not own and not _REJECTED.intersection([expected] if isinstance(expected, int) else expected)
 
 
 def _request(step: Step, values: Mapping[str, Json]) -> dict[str, Json]:
-    """A step's request with its values, which are one segment each where they stand in the path."""
+    """The request with its variables filled in. In the path, each value is one segment."""
     path = filled(step.request["path"], {name: segment(str(value)) for name, value in values.items()})
     return {**filled(step.request, values), "path": path}
 
 
 def _sent(request: Json, headers: Mapping[str, str]) -> Sent:
-    """A header of the case takes the place of one that is sent with every request; null leaves it out."""
+    """The request to send. A header of the case overrides one of `--header`; null removes it."""
     fields = {name.lower(): (name, value) for name, value in headers.items()}
     if "basic" in request:
         fields["authorization"] = ("Authorization", f"Basic {b64encode(request['basic'].encode()).decode()}")
@@ -122,36 +122,36 @@ def _sent(request: Json, headers: Mapping[str, str]) -> Sent:
     return Sent(request["method"], request["path"], sent, body)
 
 
-def _found(answer: Answer) -> dict[str, Json]:
-    """An answer as patterns see it: a body that is no JSON is a text, an empty one is absent."""
-    body: Json = answer.body.decode("utf-8", "replace") if answer.body else ABSENT
-    if "json" in answer.headers.get("content-type", "").lower():
+def _as_patterns_see(reply: ServerReply) -> dict[str, Json]:
+    """The reply as patterns match it: a body that is not JSON is a text, an empty one is absent."""
+    body: Json = reply.body.decode("utf-8", "replace") if reply.body else ABSENT
+    if "json" in reply.headers.get("content-type", "").lower():
         with contextlib.suppress(ValueError):
-            body = decode(answer.body)
-    return {"status": answer.status, "headers": dict(answer.headers), "body": body}
+            body = decode(reply.body)
+    return {"status": reply.status, "headers": dict(reply.headers), "body": body}
 
 
-def _wrong(expect: Json, found: Mapping[str, Json], masks: Masks) -> Iterator[str]:
-    """Each way in which an answer is not what was expected; any success will do where no status is said."""
+def _mismatches(expect: Json, seen: Mapping[str, Json], masks: Masks) -> Iterator[str]:
+    """Each difference from the expected reply. Without a status, any 2xx is accepted."""
     wanted: Json = expect.get("status", _SUCCESS)
     if isinstance(wanted, int):
         wanted = [wanted]
-    if found["status"] not in wanted:
+    if seen["status"] not in wanted:
         said = "a success" if wanted is _SUCCESS else " or ".join(map(str, wanted))
-        yield f"status is {found['status']}, not {said}"
+        yield f"status is {seen['status']}, not {said}"
     headers = {str(name).lower(): pattern for name, pattern in expect.get("headers", {}).items()}
-    media, pattern = found["headers"].get("content-type"), headers.get("content-type")
+    media, pattern = seen["headers"].get("content-type"), headers.get("content-type")
     if media is not None and pattern is not None:
         lowered = pattern.lower() if isinstance(pattern, str) else pattern
-        if why_not(lowered, media.lower(), "") is None:  # media types are the same in any letters
+        if why_not(lowered, media.lower(), "") is None:  # media types are case-insensitive
             del headers["content-type"]
-    yield from _differences(headers, found["headers"], "headers", masks)
+    yield from _differences(headers, seen["headers"], "headers", masks)
     if "body" in expect:
-        yield from _differences(expect["body"], found["body"], "body", masks)
+        yield from _differences(expect["body"], seen["body"], "body", masks)
 
 
 def _differences(pattern: Json, value: Json, where: str, masks: Masks) -> Iterator[str]:
-    """Where `why_not` tells the first difference, all of them."""
+    """All differences; `why_not` gives only the first."""
     if isinstance(pattern, dict) and isinstance(value, dict) and not is_operator(pattern):
         for name, part in pattern.items():
             yield from _differences(part, value.get(name, ABSENT), f"{where}.{name}", masks)
@@ -162,13 +162,13 @@ def _differences(pattern: Json, value: Json, where: str, masks: Masks) -> Iterat
         reason = why_not(pattern, value, where)
         if reason is not None:
             hidden = value is not ABSENT and masks.hides(where.rpartition(".")[2])
-            yield f"{where} is another one" if hidden else reason
+            yield f"{where} differs" if hidden else reason
 
 
-def _take(step: Step, found: Mapping[str, Json], values: dict[str, Json]) -> Iterator[str]:
-    """Put what later steps use with the values; what is not there is a difference too."""
+def _take(step: Step, seen: Mapping[str, Json], values: dict[str, Json]) -> Iterator[str]:
+    """Add the values that later steps use. A missing one is a difference."""
     for name, source in step.take.items():
-        value: Json = found
+        value: Json = seen
         for part in source.split("."):
             if isinstance(value, dict):
                 value = value.get(part, ABSENT)
@@ -177,27 +177,27 @@ def _take(step: Step, found: Mapping[str, Json], values: dict[str, Json]) -> Ite
             else:
                 value = ABSENT
         if value is ABSENT:
-            yield f"{source} is not there"
+            yield f"{source} is missing"
         values[name] = value
 
 
-def _shown(answer: Answer, masks: Masks) -> str:
-    text = masks.sent(answer.body.decode("utf-8", "replace"))
-    return f"the answer: {answer.status} {text[:_MAX_SHOWN]}{'…' if len(text) > _MAX_SHOWN else ''}".rstrip()
+def _shown(reply: ServerReply, masks: Masks) -> str:
+    text = masks.sent(reply.body.decode("utf-8", "replace"))
+    return f"the reply: {reply.status} {text[:_MAX_SHOWN]}{'…' if len(text) > _MAX_SHOWN else ''}".rstrip()
 
 
 def _failure(
-    title: str, lines: list[str], sent: Sent, asked: Asked, case: Case, answer: Answer | None = None
+    title: str, lines: list[str], sent: Sent, run: Run, case: Case, reply: ServerReply | None = None
 ) -> Failure:
-    """A failure without the secrets of request and answer, which may be those of a real account."""
-    masks, texts = asked.masks, [sent.path, (sent.body or b"").decode("utf-8", "replace")]
-    headers = [*sent.headers.items(), *asked.headers.items()]
-    if answer is not None:
-        texts.append(answer.body.decode("utf-8", "replace"))
-        headers += answer.headers.items()
-        lines = [*lines, _shown(answer, masks)]
-    given = [value for name, value in asked.variables.items() if "secret" in name]
+    """The failure without secrets of the request and the reply, which may belong to a real account."""
+    masks, texts = run.masks, [sent.path, (sent.body or b"").decode("utf-8", "replace")]
+    headers = [*sent.headers.items(), *run.headers.items()]
+    if reply is not None:
+        texts.append(reply.body.decode("utf-8", "replace"))
+        headers += reply.headers.items()
+        lines = [*lines, _shown(reply, masks)]
+    given = [value for name, value in run.variables.items() if "secret" in name]
     hidden = masks.secrets(headers, *texts, given=given)
-    command = curl(sent.method, f"{asked.provider.url}{sent.path}", sent.headers, sent.body, masks)
+    command = curl(sent.method, f"{run.target.url}{sent.path}", sent.headers, sent.body, masks)
     message = without("\n".join([*lines, case.source]), hidden)
     return Failure(without(title, hidden), shortened(message), without(command, hidden))

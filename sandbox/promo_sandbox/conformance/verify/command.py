@@ -1,4 +1,4 @@
-"""`promo-sandbox verify`: its options. What does the work is imported when it runs."""
+"""The command `promo-sandbox verify` and its options."""
 
 from __future__ import annotations
 
@@ -13,21 +13,35 @@ from promo_sandbox.conformance import options
 
 @click.command()
 @options.options
-@click.option("--setting", "settings", multiple=True, metavar="VENDOR.NAME=VALUE", help="Which version, as in serve.")
 @click.option(
-    "--examples", default=25, show_default=True, type=click.IntRange(1), help="Requests for each operation and phase."
+    "--setting",
+    "settings",
+    multiple=True,
+    metavar="VENDOR.NAME=VALUE",
+    help="Choose a version of a contract, as in serve.",
 )
 @click.option(
-    "--max-time", default=900.0, show_default=True, type=click.FloatRange(1), help="Seconds for everything together."
+    "--examples",
+    default=25,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Send this many requests for each operation and phase.",
+)
+@click.option(
+    "--max-time",
+    default=900.0,
+    show_default=True,
+    type=click.FloatRange(1),
+    help="End the run after this many seconds.",
 )
 @click.option(
     "--boundaries/--no-boundaries",
     default=True,
     show_default=True,
-    help="Also each limit of each schema, and what lies beyond it: some 40 requests for each operation.",
+    help="Also test each limit of each schema from both sides: about 40 more requests for each operation.",
 )
-@click.option("--rate-limit", metavar="N/UNIT", help="Requests at most, such as 10/s or 100/m.")
-@click.option("--seed", type=click.IntRange(0), help="Repeats a run; the report of each says its own.")
+@click.option("--rate-limit", metavar="N/UNIT", help="Send at most this many requests, such as 10/s or 100/m.")
+@click.option("--seed", type=click.IntRange(0), help="Repeat the run with this seed. Each report states its seed.")
 def verify(
     *,
     url: str,
@@ -46,25 +60,25 @@ def verify(
     rate_limit: str | None,
     seed: int | None,
 ) -> None:
-    """Hold the server at URL to our specs: generated requests, every reply judged.
+    """Test a server against the OpenAPI specs: generated requests, every reply validated.
 
-    Exits with 1 if the server breaks the contract, and with 2 if that could not be found out.
+    Exits with 1 if the server breaks the contract, and with 2 if the server could not be tested.
     """
-    from promo_sandbox.conformance.target import Target  # noqa: PLC0415 - no other command waits for an HTTP client
+    from promo_sandbox.conformance.target import Target  # noqa: PLC0415 - other commands need no HTTP client
     from promo_sandbox.conformance.verify import examination  # noqa: PLC0415 - `--help` should not wait for the engine
 
     examination.require()
-    headers_sent = options.fields(headers)
+    headers_sent = options.headers_of(headers)
     if out is not None:
         prepare(out)
     report = examination.examine(
         Target(url, timeout),
-        options.chosen(vendors),
+        options.vendors_of(vendors),
         settings=settings,
         operations=operations,
         allow_writes=allow_writes,
         effort=examination.Effort(
-            options.named(org), headers_sent, examples, max_time, boundaries, options.rate(rate_limit), seed
+            options.org_of(org), headers_sent, examples, max_time, boundaries, options.rate(rate_limit), seed
         ),
     )
     options.conclude(report, form, out)

@@ -1,4 +1,4 @@
-"""A server held to the specs: which documents and operations, one after the other, and the report of them together."""
+"""Tests a server against the specifications, one document after the other, and collects the results."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from promo_sandbox.conformance.verify.tally import MISSING, Tally
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.reports.results import NOT_ASKED, Results
 
-NEEDED = "schemathesis>=4.32,<5"  # as in the extra `verify`, which pip finds with a wheel of ours only
+NEEDED = "schemathesis>=4.32,<5"  # as in the extra `verify`, which needs our package from an index
 _READING = ("GET", "HEAD")
 _MAX_SEED = 2**32
-_ONCE_EACH = 3  # phases that take every operation by itself
+_ONCE_EACH = 3  # phases that test each operation separately
 
 
 class Effort(NamedTuple):
-    """What is sent, and how much of it."""
+    """What to send, and how much."""
 
     org: str
     headers: Mapping[str, str]
@@ -43,14 +43,14 @@ def require() -> None:
     """Raises `SandboxError` if Schemathesis is not installed."""
     try:
         found = importlib.util.find_spec("schemathesis")
-    except ValueError:  # it was made impossible to import
+    except ValueError:  # its import is blocked
         found = None
     if found is None:
         raise SandboxError(f"verify needs Schemathesis; install it with: pip install '{NEEDED}'")
 
 
 def examine(
-    provider: Target,
+    target: Target,
     vendors: Sequence[str],
     *,
     settings: Sequence[str],
@@ -58,16 +58,16 @@ def examine(
     allow_writes: bool,
     effort: Effort,
 ) -> Results:
-    """The report. Raises `SandboxError` if it cannot be made."""
+    """Run the tests. Raises `SandboxError` if they cannot run."""
     documents = _documents(vendors, settings)
     options.validate(operations, [it.id for document in documents for it in document.operations], "operation")
     seed = secrets.randbelow(_MAX_SEED) if effort.seed is None else effort.seed
     skipped = {document.label: _skipped(document, operations, allow_writes=allow_writes) for document in documents}
     options.require_any(it for each in documents for it in each.operations if it.id not in skipped[each.label])
-    provider.probe()
+    target.probe()
     begun = time.perf_counter()
     plan = Plan(
-        provider.url,
+        target.url,
         effort.org,
         effort.headers,
         effort.examples,
@@ -75,17 +75,17 @@ def examine(
         effort.rate_limit,
         seed,
         begun + effort.max_time,
-        provider.timeout,
+        target.timeout,
     )
-    tallies = [(document, running.begin(document, plan, skipped[document.label])) for document in documents]
+    tallies = [(document, running.new_tally(document, plan, skipped[document.label])) for document in documents]
     ended = _run(tallies, plan)
     found = [result for _, tally in tallies for result in tally.results(ended)]
-    title = f"{provider.url} held to the specs of {', '.join(vendors)}: org {effort.org}, seed {seed}"
+    title = f"{target.url} tested against the specs of {', '.join(vendors)}: org {effort.org}, seed {seed}"
     return Results(title, found, time.perf_counter() - begun, ended)
 
 
 def _documents(vendors: Sequence[str], settings: Sequence[str]) -> list[Document]:
-    """The specs of the vendors, of each the version that the settings choose."""
+    """The specifications of the vendors, in the versions that the settings choose."""
     wanted = dict(setting.partition("=")[::2] for setting in settings)
     found, known = [], {}
     for path in sorted(path for vendor in vendors for path in (files("specs") / vendor).glob("*.yaml")):
@@ -102,41 +102,41 @@ def _documents(vendors: Sequence[str], settings: Sequence[str]) -> list[Document
 
 
 def _skipped(document: Document, operations: Sequence[str], *, allow_writes: bool) -> dict[str, str]:
-    """The operations that are not tried, and why."""
+    """The operations to skip, with the reasons."""
     found = {}
     for operation in document.operations:
         if operations and operation.id not in operations:
             found[operation.id] = NOT_ASKED
         elif operation.method not in _READING and not allow_writes:
-            found[operation.id] = "it writes; --allow-writes would try it"
+            found[operation.id] = "it writes; allow it with --allow-writes"
     return found
 
 
 def _run(tallies: list[tuple[Document, Tally]], plan: Plan) -> str:
-    """Try all documents; why that ended early, if it did."""
-    tried = [(document, tally) for document, tally in tallies if tally.wanted]
-    steps = [len(tally.wanted) * _ONCE_EACH + plan.examples for _, tally in tried]  # about
+    """Test all documents. Returns the reason if the run ended early."""
+    tested = [(document, tally) for document, tally in tallies if tally.wanted]
+    steps = [len(tally.wanted) * _ONCE_EACH + plan.examples for _, tally in tested]  # an estimate
     ended = ""
-    with options.bar(sum(steps), "verify") as go_on:
-        for (document, tally), count in zip(tried, steps, strict=True):
+    with options.bar(sum(steps), "verify") as advance:
+        for (document, tally), count in zip(tested, steps, strict=True):
             if ended:
                 break
             with tempfile.TemporaryDirectory(prefix="promo-sandbox-") as folder:
-                ended = running.run(document, plan, tally, Path(folder), partial(go_on, 1))
-            go_on(count - tally.scenarios)
-            if tally.refusal and not ended:
-                raise _untested(document, plan, tally.refusal)
+                ended = running.run(document, plan, tally, Path(folder), partial(advance, 1))
+            advance(count - tally.scenarios)
+            if tally.only_status and not ended:
+                raise _untested(document, plan, tally.only_status)
     return ended
 
 
 def _untested(document: Document, plan: Plan, status: int) -> SandboxError:
-    """What to say of a document whose every request was answered alike, so that nothing is known of it."""
+    """The error for a document of which every request got the same status, so that nothing was tested."""
     doubt = (
-        f"has the org {plan.org} anything to read?"
+        f"does the org {plan.org} have data?"
         if status == MISSING
         else f"does --header give credentials for the org {plan.org}?"
     )
     return SandboxError(
-        f"{document.label} could not be tested: {plan.url}{document.base} answered every request with {status}; "
+        f"{document.label} could not be tested: {plan.url}{document.base} replied to every request with {status}; "
         f"is that the URL, and {doubt}"
     )

@@ -1,4 +1,4 @@
-"""Loaded by Schemathesis in its own process as its hooks: ends that process when the one that started it is gone."""
+"""A hooks module for Schemathesis: ends its process when the process that started it ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 
 
 def _wait() -> None:
-    sys.stdin.buffer.read()  # it ends with whoever holds the other end
+    sys.stdin.buffer.read()  # returns when the parent closes the pipe or ends
     os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""A spec as a tool takes it that knows plain OpenAPI and nothing of orgs and versions."""
+"""A specification as plain OpenAPI, for tools that know neither orgs nor versions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Json = Any
 
 
 def plain(document: Document, org: str | None = None) -> dict[str, Json]:
-    """One version of a spec as a document of its own. With an org, no path or header can name any other.
+    """One version of a specification. With an org, no path or header can name another org.
 
-    A body is described once: as a second media type it has the same schema, and would only be sent a second time.
+    A second media type with the same schema is removed, since it would only repeat the requests.
     """
     spec: dict[str, Json] = copy.deepcopy({name: part for name, part in document.raw.items() if name != "x-versions"})
     for body in _bodies(spec):
@@ -41,14 +41,14 @@ def _bodies(spec: Json) -> Iterator[Json]:
 
 
 def _operations(spec: Json, within: str = "") -> Iterator[Json]:
-    """All operations, or those whose paths have something within."""
+    """All operations, or those whose path contains a text."""
     for template, item in spec["paths"].items():
         if within in template:
             yield from (item[method] for method in METHODS if method in item)
 
 
 def _fix(spec: Json, parameter: str, org: str) -> None:
-    """Write the org into the paths, in place of the parameter and of whatever passes it on."""
+    """Replace the parameter by the org, in paths and in links."""
     fixed = {it["operationId"] for it in _operations(spec, f"{{{parameter}}}")}
     spec["paths"] = {
         template.replace(f"{{{parameter}}}", segment(org)): item for template, item in spec["paths"].items()
@@ -64,7 +64,7 @@ def _fix(spec: Json, parameter: str, org: str) -> None:
 
 
 def _drop(spec: Json, where: str, names: Collection[str]) -> None:
-    """Take parameters out of all operations."""
+    """Remove parameters from all operations."""
     for owner in (*spec["paths"].values(), *_operations(spec)):
         if "parameters" in owner:
             described = [(it, _followed(spec, it)) for it in owner["parameters"]]

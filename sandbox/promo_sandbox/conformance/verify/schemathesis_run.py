@@ -1,6 +1,6 @@
-"""Schemathesis in a process of its own: what it is told, its events read as they come, and its end in any case.
+"""Runs Schemathesis in a process of its own, reads its events as they come, and ends it in any case.
 
-It is asked through its command line, which is documented, and not through its engine, which is not.
+It uses the command line, because the engine has no documented interface.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from promo_sandbox.openapi.document import METHODS, Document
 
 BOUNDARIES = "coverage"
 PHASES = ("examples", BOUNDARIES, "fuzzing", "stateful")
-# Not asked, because a spec alone cannot know the answer, and a server is no worse for a different one:
+# Not used, because a specification cannot decide them:
 # positive_data_acceptance (which valid requests break a rule), use_after_free and ensure_resource_availability (what a
 # rule uses up), unsupported_method and allow_header_conformance (the vendors do not say), missing_required_header and
 # ignored_auth (which status; the cases of `parity` know it), object_level_authorization (there is one user).
@@ -38,12 +38,12 @@ CHECKS = (
     "response_schema_conformance",
     "negative_data_rejection",
 )
-_PATIENCE = 5.0  # seconds that Schemathesis has to end when asked to
+_PATIENCE = 5.0  # seconds for Schemathesis to end after SIGTERM
 _CHUNK = 1 << 16
 
 
 class Plan(NamedTuple):
-    """How every document is tried."""
+    """How to test every document."""
 
     url: str
     org: str
@@ -52,12 +52,12 @@ class Plan(NamedTuple):
     phases: tuple[str, ...]
     rate_limit: str | None
     seed: int
-    until: float  # the moment to end at, on the clock of `time.perf_counter`
+    until: float  # when to end, by `time.perf_counter`
     timeout: float  # seconds for a reply
 
 
-def begin(document: Document, plan: Plan, skipped: Mapping[str, str]) -> Tally:
-    """A document of which nothing is known yet. skipped: operationIds that are not tried, and why."""
+def new_tally(document: Document, plan: Plan, skipped: Mapping[str, str]) -> Tally:
+    """The empty tally of a document. skipped: operationIds to skip, with the reasons."""
     operations = {
         (method.upper(), template): raw["operationId"]
         for template, item in plain(document, plan.org)["paths"].items()
@@ -69,21 +69,20 @@ def begin(document: Document, plan: Plan, skipped: Mapping[str, str]) -> Tally:
     return Tally(document.label, operations, left_out, masks, masks.secrets(plan.headers.items()))
 
 
-def run(document: Document, plan: Plan, tally: Tally, folder: Path, told: Callable[[], None]) -> str:
-    """Try a document's operations; why it ended early if it did.
+def run(document: Document, plan: Plan, tally: Tally, folder: Path, progress: Callable[[], None]) -> str:
+    """Test a document's operations. Returns the reason if the run ended early.
 
-    folder: for files that only this run needs. told: called after each scenario. Raises `SandboxError` if Schemathesis
-    could not work at all.
+    folder: for temporary files. progress: called after each scenario. Raises `SandboxError` if Schemathesis fails.
     """
     (folder / "spec.json").write_bytes(encode(plain(document, plan.org)))
     (folder / "schemathesis.toml").write_text(_configuration(document, plan), encoding="utf-8")
     with _child(_command(document, plan, tally.wanted), folder) as (child, events):
-        ended = _follow(events, tally, plan.until, told)
+        ended = _follow(events, tally, plan.until, progress)
         if ended:
             _stop(child)
         child.wait()
     if not ended and tally.fatal and tally.scenarios:
-        return tally.fatal  # what was found until then is worth a report
+        return tally.fatal  # report what was found until then
     if not ended and (tally.fatal or not tally.finished):
         said = (folder / "log").read_text(encoding="utf-8", errors="replace").split("\n")
         last = tally.fatal or next((line for line in reversed(said) if line.strip()), f"exit code {child.returncode}")
@@ -104,17 +103,17 @@ def _command(document: Document, plan: Plan, wanted: list[str]) -> list[str]:
 
 
 def _configuration(document: Document, plan: Plan) -> str:
-    """What the command line has no option for; and the headers: secrets, which a list of processes would show."""
+    """Settings without a command-line option; and the headers, since a list of processes would show secrets."""
     queries = [source[6:] for source in document.org_sources if source.startswith("query.")]
     headers = {**dict.fromkeys(org_headers(document), plan.org), **plan.headers}
     lines = [
         "[generation]",
         'database = "none"',
-        "with-security-parameters = false",  # credentials are left out by the cases of `parity`
+        "with-security-parameters = false",  # `parity` has cases without credentials
         "[cache]",
         "enabled = false",
         "[phases.coverage]",
-        "unexpected-methods = []",  # or a read-only run would send DELETE
+        "unexpected-methods = []",  # otherwise a read-only run would send DELETE
         "[headers]",
         *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in headers.items()),
         "[parameters]",
@@ -127,7 +126,7 @@ def _configuration(document: Document, plan: Plan) -> str:
 
 @contextmanager
 def _child(command: list[str], folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The process, and the pipe on which its events come; it has ended afterwards."""
+    """Start the process; yields it and the pipe of its events. Ends it afterwards."""
     reading, writing = os.pipe()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SCHEMATHESIS_")}
     environment["SCHEMATHESIS_HOOKS"] = "promo_sandbox.conformance.verify.parent_watch"
@@ -137,11 +136,11 @@ def _child(command: list[str], folder: Path) -> Iterator[tuple[subprocess.Popen[
                 [*command, f"/dev/fd/{writing}"],
                 cwd=folder,
                 env=environment,
-                stdin=subprocess.PIPE,  # held until we end, however that may be
+                stdin=subprocess.PIPE,  # open until this process ends
                 stdout=log,
                 stderr=log,
                 pass_fds=(writing,),
-                start_new_session=True,  # an interrupt is for us, who then end it
+                start_new_session=True,  # an interrupt reaches this process only, which ends the child
             )
         os.close(writing)
         try:
@@ -152,8 +151,8 @@ def _child(command: list[str], folder: Path) -> Iterator[tuple[subprocess.Popen[
         os.close(reading)
 
 
-def _follow(events: int, tally: Tally, until: float, told: Callable[[], None]) -> str:
-    """Read events until there are no more: why not, if that was too long or too much for somebody."""
+def _follow(events: int, tally: Tally, until: float, progress: Callable[[], None]) -> str:
+    """Read events to the end. Returns the reason if the run ended early."""
     rest = b""
     try:
         with options.terminable():
@@ -168,7 +167,7 @@ def _follow(events: int, tally: Tally, until: float, told: Callable[[], None]) -
                     before = tally.scenarios
                     tally.read(line.decode())
                     if tally.scenarios > before:
-                        told()
+                        progress()
     except KeyboardInterrupt:
         return options.INTERRUPTED
     return options.TIME_IS_UP

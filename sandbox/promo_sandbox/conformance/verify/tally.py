@@ -1,4 +1,4 @@
-"""What Schemathesis tells of its run, event by event, counted for each operation. Reads its NDJSON report."""
+"""Reads the NDJSON report of Schemathesis and counts its events for each operation."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from promo_sandbox.base.masking import Masks, without
 from promo_sandbox.reports.results import FAILED, NEVER, PASSED, SKIPPED, Failure, Result, curl, shortened
 
 Json = Any
-Key = tuple[str, str]  # method, and template as the spec has it
+Key = tuple[str, str]  # method and path template
 _MAX_FAILURES = 20  # kinds for each operation
 _SUCCESS = range(200, 300)
-_REFUSED = (401, 403)
-MISSING = 404  # what a URL that is not the server's says of everything
-# An HTTP server passes over headers that it does not know, whatever a schema of all headers would say.
+_REJECTED = (401, 403)
+MISSING = 404  # every reply of a wrong URL
+# HTTP servers ignore unknown headers, also where a schema of all headers forbids them.
 _UNKNOWN_HEADER = "in header - object with unexpected properties"
-_NOTHING_TO_FOLLOW = "NoLinksFound"  # the operations that are tried have no links to each other
-_FEW = 3  # requests that say nothing of a whole server
+_NOTHING_TO_FOLLOW = "NoLinksFound"  # the tested operations have no links to each other
+_FEW = 3  # this many errors may have another cause than wrong credentials
 
 
 class Tally:
-    """What is known of a document's operations; `finished` when Schemathesis has come to its end."""
+    """Counts and failures of a document's operations. `finished` is true after the last event."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Tally:
         masks: Masks | None = None,
         secrets: Collection[str] = (),
     ) -> None:
-        """skipped: those that are not asked for, and why. secrets: of the headers that are sent with every request."""
+        """skipped: operations to skip, with the reasons. secrets: of the headers of every request."""
         self._masks, self._secrets = masks or Masks(), secrets
         self._group, self._operations, self._skipped = group, operations, skipped
         self._statuses: dict[Key, Counter[int]] = {key: Counter() for key in operations}
@@ -48,17 +48,17 @@ class Tally:
 
     @property
     def wanted(self) -> list[str]:
-        """The operationIds to try."""
+        """The operationIds to test."""
         return [name for key, name in self._operations.items() if key not in self._skipped]
 
     def read(self, line: str) -> None:
-        """One event; a kind that is not known here is passed over. Raises `SandboxError` for one of another form."""
+        """Read one event. Unknown kinds are ignored. Raises `SandboxError` for an event of an unknown form."""
         try:
             for kind, event in json.loads(line).items():
                 self._event(kind, event)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"{type(error).__name__} {error}"
-            raise SandboxError(f"this Schemathesis writes reports that cannot be read here: {reason}") from None
+            raise SandboxError(f"cannot read the report of this version of Schemathesis: {reason}") from None
 
     def _event(self, kind: str, event: Json) -> None:
         match kind:
@@ -67,7 +67,7 @@ class Tally:
             case "NonFatalError":
                 self._error(event)
             case "FatalError":
-                self.fatal = self._shown(_first(_said(event.get("exception"))))
+                self.fatal = self._shown(_first(_message(event.get("exception"))))
             case "EngineFinished":
                 self.finished = event.get("stop_reason") == "completed"
 
@@ -102,7 +102,7 @@ class Tally:
         if event.get("value", {}).get("type") == _NOTHING_TO_FOLLOW:
             return
         method, _, template = event.get("label", "").partition(" ")
-        text = self._shown(_said(event.get("value"))) or "Schemathesis could not go on"
+        text = self._shown(_message(event.get("value"))) or "Schemathesis stopped"
         if (method, template) in self._operations:
             self._errors.setdefault((method, template), text)
         elif not self.fatal:
@@ -115,20 +115,20 @@ class Tally:
         return without(curl(request["method"], request["uri"], headers, decoded, self._masks), self._secrets)
 
     def _shown(self, text: str) -> str:
-        """What Schemathesis says without secrets: it cites requests and replies."""
+        """A text of Schemathesis without secrets: it quotes requests and replies."""
         return without(self._masks.sent(text), self._secrets)
 
     @property
-    def refusal(self) -> int | None:
-        """The status that every request was answered with, if it says that nothing was tested at all."""
-        met: Counter[int] = sum(self._statuses.values(), Counter())
-        if len(met) != 1:
+    def only_status(self) -> int | None:
+        """The only status of all replies, if it shows that nothing was tested."""
+        counts: Counter[int] = sum(self._statuses.values(), Counter())
+        if len(counts) != 1:
             return None
-        status, count = next(iter(met.items()))
-        return status if status == MISSING or (status in _REFUSED and count >= _FEW) else None
+        status, count = next(iter(counts.items()))
+        return status if status == MISSING or (status in _REJECTED and count >= _FEW) else None
 
     def results(self, ended: str) -> list[Result]:
-        """One for each operation. ended: why the run came to no end, if it did not."""
+        """The result of each operation. ended: the reason if the run ended early."""
         return [self._result(key, name, ended) for key, name in self._operations.items()]
 
     def _result(self, key: Key, name: str, ended: str) -> Result:
@@ -142,7 +142,7 @@ class Tally:
             return Result(self._group, name, _place(key), FAILED, _note(statuses), failures, seconds)
         if not statuses:
             reason = ended or "Schemathesis sent nothing"
-            return Result(self._group, name, _place(key), SKIPPED, f"not tried: {reason}")
+            return Result(self._group, name, _place(key), SKIPPED, f"not tested: {reason}")
         return Result(self._group, name, _place(key), PASSED, _note(statuses), (), seconds, _succeeded(statuses))
 
 
@@ -166,19 +166,19 @@ def _place(key: Key) -> str:
     return " ".join(key)
 
 
-def _said(error: Json) -> str:
-    """The message of an exception as it is written in an event, whatever its form."""
+def _message(error: Json) -> str:
+    """The message of an exception in an event, which has several forms."""
     if isinstance(error, dict):
         return next((str(error[name]) for name in ("message", "title", "value") if error.get(name)), json.dumps(error))
     return str(error or "")
 
 
 def _kind(message: str) -> str:
-    """What tells one way of failing a check from another: what of the request is invalid, or else the reason."""
+    """The kind of a failure: the invalid part of the request, or the first line of the message."""
     lines = message.split("\n")
     return next((line for line in lines if line.startswith("Invalid component")), lines[0])
 
 
 def _first(text: str) -> str:
-    """The sentence that says what is the matter, without the requests that Schemathesis lists after it."""
+    """The first sentence, without the requests that Schemathesis lists after it."""
     return text.split("\n", maxsplit=1)[0].split(" Last requests", maxsplit=1)[0].rstrip(".")
