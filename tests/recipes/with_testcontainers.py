@@ -1,4 +1,4 @@
-"""A container for the session, and a world for each test."""
+"""One container for the session, and one org for each test."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -24,6 +24,6 @@ def sandbox_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def world_url(sandbox_url: str) -> str:
-    """What stands in for scheme and host of every vendor."""
+def org_url(sandbox_url: str) -> str:
+    """The base URL that replaces scheme and host of every vendor."""
     return f"{sandbox_url}/~{uuid4()}"
