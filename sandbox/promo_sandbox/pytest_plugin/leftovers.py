@@ -81,8 +81,8 @@ def complaint(org: Org, given: Mapping[str, Any]) -> str:
     names = ", ".join(repr(kind) for kind in found)
     allow = f"({names})" if len(found) > 1 else names
     lines = [line for of_a_kind in found.values() for line in of_a_kind]
-    hint = f"If this is as it should be: @pytest.mark.sandbox(allow={allow})"
-    first = f"The test passed, but not all is well in its org {org.org}."
+    hint = f"If the test expects this, add the marker: @pytest.mark.sandbox(allow={allow})"
+    first = f"The test passed, but the sandbox recorded problems in its org {org.org}."
     return escaped("\n".join([first, *lines, hint, "", exchanges(org)]), keep="\n")
 
 
