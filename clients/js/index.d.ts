@@ -1,32 +1,33 @@
-// The types of a Promo Sandbox's client. What the server answers is described in specs/sandbox/admin.yaml.
+// The types of the client of Promo Sandbox. specs/sandbox/admin.yaml describes the replies of the server.
 
-export type Json = null | boolean | number | string | Json[] | { [member: string]: Json };
-export type JsonObject = { [member: string]: Json };
+export type Json = null | boolean | number | string | Json[] | { [field: string]: Json };
+export type JsonObject = { [field: string]: Json };
 
-/** Of this client, and of the servers that it can ask. */
+/** The version of this client. The server must have the same. */
 export const VERSION: string;
 
-/** What the server refuses, or why it could not be asked. */
+/** The server rejected a call, or did not answer. */
 export class SandboxError extends Error {
-  constructor(detail: string, more?: { status?: number; errors?: Flaw[]; cause?: unknown });
+  constructor(detail: string, more?: { status?: number; errors?: Mistake[]; cause?: unknown });
   /** One sentence. */
   readonly detail: string;
-  /** 0 where nothing was answered. */
+  /** The status code of the reply; 0 if there was none. */
   readonly status: number;
-  /** What is wrong with the request, place by place. */
-  readonly errors: Flaw[];
+  /** The mistakes in the request, each with its place. */
+  readonly errors: Mistake[];
 }
 
-export interface Flaw {
+export interface Mistake {
   detail: string;
+  /** A JSON Pointer to the invalid value. */
   pointer: string;
   line?: number | null;
 }
 
 export interface Options {
-  /** What the server was started with as `--admin-token`. */
+  /** The server's admin token, if it has one. */
   token?: string;
-  /** Milliseconds for one call; 30,000 if not given. */
+  /** Timeout of one call in milliseconds. The default is 30,000. */
   timeout?: number;
   fetch?: typeof globalThis.fetch;
 }
@@ -36,34 +37,41 @@ export interface Version {
   specs: { name: string; title: string; version: string; base: string; operations: number }[];
 }
 
-/** A running server. Nothing is asked before the first verb; then the server must be of this version. */
+/** The server at a URL. The first call also checks the server's version, and throws if it is not that of this client. */
 export class Sandbox {
   constructor(url?: string, options?: Options);
   readonly url: string;
-  /** The org of this name; without one, a world that nobody else has. */
+  /** The org with this name, or with a new one. It appears on first use. */
   org(name?: string): Org;
+  /** The server's version and specs. */
   version(): Promise<Version>;
-  orgs(page?: { limit?: number; after?: string }): Promise<Info[]>;
+  /** The orgs sorted by name; with `after`, only names that come after it. */
+  orgs(page?: { limit?: number; after?: string }): Promise<OrgInfo[]>;
+  /** The named scenarios. */
   scenarios(): Promise<{ name: string; summary: string | null; steps: number; bundled: boolean }[]>;
+  /** Which parts of the contracts the clients of all orgs, or of one, have covered. */
   coverage(criteria?: { org?: string; vendor?: string }): Promise<Coverage>;
-  /** One call of /__admin, for what has no verb here; a text is sent as YAML. `held`: milliseconds granted besides `timeout`. */
-  ask(method: string, path: string, body?: unknown, held?: number): Promise<any>;
+  /**
+   * Sends a call to /__admin that has no method here, and returns the result. A string is sent as YAML.
+   * `extraTimeout`: milliseconds that the server itself may wait, on top of `timeout`.
+   */
+  send(method: string, path: string, body?: unknown, extraTimeout?: number): Promise<any>;
 }
 
-export interface Info {
+export interface OrgInfo {
   name: string;
   now: string;
   frozen: boolean;
   documents: number;
   requests: number;
-  /** Of these, how many matched no operation. */
+  /** Requests that matched no operation. */
   unmatched: number;
   internal_errors: number;
-  /** Steps of the scenario that are owed calls. */
+  /** Steps of the scenario that still wait for calls. */
   unmet: number;
   /** Calls that the scenario did not expect. */
   unexpected: number;
-  /** Calls that are yet to meet what is armed. */
+  /** Calls for which an effect is armed. */
   armed: number;
 }
 
@@ -75,18 +83,18 @@ export interface TokenOptions {
   customer?: string;
   scopes?: string[];
   claims?: { [claim: string]: string };
-  /** Seconds by the org's clock. */
+  /** Seconds of the org's clock. */
   expiresIn?: number;
 }
 
-export interface Criteria {
+export interface RequestCriteria {
   operation?: string;
   status?: number;
   rejection?: string;
   rejected?: boolean;
   unmatched?: boolean;
   internal_error?: boolean;
-  /** Only those with a greater id. */
+  /** Only greater ids. */
   since?: number;
 }
 
@@ -120,8 +128,8 @@ export interface Event {
   cause: string;
 }
 
-/** What a call meets; one of these, of which only `delay` goes together with another. */
-export interface Then {
+/** The effect of a step or of `next`: one of these fields, or one of them together with `delay`. */
+export interface Effect {
   reject?: string;
   reply?: { status: number; headers?: { [name: string]: string }; body?: Json; off_contract?: boolean };
   delay?: string | number;
@@ -130,9 +138,9 @@ export interface Then {
   [other: string]: unknown;
 }
 
-export interface Armed {
+export interface ArmedEffect {
   operation: string;
-  then: Then;
+  then: Effect;
   times: number;
 }
 
@@ -188,7 +196,7 @@ export interface Coverage {
   }[];
 }
 
-/** One world of a server: its time, its documents, its journal. */
+/** An isolated org: its clock, its documents, its journal. */
 export class Org {
   private constructor();
   readonly name: string;
@@ -196,49 +204,55 @@ export class Org {
   readonly webhooks: Webhooks;
   readonly snapshots: Snapshots;
   /**
-   * What stands in for scheme and host of a vendor in this org, whatever tenant the client names; with `api`, the name of
-   * one of the vendor's specs, the base URL of that one, its path included.
+   * The URL that replaces the vendor's scheme and host. Requests below it reach this org, whatever their tenant.
+   * With `api`, the name of one of the vendor's specs, it is the base URL of that API, with its path.
    */
   url(vendor: string, api?: string): Promise<string>;
-  /** A bearer token of a vendor, held to exactly what is said here. */
+  /** A bearer token of a vendor that grants exactly these claims. */
   token(vendor: string, options?: TokenOptions): Promise<string>;
-  /** The name, the time, how many documents and requests it keeps, and how much went another way than a test would want. */
-  info(): Promise<Info>;
-  /** Store objects as if they had always been there, all or none: as they were stored. */
+  /** The org's time, and how many documents, requests and problems it has. Throws if the org does not exist. */
+  about(): Promise<OrgInfo>;
+  /** Stores objects as if they had always existed, all or none. Returns the stored objects. */
   seed(documents: Documents): Promise<Documents>;
-  /** All that is stored, as `putState` takes it. */
+  /** Everything that is stored, as `putState` takes it. */
   state(): Promise<JsonObject>;
+  /** Replaces the whole state. */
   putState(state: object): Promise<JsonObject>;
-  /** As on first use; a scenario begins again. */
+  /** Returns the org to its initial state. A scenario starts again; snapshots are deleted. */
   reset(): Promise<void>;
-  /** As if it had never been; that it never was is no error. */
+  /** Deletes the org. It is no error if there is none. */
   forget(): Promise<void>;
-  /** Reset the org and have it follow a scenario: the name of one, a document, or the text of one in YAML. */
+  /** Resets the org and starts a scenario, given as its name, a document, or YAML text. Returns its progress. */
   scenario(scenario: string | object): Promise<Progress>;
-  progress(): Promise<Progress>;
+  /** The progress of the scenario. Throws if the org has none. */
+  scenarioProgress(): Promise<Progress>;
+  /** Stops the scenario; everything else stays as it is. */
   endScenario(): Promise<void>;
-  /** Have the next calls of an operation meet something: all that is armed. */
-  next(operation: string, then: Then, options?: { times?: number }): Promise<Armed[]>;
-  armed(): Promise<Armed[]>;
+  /** Arms an effect for the next calls of an operation. Returns all armed effects. */
+  next(operation: string, then: Effect, options?: { times?: number }): Promise<ArmedEffect[]>;
+  /** The armed effects that no call has consumed yet. */
+  armed(): Promise<ArmedEffect[]>;
+  /** Removes all armed effects. */
   disarm(): Promise<void>;
-  /** Newest first; at most 100, or `limit`. */
-  requests(criteria?: Criteria & { limit?: number }): Promise<Exchange[]>;
-  /** What a reply's header `Sandbox-Exchange` said. */
+  /** The recorded requests that match all criteria, with their replies, newest first; at most `limit`, 100 by default. */
+  requests(criteria?: RequestCriteria & { limit?: number }): Promise<Exchange[]>;
+  /** The exchange with the id of a reply's header `Sandbox-Exchange`. */
   request(id: number | string): Promise<Exchange>;
-  /** How many meet all the criteria; `body` is a part of their JSON. */
-  count(criteria?: Criteria & { body?: Json }): Promise<number>;
+  /** How many recorded requests match all criteria; their JSON body contains `body`. */
+  count(criteria?: RequestCriteria & { body?: Json }): Promise<number>;
+  /** Deletes the recorded requests; ids continue. */
   clearRequests(): Promise<void>;
-  /** What subscribers were to be told, oldest first. */
+  /** The events for subscribers, oldest first. */
   events(name?: string): Promise<Event[]>;
-  /** The org as one document, for `import` of another server. */
+  /** The org as one document, for `import` on another server. */
   export(): Promise<JsonObject>;
-  /** Put an exported org in place of this one. */
-  import(document: object): Promise<Info>;
-  /** What of the contracts this org has met. */
+  /** Replaces this org with an exported one. */
+  import(document: object): Promise<OrgInfo>;
+  /** Which parts of the contracts this org has covered. */
   coverage(criteria?: { vendor?: string }): Promise<Coverage>;
 }
 
-export interface Time {
+export interface ClockState {
   now: string;
   frozen: boolean;
 }
@@ -251,16 +265,17 @@ export interface Occurrence {
   internal_error: string | null;
 }
 
-/** An org's time. */
+/** An org's clock. */
 export interface Clock {
+  /** The org's time. */
   now(): Promise<Date>;
-  /** Set it; whether it stands still stays as it is. */
-  set(now: Date | string): Promise<Time>;
-  /** Have it stand still, at a moment or where it is. */
-  freeze(now?: Date | string): Promise<Time>;
-  /** Have it go on from where it is. */
-  run(): Promise<Time>;
-  /** Let time pass, by seconds or a duration of ISO 8601 (`P30D`), or to a moment: what happened in it. */
+  /** Sets the time. A frozen clock stays frozen; a running one runs on. */
+  set(now: Date | string): Promise<ClockState>;
+  /** Stops the clock, at `now` or at its present time. */
+  freeze(now?: Date | string): Promise<ClockState>;
+  /** Lets a frozen clock run again, from the time it shows. */
+  run(): Promise<ClockState>;
+  /** Lets time pass, by seconds or an ISO 8601 duration (`P30D`), or up to a moment. Returns what happened. */
   advance(by: number | string | Date | { to: Date | string }): Promise<Occurrence[]>;
 }
 
@@ -271,11 +286,15 @@ export interface Snapshot {
   documents: number;
 }
 
-/** What was named to go back to. */
+/** An org's snapshots. */
 export interface Snapshots {
+  /** The snapshots, oldest first. */
   list(): Promise<Snapshot[]>;
+  /** Saves the present state under a name, which may be in use already. */
   take(name: string): Promise<Snapshot>;
-  restore(name: string): Promise<Info>;
+  /** Goes back to a snapshot. */
+  restore(name: string): Promise<OrgInfo>;
+  /** Deletes a snapshot. */
   drop(name: string): Promise<void>;
 }
 
@@ -287,7 +306,7 @@ export interface Webhook {
   subscription: string;
   url: string;
   payload: JsonObject;
-  /** What went over the wire, where trouble made that something else. */
+  /** The body that was sent, if a delivery fault changed it. */
   sent: string | null;
   /** `waiting`, `delivered`, `dead`, `canceled`, `dropped` or `not_allowed`. */
   status: string;
@@ -303,22 +322,23 @@ export interface WebhookCriteria {
   subscription?: string;
   event?: string;
   status?: string;
-  /** Only those with a greater id. */
+  /** Only greater ids. */
   since?: number;
   limit?: number;
 }
 
-/** What an org's subscribers were sent, or would have been. */
+/** An org's webhooks. */
 export interface Webhooks {
+  /** The webhooks that match all criteria, sent or not, oldest first. */
   list(criteria?: WebhookCriteria): Promise<Webhook[]>;
-  /** The same as soon as there are `count` of them; throws if there are fewer after `timeout` seconds, 5 if not given. */
+  /** Waits until `count` webhooks match. Throws if there are fewer after `timeout` seconds, 5 by default. */
   wait(criteria?: WebhookCriteria & { count?: number; timeout?: number }): Promise<Webhook[]>;
-  /** Attempt at once what waits for its next attempt. */
+  /** Attempts all waiting webhooks now. */
   flush(): Promise<{ attempted: number; delivered: number; waiting: number }>;
-  /** Send one again: the new one. */
+  /** Sends a webhook again. Returns the new one. */
   redeliver(id: number): Promise<Webhook>;
-  /** Which beginnings of callback URLs are called elsewhere, `{from: to}`. */
+  /** The prefixes of callback URLs that are replaced, `{from: to}`. */
   rewrites(): Promise<{ [from: string]: string }>;
-  /** Put these in place of all there are. */
+  /** Replaces prefixes of callback URLs. These rewrites replace all earlier ones. */
   rewrite(rewrites: { [from: string]: string }): Promise<{ [from: string]: string }>;
 }

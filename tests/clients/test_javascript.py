@@ -1,4 +1,4 @@
-"""The JavaScript client: its own tests, run by Node against a real server; and its types say what it has."""
+"""The JavaScript client: Node runs its tests against a real server, and its types declare what it has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.serving import running
 
 PACKAGE = Path(configuration.__file__).parents[3] / "clients" / "js"
 NODE = shutil.which("node")
-_VERB = re.compile(r"^  (?:async )?(\w+)\(.*", re.MULTILINE)
+_METHOD = re.compile(r"^  (?:async )?(\w+)\(.*", re.MULTILINE)
 
 
 @pytest.mark.skipif(NODE is None, reason="there is no node on this machine")
@@ -45,7 +45,7 @@ def test_it_is_of_the_servers_version() -> None:
     assert f"export const VERSION = '{__version__}';" in (PACKAGE / "index.js").read_text(encoding="utf-8")
 
 
-def test_every_verb_has_a_type_and_every_type_a_verb() -> None:
+def test_the_types_declare_exactly_the_methods_of_the_classes() -> None:
     code = (PACKAGE / "index.js").read_text(encoding="utf-8")
     types = (PACKAGE / "index.d.ts").read_text(encoding="utf-8")
     classes = dict(re.findall(r"^(?:export )?class (\w+)[^\n]*\{\n(.*?)^\}", code, re.MULTILINE | re.DOTALL))
@@ -53,5 +53,5 @@ def test_every_verb_has_a_type_and_every_type_a_verb() -> None:
 
     assert set(classes) == {"SandboxError", "Sandbox", "Org", "Clock", "Snapshots", "Webhooks"}
     for name, body in classes.items():
-        verbs = set(_VERB.findall(body)) - {"constructor"}
-        assert verbs == set(re.findall(r"^  (\w+)\(", declared[name], re.MULTILINE)) - {"constructor"}, name
+        methods = set(_METHOD.findall(body)) - {"constructor"}
+        assert methods == set(re.findall(r"^  (\w+)\(", declared[name], re.MULTILINE)) - {"constructor"}, name
