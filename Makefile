@@ -1,7 +1,7 @@
-# Every verb does its own set-up: a virtual environment in .venv with the versions of requirements.lock.
+# Each target installs what it needs: a virtual environment in .venv with the versions of requirements.lock.
 PYTHON ?= python3
 IN_VENV := .venv/bin/python
-# For the package and for what builds it alike.
+# For the package and for its build dependencies.
 export PIP_CONSTRAINT := requirements.lock
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
 
-serve: .venv/serving  ## serve on 127.0.0.1:8080; ARGS='--port 9000' for options
+serve: .venv/serving  ## serve on 127.0.0.1:8080; ARGS='--port 9000' passes options
 	@exec $(IN_VENV) -m promo_sandbox serve $(ARGS)
 
 test: .venv/developing  ## the whole suite
@@ -32,19 +32,19 @@ check: lint  ## what CI runs: format, lint, types, specs, suite with coverage
 	$(IN_VENV) -m coverage run -m pytest -n auto --dist worksteal -m 'not fuzz' $(ARGS)
 	$(IN_VENV) -m coverage combine -q
 	$(IN_VENV) -m coverage report --fail-under=95
-	$(IN_VENV) -m pytest -n auto --dist worksteal -m fuzz $(ARGS)  # tracing would double what these take
+	$(IN_VENV) -m pytest -n auto --dist worksteal -m fuzz $(ARGS)  # coverage would double their time
 
 fuzz: .venv/developing  ## Schemathesis and the state machines for longer; EXAMPLES=2000 by default
 	SANDBOX_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(IN_VENV) -m pytest -n auto --dist worksteal -m fuzz $(ARGS)
 
-bench: .venv/developing  ## speed, start and memory beside a bare Starlette; ARGS='--quick' for a look
+bench: .venv/developing  ## measure speed, start and memory against a bare Starlette; ARGS='--quick' takes half a minute
 	$(IN_VENV) bench/run.py $(ARGS)
 
 docs: .venv/developing  ## build the documentation into site/; `make test` runs its examples
 	NO_MKDOCS_2_WARNING=1 $(IN_VENV) -m mkdocs build --strict $(ARGS)
 	@echo "The documentation is in site/index.html; to search it: python3 -m http.server -d site 8000"
 
-lock: .venv/made  ## write requirements.lock anew with the newest versions
+lock: .venv/made  ## update requirements.lock to the newest versions
 	rm -rf .venv/locking && $(PYTHON) -m venv .venv/locking
 	PIP_CONSTRAINT= .venv/locking/bin/python -m pip install -q '.[dev]'
 	.venv/locking/bin/python -m pip list --format=freeze --exclude promo-sandbox --exclude pip --exclude setuptools > requirements.lock
@@ -63,5 +63,5 @@ lock: .venv/made  ## write requirements.lock anew with the newest versions
 	$(IN_VENV) -m pip install -q -e '.[dev]'
 	@touch $@ .venv/serving
 
-clean:  ## remove what the verbs made
+clean:  ## delete what the other targets created
 	rm -rf .venv dist build site .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
