@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from promo_sandbox.rules import Call, Doc, Rejected, Reply, Violation, moment
-from promo_sandbox.vendors.norce.asking import Asker, asker, changed, stopped
+from promo_sandbox.vendors.norce.caller import Asker, asker, changed, stopped
+from promo_sandbox.vendors.norce.defaults import TERMS, culture, excess, filled, image_url, texts
 from promo_sandbox.vendors.norce.rows import EFFECT, REQUIREMENT, merged
 from promo_sandbox.vendors.norce.rules import rules
-from promo_sandbox.vendors.norce.stored import (
+from promo_sandbox.vendors.norce.storage import (
     APPLICATIONS,
     NOT_STOPPED,
     PROMOTIONS,
@@ -21,7 +22,6 @@ from promo_sandbox.vendors.norce.stored import (
     shown,
     stopped_if_over,
 )
-from promo_sandbox.vendors.norce.terms import TERMS, culture, excess, filled, image_url, texts
 
 
 @rules.operation("PromotionApi_List")

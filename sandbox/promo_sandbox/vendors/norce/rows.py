@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from promo_sandbox.rules import Call, Doc
-from promo_sandbox.vendors.norce.asking import Asker, changed
-from promo_sandbox.vendors.norce.terms import filled
+from promo_sandbox.vendors.norce.caller import Asker, changed
+from promo_sandbox.vendors.norce.defaults import filled
 
 _UNCHANGED: Doc = {"Changed": None, "ChangedBy": None}
 _CHOICE: Doc = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from promo_sandbox.rules import Call, Doc, NotUnique, Reply, Work
-from promo_sandbox.vendors.norce.asking import asker
+from promo_sandbox.vendors.norce.caller import asker
+from promo_sandbox.vendors.norce.defaults import unique_code
 from promo_sandbox.vendors.norce.rules import rules
-from promo_sandbox.vendors.norce.stored import CODES, code_id, codes_of, find
-from promo_sandbox.vendors.norce.terms import unique_code
+from promo_sandbox.vendors.norce.storage import CODES, code_id, codes_of, find
 
 _AT_ONCE = 1000  # codes that are looked through in one step
 

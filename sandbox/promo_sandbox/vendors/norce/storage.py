@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 from promo_sandbox.rules import Call, Doc, decoded, encoded, members, moment
-from promo_sandbox.vendors.norce.asking import DEFAULT_APPLICATION, SYSTEM, stopped
+from promo_sandbox.vendors.norce.caller import DEFAULT_APPLICATION, SYSTEM, stopped
+from promo_sandbox.vendors.norce.defaults import TERMS, TEXTS, culture, excess, image_url, unique_code
 from promo_sandbox.vendors.norce.rows import EFFECT, REQUIREMENT, seeded
 from promo_sandbox.vendors.norce.rules import rules
-from promo_sandbox.vendors.norce.terms import TERMS, TEXTS, culture, excess, image_url, unique_code
 
 NOT_STOPPED: Doc = {"StoppedDate": None, "StoppedBy": None, "StoppedByName": None}
 # What only the server says of a promotion, as it is at first.
