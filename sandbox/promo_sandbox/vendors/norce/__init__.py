@@ -1,4 +1,4 @@
-"""Norce: promotions, their unique codes, and the tokens that they need."""
+"""Norce: promotions, their unique codes, and access tokens."""
 
 from promo_sandbox.vendors.norce import identity, promotions, unique_codes
 from promo_sandbox.vendors.norce.rules import rules

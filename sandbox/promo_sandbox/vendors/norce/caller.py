@@ -1,4 +1,4 @@
-"""Who asks, for which application, and how that is noted."""
+"""The account and the application of a request, and the fields that record them."""
 
 from __future__ import annotations
 
@@ -6,52 +6,55 @@ from typing import NamedTuple
 
 from promo_sandbox.rules import Call, Doc, Rejected, Violation
 
-DEFAULT_APPLICATION = 1  # inferred: the page that is followed has no header that names one
-_DIGITS = 9  # that an int32 has room for, whatever they are
+DEFAULT_APPLICATION = 1  # inferred: the page's first version has no header that names an application
+_MAX_DIGITS = 9  # any number with nine digits fits in an int32
 
 
-class Asker(NamedTuple):
-    """The user account that a request is made with, and the application that it is about."""
+class Caller(NamedTuple):
+    """The user account that sends a request, and the application that the request is about."""
 
     application: int
     account: int
     name: str
 
 
-SYSTEM = Asker(DEFAULT_APPLICATION, 0, "System")  # inferred: 0 is nobody's account
+SYSTEM = Caller(DEFAULT_APPLICATION, 0, "System")  # inferred: no account has the id 0
 
 
-def asker(call: Call) -> Asker:
-    """Documented: headers name both, in a later version of the page. Inferred: else the token does, else nobody."""
+def identify_caller(call: Call) -> Caller:
+    """Documented: in a later version of the page, headers name account and application.
+
+    Inferred: without the headers, the token names both. A token that names none acts as the system.
+    """
     if call.settings["strict_headers"]:
         missing = [name for name in ("account-id", "application-id") if name not in call.headers]
         if missing:
             violations = [Violation(f"header.{name}", "is required", "required") for name in missing]
             raise Rejected("missing-header", violations=violations)
     application = _application(call)
-    account = call.headers.get("account-id", _number(_claim(call, "account")))
+    account = call.headers.get("account-id", _parse_id(_claim(call, "account")))
     if account is not None:
-        return Asker(application, account, f"Account {account}")
-    return Asker(application, SYSTEM.account, _claim(call, "client") or SYSTEM.name)
+        return Caller(application, account, f"Account {account}")
+    return Caller(application, SYSTEM.account, _claim(call, "client") or SYSTEM.name)
 
 
-def stopped(call: Call, by: Asker) -> Doc:
-    """Documented: when and by whom a promotion was made inactive."""
-    return {"StoppedDate": call.now_text, "StoppedBy": by.account, "StoppedByName": by.name}
+def stopped_fields(call: Call, caller: Caller) -> Doc:
+    """Documented: when a promotion became inactive, and which account stopped it."""
+    return {"StoppedDate": call.now_text, "StoppedBy": caller.account, "StoppedByName": caller.name}
 
 
-def changed(call: Call, by: Asker) -> Doc:
-    """Inferred: a time without a zone, since the page calls it a text where it calls others dates."""
-    return {"Changed": call.now_text.removesuffix("Z"), "ChangedBy": by.name}
+def changed_fields(call: Call, caller: Caller) -> Doc:
+    """Inferred: the time has no zone, because the page declares it as a string and other times as dates."""
+    return {"Changed": call.now_text.removesuffix("Z"), "ChangedBy": caller.name}
 
 
 def _application(call: Call) -> int:
-    """Inferred: a token may be for some applications only; without a header it is about the first of them."""
+    """Inferred: a token may be restricted to some applications; the first is the default."""
     named: int | None = call.headers.get("application-id")
     claim = _claim(call, "applications")
     if claim is None:
         return DEFAULT_APPLICATION if named is None else named
-    granted = [number for number in map(_number, claim.replace(",", " ").split()) if number is not None]
+    granted = [id for id in map(_parse_id, claim.replace(",", " ").split()) if id is not None]
     if named is None and granted:
         return granted[0]
     if named not in granted:
@@ -63,5 +66,5 @@ def _claim(call: Call, name: str) -> str | None:
     return call.grant.claims.get(name) if call.grant else None
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None
+def _parse_id(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS else None

@@ -1,4 +1,4 @@
-"""What a client says of a promotion, with what it leaves out: pure functions of what is sent and what was stored."""
+"""Defaults for the fields that a client leaves out, and limits on a promotion's size. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from promo_sandbox.rules import Doc
 
 TEXTS = ("Name", "SubHeader", "SubDescription", "DescriptionHeader", "Description")
 
-# Documented: the defaults of status and exclusivity. Inferred: whatever else is not said is null, or false.
-TERMS: Doc = {
+# Documented: the defaults of status and exclusivity. Inferred: all other defaults are null or false.
+PROMOTION_DEFAULTS: Doc = {
     "ImageKey": None,
     "Code": None,
     "ExclusivityType": "NotExclusive",
@@ -24,65 +24,64 @@ TERMS: Doc = {
     "CurrencyCode": None,
 }
 
-MAX_ROWS = 3000  # requirements, effects and the products in them: each is filled in with up to 30 members
-MAX_TEXT = 1_000_000  # characters of all cultures, of which each has the texts that it leaves out
+MAX_ROWS = 3000  # requirements, effects and their products; each is completed to up to 30 fields
+MAX_TEXT = 1_000_000  # characters of all cultures; a culture without texts gets the promotion's
 
 
-def excess(sent: Doc) -> str | None:
-    """What there is too much of in a promotion. Inferred: there are such limits, or 1 MB would become 100 MB."""
-    lists = [_list(sent, name) for name in ("Requirements", "Effects")]
-    rows = [row for rows in lists for row in rows]
+def exceeded_limit(promotion: Doc) -> str | None:
+    """The limit that a promotion exceeds, if any. Inferred: without limits, 1 MB would be completed to 100 MB."""
+    rows = [row for name in ("Requirements", "Effects") for row in _list(promotion, name)]
     if len(rows) + sum(len(_list(row, "ProductList")) for row in rows) > MAX_ROWS:
         return f"has more than {MAX_ROWS} requirements, effects and products"
-    length = sum(len(sent[text]) for text in TEXTS if isinstance(sent.get(text), str))
-    cultures = len(_list(sent, "Cultures"))
+    length = sum(len(promotion[text]) for text in TEXTS if isinstance(promotion.get(text), str))
+    cultures = len(_list(promotion, "Cultures"))
     if cultures > MAX_ROWS or cultures * length > MAX_TEXT:
         return f"has more than {MAX_ROWS} cultures, or more than {MAX_TEXT} characters in them"
     return None
 
 
 def _list(doc: Any, name: str) -> list[Any]:
-    found = doc.get(name) if isinstance(doc, dict) else None
-    return found if isinstance(found, list) else []
+    value = doc.get(name) if isinstance(doc, dict) else None
+    return value if isinstance(value, list) else []
 
 
-def filled(blank: Doc, sent: Doc) -> Doc:
-    """All members of `blank`, in its order, as they are sent. Documented: null is the default."""
-    return {member: empty if sent.get(member) is None else sent[member] for member, empty in blank.items()}
+def with_defaults(defaults: Doc, sent: Doc) -> Doc:
+    """The fields of `defaults`, in this order, with the values sent. Documented: null means the default."""
+    return {field: default if sent.get(field) is None else sent[field] for field, default in defaults.items()}
 
 
-def texts(sent: Doc, stored: Doc | None) -> Doc:
+def complete_texts(sent: Doc, stored: Doc | None) -> Doc:
     """The five texts of a promotion, their defaults, and whether they are inherited.
 
-    Inferred: what is said is said in the primary culture, whose text the default is. An update that says that a text is
-    inherited leaves it as it was.
+    Inferred: a promotion's texts are those of the primary culture, and the defaults of all others. An update keeps the
+    text that it calls inherited.
     """
-    found: Doc = {}
+    complete: Doc = {}
     for text in TEXTS:
         inherited = stored is not None and sent.get(f"Is{text}Inherited", False)
-        own = stored[f"Default{text}"] if stored is not None and inherited else sent.get(text)
-        found |= {text: own, f"Default{text}": own, f"Is{text}Inherited": inherited or own is None}
-    return found
+        value = stored[f"Default{text}"] if stored is not None and inherited else sent.get(text)
+        complete |= {text: value, f"Default{text}": value, f"Is{text}Inherited": inherited or value is None}
+    return complete
 
 
-def culture(sent: Doc, defaults: Doc) -> Doc:
-    """A culture's texts. Inferred: what it does not say, or says it inherits, is the default."""
-    row: Doc = {"CultureCode": sent.get("CultureCode")}
+def complete_culture(sent: Doc, promotion: Doc) -> Doc:
+    """A culture's texts. Inferred: a text that is left out or inherited has the promotion's default."""
+    culture: Doc = {"CultureCode": sent.get("CultureCode")}
     for text in TEXTS:
         inherited = sent.get(f"Is{text}Inherited", False) or sent.get(text) is None
-        row[text] = defaults[f"Default{text}"] if inherited else sent[text]
-        row[f"Is{text}Inherited"] = inherited
-    row["IsTranslated"] = not all(row[f"Is{text}Inherited"] for text in TEXTS)
-    return row
+        culture[text] = promotion[f"Default{text}"] if inherited else sent[text]
+        culture[f"Is{text}Inherited"] = inherited
+    culture["IsTranslated"] = not all(culture[f"Is{text}Inherited"] for text in TEXTS)
+    return culture
 
 
 def image_url(key: Any) -> str | None:
-    """Inferred: where an image is, is made of its key alone."""
+    """Inferred: the image's URL depends on its key only."""
     return None if key is None else f"https://cdn.norce.tech/{key}"
 
 
-def unique_code(sent: Doc, now: str) -> Doc:
-    """A code with what it leaves out. Inferred: one that is not claimed has no date, basket and system of it."""
+def complete_code(sent: Doc, now: str) -> Doc:
+    """A complete unique code. Inferred: a code that is not claimed has no claim date, basket and source."""
     claimed = sent.get("IsClaimed", False)
     return {
         "DiscountCode": sent.get("DiscountCode"),

@@ -1,4 +1,4 @@
-"""The rows of a promotion, requirements and effects, and the products in them: which are new, which are replaced."""
+"""The rows of a promotion: requirements, effects, and the products of both. Completes sent and seeded rows."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from promo_sandbox.rules import Call, Doc
-from promo_sandbox.vendors.norce.caller import Asker, changed
-from promo_sandbox.vendors.norce.defaults import filled
+from promo_sandbox.vendors.norce.caller import Caller, changed_fields
+from promo_sandbox.vendors.norce.defaults import with_defaults
 
-_UNCHANGED: Doc = {"Changed": None, "ChangedBy": None}
-_CHOICE: Doc = {
+_NOT_CHANGED: Doc = {"Changed": None, "ChangedBy": None}
+_PRODUCT_FILTER: Doc = {
     "ManufacturerId": None,
     "ManufacturerCode": None,
     "ManufacturerName": None,
@@ -36,14 +36,14 @@ _CHOICE: Doc = {
 }
 
 
-class Kind(NamedTuple):
-    """A kind of row: its members with their defaults, in the order of the page, and the kind of its `ProductList`."""
+class RowKind(NamedTuple):
+    """A kind of row: its fields with their defaults, in the order of the page, and the kind of its `ProductList`."""
 
-    blank: Doc
-    products: Kind | None
+    defaults: Doc
+    products: RowKind | None
 
 
-REQUIREMENT = Kind(
+REQUIREMENT = RowKind(
     {
         "Id": 0,
         "RequirementType": None,
@@ -60,14 +60,14 @@ REQUIREMENT = Kind(
         "IsCustomerFlagIncluded": None,
         "SortOrder": 0,
         "ProductList": [],
-        **_UNCHANGED,
+        **_NOT_CHANGED,
         "MatchByEachPartNo": False,
         "GenericQty": None,
         "GenericQtyMax": None,
     },
-    Kind({"Id": 0, **_CHOICE, **_UNCHANGED}, None),
+    RowKind({"Id": 0, **_PRODUCT_FILTER, **_NOT_CHANGED}, None),
 )
-EFFECT = Kind(
+EFFECT = RowKind(
     {
         "Id": 0,
         "EffectType": None,
@@ -81,69 +81,72 @@ EFFECT = Kind(
         "UseRequirementProducts": False,
         "GenericQty": None,
         "ProductList": [],
-        **_UNCHANGED,
+        **_NOT_CHANGED,
     },
-    Kind(
+    RowKind(
         {
             "Id": 0,
-            **_CHOICE,
+            **_PRODUCT_FILTER,
             "IsDiscount": False,
             "IsFixedPrice": False,
             "Value": None,
             "IsIncVat": False,
-            **_UNCHANGED,
+            **_NOT_CHANGED,
         },
         None,
     ),
 )
 
 
-def merged(call: Call, kind: Kind, sent: list[Doc] | None, stored: list[Doc], by: Asker) -> list[Doc]:
-    """The rows that are sent, in their order. Inferred: one with the Id of a stored row replaces it, once; any other is
-    new and gets an Id; a stored row that is not sent is gone."""
-    known = {row["Id"]: row for row in stored}
-    taken = set(known)
+def complete_rows(call: Call, kind: RowKind, sent: list[Doc] | None, stored: list[Doc], caller: Caller) -> list[Doc]:
+    """The sent rows, completed, in their order.
+
+    Inferred: a row with the Id of a stored row replaces it, once. Any other row is new and gets an Id. A stored row
+    that is not sent is deleted.
+    """
+    replaceable = {row["Id"]: row for row in stored}
+    taken = set(replaceable)
     rows = []
     for row in sent or ():
-        before = known.pop(row.get("Id"), None)
-        made = {**filled(kind.blank, row), **(changed(call, by) if before else _UNCHANGED)}
-        made["Id"] = before["Id"] if before else _new_id(call, taken)
+        before = replaceable.pop(row.get("Id"), None)
+        complete = {**with_defaults(kind.defaults, row), **(changed_fields(call, caller) if before else _NOT_CHANGED)}
+        complete["Id"] = before["Id"] if before else _new_id(call, taken)
         if kind.products is not None:
             products = before["ProductList"] if before else []
-            made["ProductList"] = merged(call, kind.products, row.get("ProductList"), products, by)
-        rows.append(_derived(made))
+            complete["ProductList"] = complete_rows(call, kind.products, row.get("ProductList"), products, caller)
+        rows.append(_derive_fields(complete))
     return rows
 
 
-def seeded(call: Call, kind: Kind, given: Any) -> Any:
-    """The rows of a seed with what they leave out; what is no row is left to be refused."""
-    if not isinstance(given, list):
-        return given
+def complete_seeded_rows(call: Call, kind: RowKind, seeded: Any) -> Any:
+    """The rows of a seed, completed. The seed's validation rejects a value that is not a list of objects."""
+    if not isinstance(seeded, list):
+        return seeded
     rows = []
-    taken = {row.get("Id") for row in given if isinstance(row, dict) and isinstance(row.get("Id"), int | Decimal)}
-    for row in given:
+    taken = {row.get("Id") for row in seeded if isinstance(row, dict) and isinstance(row.get("Id"), int | Decimal)}
+    for row in seeded:
         if not isinstance(row, dict):
-            return given
-        made = filled(kind.blank, row)
-        made["Id"] = made["Id"] or _new_id(call, taken)
+            return seeded
+        complete = with_defaults(kind.defaults, row)
+        complete["Id"] = complete["Id"] or _new_id(call, taken)
         if kind.products is not None:
-            made["ProductList"] = seeded(call, kind.products, made["ProductList"])
-        rows.append(_derived(made))
+            complete["ProductList"] = complete_seeded_rows(call, kind.products, complete["ProductList"])
+        rows.append(_derive_fields(complete))
     return rows
 
 
 def _new_id(call: Call, taken: set[Any]) -> int:
-    while (id := call.new_number()) in taken:  # a seed may have given it
+    while (id := call.new_number()) in taken:  # a seeded row may have this Id
         pass
     return id
 
 
-def _derived(row: Doc) -> Doc:
-    """Documented: a requirement's `ValueType`, and that sums may be compared as `Between`. Inferred: the other ways."""
+def _derive_fields(row: Doc) -> Doc:
+    """Documented: a requirement's `ValueType`, and the order sum type `Between`. Inferred: `Above` and `Below`."""
     if "ValueType" not in row:
         return row
-    least, most = row["OrderSum"] is not None, row["OrderSumMax"] is not None
-    row["ValueType"] = "OrderSum" if least or most else "Quantity"
-    if row["OrderSumType"] is None and (least or most):
-        row["OrderSumType"] = "Between" if least and most else "Above" if least else "Below"
+    has_min, has_max = row["OrderSum"] is not None, row["OrderSumMax"] is not None
+    row["ValueType"] = "OrderSum" if has_min or has_max else "Quantity"
+    if row["OrderSumType"] is None and (has_min or has_max):
+        row["OrderSumType"] = "Between" if has_min and has_max else "Above" if has_min else "Below"
     return row

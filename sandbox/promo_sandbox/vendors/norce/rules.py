@@ -1,4 +1,4 @@
-"""Norce's rules, as one object that the modules of this folder fill, and how Norce words a refusal."""
+"""Norce's `Rules`, which the modules of this folder fill, and the body of Norce's error responses."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ SETTINGS = rules.settings()
 
 
 @rules.error_body
-def error_body(refusal: RejectionContext) -> Any:
-    """The example, with what is wrong by the member it is about, or else with the detail.
+def error_body(context: RejectionContext) -> Any:
+    """The spec's example, with the violations by field, or else with the detail.
 
-    Inferred: `ModelState` is the framework's usual form; where refusals are problems (RFC 9457), `errors` is.
+    Inferred: the framework usually lists violations in `ModelState`; RFC 9457 problems list them in `errors`.
     """
-    body: Any = refusal.rejection.value
-    if "error" in body:  # of the identity server, which tells no more than a code
-        return body
-    with_message = "Message" in body
-    if refusal.violations:
-        errors = _by_member(refusal.violations, refusal.path)
-        return {**body, "ModelState" if with_message else "errors": errors}
-    if refusal.detail:
-        return {**body, "Message" if with_message else "detail": refusal.detail}
-    return body
+    example: Any = context.rejection.value
+    if "error" in example:  # the identity server returns only a code
+        return example
+    with_message = "Message" in example
+    if context.violations:
+        errors = _messages_by_field(context.violations, context.path)
+        return {**example, "ModelState" if with_message else "errors": errors}
+    if context.detail:
+        return {**example, "Message" if with_message else "detail": context.detail}
+    return example
 
 
-def _by_member(violations: list[Violation], path: str) -> dict[str, list[str]]:
-    """What is in a body stands below the name of what the operation takes, as `promotion.Name`."""
-    body = "codes" if path.endswith("/unique-codes") else "promotion"
-    found: dict[str, list[str]] = {}
+def _messages_by_field(violations: list[Violation], path: str) -> dict[str, list[str]]:
+    """Fields of the body are named after the operation's argument, such as `promotion.Name`."""
+    argument = "codes" if path.endswith("/unique-codes") else "promotion"
+    messages: dict[str, list[str]] = {}
     for where, message, *_ in violations:
-        member = body + where.removeprefix("body") if where.startswith("body") else where.partition(".")[2]
-        found.setdefault(member, []).append(message)
-    return found
+        field = argument + where.removeprefix("body") if where.startswith("body") else where.partition(".")[2]
+        messages.setdefault(field, []).append(message)
+    return messages
