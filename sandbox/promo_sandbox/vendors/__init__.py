@@ -1,1 +1,1 @@
-"""The vendors, a folder each. They see `promo_sandbox.rules` and nothing else of the sandbox."""
+"""One folder for each vendor. A vendor's modules import `promo_sandbox.rules` and nothing else of the sandbox."""

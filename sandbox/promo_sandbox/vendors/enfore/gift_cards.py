@@ -1,4 +1,4 @@
-"""Gift cards: import of external ones, activation, redemption."""
+"""Gift cards: import of external cards, activation, and redemption."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import NoReturn
 from promo_sandbox.rules import Call, Doc, Reply, moment, money
 from promo_sandbox.vendors.enfore import lists
 from promo_sandbox.vendors.enfore.rules import rules
-from promo_sandbox.vendors.enfore.vouchers import EXPIRABLE, GIFT_CARDS, new_number, tell
+from promo_sandbox.vendors.enfore.vouchers import EXPIRABLE, GIFT_CARDS, new_number, notify
 
 CARDS = GIFT_CARDS.collection
-_EXTERNAL = b',"@type":"ExternalGiftCard"}'  # what a stored card ends with
+_EXTERNAL_TYPE = b',"@type":"ExternalGiftCard"}'  # the end of a stored external card
 
 _NOT_REDEEMABLE = {
     "REDEEMED": "gift-card-redeemed",
@@ -20,8 +20,8 @@ _NOT_REDEEMABLE = {
 }
 
 
-def _redemption_places(doc: Doc, _: int) -> list[tuple[str, int]]:
-    return [(_redemption_list(doc["gift_card_id"]), moment(doc["transaction_date_and_time"]))]
+def _redemption_indexes(doc: Doc, _: int) -> list[tuple[str, int]]:
+    return [(_redemption_index(doc["gift_card_id"]), moment(doc["transaction_date_and_time"]))]
 
 
 def _prepare_redemption(doc: Doc, call: Call) -> None:
@@ -31,29 +31,29 @@ def _prepare_redemption(doc: Doc, call: Call) -> None:
     doc.setdefault("@type", "ExternalGiftCardRedemption" if external else "InternalGiftCardRedemption")
 
 
-REDEMPTIONS = rules.collection("gift_card_redemptions", indexes=_redemption_places, prepare=_prepare_redemption)
+REDEMPTIONS = rules.collection("gift_card_redemptions", indexes=_redemption_indexes, prepare=_prepare_redemption)
 
 
-def _redemption_list(card_id: str) -> str:
+def _redemption_index(card_id: str) -> str:
     return f"gift_card_redemptions/{card_id}"
 
 
 @rules.operation("createExternalGiftCard")
 def create_external_gift_card(call: Call) -> Reply:
-    """Import a card that somebody else issued. Inferred: whatever status it comes with is kept, as a foreign state."""
-    given = call.members
-    _judge_new_card(call, given)
-    # In the page's order already, as most clients send the rest, so nothing has to be put in order.
-    card = {"id": call.new_uuid(), "name": given["name"], "number": new_number(call, CARDS), **given}
+    """Import a card of another issuer. Inferred: the card keeps the status that the client sends."""
+    sent = call.members
+    _validate_new_card(call, sent)
+    # Most clients send the fields in the page's order. With id, name and number first, nothing has to be reordered.
+    card = {"id": call.new_uuid(), "name": sent["name"], "number": new_number(call, CARDS), **sent}
     card["@type"] = "ExternalGiftCard"
     card = call.add(CARDS, card)
-    stored = tell(call, GIFT_CARDS, card)
-    return call.reply(_without_type(card), encoded=stored.removesuffix(_EXTERNAL) + b"}" if stored else None)
+    stored = notify(call, GIFT_CARDS, card)
+    return call.reply(_without_type(card), encoded=stored.removesuffix(_EXTERNAL_TYPE) + b"}" if stored else None)
 
 
-def _judge_new_card(call: Call, card: Doc) -> None:
-    """Inferred: what an amount and a date cannot be. Documented: external_number is unique, and, by the page's samples,
-    a card may expire when it is issued."""
+def _validate_new_card(call: Call, card: Doc) -> None:
+    """Inferred: the limits of amounts and dates. Documented: external_number is unique. In the page's samples, a card
+    expires at the moment of its issue."""
     current = money(card["current_balance"])
     initial = money(card["initial_balance"]) if "initial_balance" in card else current
     if current.value < 0 or initial.value < 0:
@@ -65,16 +65,16 @@ def _judge_new_card(call: Call, card: Doc) -> None:
     issued, expiration = card.get("issued_date_and_time"), card.get("expiration_date_and_time")
     if issued and expiration and moment(expiration) < moment(issued):
         call.reject("expiration-before-issue", f"The card expires ({expiration}) before it is issued ({issued}).")
-    holder = call.find(CARDS, "external_number", card["external_number"])
-    if holder is not None:
-        detail = f"The external_number {card['external_number']!r} belongs to the gift card {holder['id']}."
-        call.reject("external-number-taken", detail, on_resource=_url(call, holder))
+    owner = call.find(CARDS, "external_number", card["external_number"])
+    if owner is not None:
+        detail = f"The external_number {card['external_number']!r} belongs to the gift card {owner['id']}."
+        call.reject("external-number-taken", detail, on_resource=_card_url(call, owner))
 
 
 @rules.operation("updateActivationStatusGiftCard")
 def update_activation_status(call: Call) -> Reply:
-    """Documented: ACTIVE lets the status follow the balance. Inferred: EXPIRED and CANCELED are not left this way."""
-    card = _card(call)
+    """Documented: with ACTIVE, the status depends on the balance. Inferred: EXPIRED and CANCELED are final."""
+    card = _find_card(call)
     wanted: str = call.body
     if card["@type"] == "InternalGiftCard":
         _reject(call, card, "internal-gift-card", "is an internal gift card; only external ones are activated here.")
@@ -86,33 +86,33 @@ def update_activation_status(call: Call) -> Reply:
     active = card["status"] != "DEACTIVATED"
     if active != (wanted == "ACTIVE"):
         status = _active_status(call, card) if wanted == "ACTIVE" else "DEACTIVATED"
-        tell(call, GIFT_CARDS, call.update(CARDS, card, status=status))
+        notify(call, GIFT_CARDS, call.update(CARDS, card, status=status))
     return call.reply(wanted)
 
 
 def _active_status(call: Call, card: Doc) -> str:
-    """Inferred: nothing left is REDEEMED, all of it left is ISSUED."""
+    """Inferred: REDEEMED at zero, ISSUED if nothing is spent."""
     balance = money(card["current_balance"])
     if balance.value <= 0:
         return "REDEEMED"
     if "initial_balance" in card:
-        untouched = money(card["initial_balance"]).value == balance.value
+        unspent = money(card["initial_balance"]).value == balance.value
     else:
-        name = _redemption_list(card["id"])  # problems stand there too
-        untouched = all(key != REDEMPTIONS.key for key, _ in call.page(name, limit=call.size(name)))
-    return "ISSUED" if untouched else "PARTIALLY_REDEEMED"
+        name = _redemption_index(card["id"])  # contains problems too
+        unspent = all(key != REDEMPTIONS.key for key, _ in call.page(name, limit=call.size(name)))
+    return "ISSUED" if unspent else "PARTIALLY_REDEEMED"
 
 
 @rules.operation("getGiftCardRedemptions")
 def get_redemptions(call: Call) -> Reply:
-    """Documented: ascending by transaction_date_and_time. 404 is not in the contract, so an unknown card is 400."""
-    return lists.page(call, REDEMPTIONS, _redemption_list(_card(call)["id"]))
+    """Documented: ascending by transaction_date_and_time. The contract has no 404, so an unknown card is 400."""
+    return lists.reply_page(call, REDEMPTIONS, _redemption_index(_find_card(call)["id"]))
 
 
 @rules.operation("recordGiftCardRedemption")
 def record_redemption(call: Call) -> Reply:
-    """Spend from a card. Inferred, all of it: the page names the operation and no rule of it."""
-    card = _card(call)
+    """Spend from a card. All rules are inferred: the page only names the operation."""
+    card = _find_card(call)
     amount, balance = money(call.body["redeemed_amount"]), money(card["current_balance"])
     if card["status"] not in EXPIRABLE:
         _reject(call, card, _NOT_REDEEMABLE[card["status"]], f"is {card['status']}.")
@@ -130,29 +130,29 @@ def record_redemption(call: Call) -> Reply:
         **call.members,
     }
     redemption = call.add(REDEMPTIONS, redemption)
-    left = balance.minus(amount)
+    remaining = balance.minus(amount)
     card = call.update(
         CARDS,
         card,
-        current_balance=left.json(),
-        status="PARTIALLY_REDEEMED" if left.value else "REDEEMED",
+        current_balance=remaining.json(),
+        status="PARTIALLY_REDEEMED" if remaining.value else "REDEEMED",
         last_used_date_and_time=call.now_text,
     )
-    tell(call, GIFT_CARDS, card)
+    notify(call, GIFT_CARDS, card)
     return call.reply(_without_type(call.public(REDEMPTIONS, redemption)))
 
 
 @rules.operation("getGiftCardRedemption")
 def get_redemption(call: Call) -> Reply:
-    """Inferred: under another card a redemption is not found."""
-    card, id = _card(call), call.path["gift-card-redemption-id"]
+    """Inferred: a redemption of another card is not found."""
+    card, id = _find_card(call), call.path["gift-card-redemption-id"]
     redemption = call.get(REDEMPTIONS, id)
     if redemption is None or redemption["gift_card_id"] != card["id"]:
         _reject(call, card, "unknown-redemption", f"has no redemption {id}.")
     return call.reply(call.public(REDEMPTIONS, redemption))
 
 
-def _card(call: Call) -> Doc:
+def _find_card(call: Call) -> Doc:
     id = call.path["gift-card-id"]
     card = call.get(CARDS, id)
     if card is None:
@@ -161,15 +161,15 @@ def _card(call: Call) -> Doc:
 
 
 def _reject(call: Call, card: Doc, name: str, what: str) -> NoReturn:
-    call.reject(name, f"The gift card {card['id']} {what}", on_resource=_url(call, card))
+    call.reject(name, f"The gift card {card['id']} {what}", on_resource=_card_url(call, card))
 
 
-def _url(call: Call, card: Doc) -> str:
+def _card_url(call: Call, card: Doc) -> str:
     return call.url("promotions", "org", call.path["org-id"], "sales-vouchers", "gift-cards", card["id"])
 
 
 def _without_type(doc: Doc) -> Doc:
-    """The answers to the two POSTs show no `@type` (documented by the page's samples)."""
-    shown = dict(doc)
-    del shown["@type"]
-    return shown
+    """The responses to both POSTs have no `@type`. Documented by the page's samples."""
+    content = dict(doc)
+    del content["@type"]
+    return content

@@ -1,4 +1,4 @@
-"""Lists: items and the problems reported beside them are one sequence, which `limit` and `offset` count through."""
+"""Pages of lists. A list contains items and problems in one sequence; `limit` and `offset` count both."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ def _prepare_problem(doc: Doc, call: Call) -> None:
     doc.setdefault("date_and_time", call.now_text)
 
 
-def _problem_places(doc: Doc, _: int) -> list[tuple[str, int]]:
-    # The list of one card's redemptions is the card's own.
+def _problem_indexes(doc: Doc, _: int) -> list[tuple[str, int]]:
+    # Each card has a list of redemptions of its own.
     name = f"{doc['list']}/{doc['gift_card_id']}" if "gift_card_id" in doc else doc["list"]
     return [(name, moment(doc["date_and_time"]))]
 
 
-PROBLEMS = rules.collection("problems", indexes=_problem_places, prepare=_prepare_problem)
+PROBLEMS = rules.collection("problems", indexes=_problem_indexes, prepare=_prepare_problem)
 
 
-def page(
+def reply_page(
     call: Call,
     collection: Collection,
     name: str,
@@ -31,22 +31,22 @@ def page(
     stop: int | None = None,
     descending: bool = False,
 ) -> Reply:
-    """A page of a list. Source: documented, both items and problems count towards limit and offset."""
+    """A page of a list. Documented: both items and problems count towards limit and offset."""
     query = call.query
-    found = call.page(name, start=start, stop=stop, offset=query["offset"], limit=query["limit"], descending=descending)
-    problems = [call.public(PROBLEMS, doc) for _, doc in found.only(PROBLEMS.key)]
+    page = call.page(name, start=start, stop=stop, offset=query["offset"], limit=query["limit"], descending=descending)
+    problems = [call.public(PROBLEMS, doc) for _, doc in page.only(PROBLEMS.key)]
     for problem in problems:
-        del problem["id"]  # only the sandbox needs it
-    return reply(call, collection, (doc for _, doc in found.only(collection.key)), problems)
+        del problem["id"]  # the vendor's problems have no id
+    return reply_items(call, collection, (doc for _, doc in page.only(collection.key)), problems)
 
 
-def reply(call: Call, collection: Collection, docs: Iterable[Doc], problems: Sequence[Doc] = ()) -> Reply:
+def reply_items(call: Call, collection: Collection, docs: Iterable[Doc], problems: Sequence[Doc] = ()) -> Reply:
     items = (call.public(collection, doc) for doc in docs)
     return call.reply_all(items, within=lambda items: {"items": items, "problems": list(problems)})
 
 
-def interval(call: Call) -> tuple[int, int]:
-    """`from` and `to`, the half-open interval. Source: documented; that it may not be reversed is inferred."""
+def read_interval(call: Call) -> tuple[int, int]:
+    """The half-open interval from `from` to `to`. Source: documented; inferred: it must not be reversed."""
     start, stop = moment(call.query["from"]), moment(call.query["to"])
     if start > stop:
         call.reject("interval-reversed", f"from ({call.query['from']}) is after to ({call.query['to']}).")

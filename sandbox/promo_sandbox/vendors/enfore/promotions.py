@@ -1,8 +1,8 @@
-"""Loyalty programmes and coupon promotions, from draft to archive. The two differ in names and one member only."""
+"""Loyalty programs and coupon promotions, from draft to archive. They differ only in names and one field."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from promo_sandbox.rules import Call, Collection, Doc, Reply, moment
 from promo_sandbox.vendors.enfore import lists
@@ -11,8 +11,8 @@ from promo_sandbox.vendors.enfore.rules import rules
 _START, _END = "start_date_and_time", "end_date_and_time"
 
 
-class Kind(NamedTuple):
-    """What is told apart: the paths, the collections, the path parameters, the names of refusals."""
+class PromotionKind(NamedTuple):
+    """The paths, collections, path parameters and rejections of loyalty programs or of coupon promotions."""
 
     path: tuple[str, str]
     drafts: Collection
@@ -39,27 +39,27 @@ def _drafts(name: str) -> Collection:
 
 def _promotions(name: str, start_event: str, end_event: str) -> Collection:
     def indexes(doc: Doc, created: int) -> list[tuple[str, int]]:
-        # Documented: descending by start, or by the import into the system where there is none.
+        # Documented: descending by start, or by creation if there is no start.
         return [(name, moment(doc[_START]) if _START in doc else created)]
 
     def timers(doc: Doc) -> list[tuple[int, str]]:
-        # Documented by what the statuses mean: SCHEDULED has not started, ACTIVE has not ended.
+        # Documented: a SCHEDULED promotion has not started, an ACTIVE one has not ended.
         if doc["status"] == "SCHEDULED" and _START in doc:
-            return [(moment(doc[_START]), start_event)]  # then its end, which may be the same moment
+            return [(moment(doc[_START]), start_event)]  # the end follows, perhaps at the same moment
         return [(moment(doc[_END]), end_event)] if doc["status"] != "ARCHIVED" and _END in doc else []
 
     collection = rules.collection(name, indexes=indexes, timers=timers, prepare=_prepare_promotion)
 
     @rules.on_timer(start_event)
     def start(call: Call, id: str) -> None:
-        """At `start_date_and_time`, what is `SCHEDULED` becomes `ACTIVE`."""
+        """At `start_date_and_time`, `SCHEDULED` becomes `ACTIVE`."""
         promotion = call.get(collection, id)
         if promotion is not None:
             call.update(collection, promotion, status="ACTIVE")
 
     @rules.on_timer(end_event)
     def end(call: Call, id: str) -> None:
-        """At `end_date_and_time`, what is not yet archived becomes `ARCHIVED`."""
+        """At `end_date_and_time`, `SCHEDULED` or `ACTIVE` becomes `ARCHIVED`."""
         promotion = call.get(collection, id)
         if promotion is not None:
             call.update(collection, promotion, status="ARCHIVED")
@@ -67,7 +67,7 @@ def _promotions(name: str, start_event: str, end_event: str) -> Collection:
     return collection
 
 
-LOYALTY = Kind(
+LOYALTY = PromotionKind(
     ("loyalty-programs", "external-loyalty-program"),
     _drafts("loyalty_program_drafts"),
     _promotions("loyalty_programs", "start-loyalty-program", "end-loyalty-program"),
@@ -76,7 +76,7 @@ LOYALTY = Kind(
     "unknown-loyalty-program",
     "loyalty-program-archived",
 )
-COUPON = Kind(
+COUPON = PromotionKind(
     ("promotions", "external-coupon-promotion"),
     _drafts("coupon_promotion_drafts"),
     _promotions("coupon_promotions", "start-coupon-promotion", "end-coupon-promotion"),
@@ -87,58 +87,58 @@ COUPON = Kind(
 )
 
 
-def _kind(call: Call) -> Kind:
+def _kind(call: Call) -> PromotionKind:
     assert call.operation is not None  # only requests come here
     return LOYALTY if "LoyaltyProgram" in call.operation.id else COUPON
 
 
 @rules.operation("getExternalLoyaltyProgramDrafts", "getExternalCouponPromotionDrafts")
 def get_drafts(call: Call) -> Reply:
-    return _list(call, _kind(call).drafts)
+    return _reply_list(call, _kind(call).drafts)
 
 
 @rules.operation("createExternalLoyaltyProgramDraft", "createExternalCouponPromotionDraft")
 def create_draft(call: Call) -> Reply:
-    content = call.members
-    _judge_order(call, content)
-    draft = {"id": call.new_uuid(), **_with_image_ids(call, content)}
+    sent = call.members
+    _validate_dates(call, sent)
+    draft = {"id": call.new_uuid(), **_with_image_ids(call, sent)}
     return call.reply(call.add(_kind(call).drafts, draft))
 
 
 @rules.operation("getExternalLoyaltyProgramDraft", "getExternalCouponPromotionDraft")
 def get_draft(call: Call) -> Reply:
-    return call.reply(_draft(call))
+    return call.reply(_find_draft(call))
 
 
 @rules.operation("updateExternalLoyaltyProgramDraft", "updateExternalCouponPromotionDraft")
 def update_draft(call: Call) -> Reply:
-    """A full replacement: what is left out is cleared (documented for the sibling ERP API's update structures)."""
-    draft, content = _draft(call), call.members
-    _judge_order(call, content, on_resource=_draft_url(call, draft["id"]))
-    return call.reply(call.replace(_kind(call).drafts, {"id": draft["id"], **_with_image_ids(call, content)}))
+    """Replaces the draft; fields that are left out are cleared. Documented for updates in the sibling ERP API."""
+    draft, sent = _find_draft(call), call.members
+    _validate_dates(call, sent, on_resource=_draft_url(call, draft["id"]))
+    return call.reply(call.replace(_kind(call).drafts, {"id": draft["id"], **_with_image_ids(call, sent)}))
 
 
 @rules.operation("deleteExternalLoyaltyProgramDraft", "deleteExternalCouponPromotionDraft")
 def delete_draft(call: Call) -> Reply:
-    call.delete(_kind(call).drafts, _draft(call)["id"])
+    call.delete(_kind(call).drafts, _find_draft(call)["id"])
     return call.reply()
 
 
 @rules.operation("getExternalLoyaltyPrograms", "getExternalCouponPromotions")
 def get_promotions(call: Call) -> Reply:
-    return _list(call, _kind(call).promotions)
+    return _reply_list(call, _kind(call).promotions)
 
 
 @rules.operation("createExternalLoyaltyProgram", "createExternalCouponPromotion")
 def create_promotion(call: Call) -> Reply:
-    """Documented: SCHEDULE needs a start on the draft, ACTIVATE starts at once. Inferred: the draft is consumed."""
+    """Documented: SCHEDULE needs a start on the draft, ACTIVATE starts at once. Inferred: the draft is deleted."""
     kind, id = _kind(call), call.body["draft_id"]
     draft = call.get(kind.drafts, id)
     if draft is None:
         call.reject("unknown-draft", f"There is no draft {id}.")
     url = _draft_url(call, id)
     if call.body["operation"] == "SCHEDULE":
-        _judge_schedule(call, draft, url)
+        _validate_schedule(call, draft, url)
         status = "SCHEDULED"
     else:
         status = "ACTIVE"
@@ -146,12 +146,12 @@ def create_promotion(call: Call) -> Reply:
             draft[_START] = call.now_text
     if _END in draft and moment(draft[_END]) <= call.now:
         call.reject("end-in-past", f"The draft {id} ends at {draft[_END]}; it is {call.now_text}.", on_resource=url)
-    _judge_order(call, draft, on_resource=url)
+    _validate_dates(call, draft, on_resource=url)
     call.delete(kind.drafts, id)
     return call.reply(call.add(kind.promotions, {**draft, "id": call.new_uuid(), "status": status}))
 
 
-def _judge_schedule(call: Call, draft: Doc, url: str) -> None:
+def _validate_schedule(call: Call, draft: Doc, url: str) -> None:
     if _START not in draft:
         call.reject("start-missing", f"The draft {draft['id']} has no {_START}.", on_resource=url)
     if moment(draft[_START]) <= call.now:
@@ -161,68 +161,68 @@ def _judge_schedule(call: Call, draft: Doc, url: str) -> None:
 
 @rules.operation("getExternalLoyaltyProgram", "getExternalCouponPromotion")
 def get_promotion(call: Call) -> Reply:
-    return call.reply(_promotion(call))
+    return call.reply(_find_promotion(call))
 
 
 @rules.operation("updateExternalLoyaltyProgram", "updateExternalCouponPromotion")
 def update_promotion(call: Call) -> Reply:
-    """Inferred: the updates apply in their order, all or none; what has started keeps its start."""
-    kind, promotion = _kind(call), _promotion(call)
-    url = _url(call, promotion["id"])
+    """Inferred: all updates apply, in their order, or none; the start of an active promotion is fixed."""
+    kind, promotion = _kind(call), _find_promotion(call)
+    url = _promotion_url(call, promotion["id"])
     if promotion["status"] == "ARCHIVED":
         call.reject(kind.archived, f"{promotion['id']} is archived and no longer changes.", on_resource=url)
     updated = dict(promotion)
     for update in call.item_members("updates"):
         updated |= update
-    if promotion["status"] == "ACTIVE" and _moved(promotion.get(_START), updated.get(_START)):
+    if promotion["status"] == "ACTIVE" and _start_changes(promotion.get(_START), updated.get(_START)):
         detail = f"{promotion['id']} has started at {promotion.get(_START)}."
         call.reject("start-of-active-fixed", detail, on_resource=url)
-    _judge_order(call, updated, on_resource=url)
+    _validate_dates(call, updated, on_resource=url)
     return call.reply(call.replace(kind.promotions, _with_image_ids(call, updated)))
 
 
 @rules.operation("updateExternalLoyaltyProgramStatus", "updateExternalCouponPromotionStatus")
 def update_status(call: Call) -> Reply:
-    """Inferred: only forwards, from SCHEDULED to ACTIVE to ARCHIVED; the present status again changes nothing."""
-    kind, promotion, wanted = _kind(call), _promotion(call), call.body
-    present = promotion["status"]
-    if wanted == present:
+    """Inferred: only forwards, from SCHEDULED to ACTIVE to ARCHIVED; the current status changes nothing."""
+    kind, promotion, wanted = _kind(call), _find_promotion(call), call.body
+    current = promotion["status"]
+    if wanted == current:
         return call.reply(wanted)
-    if present == "ARCHIVED" or wanted == "SCHEDULED":
-        detail = f"{promotion['id']} is {present} and cannot become {wanted}."
-        call.reject("transition-not-allowed", detail, on_resource=_url(call, promotion["id"]))
+    if current == "ARCHIVED" or wanted == "SCHEDULED":
+        detail = f"{promotion['id']} is {current} and cannot become {wanted}."
+        call.reject("transition-not-allowed", detail, on_resource=_promotion_url(call, promotion["id"]))
     changes = {"status": wanted}
     if wanted == "ACTIVE":
         changes[_START] = call.now_text
-    elif present == "ACTIVE" and (_END not in promotion or moment(promotion[_END]) > call.now):
+    elif current == "ACTIVE" and (_END not in promotion or moment(promotion[_END]) > call.now):
         changes[_END] = call.now_text
     call.update(kind.promotions, promotion, **changes)
     return call.reply(wanted)
 
 
 def _with_image_ids(call: Call, doc: Doc) -> Doc:
-    """Images get an id when they are stored, as in the sibling ERP API (inferred)."""
+    """Inferred: images get an id when they are stored, as in the sibling ERP API."""
     if "identity_images" in doc:
         images = [image if "id" in image else {"id": call.new_uuid(), **image} for image in doc["identity_images"]]
         doc = {**doc, "identity_images": images}
     return doc
 
 
-def _judge_order(call: Call, doc: Doc, **members: str) -> None:
+def _validate_dates(call: Call, doc: Doc, **fields: str) -> None:
     if _START in doc and _END in doc and moment(doc[_END]) < moment(doc[_START]):
         detail = f"It would end ({doc[_END]}) before it starts ({doc[_START]})."
-        call.reject("end-before-start", detail, **members)
+        call.reject("end-before-start", detail, **fields)
 
 
-def _moved(before: str | None, after: str | None) -> bool:
+def _start_changes(before: str | None, after: str | None) -> bool:
     return after is not None and (before is None or moment(before) != moment(after))
 
 
-def _list(call: Call, collection: Collection) -> Reply:
-    return lists.page(call, collection, collection.key.partition(".")[2], descending=True)
+def _reply_list(call: Call, collection: Collection) -> Reply:
+    return lists.reply_page(call, collection, collection.key.partition(".")[2], descending=True)
 
 
-def _draft(call: Call) -> Doc:
+def _find_draft(call: Call) -> Doc:
     kind = _kind(call)
     id = call.path[kind.draft_parameter]
     draft = call.get(kind.drafts, id)
@@ -231,21 +231,17 @@ def _draft(call: Call) -> Doc:
     return draft
 
 
-def _promotion(call: Call) -> Doc:
+def _find_promotion(call: Call) -> Doc:
     kind = _kind(call)
     id = call.path[kind.parameter]
     promotion = call.get(kind.promotions, id)
     if promotion is None:
-        _unknown(call, kind, id)
+        noun = kind.unknown.partition("-")[2].replace("-", " ")
+        call.reject(kind.unknown, f"There is no {noun} {id}.")
     return promotion
 
 
-def _unknown(call: Call, kind: Kind, id: str) -> NoReturn:
-    noun = kind.unknown.partition("-")[2].replace("-", " ")
-    call.reject(kind.unknown, f"There is no {noun} {id}.")
-
-
-def _url(call: Call, id: str) -> str:
+def _promotion_url(call: Call, id: str) -> str:
     return call.url("promotions", "org", call.path["org-id"], *_kind(call).path, id)
 
 

@@ -1,4 +1,4 @@
-"""enfore's rules, as one object that the modules of this folder fill, and how enfore words a refusal."""
+"""enfore's `Rules`, which the modules of this folder fill, and the body of enfore's error responses."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ rules = Rules("enfore")
 
 
 @rules.error_body
-def problem(refusal: RejectionContext) -> Doc:
+def problem(context: RejectionContext) -> Doc:
     """A Problem: type, title, detail and, if the rule names one, on_resource. Source: Promotions API 0.0.4, Problem."""
-    example, detail = refusal.rejection.value, refusal.detail
-    if refusal.violations:
-        detail = "; ".join(map(str, refusal.violations))
+    example, detail = context.rejection.value, context.detail
+    if context.violations:
+        detail = "; ".join(map(str, context.violations))
     return {"type": example["type"], "title": example["title"], "detail": detail or example["detail"]}

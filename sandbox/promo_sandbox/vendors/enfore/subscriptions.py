@@ -1,4 +1,4 @@
-"""Subscriptions: three spellings of the same nine operations over one store. Delivery is not the rules' business."""
+"""Subscriptions: nine operations, each on a current and a former path, over one collection. `webhooks` delivers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from promo_sandbox.rules import Call, Doc, Reply
 from promo_sandbox.vendors.enfore.rules import rules
 from promo_sandbox.vendors.enfore.vouchers import CATEGORY_VOUCHERS, GIFT_CARDS, PRODUCT_VOUCHERS
 
-_KIND_BY_OPERATION = {
-    f"{verb}{noun}{suffix}{spelling}": kind.event
+_EVENT_BY_OPERATION = {
+    f"{verb}{noun}{suffix}{path_version}": kind.event
     for kind, singular, plural in (
         (GIFT_CARDS, "GiftCard", "GiftCards"),
         (PRODUCT_VOUCHERS, "ProductVoucher", "ProductVouchers"),
@@ -20,12 +20,12 @@ _KIND_BY_OPERATION = {
         ("subscribeTo", plural, ""),
         ("unsubscribeTo", plural, ""),
     )
-    for spelling in ("", "Deprecated")
+    for path_version in ("", "Deprecated")
 }
 
 
 def _indexes(doc: Doc, created: int) -> list[tuple[str, int]]:
-    return [(_list(doc["event"]), created)]
+    return [(_index(doc["event"]), created)]
 
 
 def _prepare(doc: Doc, call: Call) -> None:
@@ -37,41 +37,41 @@ def _prepare(doc: Doc, call: Call) -> None:
 SUBSCRIPTIONS = rules.collection("subscriptions", indexes=_indexes, unique=("registration",), prepare=_prepare)
 
 
-def _list(event: str) -> str:
+def _index(event: str) -> str:
     return f"subscriptions/{event}"
 
 
-rules.subscribers(SUBSCRIPTIONS, listed=_list, url="callback_url", https_only=True)
+rules.subscribers(SUBSCRIPTIONS, listed=_index, url="callback_url", https_only=True)
 
 
 def _registration(event: object, callback_url: object) -> str:
-    """What makes a subscription the same one: its kind and its URL, within the org."""
+    """The identity of a subscription in its org: event and URL."""
     return f"{event} {callback_url}"
 
 
 def _event(call: Call) -> str:
     assert call.operation is not None  # only requests come here
-    return _KIND_BY_OPERATION[call.operation.id]
+    return _EVENT_BY_OPERATION[call.operation.id]
 
 
-@rules.operation(*(name for name in _KIND_BY_OPERATION if name.startswith("get")))
+@rules.operation(*(name for name in _EVENT_BY_OPERATION if name.startswith("get")))
 def get_subscriptions(call: Call) -> Reply:
-    """Documented: all active ones."""
-    found = (_wire(doc) for _, doc in call.listed(_list(_event(call))))
-    return call.reply_all(found, within=lambda items: {"items": items, "problems": []})
+    """Documented: all active subscriptions."""
+    subscriptions = (_content(doc) for _, doc in call.listed(_index(_event(call))))
+    return call.reply_all(subscriptions, within=lambda items: {"items": items, "problems": []})
 
 
-@rules.operation(*(name for name in _KIND_BY_OPERATION if name.startswith("subscribe")))
+@rules.operation(*(name for name in _EVENT_BY_OPERATION if name.startswith("subscribe")))
 def subscribe(call: Call) -> Reply:
-    """Documented: https only; 201 also for a URL that is subscribed already, which keeps its id (sibling ERP API)."""
+    """Documented: https only; 201 also for an existing subscription, which keeps its id (sibling ERP API)."""
     url, event = call.body["callback_url"], _event(call)
     parts = urlsplit(url)
     if parts.scheme != "https" and not call.admits_http(url):
         call.reject("callback-not-https", f"The callback_url {url[:200]} is not an https URL.")
     if not parts.hostname:
         call.reject("invalid-request", f"The callback_url {url[:200]} names no host.")
-    known = call.find(SUBSCRIPTIONS, "registration", _registration(event, url))
-    subscription = known or call.add(
+    existing = call.find(SUBSCRIPTIONS, "registration", _registration(event, url))
+    subscription = existing or call.add(
         SUBSCRIPTIONS,
         {
             "id": call.new_uuid(),
@@ -81,10 +81,10 @@ def subscribe(call: Call) -> Reply:
             "registration": _registration(event, url),
         },
     )
-    return call.reply(_wire(subscription))
+    return call.reply(_content(subscription))
 
 
-@rules.operation(*(name for name in _KIND_BY_OPERATION if name.startswith("unsubscribe")))
+@rules.operation(*(name for name in _EVENT_BY_OPERATION if name.startswith("unsubscribe")))
 def unsubscribe(call: Call) -> Reply:
     id = call.path["subscription-id"]
     subscription = call.get(SUBSCRIPTIONS, id)
@@ -94,5 +94,5 @@ def unsubscribe(call: Call) -> Reply:
     return call.reply()
 
 
-def _wire(subscription: Doc) -> Doc:
+def _content(subscription: Doc) -> Doc:
     return {"id": subscription["id"], "callback_url": subscription["callback_url"]}

@@ -1,16 +1,16 @@
-"""Tokens: an application's secret for an organisation's token, directly or in the older two steps."""
+"""Tokens of organisations: in one step with the application's secret, or in the older flow with a login token."""
 
 from __future__ import annotations
 
 from promo_sandbox.rules import Call, Reply, TokenTerms
 from promo_sandbox.vendors.enfore.rules import rules
 
-_LIFETIME = 3600  # seconds; the vendor publishes none
+_LIFETIME = 3600  # seconds; inferred, because enfore publishes no lifetime
 
 
 @rules.on_token
-def complete(_: Call, terms: TokenTerms) -> TokenTerms:
-    """Documented: an organisation's token opens its data, and only a login token is taken for another token."""
+def add_audience(_: Call, terms: TokenTerms) -> TokenTerms:
+    """Documented: an organisation's token is for the Promotions API; only a login token is for the Auth API."""
     return terms if terms.audience else terms._replace(audience="/promotions")
 
 
@@ -23,6 +23,5 @@ def authorize(call: Call) -> Reply:
 
 @rules.operation("login")
 def login(call: Call) -> Reply:
-    """Documented (2020): a token that only `authorize` takes, for whichever organisation. So it has no clock to expire
-    by."""
+    """Documented (2020): only `authorize` accepts this token. It is for no organisation, so no clock can expire it."""
     return call.reply({"accessToken": call.issue_token(tenant=None, seconds=None, audience="/auth", any_org=True)})

@@ -1,4 +1,4 @@
-"""What gift cards, product vouchers and category vouchers share: how they are stored, listed, read, and expire."""
+"""Gift cards, product vouchers and category vouchers: how all three are stored, listed, read, and expire."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from promo_sandbox.vendors.enfore.rules import rules
 EXPIRABLE = ("ISSUED", "PARTIALLY_REDEEMED")
 
 
-class Kind(NamedTuple):
+class VoucherKind(NamedTuple):
     """A kind of sales voucher."""
 
     collection: Collection
-    event: str  # the callback that tells of a change
-    unknown: str  # the rejection for an id that is none
+    event: str  # the callback that reports a change
+    unknown: str  # the rejection for an unknown id
 
 
-def _declare(name: str, event: str, expiry: str, unknown: str) -> Kind:
+def _define_kind(name: str, event: str, expiry: str, unknown: str) -> VoucherKind:
     def indexes(doc: Doc, created: int) -> list[tuple[str, int]]:
-        # Documented: ordered by issued_date_and_time, or by the import into the system where there is none.
+        # Documented: ordered by issued_date_and_time, or by creation if a voucher has none.
         issued = doc.get("issued_date_and_time")
         return [(name, moment(issued) if issued else created)]
 
     def timers(doc: Doc) -> list[tuple[int, str]]:
-        # Inferred: a voucher that still has a balance expires; REDEEMED, CANCELED and DEACTIVATED stay.
+        # Inferred: only a voucher with a balance expires; REDEEMED, CANCELED and DEACTIVATED do not change.
         expiration = doc.get("expiration_date_and_time")
         return [(moment(expiration), expiry)] if expiration and doc["status"] in EXPIRABLE else []
 
@@ -38,25 +38,25 @@ def _declare(name: str, event: str, expiry: str, unknown: str) -> Kind:
         doc.setdefault("status", "ISSUED")
 
     def seeded(call: Call, doc: Doc) -> None:
-        tell(call, kind, doc)
+        notify(call, kind, doc)
 
     collection = rules.collection(
         name, indexes=indexes, unique=("number", "external_number"), timers=timers, prepare=prepare, seeded=seeded
     )
-    kind = Kind(collection, event, unknown)
+    kind = VoucherKind(collection, event, unknown)
 
     @rules.on_timer(expiry)
     def expire(call: Call, id: str) -> None:
-        """At `expiration_date_and_time`, what still has something left becomes `EXPIRED`; subscribers hear of it."""
+        """At `expiration_date_and_time`, a voucher with a balance becomes `EXPIRED`. Subscribers are notified."""
         voucher = call.get(collection, id)
         if voucher is not None:
-            tell(call, kind, call.update(collection, voucher, status="EXPIRED"))
+            notify(call, kind, call.update(collection, voucher, status="EXPIRED"))
 
     return kind
 
 
-def tell(call: Call, kind: Kind, voucher: Doc) -> bytes | None:
-    """Tell the subscribers of a new or changed voucher, which is returned as it is stored, if it is.
+def notify(call: Call, kind: VoucherKind, voucher: Doc) -> bytes | None:
+    """Notify the subscribers of a new or changed voucher, and return its stored JSON, or None if it is not stored.
 
     Source: Promotions API 0.0.4, …SubscriptionCallback.
     """
@@ -67,70 +67,71 @@ def tell(call: Call, kind: Kind, voucher: Doc) -> bytes | None:
 
 
 def new_number(call: Call, collection: Collection) -> str:
-    """A number that enfore assigns: unique among those of its kind. Its form is inferred."""
+    """A number that enfore assigns, unique for its kind of voucher. Its format is inferred."""
     while True:
         number = str(call.new_number()).zfill(12)
         if not call.is_taken(collection, number, "number"):
             return number
 
 
-GIFT_CARDS = _declare("gift_cards", "gift-card-changed", "expire-gift-card", "unknown-gift-card")
-PRODUCT_VOUCHERS = _declare(
+GIFT_CARDS = _define_kind("gift_cards", "gift-card-changed", "expire-gift-card", "unknown-gift-card")
+PRODUCT_VOUCHERS = _define_kind(
     "product_vouchers", "product-voucher-changed", "expire-product-voucher", "unknown-product-voucher"
 )
-CATEGORY_VOUCHERS = _declare(
+CATEGORY_VOUCHERS = _define_kind(
     "category_vouchers", "category-voucher-changed", "expire-category-voucher", "unknown-category-voucher"
 )
 
 
-def voucher_list(call: Call, kind: Kind) -> Reply:
-    """Ascending in [from, to); number and external_number narrow it further, both exactly (the "and" is inferred)."""
-    start, stop = lists.interval(call)
-    wanted = {member: call.query[member] for member in ("number", "external_number") if member in call.query}
+def list_vouchers(call: Call, kind: VoucherKind) -> Reply:
+    """Vouchers in [from, to), ascending. A voucher must equal number and external_number (inferred: both)."""
+    start, stop = lists.read_interval(call)
+    filters = {field: call.query[field] for field in ("number", "external_number") if field in call.query}
     name = kind.collection.key.partition(".")[2]
-    if not wanted:
-        return lists.page(call, kind.collection, name, start=start, stop=stop)
-    member, value = next(iter(wanted.items()))
-    voucher = call.find(kind.collection, member, value)
-    if voucher is None or any(voucher.get(member) != value for member, value in wanted.items()):
-        return lists.reply(call, kind.collection, [])
+    if not filters:
+        return lists.reply_page(call, kind.collection, name, start=start, stop=stop)
+    field, value = next(iter(filters.items()))
+    voucher = call.find(kind.collection, field, value)
+    if voucher is None or any(voucher.get(field) != value for field, value in filters.items()):
+        return lists.reply_items(call, kind.collection, [])
     place = call.place(kind.collection, voucher)
-    return lists.reply(call, kind.collection, [voucher] if start <= place < stop and call.query["offset"] == 0 else [])
+    is_on_page = start <= place < stop and call.query["offset"] == 0
+    return lists.reply_items(call, kind.collection, [voucher] if is_on_page else [])
 
 
-def voucher(call: Call, kind: Kind, parameter: str) -> Reply:
-    found = call.get_encoded(kind.collection, call.path[parameter])
-    if found is None:
+def get_voucher(call: Call, kind: VoucherKind, parameter: str) -> Reply:
+    stored = call.get_encoded(kind.collection, call.path[parameter])
+    if stored is None:
         noun = kind.unknown.partition("-")[2].replace("-", " ")
         call.reject(kind.unknown, f"There is no {noun} {call.path[parameter]}.")
-    return call.reply(found)
+    return call.reply(stored)
 
 
 @rules.operation("getGiftCards")
 def get_gift_cards(call: Call) -> Reply:
-    return voucher_list(call, GIFT_CARDS)
+    return list_vouchers(call, GIFT_CARDS)
 
 
 @rules.operation("getGiftCard")
 def get_gift_card(call: Call) -> Reply:
-    return voucher(call, GIFT_CARDS, "gift-card-id")
+    return get_voucher(call, GIFT_CARDS, "gift-card-id")
 
 
 @rules.operation("getProductVouchers")
 def get_product_vouchers(call: Call) -> Reply:
-    return voucher_list(call, PRODUCT_VOUCHERS)
+    return list_vouchers(call, PRODUCT_VOUCHERS)
 
 
 @rules.operation("getProductVoucher")
 def get_product_voucher(call: Call) -> Reply:
-    return voucher(call, PRODUCT_VOUCHERS, "product-voucher-id")
+    return get_voucher(call, PRODUCT_VOUCHERS, "product-voucher-id")
 
 
 @rules.operation("getCategoryVouchers")
 def get_category_vouchers(call: Call) -> Reply:
-    return voucher_list(call, CATEGORY_VOUCHERS)
+    return list_vouchers(call, CATEGORY_VOUCHERS)
 
 
 @rules.operation("getCategoryVoucher")
 def get_category_voucher(call: Call) -> Reply:
-    return voucher(call, CATEGORY_VOUCHERS, "category-voucher-id")
+    return get_voucher(call, CATEGORY_VOUCHERS, "category-voucher-id")
