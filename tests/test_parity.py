@@ -37,7 +37,7 @@ FAULTS = {
         "body.@type is not there",
         Fault("GET", f"{GIFT_CARDS}/[^/]+", without("@type")),
     ),
-    "a redemption is recorded with 201 and a moment": (
+    "a redemption is recorded with 201 and a timestamp": (
         "body.redeemed_amount.value is '20.15', not 20.15",
         Fault(
             "POST",
@@ -45,15 +45,15 @@ FAULTS = {
             success(lambda body: {**body, "redeemed_amount": {"unit": "EUR", "value": "20.15"}}),
         ),
     ),
-    "a list needs its interval": (
+    "a list requires both ends of the interval": (
         "headers.content-type is 'text/html', not {'matches': '^application/problem",
         Fault("GET", GIFT_CARDS, lambda reply: Reply(reply.status, "<p>Hello", "text/html")),
     ),
-    "without a token nothing is told": (
+    "a request without a token is rejected with 401": (
         "headers.www-authenticate is not there",
         Fault("GET", "/commerce/management/1.0/api/promotion", bare),
     ),
-    "codes are listed with whether they are claimed": (
+    "a list of codes shows which are claimed": (
         "status is 500, not 200",
         Fault("GET", ".*/unique-codes", always(Reply(500, {"Message": "Oops"}, "application/json"))),
     ),
@@ -133,10 +133,10 @@ def test_a_request_before_the_last_that_goes_wrong_is_told_as_such(invoke: Invok
         _, said, _ = invoke("parity", url, "--allow-writes", "--vendor", "enfore", *TOKEN)
 
     found = rows(said)
-    assert "given, request 1: status is 200, not 201" in found["a redemption is recorded with 201 and a moment"]
+    assert "given, request 1: status is 200, not 201" in found["a redemption is recorded with 201 and a timestamp"]
     assert (
         "\n        status is 200, not 201"
-        in found["a new external gift card is answered with 201, an id, and what was sent"]
+        in found["a new external gift card returns 201 with an id and the fields that were sent"]
     )
 
 
