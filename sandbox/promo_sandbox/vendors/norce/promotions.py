@@ -76,7 +76,7 @@ def update_promotion(call: Call) -> Reply:
     elif stored["Status"] != "Inactive":
         promotion |= stopped_fields(call, caller)
     if stored["Status"] == promotion["Status"] == "Inactive":
-        promotion |= {field: stored[field] for field in NOT_STOPPED}  # the first stop counts
+        promotion |= {field: stored[field] for field in NOT_STOPPED}  # the earlier stop stays recorded
     call.replace(PROMOTIONS, with_coming_dates(call, promotion))
     return _result(call, promotion)
 
