@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promo_sandbox.vendors.emporix.lists_pattern import Pattern
+from promo_sandbox.vendors.emporix.lists_regex import Pattern
 from tests.serving import Json, World
 from tests.vendors.emporix_coupons_support import (
     NOW,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from promo_sandbox.rules import Call, Doc, Reply, Work
 from promo_sandbox.vendors.emporix import lists
+from promo_sandbox.vendors.emporix.coupons_constraints import flaws
 from promo_sandbox.vendors.emporix.coupons_dates import dated
-from promo_sandbox.vendors.emporix.coupons_stored import (
+from promo_sandbox.vendors.emporix.coupons_storage import (
     ALL,
     COUPONS,
     LIVE,
@@ -24,7 +25,6 @@ from promo_sandbox.vendors.emporix.coupons_stored import (
     refuse,
     terms,
 )
-from promo_sandbox.vendors.emporix.coupons_terms import flaws
 from promo_sandbox.vendors.emporix.rules import rules
 
 # Documented: the schema of a referral coupon, which lists less than that of other coupons.

@@ -26,5 +26,5 @@ def dated(call: Call, coupon: Doc) -> Doc:
 
 
 def _due(date: str, text: str) -> int:
-    """The moment at which a date makes a difference. The last one still counts, see `coupons_stored.has_ended`."""
+    """The moment at which a date makes a difference. The last one still counts, see `coupons_storage.has_ended`."""
     return moment(text) + (date == "validUntil")

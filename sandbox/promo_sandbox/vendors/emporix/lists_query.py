@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from promo_sandbox.rules import Doc, moment
-from promo_sandbox.vendors.emporix.lists_pattern import Pattern
+from promo_sandbox.vendors.emporix.lists_regex import Pattern
 
 Test = Callable[[Any], bool]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promo_sandbox.rules import Call, Doc, Rejected, Reply, Work
-from promo_sandbox.vendors.emporix.coupons_stored import COUPONS, fold
+from promo_sandbox.vendors.emporix.coupons_storage import COUPONS, fold
 from promo_sandbox.vendors.emporix.points import (
     ACCOUNTS,
     account_of,

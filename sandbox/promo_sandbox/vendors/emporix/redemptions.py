@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from promo_sandbox.rules import Call, Doc, Money, Reply
 from promo_sandbox.vendors.emporix import lists
-from promo_sandbox.vendors.emporix.coupons_stored import (
+from promo_sandbox.vendors.emporix.coupons_storage import (
     MANAGE,
     ON_BEHALF,
     REDEEM,
