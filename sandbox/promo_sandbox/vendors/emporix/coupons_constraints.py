@@ -1,4 +1,4 @@
-"""What a coupon can be: every rule of a sound coupon, as the name of the rejection for what breaks it."""
+"""The constraints on a coupon's fields. Each one that a coupon breaks gives the name of a rejection."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from promo_sandbox.rules import Doc, moment
 
 
-def flaws(coupon: Doc) -> Iterator[str]:
-    """All that is wrong with it. Documented, each (Coupon Service API reference), but for the reversed validity."""
-    yield from _of_discount(coupon)
-    yield from _of_customers(coupon)
-    yield from _of_segments(coupon)
-    yield from _of_categories(coupon)
+def broken_constraints(coupon: Doc) -> Iterator[str]:
+    """Names of rejections. All are documented (Coupon Service API reference), except `validity-reversed`."""
+    yield from _discount(coupon)
+    yield from _customers(coupon)
+    yield from _segments(coupon)
+    yield from _categories(coupon)
     begin, end = coupon["restrictions"].get("validFrom"), coupon["restrictions"].get("validUntil")
     if begin is not None and end is not None and moment(end) < moment(begin):
         yield "validity-reversed"
 
 
-def _of_discount(coupon: Doc) -> Iterator[str]:
-    """The member of another type may be there and means nothing: the tutorial sends it."""
+def _discount(coupon: Doc) -> Iterator[str]:
+    """The field of another discount type is accepted and ignored, because the tutorial sends it."""
     kind = coupon["discountType"]
     if kind == "PERCENT" and "discountPercentage" not in coupon:
         yield "percent-needs-percentage"
@@ -27,15 +27,15 @@ def _of_discount(coupon: Doc) -> Iterator[str]:
         yield "absolute-needs-amount"
 
 
-def _of_customers(coupon: Doc) -> Iterator[str]:
-    """An empty list and -1 say nothing: the tutorial sends both with coupons that are open to all."""
+def _customers(coupon: Doc) -> Iterator[str]:
+    """An empty list and -1 mean no restriction. The tutorial sends both for coupons that are open to everyone."""
     if coupon["allowAnonymous"] and coupon["restrictions"].get("validFor"):
         yield "anonymous-with-customers"
     if coupon["allowAnonymous"] and coupon["maxRedemptionsPerCustomer"] != -1:
         yield "anonymous-with-customer-limit"
 
 
-def _of_segments(coupon: Doc) -> Iterator[str]:
+def _segments(coupon: Doc) -> Iterator[str]:
     segments = coupon["restrictions"].get("segments")
     if not coupon["segmentRestricted"]:
         if segments:
@@ -49,7 +49,7 @@ def _of_segments(coupon: Doc) -> Iterator[str]:
         yield "segments-with-customers"
 
 
-def _of_categories(coupon: Doc) -> Iterator[str]:
+def _categories(coupon: Doc) -> Iterator[str]:
     included = coupon["restrictions"].get("includedCategories", [])
     excluded = coupon["restrictions"].get("excludedCategories", [])
     if not coupon["categoryRestricted"]:

@@ -1,4 +1,4 @@
-"""What a coupon's dates bring about, and when: nothing but the telling, as its status is worked out when it is read."""
+"""The timers of a coupon's dates. They only produce events; the status is computed when a coupon is read."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ _EVENTS = {"validFrom": START, "validUntil": EXPIRY}
 
 
 def timers(coupon: Doc) -> list[tuple[int, str]]:
-    """Each of its dates that was still to come falls due once."""
+    """Each date that was in the future when the coupon was stored becomes due once."""
     coming = coupon.get("coming")
     if not coming or coupon["deleted"]:
         return []
     dates = coupon["restrictions"]
-    return [(_due(date, dates[date]), _EVENTS[date]) for date in coming if date in dates]
+    return [(_event_time(date, dates[date]), _EVENTS[date]) for date in coming if date in dates]
 
 
-def dated(call: Call, coupon: Doc) -> Doc:
-    """With those of its dates that are still to come: what was over when it was stored does not fall due."""
+def with_upcoming_dates(call: Call, coupon: Doc) -> Doc:
+    """The coupon with the names of its future dates in `coming`. A date in the past never becomes due."""
     dates = {date: text for date, text in coupon["restrictions"].items() if date in _EVENTS}
     if not dates:
-        return {member: value for member, value in coupon.items() if member != "coming"}
-    return {**coupon, "coming": [date for date, text in dates.items() if _due(date, text) > call.now]}
+        return {field: value for field, value in coupon.items() if field != "coming"}
+    return {**coupon, "coming": [date for date, text in dates.items() if _event_time(date, text) > call.now]}
 
 
-def _due(date: str, text: str) -> int:
-    """The moment at which a date makes a difference. The last one still counts, see `coupons_storage.has_ended`."""
+def _event_time(date: str, text: str) -> int:
+    """The moment at which the event happens. At `validUntil` itself the coupon is still valid (`has_expired`)."""
     return moment(text) + (date == "validUntil")

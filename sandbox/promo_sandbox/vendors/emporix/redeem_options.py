@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promo_sandbox.rules import Call, Doc, Rejected, Reply, Work
-from promo_sandbox.vendors.emporix.coupons_storage import COUPONS, fold
+from promo_sandbox.vendors.emporix.coupons_storage import COUPONS, normalize_code
 from promo_sandbox.vendors.emporix.points import (
     ACCOUNTS,
     account_of,
@@ -139,7 +139,7 @@ def _new_code(call: Call, prefix: str) -> str | None:
     """Documented: prefix, hyphen, digits. Six of them is inferred; no two of a million numbers give the same."""
     for _ in range(_CODES):
         code = f"{prefix}-{call.new_number() * 618_033 % _CODES:06d}"
-        if not call.is_taken(COUPONS, fold(call, code)):
+        if not call.is_taken(COUPONS, normalize_code(call, code)):
             return code
     return None
 

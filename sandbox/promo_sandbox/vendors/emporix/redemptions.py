@@ -1,4 +1,4 @@
-"""Redemptions: whether a coupon can be redeemed, booking that, reading it and taking it back."""
+"""Operations on coupon redemptions: validate, redeem, list, read and delete."""
 
 from __future__ import annotations
 
@@ -13,108 +13,112 @@ from promo_sandbox.vendors.emporix.coupons_storage import (
     REDEEM,
     REDEMPTIONS,
     SEGMENTS,
-    amount_of,
-    begins_later,
-    customer_of,
-    find,
-    has_ended,
-    redeemed_too_often,
+    acting_customer,
+    complete_amount,
+    find_coupon,
+    has_expired,
+    is_not_yet_valid,
+    redemption_limit_reached,
     redemptions_by,
     redemptions_of,
-    refuse,
-    whole,
+    reject_all,
+    to_money,
 )
 from promo_sandbox.vendors.emporix.rules import rules
 
 
 @rules.operation("validateCoupon")
 def validate_coupon(call: Call) -> Reply:
-    """Documented: all checks of a redemption, and nothing is booked."""
-    _validated(call)
+    """Documented: makes the checks of a redemption and stores nothing."""
+    _checked_redemption(call)
     return call.reply()
 
 
 @rules.operation("redeemCoupon")
 def redeem_coupon(call: Call) -> Reply:
     """Inferred: the same order may redeem twice."""
-    asked = _validated(call)
-    redemption = call.add(REDEMPTIONS, {"id": call.new_hex(24), **asked, "redeemedAt": call.now_text})
+    checked = _checked_redemption(call)
+    redemption = call.add(REDEMPTIONS, {"id": call.new_hex(24), **checked, "redeemedAt": call.now_text})
     return call.reply({"id": redemption["id"]})
 
 
-def _validated(call: Call) -> Doc:
-    """The redemption that is asked for, if nothing speaks against it."""
-    given = call.members
-    customer = customer_of(call, given.pop("customerNumber", None))
-    # Documented: the legal entity is in the token, if it was issued for one, or in the body.
-    entity = given.pop("legalEntityId", None) or (call.grant.claims.get("legal_entity") if call.grant else None)
-    coupon = find(call)
-    redemption = {"code": coupon["code"], **given}
+def _checked_redemption(call: Call) -> Doc:
+    """The redemption that the body describes. Rejects the request if the coupon cannot be redeemed."""
+    fields = call.members
+    customer = acting_customer(call, fields.pop("customerNumber", None))
+    # Documented: the legal entity is in the body, or in a token that was issued for one.
+    entity = fields.pop("legalEntityId", None) or (call.grant.claims.get("legal_entity") if call.grant else None)
+    coupon = find_coupon(call)
+    redemption = {"code": coupon["code"], **fields}
     if customer is not None:
         redemption["customerNumber"] = customer
     if entity is not None:
         redemption["legalEntityId"] = entity
-    redemption |= {member: whole(given[member]) for member in ("orderTotal", "discount")}
-    refuse(call, list(_objections(call, coupon, redemption)))
+    redemption |= {field: complete_amount(fields[field]) for field in ("orderTotal", "discount")}
+    reject_all(call, list(_rejections(call, coupon, redemption)))
     return redemption
 
 
-def _objections(call: Call, coupon: Doc, redemption: Doc) -> Iterator[str]:
-    """All that speaks against it. That it is refused: mostly documented; how: inferred from clients."""
+def _rejections(call: Call, coupon: Doc, redemption: Doc) -> Iterator[str]:
+    """Names of all rejections that apply. Most conditions are documented; the bodies are inferred from clients."""
     customer, entity = redemption.get("customerNumber"), redemption.get("legalEntityId")
     if not _may_redeem(call, coupon, customer):
         yield "coupon-redemption-forbidden"
-    if coupon["segmentRestricted"] and not _belongs(call, coupon, customer):
+    if coupon["segmentRestricted"] and not _is_in_segment(call, coupon, customer):
         yield "coupon-segment-customer-not-assigned"
-    if begins_later(call, coupon):
+    if is_not_yet_valid(call, coupon):
         yield "coupon-not-active"
-    if has_ended(call, coupon):
+    if has_expired(call, coupon):
         yield "coupon-expired"
-    if redeemed_too_often(call, coupon) or _redeemed_too_often_by(call, coupon, customer, entity):
+    if redemption_limit_reached(call, coupon) or _customer_limit_reached(call, coupon, customer, entity):
         yield "coupon-redemptions-exceeded"
-    yield from _money_objections(coupon, amount_of(redemption["orderTotal"]), amount_of(redemption["discount"]))
+    yield from _money_rejections(coupon, to_money(redemption["orderTotal"]), to_money(redemption["discount"]))
 
 
 def _may_redeem(call: Call, coupon: Doc, customer: str | None) -> bool:
-    """Documented: anonymous users only what is open to them, others only what is for all or for them.
+    """Documented: anonymous users need `allowAnonymous`; customers must be in `validFor` if it lists any.
 
-    Inferred from what YaaS said of the scopes: who has neither of the two to redeem is as good as anonymous.
+    Inferred from the scopes of YaaS: a token without a redeem scope counts as anonymous.
     """
-    chosen = coupon["restrictions"].get("validFor")
-    if chosen and customer not in chosen:
+    allowed = coupon["restrictions"].get("validFor")
+    if allowed and customer not in allowed:
         return False
-    known = customer is not None and (call.has_scope(REDEEM) or call.has_scope(ON_BEHALF))
-    return known or bool(coupon["allowAnonymous"])
+    identified = customer is not None and (call.has_scope(REDEEM) or call.has_scope(ON_BEHALF))
+    return identified or bool(coupon["allowAnonymous"])
 
 
-def _belongs(call: Call, coupon: Doc, customer: str | None) -> bool:
+def _is_in_segment(call: Call, coupon: Doc, customer: str | None) -> bool:
     segments = (call.get(SEGMENTS, id) for id in coupon["restrictions"].get("segments", ()))
     return any(segment is not None and customer in segment["customers"] for segment in segments)
 
 
-def _redeemed_too_often_by(call: Call, coupon: Doc, customer: str | None, entity: str | None) -> bool:
-    """Documented: each legal entity for which a customer acts has its own allowance. Inferred: so has none of them."""
+def _customer_limit_reached(call: Call, coupon: Doc, customer: str | None, entity: str | None) -> bool:
+    """Documented: the limit counts separately for each legal entity for which a customer acts.
+
+    Inferred: redemptions without a legal entity count separately too.
+    """
     limit = coupon["maxRedemptionsPerCustomer"]
     return customer is not None and 0 <= limit <= call.size(redemptions_by(coupon["code"], customer, entity))
 
 
-def _money_objections(coupon: Doc, order: Money, discount: Money) -> Iterator[str]:
-    """Inferred: which currencies must be the same, and how much is granted; to take less, even nothing, is fine."""
-    kind, least = coupon["discountType"], amount_of(coupon["restrictions"].get("minOrderValue"))
-    absolute = amount_of(coupon.get("discountAbsolute"))
-    if (kind == "ABSOLUTE" and absolute.unit != order.unit) or (least.value > 0 and least.unit != order.unit):
+def _money_rejections(coupon: Doc, order: Money, discount: Money) -> Iterator[str]:
+    """Inferred: which currencies must match, and the largest discount. A smaller discount, even 0, is accepted."""
+    kind, minimum = coupon["discountType"], to_money(coupon["restrictions"].get("minOrderValue"))
+    absolute = to_money(coupon.get("discountAbsolute"))
+    if (kind == "ABSOLUTE" and absolute.unit != order.unit) or (minimum.value > 0 and minimum.unit != order.unit):
         yield "coupon-currency-incorrect"
-    if least.unit == order.unit and order.value < least.value:
+    if minimum.unit == order.unit and order.value < minimum.value:
         yield "coupon-order-total-too-low"
     if discount.unit != (absolute.unit if kind == "ABSOLUTE" else order.unit):
         yield "coupon-discount-currency-incorrect"
-    elif discount.value > _granted(coupon, order, absolute, discount):
+    elif discount.value > _max_discount(coupon, order, absolute, discount):
         yield "coupon-discount-amount-incorrect"
 
 
-def _granted(coupon: Doc, order: Money, absolute: Money, discount: Money) -> Decimal:
-    """Inferred: a percentage is rounded half up to the minor unit of the order's currency, as the page's pairs are
-    (299.30 and 29.93, 369.07 and 36.91); free shipping takes off whatever it costs.
+def _max_discount(coupon: Doc, order: Money, absolute: Money, discount: Money) -> Decimal:
+    """Inferred: a percentage is rounded half up to the minor unit of the order's currency.
+
+    The page's pairs of total and discount agree (299.30 and 29.93, 369.07 and 36.91). Free shipping has no maximum.
     """
     if coupon["discountType"] == "PERCENT":
         return order.percentage(coupon.get("discountPercentage", 0)).value
@@ -123,14 +127,14 @@ def _granted(coupon: Doc, order: Money, absolute: Money, discount: Money) -> Dec
 
 @rules.operation("listRedemptions")
 def list_redemptions(call: Call) -> Reply:
-    return lists.page(call, REDEMPTIONS, redemptions_of(find(call)["code"]))
+    return lists.page(call, REDEMPTIONS, redemptions_of(find_coupon(call)["code"]))
 
 
 @rules.operation("getRedemption")
 def get_redemption(call: Call) -> Reply:
-    """Documented: who may read which. Inferred: an anonymous redemption is nobody's own."""
-    customer = customer_of(call, call.query.get("customerNumber"))
-    redemption = _redemption(call)
+    """Documented: who may read which redemption. Inferred: an anonymous redemption belongs to no customer."""
+    customer = acting_customer(call, call.query.get("customerNumber"))
+    redemption = _find_redemption(call)
     if not call.has_scope(MANAGE) and (customer is None or redemption.get("customerNumber") != customer):
         call.reject("redemption-of-another")
     return call.reply(redemption)
@@ -138,14 +142,14 @@ def get_redemption(call: Call) -> Reply:
 
 @rules.operation("deleteRedemption")
 def delete_redemption(call: Call) -> Reply:
-    """Inferred from a client's remark: the use is given back."""
-    call.delete(REDEMPTIONS, _redemption(call)["id"])
+    """Inferred from a remark of a client: after the deletion, the coupon can be redeemed once more."""
+    call.delete(REDEMPTIONS, _find_redemption(call)["id"])
     return call.reply()
 
 
-def _redemption(call: Call) -> Doc:
-    """Inferred: under another coupon a redemption is not found."""
-    code, id = find(call)["code"], call.path["id"]
+def _find_redemption(call: Call) -> Doc:
+    """Inferred: a redemption of another coupon is not found."""
+    code, id = find_coupon(call)["code"], call.path["id"]
     redemption = call.get(REDEMPTIONS, id)
     if redemption is None or redemption["code"] != code:
         call.reject("unknown-redemption", f"Redemption with id {id} not found.")
