@@ -1,4 +1,4 @@
-"""Customers: how they sign up, what is kept of them, and the profile that they see."""
+"""Customers: the collection, the sign-up and the profile. Tokens are in `identity`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 from promo_sandbox.rules import Call, Doc, NotUnique, Reply
 from promo_sandbox.vendors.emporix.rules import rules
 
-_NOBODY = "00000000"  # documented: the number of a visitor
+_ANONYMOUS_NUMBER = "00000000"  # documented: the number of a visitor
 _FIRST_NUMBER = 10_000_000
-_ENTITY = ("id", "name", "contactAssignmentId")
-_COMPANY = ("firstName", "lastName", "company")  # documented: what a company's registration number asks for
+_LEGAL_ENTITY_FIELDS = ("id", "name", "contactAssignmentId")
+_COMPANY_FIELDS = ("firstName", "lastName", "company")  # documented: required with a company's registration number
 
 
 def _prepare_customer(doc: Doc, call: Call) -> None:
     number = doc.get("id", doc.get("customerNumber")) or _new_customer_number(call)
     if doc.get("customerNumber", number) != number:
-        call.reject("invalid-request", f"a customer's id is its number; {doc['customerNumber']!r} is not {number!r}")
+        detail = f"id and customerNumber must be equal; they are {number!r} and {doc['customerNumber']!r}"
+        call.reject("invalid-request", detail)
     email = doc.get("email")
     doc.update(id=number, customerNumber=number)
     if isinstance(email, str):
-        doc["account"] = folded(email)
+        doc["account"] = normalize_email(email)
         doc.setdefault("accounts", [{"id": email}])
         doc.setdefault("contactEmail", email)
     for address in _objects(doc.setdefault("addresses", [])):
@@ -38,9 +39,9 @@ def _prepare_customer(doc: Doc, call: Call) -> None:
     doc.setdefault("metadata", {"version": 1, "mixins": {}})
 
 
-def _objects(found: Any) -> list[Doc]:
-    """The objects in what should be an array of them; the spec says what is wrong with the rest."""
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+def _objects(value: Any) -> list[Doc]:
+    """The objects in an array. The schema validation reports other values."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 CUSTOMERS = rules.collection(
@@ -52,7 +53,7 @@ CUSTOMERS = rules.collection(
 
 
 def _new_customer_number(call: Call) -> str:
-    """Eight digits, as in every example of the vendor's."""
+    """Eight digits, as in every example of the vendor."""
     while True:
         number = str(_FIRST_NUMBER + call.new_number())
         if not call.is_taken(CUSTOMERS, number):
@@ -65,23 +66,23 @@ def legal_entities(call: Call, number: str) -> set[str]:
     return {entity["id"] for entity in customer.get("b2b", {}).get("legalEntities", ())}
 
 
-def folded(email: str) -> str:
-    """Inferred: mail addresses that differ in case are the same account."""
+def normalize_email(email: str) -> str:
+    """Inferred: mail addresses that differ only in case are the same account."""
     return email.lower()
 
 
 @rules.operation("signUp")
 def sign_up(call: Call) -> Reply:
-    """Documented: `signup` holds credentials that replace `email` and `password` for logging in.
+    """Documented: the credentials in `signup` replace `email` and `password` for the login.
 
-    Documented: an address to log in by has one account. Inferred: the customer is active at once, whatever is
-    configured, and a single address is the default one.
+    Documented: a login address has one account. Inferred: the customer is active at once, whatever the configuration,
+    and a single postal address is the default address.
     """
     email, login = call.body["email"], call.body.get("signup") or call.body
     details = _without_null(call.object_members("customerDetails"))
     if "b2b" in details:
-        details["b2b"] = _business(details["b2b"])
-    _judge_details(call, details)
+        details["b2b"] = _b2b(details["b2b"])
+    _check_details(call, details)
     customer: Doc = {
         **details,
         "email": login["email"],
@@ -100,50 +101,51 @@ def sign_up(call: Call) -> Reply:
     return call.reply({"id": customer["id"]})
 
 
-def _without_null(members: Doc) -> Doc:
-    """Inferred from the vendor's own storefront, which sends null for what it does not know: null means absent."""
-    return {name: value for name, value in members.items() if value is not None}
+def _without_null(fields: Doc) -> Doc:
+    """Inferred: null means absent. The vendor's own storefront sends null for unknown values."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def _business(sent: Doc) -> Doc:
-    """Documented: a registration number (schema) and the legal entities that the customer belongs to (tutorial)."""
+def _b2b(sent: Doc) -> Doc:
+    """Documented: the registration number (schema) and the customer's legal entities (tutorial)."""
     entities = [
-        {name: entity[name] for name in _ENTITY if entity.get(name) is not None}
+        {name: entity[name] for name in _LEGAL_ENTITY_FIELDS if entity.get(name) is not None}
         for entity in sent.get("legalEntities") or ()
     ]
     business = {"companyRegistrationId": sent.get("companyRegistrationId"), "legalEntities": entities}
     return {name: value for name, value in business.items() if value}
 
 
-def _judge_details(call: Call, details: Doc) -> None:
-    """Documented: the contact's address is the `email`, and a company's customer has names. Inferred from the import of
-    customers: the case of the address makes no difference.
+def _check_details(call: Call, details: Doc) -> None:
+    """Documented: `contactEmail` equals `email`, and a customer of a company needs names.
+
+    Inferred from the import of customers: the address is compared without regard to case.
     """
     contact = details.get("contactEmail")
-    if contact is not None and folded(contact) != folded(call.body["email"]):
+    if contact is not None and normalize_email(contact) != normalize_email(call.body["email"]):
         call.reject("contact-email-differs")
     if details.get("b2b", {}).get("companyRegistrationId"):
-        lacking = [name for name in _COMPANY if not details.get(name)]
-        if lacking:
-            assert call.operation is not None  # only a request comes here
+        missing = [name for name in _COMPANY_FIELDS if not details.get(name)]
+        if missing:
+            assert call.operation is not None  # called for requests only
             (detail,) = call.operation.rejections["company-incomplete"].value["details"]
             call.reject(
-                "company-incomplete", details=[{**detail, "field": f"customerDetails.{name}"} for name in lacking]
+                "company-incomplete", details=[{**detail, "field": f"customerDetails.{name}"} for name in missing]
             )
 
 
 @rules.operation("getMe")
 def get_me(call: Call) -> Reply:
-    """Documented: whoever is not logged in is 00000000, and `expand` adds the addresses and the mixins.
+    """Documented: a visitor is customer 00000000; `expand` adds the addresses and the mixins.
 
-    Inferred: the default address comes with the addresses.
+    Inferred: `defaultAddress` comes with the addresses.
     """
     number = call.grant.customer if call.grant else None
     if number is None:
         return call.reply(
             {
-                "id": _NOBODY,
-                "customerNumber": _NOBODY,
+                "id": _ANONYMOUS_NUMBER,
+                "customerNumber": _ANONYMOUS_NUMBER,
                 "firstName": "Anonymous",
                 "lastName": "Anonymous",
                 "preferredSite": "default",
@@ -153,14 +155,14 @@ def get_me(call: Call) -> Reply:
     customer = call.get(CUSTOMERS, number)
     if customer is None:
         call.reject("unknown-customer", f"Customer {number} not found.")
-    expanded = [name.strip() for name in call.query.get("expand", "").split(",")]
+    expand = [name.strip() for name in call.query.get("expand", "").split(",")]
     profile = {"lastLogin": None, **call.public(CUSTOMERS, customer)}
     addresses, mixins = profile.pop("addresses"), profile.pop("mixins")
-    if "addresses" in expanded:
+    if "addresses" in expand:
         profile["addresses"] = addresses
         default = next((address for address in addresses if address["isDefault"]), None)
         if default is not None:
             profile["defaultAddress"] = default
-    if "mixin:*" in expanded:
+    if "mixin:*" in expand:
         profile["mixins"] = mixins
     return call.reply(profile)
