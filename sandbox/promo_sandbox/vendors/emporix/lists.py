@@ -1,4 +1,4 @@
-"""Lists: pages of what fits `q`, in the order of `sort`."""
+"""Pages of a list: the documents that match `q`, in the order of `sort`."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from promo_sandbox.rules import Call, Collection, Doc, Listed, Reply, Work
-from promo_sandbox.vendors.emporix.lists_query import MISSING, at, conditions
+from promo_sandbox.vendors.emporix.lists_query import MISSING, Condition, parse_query, value_at
 
 Show = Callable[[Doc], Doc]
-Test = Callable[[Doc], bool]
-Key = tuple[list[str], bool]  # a path, and whether it descends
+SortKey = tuple[list[str], bool]  # a path, and whether the order is descending
 Rank = tuple[Any, ...]
-_Ranked = tuple[Rank, int]  # and a place in the list
+_Ranked = tuple[Rank, int]  # a rank and a position in the list
+_rank_of: Callable[[_Ranked], Rank] = itemgetter(0)
 
 MAX_KEYS = 30
-_RUN = 250  # documents that are sorted at once
+_RUN_LENGTH = 250  # documents that are sorted at once
 
 _KEY = re.compile(r"([^\s:,()\"]+)(?::(asc|desc))?")
 _LANGUAGE = re.compile(r"[a-z]{2}(-[A-Z]{2})?")
 
 
 class _Descending:
-    """What sorts the other way round."""
+    """A rank that sorts in the opposite direction."""
 
     __slots__ = ("_rank",)
 
@@ -39,67 +40,68 @@ class _Descending:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Descending) and self._rank == other._rank
 
-    __hash__ = None  # type: ignore[assignment]  # it is compared, never looked up
+    __hash__ = None  # type: ignore[assignment]  # ranks are compared, never looked up
 
 
-def page(call: Call, collection: Collection, name: str, show: Show = lambda doc: doc) -> Reply:
-    """A page of a list, each document as `show` has it; that is also what is searched and ordered.
+def page(call: Call, collection: Collection, index: str, show: Show = lambda doc: doc) -> Reply:
+    """A page of an index. `show` converts each document; conditions and order apply to the converted documents.
 
-    Documented: the total of what fits is told if asked for. Inferred: otherwise not.
+    Documented: the total is in `Items-Count` if requested. Inferred: otherwise the header is absent.
     """
-    tests, keys = _conditions(call), _keys(call)
-    if tests or keys:
-        return call.reply_later(_searched(call, collection, call.listed(name), show, tests, keys))
-    offset, limit = _window(call)
-    found = call.listed(name, offset, limit)
-    return call.reply_all((call.public(collection, show(doc)) for _, doc in found), _count(call, call.size(name)))
+    conditions, keys = _query_conditions(call), _sort_keys(call)
+    if conditions or keys:
+        return call.reply_later(_search(call, collection, call.listed(index), show, conditions, keys))
+    offset, limit = _offset_and_limit(call)
+    shown = (call.public(collection, show(doc)) for _, doc in call.listed(index, offset, limit))
+    return call.reply_all(shown, _count_header(call, call.size(index)))
 
 
-def _window(call: Call) -> tuple[int, int]:
+def _offset_and_limit(call: Call) -> tuple[int, int]:
     size = call.query["pageSize"]
     return (call.query["pageNumber"] - 1) * size, size
 
 
-def _count(call: Call, total: int) -> tuple[tuple[str, str], ...]:
+def _count_header(call: Call, total: int) -> tuple[tuple[str, str], ...]:
     return (("Items-Count", str(total)),) if call.query.get("totalCount") else ()
 
 
-def _searched(
-    call: Call, collection: Collection, docs: Listed, show: Show, tests: list[Test], keys: list[Key]
+def _search(
+    call: Call, collection: Collection, docs: Listed, show: Show, conditions: list[Condition], keys: list[SortKey]
 ) -> Work[Reply]:
-    """The page as work in slices. It keeps the places of what it finds, since the documents could fill the memory."""
+    """The page as work in slices. It keeps positions instead of documents, which could fill the memory."""
     found: list[_Ranked] = []
-    for place, (_, doc) in enumerate(docs):
+    for position, (_, doc) in enumerate(docs):
         shown = show(doc)
-        for test in tests:
-            if not test(shown):
+        for condition in conditions:
+            if not condition(shown):
                 break
             yield
         else:
-            found.append((_ranks(shown, keys), place))
+            found.append((_sort_rank(shown, keys), position))
         yield
-    offset, limit = _window(call)
+    offset, limit = _offset_and_limit(call)
+    # Sorting 50,000 documents at once would block other requests, so short runs are sorted and then merged.
     runs: list[list[_Ranked]] = [] if keys else [found]
-    for first in range(0, len(found) if keys else 0, _RUN):  # nobody is answered while Python sorts 50,000 at once
-        runs.append(sorted(found[first : first + _RUN], key=_rank_of))
+    for start in range(0, len(found) if keys else 0, _RUN_LENGTH):
+        runs.append(sorted(found[start : start + _RUN_LENGTH], key=_rank_of))
         yield
-    indexes: list[int] = []
-    for _, place in islice(heapq.merge(*runs, key=_rank_of), offset, offset + limit):
-        indexes.append(place)
+    positions: list[int] = []
+    for _, position in islice(heapq.merge(*runs, key=_rank_of), offset, offset + limit):
+        positions.append(position)
         yield
-    shown_docs = (call.public(collection, show(docs[place][1])) for place in indexes)
-    return call.reply_all(shown_docs, _count(call, len(found)))
+    shown_docs = (call.public(collection, show(docs[position][1])) for position in positions)
+    return call.reply_all(shown_docs, _count_header(call, len(found)))
 
 
-def _conditions(call: Call) -> list[Callable[[Doc], bool]]:
+def _query_conditions(call: Call) -> list[Condition]:
     try:
-        return conditions(call.query.get("q", ""))
+        return parse_query(call.query.get("q", ""))
     except ValueError:
         call.reject("invalid-query")
 
 
-def _keys(call: Call) -> list[Key]:
-    """Documented: members to sort by, ascending unless told otherwise. Each as its path, and whether it descends."""
+def _sort_keys(call: Call) -> list[SortKey]:
+    """Documented: `sort` lists fields; the order is ascending by default."""
     written = call.query.get("sort", "")
     found = [_KEY.fullmatch(key.strip()) for key in written.split(",")] if written.strip() else []
     if None in found:
@@ -108,33 +110,29 @@ def _keys(call: Call) -> list[Key]:
     keys: dict[str, bool] = {}
     for key in found:
         if key:
-            keys.setdefault(key[1], key[2] == "desc")  # what comes again would no longer change the order
+            keys.setdefault(key[1], key[2] == "desc")  # a repeated key does not change the order
     if len(keys) > MAX_KEYS:
         detail = {"field": "sort", "message": f"more than {MAX_KEYS} keys", "type": "invalid_query_parameter"}
         call.reject("invalid-query", details=[detail])
     return [(path.split("."), descending) for path, descending in keys.items()]
 
 
-def _value(doc: Doc, path: list[str]) -> Any:
-    """Inferred: a text that is the same in all languages is sorted by in any of them."""
-    value = at(doc, path)
+def _sort_value(doc: Doc, path: list[str]) -> Any:
+    """Inferred: a text without languages is the text of every language."""
+    value = value_at(doc, path)
     if value is MISSING and len(path) > 1 and _LANGUAGE.fullmatch(path[-1]):
-        text = at(doc, path[:-1])
+        text = value_at(doc, path[:-1])
         return text if isinstance(text, str) else MISSING
     return value
 
 
-def _ranks(doc: Doc, keys: list[Key]) -> Rank:
-    ranks = ((_rank(_value(doc, path)), descending) for path, descending in keys)
+def _sort_rank(doc: Doc, keys: list[SortKey]) -> Rank:
+    ranks = ((_value_rank(_sort_value(doc, path)), descending) for path, descending in keys)
     return tuple(_Descending(rank) if descending else rank for rank, descending in ranks)
 
 
-def _rank_of(ranked: _Ranked) -> Rank:
-    return ranked[0]
-
-
-def _rank(value: Any) -> tuple[Any, ...]:
-    """Inferred: nothing comes first, then numbers, texts, truth values, and all else as one."""
+def _value_rank(value: Any) -> tuple[Any, ...]:
+    """Inferred: missing values and null come first, then numbers, texts, Booleans, and last all other values."""
     if value is MISSING or value is None:
         return (0,)
     if isinstance(value, bool):

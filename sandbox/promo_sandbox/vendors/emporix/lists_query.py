@@ -1,4 +1,4 @@
-"""The parameter `q`: conditions that are separated by blanks. Source: the vendor's page on it (standard practices)."""
+"""The parameter `q`: conditions separated by blanks. Source: documented, the page on standard practices."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 from promo_sandbox.rules import Doc, moment
 from promo_sandbox.vendors.emporix.lists_regex import Pattern
 
-Test = Callable[[Any], bool]
+Condition = Callable[[Doc], bool]
+Test = Callable[[Any], bool]  # of a field's value
 
 MISSING: Any = object()
 
-_MAX_ITEMS = 1000  # of a list in a document
+_MAX_ITEMS = 1000  # of an array in a document
 _MAX_COMPARISONS = 20  # of a range
-_MAX_SEARCHED = 10_000  # characters
+_MAX_SEARCHED = 10_000  # characters of a value
 _BLANKS = re.compile(r"\s*")
 _FIELD = re.compile(r'([^\s:()"<>~,]+):')
 _WORD = re.compile(r'[^\s()",<>~][^\s()",]*')
@@ -31,16 +32,16 @@ _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,3})?", re.ASCII
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
-def conditions(query: str) -> list[Callable[[Doc], bool]]:
-    """What a document must fit. Raises `ValueError` if the query is not valid."""
-    return _Reader(query).conditions()
+def parse_query(query: str) -> list[Condition]:
+    """The conditions that a document must meet. Raises `ValueError` if the query is invalid."""
+    return _Parser(query).conditions()
 
 
-def at(value: Any, path: list[str]) -> Any:
-    """The member of a member that the path names, or `MISSING`; of a list, what each item has of it."""
-    for place, name in enumerate(path):
+def value_at(value: Any, path: list[str]) -> Any:
+    """The value at a path of field names, or `MISSING`. For an array: the list of the values in its items."""
+    for index, name in enumerate(path):
         if isinstance(value, list):
-            found = [inner for item in value if (inner := at(item, path[place:])) is not MISSING]
+            found = [inner for item in value if (inner := value_at(item, path[index:])) is not MISSING]
             return found or MISSING
         if not isinstance(value, dict) or name not in value:
             return MISSING
@@ -48,106 +49,106 @@ def at(value: Any, path: list[str]) -> Any:
     return value
 
 
-class _Reader:
-    """Reads a query from left to right."""
+class _Parser:
+    """A recursive-descent parser of a query."""
 
     def __init__(self, query: str) -> None:
         self._query = query
-        self._place = 0
+        self._position = 0
 
-    def conditions(self) -> list[Callable[[Doc], bool]]:
+    def conditions(self) -> list[Condition]:
         found = []
-        self._take(_BLANKS)
-        while self._place < len(self._query):
-            path = self._need(_FIELD)[1].split(".")
-            found.append(_of(path, self._test()))
-            if self._place < len(self._query) and not self._need(_BLANKS)[0]:
-                raise ValueError("there is something behind a condition")
+        self._match(_BLANKS)
+        while self._position < len(self._query):
+            path = self._expect(_FIELD)[1].split(".")
+            found.append(_on_field(path, self._test()))
+            if self._position < len(self._query) and not self._expect(_BLANKS)[0]:
+                raise ValueError("a blank must follow a condition")
         return found
 
     def _test(self) -> Test:
         if self._skip("~(") or self._skip("(~"):
-            return _found(self._need(_PATTERN_IN_BRACKETS)[1])
+            return _contains(self._expect(_PATTERN_IN_BRACKETS)[1])
         if self._skip("~"):
-            return _found(self._need(_BARE_PATTERN)[0])
+            return _contains(self._expect(_BARE_PATTERN)[0])
         if self._skip("("):
             return self._in_brackets()
-        if self._query[self._place : self._place + 1] in ("<", ">"):
+        if self._query[self._position : self._position + 1] in ("<", ">"):
             return self._comparison()
-        if word := self._take(_WORD):
+        if word := self._match(_WORD):
             return _KEYWORDS.get(word[0]) or _one_of([word[0]])
         return _one_of([self._quoted()])
 
     def _in_brackets(self) -> Test:
-        """A range, or a choice of values."""
-        self._take(_BLANKS)
-        ranges = self._query[self._place : self._place + 1] in ("<", ">")
-        test = self._range() if ranges else _one_of(self._choice())
-        self._take(_BLANKS)
+        """A range, or a list of alternative values."""
+        self._match(_BLANKS)
+        is_range = self._query[self._position : self._position + 1] in ("<", ">")
+        test = self._range() if is_range else _one_of(self._alternatives())
+        self._match(_BLANKS)
         if not self._skip(")"):
-            raise ValueError("a bracket is not closed")
+            raise ValueError("a closing bracket is missing")
         return test
 
     def _range(self) -> Test:
         tests = [self._comparison()]
-        while self._take(_AND):
+        while self._match(_AND):
             tests.append(self._comparison())
         if len(tests) > _MAX_COMPARISONS:
             raise ValueError("a range has too many comparisons")
         return _all(tests)
 
-    def _choice(self) -> list[str]:
+    def _alternatives(self) -> list[str]:
         texts = [self._value()]
-        while self._take(_COMMA):
+        while self._match(_COMMA):
             texts.append(self._value())
         return texts
 
     def _value(self) -> str:
-        word = self._take(_WORD)
+        word = self._match(_WORD)
         return word[0] if word else self._quoted()
 
     def _comparison(self) -> Test:
-        """Numbers, or dates in double quotes."""
-        compare = _OPERATORS[self._need(_COMPARISON)[0]]
-        word = self._take(_WORD)
+        """A comparison with a number, or with a date in double quotes."""
+        compare = _OPERATORS[self._expect(_COMPARISON)[0]]
+        word = self._match(_WORD)
         if word is None:
-            return _later_or_earlier(compare, _date(self._quoted()))
+            return _compare_date(compare, _date(self._quoted()))
         if not _NUMBER.fullmatch(word[0]):
-            raise ValueError("what is compared is neither a number nor a date in quotes")
-        return _more_or_less(compare, Decimal(word[0]))
+            raise ValueError("a comparison needs a number or a date in double quotes")
+        return _compare_number(compare, Decimal(word[0]))
 
     def _quoted(self) -> str:
-        return re.sub(r"\\(.)", r"\1", self._need(_QUOTED)[1], flags=re.DOTALL)
+        return re.sub(r"\\(.)", r"\1", self._expect(_QUOTED)[1], flags=re.DOTALL)
 
     def _skip(self, text: str) -> bool:
-        if not self._query.startswith(text, self._place):
+        if not self._query.startswith(text, self._position):
             return False
-        self._place += len(text)
+        self._position += len(text)
         return True
 
-    def _take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        match = pattern.match(self._query, self._place)
+    def _match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        match = pattern.match(self._query, self._position)
         if match:
-            self._place = match.end()
+            self._position = match.end()
         return match
 
-    def _need(self, pattern: re.Pattern[str]) -> re.Match[str]:
-        match = self._take(pattern)
+    def _expect(self, pattern: re.Pattern[str]) -> re.Match[str]:
+        match = self._match(pattern)
         if match is None:
-            raise ValueError(f"something else was expected at {self._place}")
+            raise ValueError(f"unexpected text at position {self._position}")
         return match
 
 
-def _of(path: list[str], test: Test) -> Callable[[Doc], bool]:
-    return lambda doc: test(at(doc, path))
+def _on_field(path: list[str], test: Test) -> Condition:
+    return lambda doc: test(value_at(doc, path))
 
 
 def _all(tests: list[Test]) -> Test:
     return lambda value: all(test(value) for test in tests)
 
 
-def _each(test: Test) -> Test:
-    """Of a list one item has to fit, of the first thousand."""
+def _any_item(test: Test) -> Test:
+    """For an array: whether one of its first `_MAX_ITEMS` items passes the test."""
     return lambda value: any(map(test, value[:_MAX_ITEMS])) if isinstance(value, list) else test(value)
 
 
@@ -158,9 +159,9 @@ _KEYWORDS: dict[str, Test] = {
 }
 
 
-def _one_of(given: list[str]) -> Test:
-    """Looked up, not compared one by one: a query may name thousands."""
-    texts = frozenset(given)
+def _one_of(values: list[str]) -> Test:
+    """Equality with one of the values. They are in sets, because a query may have thousands of them."""
+    texts = frozenset(values)
     numbers = frozenset(Decimal(text) for text in texts if _NUMBER.fullmatch(text))
     dates = {date for text in texts if (date := _moment(text)) is not None}
 
@@ -171,11 +172,14 @@ def _one_of(given: list[str]) -> Test:
             return value in texts or (bool(dates) and _moment(value) in dates)
         return bool(numbers) and isinstance(value, int | Decimal) and value in numbers
 
-    return _each(test)
+    return _any_item(test)
 
 
-def _found(source: str) -> Test:
-    """Only so many characters are searched, in a list together: else one document could keep others waiting."""
+def _contains(source: str) -> Test:
+    """Whether the pattern is found in the first `_MAX_SEARCHED` characters of a text, or of an array's texts together.
+
+    Without this limit, one document could delay other requests.
+    """
     pattern = Pattern(source)
 
     def test(value: Any) -> bool:
@@ -192,27 +196,27 @@ def _found(source: str) -> Test:
     return test
 
 
-def _more_or_less(compare: Callable[[Any, Any], bool], bound: Decimal) -> Test:
-    return _each(
+def _compare_number(compare: Callable[[Any, Any], bool], bound: Decimal) -> Test:
+    return _any_item(
         lambda value: isinstance(value, int | Decimal) and not isinstance(value, bool) and compare(value, bound)
     )
 
 
-def _later_or_earlier(compare: Callable[[Any, Any], bool], bound: int) -> Test:
+def _compare_date(compare: Callable[[Any, Any], bool], bound: int) -> Test:
     def test(value: Any) -> bool:
         date = _moment(value) if isinstance(value, str) else None
         return date is not None and compare(date, bound)
 
-    return _each(test)
+    return _any_item(test)
 
 
 def _date(text: str) -> int:
-    """A date-time, or a date, which is its beginning in UTC."""
+    """The moment of a date-time, or of the start of a day in UTC."""
     date = _moment(text)
     if date is None:
         date = _moment(f"{text}T00:00:00Z")
     if date is None:
-        raise ValueError("what is compared is no date")
+        raise ValueError("a comparison with a quoted value needs a date")
     return date
 
 
