@@ -1,8 +1,7 @@
-"""Reward points: an account for each customer, entries that add points and expire, entries that redeem them.
+"""Reward points: an account for each customer, entries that add points and expire, and entries that redeem points.
 
-The account keeps its balance: what adds, redeems or expires changes it there and then, so nobody adds up entries.
-Which redemption used which points is written down with the redemption alone, so an entry stays small however often it
-is drawn upon.
+The account stores its balance, which every addition, redemption and expiry updates. Only a redemption records which
+entries its points came from, so an added entry stays small however often its points are used.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from promo_sandbox.vendors.emporix.rules import rules
 
 _MAX_YEAR = 9999
 _DAY = len("2030-01-01")
-_SLICE = 64  # entries that are read at once, at most
-_MAX_OPEN = 10_000  # entries with points left that an account may be seeded with
+_MAX_PAGE = 64  # entries that are read at once
+_MAX_OPEN_ENTRIES = 10_000  # entries with points left in a seeded account
 ALL_ACCOUNTS = "reward_points"
 _EXPIRY = "expire-points"
 
@@ -26,19 +25,19 @@ _EXPIRY = "expire-points"
 
 
 def date_text(at: int) -> str:
-    """Documented by every example: UTC with milliseconds, and `+00:00` in place of `Z`."""
+    """Documented by every example: UTC with milliseconds, and `+00:00` instead of `Z`."""
     return f"{moment_text(at)[:-1]}+00:00"
 
 
-def months_later(at: int, months: int) -> str:
-    """The same of so many calendar months later, at most in the year 9999."""
+def add_months(at: int, months: int) -> str:
+    """The text of the moment that is a number of calendar months later, at most in the year 9999."""
     text = date_text(at)
-    return _day_later(text[:_DAY], months) + text[_DAY:]
+    return _add_months_to_day(text[:_DAY], months) + text[_DAY:]
 
 
 @lru_cache(maxsize=256)  # many entries are booked on the same day
-def _day_later(day: str, months: int) -> str:
-    """A month after 31 January is the last of February."""
+def _add_months_to_day(day: str, months: int) -> str:
+    """One month after 31 January is the last day of February."""
     year, month = divmod(12 * int(day[:4]) + int(day[5:7]) - 1 + months, 12)
     if year > _MAX_YEAR:
         return f"{_MAX_YEAR}-12-31"
@@ -56,7 +55,7 @@ def added_list(customer: str) -> str:
 
 
 def _open_list(customer: str) -> str:
-    """The entries that can be drawn upon: neither expired nor used up."""
+    """The index of entries with points left: neither expired nor used up."""
     return f"open_points/{customer}"
 
 
@@ -64,28 +63,28 @@ def redeemed_list(customer: str) -> str:
     return f"redeemed_points/{customer}"
 
 
-def _left(doc: Doc) -> int:
+def _points_left(doc: Doc) -> int:
     """The points of an entry that can be redeemed."""
     entry = doc["entry"]
     left: int = entry["points"] - entry["usedPoints"]
     return 0 if doc.get("expired") else max(left, 0)
 
 
-def _account_places(_: Doc, __: int) -> list[tuple[str, int]]:
+def _account_indexes(_: Doc, __: int) -> list[tuple[str, int]]:
     return [(ALL_ACCOUNTS, 0)]
 
 
-def _added_places(doc: Doc, _: int) -> list[tuple[str, int]]:
-    # Inferred: in the order in which they were booked, whatever `createdAt` a client gave them.
+def _added_indexes(doc: Doc, _: int) -> list[tuple[str, int]]:
+    # Inferred: entries are in the order of booking, whatever their `createdAt` is.
     customer = doc["customerId"]
-    return [(added_list(customer), 0), *([(_open_list(customer), 0)] if _left(doc) else [])]
+    return [(added_list(customer), 0), *([(_open_list(customer), 0)] if _points_left(doc) else [])]
 
 
-def _added_dues(doc: Doc) -> list[tuple[int, str]]:
-    return [(moment(doc["entry"]["validUntil"]), _EXPIRY)] if _left(doc) else []
+def _added_timers(doc: Doc) -> list[tuple[int, str]]:
+    return [(moment(doc["entry"]["validUntil"]), _EXPIRY)] if _points_left(doc) else []
 
 
-def _redeemed_places(doc: Doc, _: int) -> list[tuple[str, int]]:
+def _redeemed_indexes(doc: Doc, _: int) -> list[tuple[str, int]]:
     return [(redeemed_list(doc["customerId"]), 0)]
 
 
@@ -94,8 +93,8 @@ def _prepare_account(doc: Doc, call: Call) -> None:
     doc.setdefault("activePoints", 0)
     summary = doc.get("summary")
     for entries in summary.values() if isinstance(summary, dict) else ():
-        if isinstance(entries, list) and len(entries) > _MAX_OPEN:
-            call.reject("invalid-request", f"has more than {_MAX_OPEN} entries of a kind")
+        if isinstance(entries, list) and len(entries) > _MAX_OPEN_ENTRIES:
+            call.reject("invalid-request", f"a list of entries may have at most {_MAX_OPEN_ENTRIES}")
 
 
 def _prepare_entry(doc: Doc, call: Call) -> None:
@@ -105,27 +104,27 @@ def _prepare_entry(doc: Doc, call: Call) -> None:
 def _prepare_added(doc: Doc, call: Call) -> None:
     _prepare_entry(doc, call)
     if isinstance(doc.get("customerId"), str):
-        _refuse_more(call, doc["customerId"])
+        _reject_too_many_entries(call, doc["customerId"])
 
 
-def _refuse_more(call: Call, customer: str) -> None:
-    """A limit of the sandbox's for what is seeded, since each entry seeded by itself has the others added up anew."""
-    if call.size(_open_list(customer)) >= _MAX_OPEN:
-        detail = f"The customer {customer} has {_MAX_OPEN} entries with points left"
+def _reject_too_many_entries(call: Call, customer: str) -> None:
+    """A limit of the sandbox for seeds: seeding a single entry adds up all open entries of the account."""
+    if call.size(_open_list(customer)) >= _MAX_OPEN_ENTRIES:
+        detail = f"The customer {customer} has {_MAX_OPEN_ENTRIES} entries with points left"
         raise Rejected("invalid-request", detail, violations=[Violation("body", detail)])
 
 
-def _split(call: Call, doc: Doc) -> Work[None]:
-    """A seeded account: its entries go to their own collections, its balance is what they come to."""
+def _store_seeded(call: Call, doc: Doc) -> Work[None]:
+    """Moves the entries of a seeded account to their own collections and computes the balance from them."""
     customer = doc["id"]
-    yield from _forgetting(call, customer)
-    given = doc["activePoints"]
-    summary = doc.pop("summary", {"addedPointsList": [{"points": given}] if given else []})
+    yield from _delete_entries(call, customer)
+    active = doc["activePoints"]
+    summary = doc.pop("summary", {"addedPointsList": [{"points": active}] if active else []})
     doc["activePoints"] = 0
     call.replace(ACCOUNTS, doc)
     account = doc
     for terms in summary.get("addedPointsList", ()):
-        account = add(call, account, terms, seeded=True)
+        account = add_entry(call, account, terms, seeded=True)
         yield
     for terms in summary.get("redeemedPointsList", ()):
         _write_redemption(call, account, terms, int(terms.get("allPointsAfterCreation", account["activePoints"])), [])
@@ -133,31 +132,31 @@ def _split(call: Call, doc: Doc) -> Work[None]:
     doc["activePoints"] = account["activePoints"]
 
 
-def _recount(call: Call, doc: Doc) -> Work[None]:
-    """An entry seeded by itself: the balance of its account is added up anew."""
+def _recompute_balance(call: Call, doc: Doc) -> Work[None]:
+    """Recomputes the balance of an account after a single entry was seeded."""
     customer, active = doc["customerId"], 0
     for _, entry in call.listed(_open_list(customer)):
-        active += _left(entry)
+        active += _points_left(entry)
         yield
-    call.update(ACCOUNTS, _opened(call, customer), activePoints=active)
+    call.update(ACCOUNTS, _get_or_create_account(call, customer), activePoints=active)
 
 
-ACCOUNTS = rules.collection(ALL_ACCOUNTS, indexes=_account_places, prepare=_prepare_account, seeded=_split)
+ACCOUNTS = rules.collection(ALL_ACCOUNTS, indexes=_account_indexes, prepare=_prepare_account, seeded=_store_seeded)
 ADDED = rules.collection(
-    "added_points", indexes=_added_places, timers=_added_dues, prepare=_prepare_added, seeded=_recount
+    "added_points", indexes=_added_indexes, timers=_added_timers, prepare=_prepare_added, seeded=_recompute_balance
 )
-REDEEMED = rules.collection("redeemed_points", indexes=_redeemed_places, prepare=_prepare_entry)
+REDEEMED = rules.collection("redeemed_points", indexes=_redeemed_indexes, prepare=_prepare_entry)
 
 
 @rules.on_timer(_EXPIRY)
 def expire(call: Call, id: str) -> None:
-    """Documented: points can be redeemed until `validUntil`. What is left of them then is off the balance."""
+    """Documented: points can be redeemed until `validUntil`. Then the remaining points leave the balance."""
     doc = call.get(ADDED, id)
     if doc is None:
         return
     account = call.get(ACCOUNTS, doc["customerId"])
     if account is not None:
-        call.update(ACCOUNTS, account, activePoints=max(account["activePoints"] - _left(doc), 0))
+        call.update(ACCOUNTS, account, activePoints=max(account["activePoints"] - _points_left(doc), 0))
     call.update(ADDED, doc, expired=True)
 
 
@@ -166,67 +165,67 @@ def expire(call: Call, id: str) -> None:
 
 @rules.operation("getCustomerPoints", "getMyPoints")
 def get_points(call: Call) -> Reply:
-    """Documented: a bare integer. That a customer without an account is 404 is what clients have met."""
-    return call.reply(account_of(call)["activePoints"])
+    """Documented: a bare integer. Inferred from clients: 404 for a customer without an account."""
+    return call.reply(find_account(call)["activePoints"])
 
 
 @rules.operation("createCustomerPoints")
 def create_points(call: Call) -> Reply:
-    """Documented (present version): one account for each customer. Inferred: the path names whose it is."""
+    """Documented (current version): one account for each customer. Inferred: the path names the customer."""
     customer = call.path["customerId"]
     start = call.body.get("startPoints")
     if start is not None and start["points"] <= 0:
         call.reject("points-not-positive")
     if call.get(ACCOUNTS, customer) is not None:
-        assert call.operation is not None  # only a request comes here
-        # The two versions have different details; both say who it is in the first of them.
+        assert call.operation is not None  # called for requests only
+        # The two versions have different details; in both, the first item names the customer.
         (detail,) = call.operation.rejections["entry-exists"].value["details"]
         message = f"Couldn't create a new reward point entry for the customer '{customer}'"
         call.reject("entry-exists", details=[{**detail, "message": message}])
-    account = _opened(call, customer)
+    account = _get_or_create_account(call, customer)
     if start is not None:
-        add(call, account, start)
+        add_entry(call, account, start)
     return call.reply()
 
 
 @rules.operation("deleteCustomerPoints")
 def delete_points(call: Call) -> Reply:
-    """Documented: meant for the deletion of a customer. Inferred: that there was no account is no mistake."""
+    """Documented: for the deletion of a customer. Inferred: a missing account is not an error."""
     customer = call.path["customerId"]
-    return call.reply_after_writing(_deleted(call, customer))
+    return call.reply_after_writing(_delete_account(call, customer))
 
 
-def _deleted(call: Call, customer: str) -> Work[Reply]:
+def _delete_account(call: Call, customer: str) -> Work[Reply]:
     if call.delete(ACCOUNTS, customer):
-        yield from _forgetting(call, customer)
+        yield from _delete_entries(call, customer)
     return call.reply()
 
 
 @rules.operation("addPoints")
 def add_points(call: Call) -> Reply:
-    """Documented (tutorial): the account is made or added to. Inferred: points are above 0."""
+    """Documented (tutorial): creates the account if there is none. Inferred: the points must be above 0."""
     if call.body["points"] <= 0:
         call.reject("points-not-positive")
-    add(call, _opened(call, call.path["customerId"]), call.body)
+    add_entry(call, _get_or_create_account(call, call.path["customerId"]), call.body)
     return call.reply()
 
 
 @rules.operation("redeemPoints")
 def redeem_points(call: Call) -> Reply:
-    """Documented: makes no coupon. Inferred: points are above 0; an unknown customer is 404, as in the summary."""
-    account = account_of(call)
+    """Documented: creates no coupon. Inferred: the points must be above 0; 404 for an unknown customer."""
+    account = find_account(call)
     if call.body["points"] <= 0:
         call.reject("points-not-positive")
-    return call.reply_after_writing(_redeemed(call, account))
+    return call.reply_after_writing(_redeem_and_reply(call, account))
 
 
-def _redeemed(call: Call, account: Doc) -> Work[Reply]:
-    yield from redeem(call, account, call.body)
+def _redeem_and_reply(call: Call, account: Doc) -> Work[Reply]:
+    yield from book_redemption(call, account, call.body)
     return call.reply()
 
 
-def customer_of(call: Call) -> str:
-    """Whom the request is about: the customer of the path, or of the access token."""
+def customer_id(call: Call) -> str:
+    """The customer of the path, or else of the access token."""
     if "customerId" in call.path:
         return call.path["customerId"]
     customer = call.grant.customer if call.grant is not None else None
@@ -235,15 +234,15 @@ def customer_of(call: Call) -> str:
     return customer
 
 
-def account_of(call: Call) -> Doc:
-    customer = customer_of(call)
+def find_account(call: Call) -> Doc:
+    customer = customer_id(call)
     account = call.get(ACCOUNTS, customer)
     if account is None:
         call.reject("unknown-customer", f"No reward points found for customer {customer}")
     return account
 
 
-def _opened(call: Call, customer: str) -> Doc:
+def _get_or_create_account(call: Call, customer: str) -> Doc:
     account = call.get(ACCOUNTS, customer)
     if account is not None:
         return account
@@ -253,18 +252,18 @@ def _opened(call: Call, customer: str) -> Doc:
 # Entries
 
 
-def add(call: Call, account: Doc, terms: Doc, *, seeded: bool = False) -> Doc:
-    """Book an entry; the account as it is then.
+def add_entry(call: Call, account: Doc, terms: Doc, *, seeded: bool = False) -> Doc:
+    """Adds an entry and returns the updated account.
 
-    Inferred: `id`, `createdAt` and `validUntil` are kept as sent, what follows from the account is worked out. A seed
-    tells how things stand, so there `usedPoints`, `usedWith` and `allPointsAfterCreation` are kept too.
+    Inferred: `id`, `createdAt` and `validUntil` are stored as sent; the other fields are computed from the account. A
+    seed describes an existing state, so `usedPoints`, `usedWith` and `allPointsAfterCreation` are stored too.
     """
     if seeded:
-        _refuse_more(call, account["id"])
-    key = _key(call, ADDED, terms)
+        _reject_too_many_entries(call, account["id"])
+    key = _entry_key(call, ADDED, terms)
     created = moment(terms["createdAt"]) if "createdAt" in terms else call.now
-    # Inferred: without an end, points live as long as the settings say.
-    end = date_text(moment(terms["validUntil"])) if "validUntil" in terms else months_later(created, _validity(call))
+    # Inferred: without `validUntil`, the settings limit the validity.
+    end = date_text(moment(terms["validUntil"])) if "validUntil" in terms else add_months(created, _valid_months(call))
     entry: Doc = {
         "id": terms.get("id", key),
         "reference-id": terms.get("reference-id"),
@@ -279,49 +278,52 @@ def add(call: Call, account: Doc, terms: Doc, *, seeded: bool = False) -> Doc:
     doc: Doc = {"id": key, "customerId": account["id"], "entry": entry}
     if moment(end) <= call.now:
         doc["expired"] = True
-    active = account["activePoints"] + _left(doc)
+    active = account["activePoints"] + _points_left(doc)
     entry["allPointsAfterCreation"] = int(terms.get("allPointsAfterCreation", active)) if seeded else active
     call.add(ADDED, doc)
     return call.update(ACCOUNTS, account, activePoints=active)
 
 
-def _key(call: Call, collection: Collection, terms: Doc) -> str:
-    """The id of an entry: what a client gave it, so that no other is given the same, unless it has given it before."""
-    given = terms.get("id")
-    return given if isinstance(given, str) and not call.is_taken(collection, given) else call.new_uuid()
+def _entry_key(call: Call, collection: Collection, terms: Doc) -> str:
+    """The id of the stored document: the client's id, or a new UUID if that id is missing or taken."""
+    id = terms.get("id")
+    return id if isinstance(id, str) and not call.is_taken(collection, id) else call.new_uuid()
 
 
-def redeem(call: Call, account: Doc, terms: Doc) -> Work[None]:
-    """Use points up, or refuse if there are too few (inferred; no page says). They are off the balance at once."""
+def book_redemption(call: Call, account: Doc, terms: Doc) -> Work[None]:
+    """Redeems points and records the redemption. The balance changes in the first step.
+
+    Inferred, because no page says it: a redemption of more points than the balance is rejected.
+    """
     points, active = int(terms["points"]), account["activePoints"]
     if points > active:
         detail = f"Customer {account['id']} has {active} active points, which are less than {points}"
         call.reject("not-enough-points", detail)
     call.update(ACCOUNTS, account, activePoints=active - points)
-    sources = yield from _draw(call, account["id"], points)
+    sources = yield from _take_points(call, account["id"], points)
     _write_redemption(call, account, terms, active - points, sources)
 
 
-def _draw(call: Call, customer: str, points: int) -> Work[list[str]]:
-    """The entries that the points were taken from. Inferred: in the order in which they were booked."""
+def _take_points(call: Call, customer: str, points: int) -> Work[list[str]]:
+    """Takes points from entries and returns the ids of these. Inferred: the oldest booking is used first."""
     sources: list[str] = []
-    limit = 1  # most redemptions need no more
+    limit = 1  # enough for most redemptions
     while points > 0 and (found := call.page(_open_list(customer), limit=limit)):
         for _, doc in found:
-            part = min(points, _left(doc))
+            part = min(points, _points_left(doc))
             entry = doc["entry"]
             call.update(ADDED, doc, entry={**entry, "usedPoints": entry["usedPoints"] + part})
             sources.append(doc["id"])
             points -= part
             if points == 0:
                 return sources
-        limit = min(2 * limit, _SLICE)
+        limit = min(2 * limit, _MAX_PAGE)
         yield
     return sources
 
 
 def _write_redemption(call: Call, account: Doc, terms: Doc, active: int, sources: list[str]) -> None:
-    key = _key(call, REDEEMED, terms)
+    key = _entry_key(call, REDEEMED, terms)
     entry = {
         "id": terms.get("id", key),
         **({"description": terms["description"]} if "description" in terms else {}),
@@ -332,7 +334,7 @@ def _write_redemption(call: Call, account: Doc, terms: Doc, active: int, sources
     call.add(REDEEMED, {"id": key, "customerId": account["id"], "entry": entry, "sources": sources})
 
 
-def _forgetting(call: Call, customer: str) -> Work[None]:
+def _delete_entries(call: Call, customer: str) -> Work[None]:
     lists = (call.listed(added_list(customer)), ADDED), (call.listed(redeemed_list(customer)), REDEEMED)
     for entries, collection in lists:
         for _, doc in entries:
@@ -340,10 +342,10 @@ def _forgetting(call: Call, customer: str) -> Work[None]:
             yield
 
 
-def settings_of(call: Call) -> Any:
-    """Documented (site settings): what a site has set for reward points."""
+def reward_settings(call: Call) -> Any:
+    """Documented (site settings): the settings of a site for reward points."""
     return call.settings["couponSettings"]["rewardpoints"]
 
 
-def _validity(call: Call) -> int:
-    return int(settings_of(call)["validityInMonths"])
+def _valid_months(call: Call) -> int:
+    return int(reward_settings(call)["validityInMonths"])

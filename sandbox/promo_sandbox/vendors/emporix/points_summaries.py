@@ -1,4 +1,4 @@
-"""Reward points: all entries of an account, or of all accounts. Those of a large one are sent in pieces."""
+"""Summaries of reward points: all entries of one account or of all accounts. Large summaries are sent in pieces."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from itertools import islice
 
 from promo_sandbox.rules import Call, Doc, Listed, Reply, Work, encoded
-from promo_sandbox.vendors.emporix.points import ALL_ACCOUNTS, account_of, added_list, redeemed_list
+from promo_sandbox.vendors.emporix.points import ALL_ACCOUNTS, added_list, find_account, redeemed_list
 from promo_sandbox.vendors.emporix.rules import rules
 
-_FEW = 500  # entries of an account that are shown at once
-_SLICE = 64  # entries of a piece
-_UsedWith = dict[str, list[str]]  # entries that add points -> the redemptions that drew upon them
+_MAX_UNSLICED = 500  # entries of an account that are sent in one piece
+_SLICE_LENGTH = 64  # entries in a piece
+_UsedWith = dict[str, list[str]]  # id of an added entry -> ids of the redemptions that used it
 
 
 @rules.operation("getCustomerSummary", "getMySummary")
 def get_summary(call: Call) -> Reply:
-    account = account_of(call)
-    if _entry_count(call, account) <= _FEW:
+    account = find_account(call)
+    if _entry_count(call, account) <= _MAX_UNSLICED:
         return call.reply(_summary(call, account))
     return call.reply_in_pieces(_summary_json(account, [], []), _summary_in_pieces(call, account))
 
@@ -30,7 +30,7 @@ def list_summaries(call: Call) -> Reply:
 def _all_summaries(call: Call) -> Work[Reply]:
     accounts = call.listed(ALL_ACCOUNTS)
     for _, account in accounts:
-        if _entry_count(call, account) > _FEW:
+        if _entry_count(call, account) > _MAX_UNSLICED:
             return call.reply_in_pieces([], _summaries_in_pieces(call, accounts))
         yield
     return call.reply_all(_summary(call, account) for _, account in accounts)
@@ -46,28 +46,28 @@ def _summaries_in_pieces(call: Call, accounts: Listed) -> Iterator[bytes]:
 
 
 def _summary(call: Call, account: Doc) -> Doc:
-    """Documented: all entries, expired and used up ones too; a redemption stands in each entry that it drew upon."""
+    """Documented: all entries, also expired and used ones. Each added entry lists the redemptions that used it."""
     customer = account["id"]
     redeemed = list(call.listed(redeemed_list(customer)))
     used_with: _UsedWith = {}
     for _, doc in redeemed:
-        _note_sources(doc, used_with)
-    added = [_shown(doc, used_with) for _, doc in call.listed(added_list(customer))]
+        _collect_sources(doc, used_with)
+    added = [_added_entry(doc, used_with) for _, doc in call.listed(added_list(customer))]
     return _summary_json(account, added, [doc["entry"] for _, doc in redeemed])
 
 
 def _summary_in_pieces(call: Call, account: Doc) -> Iterator[bytes]:
-    """The same as JSON, in pieces of a few entries."""
+    """The summary as JSON, in pieces of a few entries."""
     customer = account["id"]
     redeemed, added = call.listed(redeemed_list(customer)), call.listed(added_list(customer))
     used_with: _UsedWith = {}
     for number, (_, doc) in enumerate(redeemed):
-        _note_sources(doc, used_with)
-        if not number % _SLICE:
+        _collect_sources(doc, used_with)
+        if not number % _SLICE_LENGTH:
             yield b""
     head, between, end = encoded(_summary_json(account, [], [])).split(b"[]")
     yield head
-    yield from _array(_shown(doc, used_with) for _, doc in added)
+    yield from _array(_added_entry(doc, used_with) for _, doc in added)
     yield between
     yield from _array(doc["entry"] for _, doc in redeemed)
     yield end
@@ -75,18 +75,18 @@ def _summary_in_pieces(call: Call, account: Doc) -> Iterator[bytes]:
 
 def _array(items: Iterator[Doc]) -> Iterator[bytes]:
     opening = b"["
-    while some := list(islice(items, _SLICE)):
+    while some := list(islice(items, _SLICE_LENGTH)):
         yield opening + encoded(some)[1:-1]
         opening = b","
     yield b"]" if opening == b"," else b"[]"
 
 
-def _note_sources(redemption: Doc, used_with: _UsedWith) -> None:
+def _collect_sources(redemption: Doc, used_with: _UsedWith) -> None:
     for source in redemption["sources"]:
         used_with.setdefault(source, []).append(redemption["entry"]["id"])
 
 
-def _shown(added: Doc, used_with: _UsedWith) -> Doc:
+def _added_entry(added: Doc, used_with: _UsedWith) -> Doc:
     entry: Doc = added["entry"]
     entry["usedWith"] += used_with.get(added["id"], ())
     return entry
