@@ -301,7 +301,7 @@ def write_specs(folder: Path) -> Path:
     """A folder of specs that has this vendor and the admin API."""
     folder.mkdir(exist_ok=True)
     (folder / "acme").symlink_to(FOLDER)
-    (folder / "sandbox").symlink_to(configuration.files("specs") / "sandbox")
+    (folder / "sandbox").symlink_to(configuration.data_folder("specs") / "sandbox")
     return folder
 
 

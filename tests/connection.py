@@ -11,7 +11,7 @@ from typing import Any, cast
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from promo_sandbox.base.messages import TOO_LARGE, Reply, Request, Unread
+from promo_sandbox.base.messages import TOO_LARGE, BodyProblem, Reply, Request
 from promo_sandbox.server.header_cache import HeaderCache
 from promo_sandbox.server.protocol import Protocol
 
@@ -78,7 +78,9 @@ class Connection:
         self.known = known or HeaderCache(MAX_BODY)
         self.loop = Loop()
         config = SimpleNamespace(max_body=MAX_BODY, request_timeout=30)
-        sandbox = SimpleNamespace(config=config, handle=self._handle, max_body=lambda _: MAX_BODY, unread=self._unread)
+        sandbox = SimpleNamespace(
+            config=config, handle=self._handle, max_body=lambda _: MAX_BODY, body_problem=self._unread
+        )
         kind = type("Recording", (Protocol,), {"sandbox": sandbox, "known": self.known})
         state = ServerState()
         state.default_headers = [(b"date", b"now")]
@@ -99,9 +101,9 @@ class Connection:
     def answered(self) -> bytes:
         return self._transport.written
 
-    def _unread(self, size: int, limit: int, _: int | None) -> Unread | None:
+    def _unread(self, size: int, limit: int, _: int | None) -> BodyProblem | None:
         if size > self._room:
-            return Unread(507, "full")
+            return BodyProblem(507, "full")
         return TOO_LARGE if size > limit else None
 
     def _handle(self, request: Request) -> Reply:

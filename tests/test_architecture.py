@@ -191,14 +191,16 @@ def test_public_modules_list_their_names() -> None:
 
 
 def test_the_engine_names_no_vendor() -> None:
-    vendors = [path.name for path in configuration.files("specs").iterdir() if path.is_dir() and path.name != "sandbox"]
+    vendors = [
+        path.name for path in configuration.data_folder("specs").iterdir() if path.is_dir() and path.name != "sandbox"
+    ]
     assert vendors
     pattern = re.compile("|".join(map(re.escape, vendors)), re.IGNORECASE)
     files = [
         *GENERIC.values(),
         VENDORS / "__init__.py",
         PACKAGE / "openapi" / "dialect.json",
-        configuration.files("specs") / "sandbox" / "admin.yaml",
+        configuration.data_folder("specs") / "sandbox" / "admin.yaml",
     ]
 
     found = [
@@ -209,7 +211,7 @@ def test_the_engine_names_no_vendor() -> None:
 
 
 def test_every_vendor_with_specs_has_rules_and_the_other_way_round() -> None:
-    specs = {path.name for path in configuration.files("specs").iterdir() if path.is_dir()} - {"sandbox"}
+    specs = {path.name for path in configuration.data_folder("specs").iterdir() if path.is_dir()} - {"sandbox"}
 
     assert specs == {path.name for path in VENDORS.iterdir() if path.is_dir() and path.name != "__pycache__"}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from promo_sandbox.base.atomic_files import prepare, save
+from promo_sandbox.base.atomic_files import check_writable, write_file
 from promo_sandbox.base.errors import SandboxError
 from tests.serving import World
 
@@ -44,7 +44,7 @@ def _with_files_up_to(size: int, act: Callable[[], None]) -> None:
 def test_a_file_gets_its_new_content_and_keeps_its_permissions(file: Path) -> None:
     file.chmod(0o640)
 
-    save(file, NEW)
+    write_file(file, NEW)
 
     assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (NEW, 0o640)
     assert _alone(file)
@@ -53,7 +53,7 @@ def test_a_file_gets_its_new_content_and_keeps_its_permissions(file: Path) -> No
 def test_a_new_file_has_the_permissions_that_the_umask_leaves(tmp_path: Path) -> None:
     (tmp_path / "other").touch()
 
-    save(tmp_path / "new.json", NEW)
+    write_file(tmp_path / "new.json", NEW)
 
     assert (tmp_path / "new.json").stat().st_mode == (tmp_path / "other").stat().st_mode
 
@@ -61,7 +61,7 @@ def test_a_new_file_has_the_permissions_that_the_umask_leaves(tmp_path: Path) ->
 def test_a_file_that_cannot_be_written_whole_stays_as_it_was(file: Path) -> None:
     def act() -> None:
         with pytest.raises(SandboxError, match=r"cannot write .*org\.json: File too large"):
-            save(file, b"x" * 100_000)
+            write_file(file, b"x" * 100_000)
 
     _with_files_up_to(1000, act)
 
@@ -75,7 +75,7 @@ def test_a_symbolic_link_stays_one(file: Path, tmp_path: Path) -> None:
     link = folder / "latest.json"
     link.symlink_to(file)
 
-    save(link, NEW)
+    write_file(link, NEW)
 
     assert link.is_symlink()
     assert file.read_bytes() == NEW
@@ -85,8 +85,8 @@ def test_a_link_to_nothing_makes_what_it_names(tmp_path: Path) -> None:
     link = tmp_path / "latest.json"
     link.symlink_to(tmp_path / "org.json")
 
-    prepare(link)
-    save(link, NEW)
+    check_writable(link)
+    write_file(link, NEW)
 
     assert link.is_symlink()
     assert (tmp_path / "org.json").read_bytes() == NEW
@@ -95,7 +95,7 @@ def test_a_link_to_nothing_makes_what_it_names(tmp_path: Path) -> None:
 def test_a_file_with_a_long_name_can_be_written(tmp_path: Path) -> None:
     path = tmp_path / ("n" * 255)
 
-    save(path, NEW)
+    write_file(path, NEW)
 
     assert path.read_bytes() == NEW
 
@@ -105,28 +105,28 @@ def test_a_pipe_is_written_itself(tmp_path: Path) -> None:
     os.mkfifo(path)
     reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
-    save(path, NEW)
+    write_file(path, NEW)
 
     assert os.read(reading, 1000) == NEW
     assert stat.S_ISFIFO(path.stat().st_mode)
     os.close(reading)
 
 
-@pytest.mark.parametrize("act", [prepare, lambda path: save(path, NEW)])
+@pytest.mark.parametrize("act", [check_writable, lambda path: write_file(path, NEW)])
 def test_a_folder_is_no_file(tmp_path: Path, act: Callable[[Path], None]) -> None:
     with pytest.raises(SandboxError, match="Is a directory"):
         act(tmp_path)
 
 
-@pytest.mark.parametrize("act", [prepare, lambda path: save(path, NEW)])
+@pytest.mark.parametrize("act", [check_writable, lambda path: write_file(path, NEW)])
 def test_a_folder_that_there_is_not_is_said(tmp_path: Path, act: Callable[[Path], None]) -> None:
     with pytest.raises(SandboxError, match="No such file or directory"):
         act(tmp_path / "none" / "org.json")
 
 
 def test_to_be_prepared_changes_nothing(file: Path, tmp_path: Path) -> None:
-    prepare(file)
-    prepare(tmp_path / "new.json")
+    check_writable(file)
+    check_writable(tmp_path / "new.json")
 
     assert file.read_bytes() == FORMER
     assert _alone(file)

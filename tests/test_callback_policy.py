@@ -390,7 +390,9 @@ def test_an_org_may_lead_to_loopback_and_to_what_is_allowed(leads: str) -> None:
 def test_an_org_may_lead_nowhere_else_even_where_the_operator_leads(leads: str) -> None:
     policy, rewrite = Policy([], [SHOP]), Rewrite("https://other.example/", leads)
 
-    with pytest.raises(NotAllowed, match=r"^an org's rewrite leads to loopback or to what the server allows, not to "):
+    with pytest.raises(
+        NotAllowed, match=r"^an org's rewrite must lead to loopback or to a host that the server allows, not to "
+    ):
         policy.validate_rewrite(rewrite)
     assert "is not called" in refusal(policy, "https://other.example/", rewrite)
 
@@ -410,8 +412,8 @@ def test_an_orgs_rewrite_may_not_resolve_to_a_hidden_address() -> None:
     "url", ["http://localhost:9000/x", "http://a.localhost/", "HTTP://127.0.0.2/", "http://[::1]/"]
 )
 def test_plain_http_is_admitted_to_loopback_where_the_operator_says_so(url: str) -> None:
-    assert Policy(allow_http=True).http_admitted(url)
-    assert not CLOSED.http_admitted(url)
+    assert Policy(allow_http=True).allows_http(url)
+    assert not CLOSED.allows_http(url)
 
 
 @pytest.mark.parametrize(
@@ -419,7 +421,7 @@ def test_plain_http_is_admitted_to_loopback_where_the_operator_says_so(url: str)
     ["https://localhost/", "http://shop.example/", "http://10.0.0.1/", "http://0x7f.1/", "http://localhost@a/", "x"],
 )
 def test_plain_http_is_admitted_nowhere_else(url: str) -> None:
-    assert not Policy(["shop.example", "10.0.0.0/8"], allow_http=True).http_admitted(url)
+    assert not Policy(["shop.example", "10.0.0.0/8"], allow_http=True).allows_http(url)
 
 
 # Whatever it is given

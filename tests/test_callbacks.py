@@ -36,7 +36,7 @@ def test_without_options_only_loopback_is_called_and_repeated_as_the_vendor_does
 
     assert (callbacks.ca, callbacks.timeout, callbacks.attempts, callbacks.longest_retry) == (None, 5, 0, 3600)
     assert callbacks.policy.target("https://localhost/").url == "https://localhost/"
-    assert not callbacks.policy.http_admitted("http://localhost/")
+    assert not callbacks.policy.allows_http("http://localhost/")
     with pytest.raises(NotAllowed):
         callbacks.policy.target("https://shop.example/")
     assert Config().callbacks.timeout == 5
@@ -58,7 +58,7 @@ def test_options_may_be_repeated(tmp_path: Path) -> None:
     assert callbacks.policy.target("https://b.example/x/y").url == "http://10.0.0.2/y"
     assert callbacks.policy.target("https://a.example.com:8443/").host == "a.example.com"
     assert callbacks.policy.target("https://shop.example/").host == "shop.example"
-    assert callbacks.policy.http_admitted("http://localhost/")
+    assert callbacks.policy.allows_http("http://localhost/")
     assert (callbacks.ca, callbacks.timeout, callbacks.attempts, callbacks.longest_retry) == (ca, 0.5, 3, 60)
 
 

@@ -23,7 +23,7 @@ from tests.acme import new_app, write_specs
 from tests.command import Invoke, run, serving
 from tests.patience import LONG
 
-SPECS = configuration.files("specs")
+SPECS = configuration.data_folder("specs")
 VENDORS = ", ".join(sorted(path.name for path in SPECS.iterdir() if path.is_dir() and path.name != "sandbox"))
 THING = {"name": "Card", "external_number": "1", "current_balance": {"unit": "EUR", "value": 5}}
 

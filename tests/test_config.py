@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from promo_sandbox.base import config
-from promo_sandbox.base.config import Config, files, read_seeds
+from promo_sandbox.base.config import Config, data_folder, read_seeds
 from promo_sandbox.base.errors import DocumentError, SandboxError
 
 
 def test_specs_lie_beside_the_package_in_a_checkout() -> None:
-    assert files("specs") == Path(config.__file__).parents[3] / "specs"
+    assert data_folder("specs") == Path(config.__file__).parents[3] / "specs"
 
 
 def test_files_inside_the_package_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,9 +22,9 @@ def test_files_inside_the_package_go_first(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(config, "_PACKAGE", tmp_path / "promo_sandbox")
     monkeypatch.setattr(config, "_CHECKOUT", tmp_path)
 
-    assert files("specs") == tmp_path / "promo_sandbox" / "_files" / "specs"
+    assert data_folder("specs") == tmp_path / "promo_sandbox" / "_files" / "specs"
     with pytest.raises(SandboxError, match=r"^the folder scenarios is missing from this installation$"):
-        files("scenarios")
+        data_folder("scenarios")
 
 
 @pytest.mark.parametrize(

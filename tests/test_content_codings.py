@@ -193,8 +193,8 @@ def test_a_bomb_costs_little_time_and_no_more_memory_than_a_body_may(coding: str
     finally:
         tracemalloc.stop()
 
-    assert request.unread is not None
-    assert request.unread.status == 413
+    assert request.body_problem is not None
+    assert request.body_problem.status == 413
     assert most < 4 * limit
     assert time.process_time() - begun < 2
 
@@ -205,7 +205,7 @@ def test_the_longest_body_may_be_as_long_as_the_limit(left: int) -> None:
 
     decode_body(request, 100_000 - 1 + left)
 
-    assert (request.unread is None) is bool(left)
+    assert (request.body_problem is None) is bool(left)
 
 
 def test_the_admin_api_takes_more_of_what_is_large_when_it_is_sent(world: World) -> None:

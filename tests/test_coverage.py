@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from promo_sandbox.base.messages import Reply, Request
-from promo_sandbox.base.slices import result
+from promo_sandbox.base.slices import run_to_end
 from promo_sandbox.model.coverage import Coverage, report
 from promo_sandbox.model.effects import Effects
 from promo_sandbox.model.journal import Exchange
@@ -238,7 +238,7 @@ def test_orgs_count_for_themselves_and_together(acme: Acme) -> None:
 
 def test_an_org_that_is_reset_begins_anew_and_takes_nothing_from_all(acme: Acme) -> None:
     add(acme, "a")
-    result(acme.orgs.resetting(acme.orgs.get("a")))
+    run_to_end(acme.orgs.resetting(acme.orgs.get("a")))
     add(acme, "a", code="1")
     add(acme, "a", code="1")
 

@@ -176,7 +176,7 @@ def test_a_body_for_which_there_is_no_memory_is_answered_and_the_rest_of_it_drop
         came = connection.receive(head + b"a\r\n0123456789\r\n")
         came += connection.receive(b"6\r\nabcdef\r\n" * 3 + get())
 
-    assert [(request["unread"].status, request["body"]) for request in came] == [(507, b"")]
+    assert [(request["body_problem"].status, request["body"]) for request in came] == [(507, b"")]
     assert b"connection: close" in connection.answered
 
 

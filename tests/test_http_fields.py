@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from promo_sandbox.base.field_values import elements, preferences
+from promo_sandbox.base.field_values import list_elements, parse_prefer
 from promo_sandbox.server.app import App
 from tests.acme import new_app, write_specs
 from tests.serving import World, running
@@ -168,9 +168,9 @@ def test_what_was_applied_is_a_list(shop: World) -> None:
 
 
 def test_a_long_list_is_read_in_a_time_that_grows_with_its_length() -> None:
-    assert len(list(elements("a," * 30_000))) == 30_000
-    assert preferences('"' + '\\"' * 30_000) == {'"' + '\\"' * 30_000: ""}
-    assert preferences("a=" + '"' * 30_001).keys() == {"a"}
+    assert len(list(list_elements("a," * 30_000))) == 30_000
+    assert parse_prefer('"' + '\\"' * 30_000) == {'"' + '\\"' * 30_000: ""}
+    assert parse_prefer("a=" + '"' * 30_001).keys() == {"a"}
 
 
 # Paths

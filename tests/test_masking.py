@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from promo_sandbox.base.masking import Masks, without
+from promo_sandbox.base.masking import Masks, remove_secrets
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from promo_sandbox.base.masking import Masks, without
     ],
 )
 def test_headers(name: str, value: str, shown: str) -> None:
-    assert Masks().header(name, value) == shown
+    assert Masks().mask_header(name, value) == shown
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_headers(name: str, value: str, shown: str) -> None:
     ],
 )
 def test_what_a_request_says(text: str, shown: str) -> None:
-    assert Masks().sent(text) == shown
+    assert Masks().mask_message(text) == shown
 
 
 @pytest.mark.parametrize("piece", ['"password":"\\', '"password"  ', "&password=", '"password":"a', '\\"', "%&", "%5F"])
@@ -64,7 +64,7 @@ def test_a_body_of_many_beginnings_of_secrets_takes_no_time(piece: str) -> None:
     text = (piece * 65_536)[:65_536]
     began = time.thread_time()
 
-    Masks().sent(text)
+    Masks().mask_message(text)
 
     assert time.thread_time() - began < 1
 
@@ -92,14 +92,14 @@ SPEC = {
 def test_what_a_spec_calls_secret_is_masked() -> None:
     masks = Masks([SPEC])
 
-    assert [masks.header(name, "abc") for name in ("ocp-key", "X-PARTNER", "x-api-key", "x-other")] == [
+    assert [masks.mask_header(name, "abc") for name in ("ocp-key", "X-PARTNER", "x-api-key", "x-other")] == [
         *["***"] * 3,
         "abc",
     ]
-    assert masks.sent("/a?sig=abc&code=d%20e&user=f") == "/a?sig=***&code=***&user=f"
-    assert masks.sent('{"pin": "1234", "user": "ada"}') == '{"pin": "***", "user": "ada"}'
-    assert masks.sent("pin=1234&user=ada") == "pin=***&user=ada"
-    assert [name for name in ("pin", "Code", "cookie", "user") if masks.hides(name)] == ["pin", "Code", "cookie"]
+    assert masks.mask_message("/a?sig=abc&code=d%20e&user=f") == "/a?sig=***&code=***&user=f"
+    assert masks.mask_message('{"pin": "1234", "user": "ada"}') == '{"pin": "***", "user": "ada"}'
+    assert masks.mask_message("pin=1234&user=ada") == "pin=***&user=ada"
+    assert [name for name in ("pin", "Code", "cookie", "user") if masks.is_secret(name)] == ["pin", "Code", "cookie"]
 
 
 def test_a_document_is_masked_as_such() -> None:
@@ -110,7 +110,7 @@ def test_a_document_is_masked_as_such() -> None:
         "z": 1,
     }
 
-    assert Masks().document(document) == {
+    assert Masks().mask_document(document) == {
         "Password": "***",
         "x": [{"access_token": "***", "password": {"password": "***"}}],
         "y": "?access_token=***",
@@ -119,15 +119,15 @@ def test_a_document_is_masked_as_such() -> None:
 
 
 def test_other_specs_know_nothing_of_that() -> None:
-    assert Masks().header("ocp-key", "abc") == "abc"
-    assert Masks().sent("/a?sig=abc") == "/a?sig=abc"
+    assert Masks().mask_header("ocp-key", "abc") == "abc"
+    assert Masks().mask_message("/a?sig=abc") == "/a?sig=abc"
 
 
 def test_secrets_are_left_out_of_sentences_whole_and_cut() -> None:
     masks = Masks([SPEC])
     long = "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9"
 
-    secrets = masks.secrets(
+    secrets = masks.find_secrets(
         [
             ("Authorization", f"Bearer {long}"),
             ("Ocp-Key", "key-of-a-shop"),
@@ -138,20 +138,20 @@ def test_secrets_are_left_out_of_sentences_whole_and_cut() -> None:
         '{"pin": "secret pin"}',
     )
 
-    assert without(f"is '{long}', not 1", secrets) == "is '***', not 1"
-    assert without(f"is '{long[:30]}…, not 1", secrets) == "is '***…, not 1"
+    assert remove_secrets(f"is '{long}', not 1", secrets) == "is '***', not 1"
+    assert remove_secrets(f"is '{long[:30]}…, not 1", secrets) == "is '***…, not 1"
     said = "key-of-a-shop and cookie-one and signature and secret pin and x"
-    assert without(said, secrets) == "*** and *** and *** and *** and x"
+    assert remove_secrets(said, secrets) == "*** and *** and *** and *** and x"
 
 
 def test_a_sentence_about_a_request_of_very_many_secrets_is_masked_whole() -> None:
     """Each would be looked for, in each of the sentences."""
     body = json.dumps([{"password": f"secret {number}"} for number in range(101)])
 
-    secrets = Masks().secrets([], "/", body)
+    secrets = Masks().find_secrets([], "/", body)
 
-    assert without("nothing of it", secrets) == "***"
-    assert without("is 'secret 100'", secrets[:100]) == "is '***'"
+    assert remove_secrets("nothing of it", secrets) == "***"
+    assert remove_secrets("is 'secret 100'", secrets[:100]) == "is '***'"
 
 
 @pytest.mark.parametrize(
@@ -164,4 +164,4 @@ def test_a_sentence_about_a_request_of_very_many_secrets_is_masked_whole() -> No
     ],
 )
 def test_documents_that_name_no_secret_are_known(body: str, named: bool) -> None:
-    assert Masks().name_any(body.encode()) is named
+    assert Masks().may_have_secrets(body.encode()) is named

@@ -9,7 +9,7 @@ import pytest
 
 from promo_sandbox.base import memory
 from promo_sandbox.base.errors import SandboxError
-from promo_sandbox.base.memory import Memory, default_limit, size
+from promo_sandbox.base.memory import Memory, default_limit, parse_size
 
 MIB = 1_048_576
 
@@ -27,7 +27,7 @@ MIB = 1_048_576
     ],
 )
 def test_a_size_is_read_with_its_unit(text: str, bytes_: int) -> None:
-    assert size(text) == bytes_
+    assert parse_size(text) == bytes_
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_size_is_read_with_its_unit(text: str, bytes_: int) -> None:
 )
 def test_another_size_is_a_mistake(text: str, why: str) -> None:
     with pytest.raises(SandboxError, match=why):
-        size(text)
+        parse_size(text)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_nothing_is_refused_where_nothing_is_known(system: Path) -> None:
     assert system.exists()
     short = Memory(64 * MIB)
 
-    short.look()
+    short.check()
 
     assert not short.full
 
@@ -100,7 +100,7 @@ def test_it_is_full_before_the_limit_and_until_there_is_some_room(system: Path) 
 
     for resident in (100, 149, 151, 149, 139):
         taken(system, resident * MIB)
-        short.look()
+        short.check()
         seen.append(short.full)
 
     assert seen == [False, False, True, True, False]
@@ -113,7 +113,7 @@ def test_the_reason_is_the_limit_that_there_is_also_where_there_is_some_room_aga
 
     for resident in (151, 149):
         taken(system, resident * MIB)
-        short.look()
+        short.check()
 
     assert short.full
     assert "--max-memory (160 MiB)" in short.reason
@@ -127,7 +127,7 @@ def test_the_reason_is_the_address_space_if_that_is_what_is_short(
     short = Memory(160 * MIB)
 
     taken(system, 100 * MIB, 301 * MIB)
-    short.look()
+    short.check()
 
     assert short.full
     assert "its address space (400 MiB)" in short.reason
@@ -139,10 +139,10 @@ def test_the_address_space_limits_too(system: Path, monkeypatch: pytest.MonkeyPa
     short = Memory()
 
     taken(system, 0, 299 * MIB)
-    short.look()
+    short.check()
     before = short.full
     taken(system, 0, 301 * MIB)
-    short.look()
+    short.check()
 
     assert (before, short.full) == (False, True)
     assert "its address space (400 MiB)" in short.reason
@@ -154,6 +154,6 @@ def test_what_the_c_library_keeps_is_room_in_the_address_space(system: Path, mon
     taken(system, 0, 350 * MIB)
     short = Memory()
 
-    short.look()
+    short.check()
 
     assert not short.full

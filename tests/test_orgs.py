@@ -8,7 +8,7 @@ import pytest
 
 from promo_sandbox.base import clock
 from promo_sandbox.base.errors import SandboxError
-from promo_sandbox.base.slices import result
+from promo_sandbox.base.slices import run_to_end
 from promo_sandbox.engine.orgs import Org, Orgs, TooManyOrgs
 from promo_sandbox.engine.seeding import Unacceptable
 from promo_sandbox.model.journal import Occurrence
@@ -128,7 +128,7 @@ def test_a_reset_org_is_as_on_first_use(acme: Acme, org: Org) -> None:
     acme.send("POST", "/acme/world/things", {"name": "Lamp"})
     first = acme.stored("world")[0]["id"]
 
-    result(acme.orgs.resetting(org))
+    run_to_end(acme.orgs.resetting(org))
 
     assert acme.orgs.known("world") is org
     assert (org.state.count, org.journal.last, org.clock.frozen) == (0, 0, False)
@@ -144,7 +144,7 @@ def test_the_operator_s_seeds_are_there_from_the_start_and_after_a_reset() -> No
     assert [doc["id"] for doc in acme.stored("shop")] == ["a"]
     acme.send("DELETE", "/acme/shop/things/a")
 
-    result(acme.orgs.resetting(org))
+    run_to_end(acme.orgs.resetting(org))
     assert [doc["id"] for doc in acme.stored("shop")] == ["a"]
 
     acme.orgs.forget("shop")
@@ -370,7 +370,7 @@ def test_what_is_armed_goes_with_a_reset_and_is_the_org_s_own(acme: Acme, org: O
     org.state.arm("addThing", [rejecting("code-taken")])
 
     assert acme.orgs.get("other").state.armed is None
-    result(acme.orgs.resetting(org))
+    run_to_end(acme.orgs.resetting(org))
 
     assert org.state.armed is None
 
@@ -380,7 +380,7 @@ def test_settings_are_seeded_by_the_operator_and_after_a_reset() -> None:
     org = acme.orgs.get("shop")
 
     acme.seed("shop", settings=[{"edition": "7"}])
-    result(acme.orgs.resetting(org))
+    run_to_end(acme.orgs.resetting(org))
 
     assert acme.contract.settings(org.state)["edition"] == "8"
 
@@ -389,7 +389,7 @@ def test_settings_are_restored_with_the_state(acme: Acme, org: Org) -> None:
     acme.seed("world", settings=[{"edition": "8"}])
     other = acme.orgs.get("other")
 
-    result(acme.orgs.restoring(other, whole(acme, org), 0))
+    run_to_end(acme.orgs.restoring(other, whole(acme, org), 0))
 
     assert acme.contract.settings(other.state)["edition"] == "8"
 
@@ -431,7 +431,7 @@ def test_a_state_that_is_read_out_and_restored_is_the_same(acme: Acme, org: Org)
     other = acme.orgs.get("other")
     seed(acme, other, thing("gone"))
 
-    result(acme.orgs.restoring(other, documents, sequence))
+    run_to_end(acme.orgs.restoring(other, documents, sequence))
 
     assert whole(acme, other) == documents
     assert [(doc["id"], created, place) for doc, created, place in documents["acme"]["things"]] == [
@@ -448,7 +448,7 @@ def test_a_state_that_is_read_out_and_restored_is_the_same(acme: Acme, org: Org)
 
 
 def test_what_is_restored_without_creation_was_created_now(acme: Acme, org: Org) -> None:
-    result(acme.orgs.restoring(org, {"acme": {"things": [(thing("a"), None, None), (thing("b"), None, None)]}}, 0))
+    run_to_end(acme.orgs.restoring(org, {"acme": {"things": [(thing("a"), None, None), (thing("b"), None, None)]}}, 0))
 
     assert whole(acme, org) == {"acme": {"things": [(thing("a"), START, 0), (thing("b"), START, 1)]}}
 
@@ -465,7 +465,7 @@ def test_a_state_that_is_refused_changes_nothing(acme: Acme, org: Org) -> None:
     }
 
     with pytest.raises(Unacceptable) as caught:
-        result(acme.orgs.restoring(org, documents, 99))
+        run_to_end(acme.orgs.restoring(org, documents, 99))
 
     assert [violation.where for violation in caught.value.violations] == [
         "acme.things[0].name",

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from promo_sandbox.base.config import Config, files
+from promo_sandbox.base.config import Config, data_folder
 from promo_sandbox.base.messages import Reply, Request
 from promo_sandbox.conformance.parity import cases as catalogue
 from promo_sandbox.conformance.parity.cases import Case, filled
@@ -29,7 +29,7 @@ APP = App(Config())
 OPERATIONS = {
     contract.vendor: {route.operation.id: route.operation for route in contract.routes()} for contract in APP.contracts
 }
-CASES = catalogue.load(files("parity"), OPERATIONS)
+CASES = catalogue.load(data_folder("parity"), OPERATIONS)
 VENDORS = ["emporix", "enfore", "norce"]
 GIFT_CARDS = "/promotions/org/[^/]+/sales-vouchers/gift-cards"
 FAULTS = {

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from promo_sandbox.base import clock
 from promo_sandbox.base import config as configuration
-from promo_sandbox.base.document_errors import Flaw, Flawed
+from promo_sandbox.base.document_errors import Flaw, InvalidDocument
 from promo_sandbox.base.messages import Reply, decode, encode
-from promo_sandbox.base.slices import result
+from promo_sandbox.base.slices import run_to_end
 from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
 from promo_sandbox.model.effects import Fault
 from promo_sandbox.openapi.document import Document
@@ -29,18 +29,18 @@ from promo_sandbox.scenarios.run import MAX_KEPT, Run
 from promo_sandbox.server.app import App
 from tests.acme import SPEC, Acme, content, header
 
-SCHEMA = configuration.files("specs") / "sandbox" / "scenario.schema.json"
+SCHEMA = configuration.data_folder("specs") / "sandbox" / "scenario.schema.json"
 THING = {"id": "a", "name": "A", "status": "NEW"}
 LAMP = {"name": "Lamp"}
 
 
 def library(acme: Acme) -> ScenarioCatalogue:
-    return ScenarioCatalogue(Reader(SCHEMA, [acme.contract]), acme.orgs, configuration.files("scenarios"))
+    return ScenarioCatalogue(Reader(SCHEMA, [acme.contract]), acme.orgs, configuration.data_folder("scenarios"))
 
 
 def begin(acme: Acme, document: str, org: str = "shop") -> None:
     """Have an org follow a scenario."""
-    result(library(acme).beginning_written(acme.orgs.get(org), dedent(document), "scenario"))
+    run_to_end(library(acme).beginning_written(acme.orgs.get(org), dedent(document), "scenario"))
 
 
 def run_of(acme: Acme, org: str = "shop") -> Run:
@@ -622,7 +622,7 @@ def test_time_that_cannot_be_is_a_defect_in_the_journal(acme: Acme) -> None:
 )
 def test_a_call_that_no_step_takes_may_fail_and_is_told_why(acme: Acme, step: str, why: str | None) -> None:
     if why is None:
-        with pytest.raises(Flawed, match="getThing has no query parameter limit"):
+        with pytest.raises(InvalidDocument, match="getThing has no query parameter limit"):
             begin(acme, f"steps: [{step}]\notherwise: fail")
         return
     begin(acme, f"given: {{clock: 2030-01-01T00:00:00Z}}\nsteps: [{step}]\notherwise: fail")
@@ -689,7 +689,7 @@ def test_a_reset_leads_back_to_the_beginning(acme: Acme) -> None:
     statuses = [get(acme).status, get(acme).status]
     advance(acme, "P1D")
 
-    result(acme.orgs.resetting(acme.orgs.get("shop")))
+    run_to_end(acme.orgs.resetting(acme.orgs.get("shop")))
 
     assert (statuses, [get(acme).status, get(acme).status]) == ([404, 200], [404, 200])
     assert clock.text(acme.orgs.get("shop").clock.now()) == "2030-01-01T00:00:00.000Z"
@@ -706,7 +706,7 @@ def test_a_scenario_that_cannot_be_begun_changes_nothing(acme: Acme) -> None:
         "steps: 7",
         "steps: [",
     ):
-        with pytest.raises(Flawed):
+        with pytest.raises(InvalidDocument):
             begin(acme, document)
 
     assert (acme.stored("shop"), run_of(acme).progress, acme.orgs.get("shop").journal.last) == before
@@ -777,7 +777,7 @@ def test_no_run_can_have_come_so_far(acme: Acme, progress: Any) -> None:
 
 
 def flaws(acme: Acme, document: str) -> list[Flaw]:
-    with pytest.raises(Flawed) as caught:
+    with pytest.raises(InvalidDocument) as caught:
         begin(acme, document)
     return caught.value.flaws
 
@@ -960,7 +960,7 @@ def test_a_document_that_is_no_scenario_is_refused(
 def test_all_that_is_wrong_is_told_at_once_and_the_first_in_a_line(acme: Acme) -> None:
     document = "steps:\n  - {operation: addThin}\n  - {operation: addThing, then: {reject: x-y}}\n"
 
-    with pytest.raises(Flawed) as caught:
+    with pytest.raises(InvalidDocument) as caught:
         begin(acme, document)
 
     assert [flaw.line for flaw in caught.value.flaws] == [2, 3]

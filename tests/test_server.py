@@ -1214,7 +1214,7 @@ def test_a_port_that_is_taken_on_one_of_them_is_told(address: str) -> None:
 def test_a_free_port_is_free_on_both(monkeypatch: pytest.MonkeyPatch) -> None:
     with listen("::1", 0) as taken:
         port = taken.getsockname()[1]
-        made = sockets.bound
+        made = sockets.open_socket
         first = iter([port])
 
         def once_the_taken_one(host: str, number: int) -> socket.socket:
@@ -1230,7 +1230,7 @@ def test_a_free_port_is_free_on_both(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("missing", "left"), [("::1", "127.0.0.1"), ("127.0.0.1", "::1")])
 def test_a_machine_may_have_one_of_them_only(monkeypatch: pytest.MonkeyPatch, missing: str, left: str) -> None:
-    made = sockets.bound
+    made = sockets.open_socket
 
     def refusing(host: str, number: int) -> socket.socket:
         if host == missing:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from promo_sandbox.base.slices import NotYet, Work, finish, worked
+from promo_sandbox.base.slices import Unfinished, Work, finish, run_slice
 
 
 def steps(of: int, done: list[str], name: str = "step") -> Work[int]:
@@ -20,8 +20,8 @@ def test_a_slice_ends_when_its_time_is_over() -> None:
     done: list[str] = []
     work = steps(3, done)
 
-    with pytest.raises(NotYet):
-        worked(work, 0)
+    with pytest.raises(Unfinished):
+        run_slice(work, 0)
 
     assert done == ["step"]
 
@@ -29,7 +29,7 @@ def test_a_slice_ends_when_its_time_is_over() -> None:
 def test_work_that_takes_no_longer_than_a_slice_is_done_at_once() -> None:
     done: list[str] = []
 
-    assert worked(steps(3, done), 60) == 3
+    assert run_slice(steps(3, done), 60) == 3
     assert done == ["step"] * 3
 
 

@@ -84,7 +84,7 @@ def test_many_at_once_leave_one_whole_file(path: Path) -> None:
 
 
 def test_every_spec_is_the_same_when_it_was_kept(tmp_path: Path) -> None:
-    for spec in configuration.files("specs").glob("*/*.yaml"):
+    for spec in configuration.data_folder("specs").glob("*/*.yaml"):
         text = spec.read_text(encoding="utf-8")
         fresh = spec_cache.parse(tmp_path / spec.name, text, spec.name)
 

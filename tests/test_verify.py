@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from promo_sandbox.base.config import files
+from promo_sandbox.base.config import data_folder
 from promo_sandbox.base.messages import Reply, Request
 from promo_sandbox.conformance import options
 from promo_sandbox.conformance.verify.plain_spec import plain
@@ -31,7 +31,7 @@ from tests.wrong_server import Fault, WrongApp, always, bare, status, success, w
 ROOT = Path(__file__).parent.parent
 TOKEN = ("--header", "Authorization: Bearer any")
 QUICK = ("--examples", "1", "--no-boundaries", "--seed", "1")  # `tests/contract` tries harder
-SPECS = [document for path in sorted(files("specs").glob("[!s]*/*.yaml")) for document in Document.load(path)]
+SPECS = [document for path in sorted(data_folder("specs").glob("[!s]*/*.yaml")) for document in Document.load(path)]
 GIFT_CARDS = "/promotions/org/[^/]+/sales-vouchers/gift-cards"
 FAULTS = {
     "createExternalGiftCard": ("status_code_conformance", Fault("POST", GIFT_CARDS, status(200))),
@@ -160,9 +160,7 @@ def test_a_run_that_would_ask_nothing_is_no_success(command: str, invoke: Invoke
         code, said, complaint = invoke(command, url, "--vendor", "enfore", "--operation", "createExternalGiftCard")
 
     assert (code, said) == (2, "")
-    assert complaint == (
-        "promo-sandbox: nothing to test: everything selected writes; allow it with --allow-writes\n"
-    )
+    assert complaint == ("promo-sandbox: nothing to test: everything selected writes; allow it with --allow-writes\n")
     assert app.methods == set()
 
 

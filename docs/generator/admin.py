@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from docs.generator.markdown import anchor, block, code, prose, table
-from promo_sandbox.base.config import files
+from promo_sandbox.base.config import data_folder
 from promo_sandbox.base.messages import encode
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.openapi.operation import Operation, Rejection
@@ -24,7 +24,7 @@ _LIMITS = {
 
 @cache
 def document() -> Document:
-    return Document(files("specs") / "sandbox" / "admin.yaml")
+    return Document(data_folder("specs") / "sandbox" / "admin.yaml")
 
 
 def page() -> str:

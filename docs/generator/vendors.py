@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from docs.generator.markdown import anchor, code, folded, prose, table
-from promo_sandbox.base.config import files
+from promo_sandbox.base.config import data_folder
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.model import auth, contract
 from promo_sandbox.model.contract import Contract
@@ -55,7 +55,7 @@ class _Row(NamedTuple):
 
 @cache
 def contracts() -> dict[str, Contract]:
-    return {contract.vendor: contract for contract in load_contracts(files("specs"))}
+    return {contract.vendor: contract for contract in load_contracts(data_folder("specs"))}
 
 
 def versions(name: str) -> list[Document]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from promo_sandbox.base.messages import Reply, Request
-from promo_sandbox.base.slices import result
+from promo_sandbox.base.slices import run_to_end
 from promo_sandbox.server.app import App, paced
 
 ORG = "/__admin/orgs/acme"
@@ -32,7 +32,7 @@ def send(app: App, method: str, target: str, body: Any = None) -> Reply:
 
 def finished(reply: Reply) -> Any:
     """What a reply says when its work is done."""
-    done = reply if reply.work is None else result(reply.work)
+    done = reply if reply.work is None else run_to_end(reply.work)
     assert done.status < 300, done.body
     stream = done.stream
     if stream is None:
@@ -107,7 +107,7 @@ def test_a_large_seed_with_a_mistake_leaves_everything_as_it_was(app: App) -> No
 
     waiting = send(app, "POST", f"{ORG}/seed", wrong)
     assert waiting.work is not None
-    refused = result(waiting.work)
+    refused = run_to_end(waiting.work)
 
     assert refused.status == 400
     assert json.loads(refused.body)["errors"][0]["pointer"] == f"enfore.gift_cards[{MANY}].name"

@@ -365,7 +365,7 @@ def test_the_schema_is_served(url: str, http: httpx2.Client) -> None:
     assert response.headers["content-type"] == "application/schema+json"
     jsonschema.Draft202012Validator.check_schema(response.json())
     assert response.json() == json.loads(
-        (configuration.files("specs") / "sandbox/scenario.schema.json").read_text("utf-8")
+        (configuration.data_folder("specs") / "sandbox/scenario.schema.json").read_text("utf-8")
     )
 
 
@@ -381,7 +381,9 @@ def test_scenarios_are_listed_by_name(url: str, http: httpx2.Client) -> None:
 def test_the_operator_s_scenario_wins_over_a_bundled_one_of_the_same_name(
     specs: Path, tmp_path: Path, http: httpx2.Client
 ) -> None:
-    bundled = next(configuration.files("scenarios").rglob("*.yaml")).relative_to(configuration.files("scenarios"))
+    bundled = next(configuration.data_folder("scenarios").rglob("*.yaml")).relative_to(
+        configuration.data_folder("scenarios")
+    )
     (tmp_path / bundled.parent).mkdir()
     (tmp_path / bundled).write_text("summary: Mine.\nsteps: []", encoding="utf-8")
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from promo_sandbox.base.slices import result
+from promo_sandbox.base.slices import run_to_end
 from promo_sandbox.engine.snapshots import Snapshot
 from tests.acme import Acme
 from tests.admin.conftest import Refused
@@ -295,7 +295,7 @@ def test_the_memory_of_a_dropped_snapshot_is_freed_in_slices() -> None:
     acme.seed("t", things=[{"id": str(number), "name": "x"} for number in range(2000)])
     org = acme.orgs.get("t")
     snapshot = Snapshot.of(org)
-    result(acme.orgs.resetting(org))
+    run_to_end(acme.orgs.resetting(org))
     while acme.orgs.sweep():
         pass
     records = snapshot.state.records(acme.things)

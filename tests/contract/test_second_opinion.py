@@ -36,8 +36,8 @@ class Message(NamedTuple):
 
 
 def documents() -> Iterator[Document]:
-    yield Document(config.files("specs") / "sandbox" / "admin.yaml")
-    for contract in load_contracts(config.files("specs")):
+    yield Document(config.data_folder("specs") / "sandbox" / "admin.yaml")
+    for contract in load_contracts(config.data_folder("specs")):
         yield from contract.documents
 
 

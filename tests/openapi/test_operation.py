@@ -9,7 +9,7 @@ import pytest
 
 from promo_sandbox.base.messages import TOO_LARGE, Reply, Request, Violation
 from promo_sandbox.openapi.document import Document
-from promo_sandbox.openapi.operation import Operation, Unreadable, Values
+from promo_sandbox.openapi.operation import Operation, UnreadableBody, Values
 from tests.acme import SPEC
 
 JSON = [(b"content-type", b"application/json")]
@@ -117,21 +117,23 @@ def test_a_media_type_may_be_absent_or_have_parameters(adding: Operation, conten
 
 @pytest.mark.parametrize("content_type", [b"text/plain", b"", b"application/json-patch", b"json"])
 def test_another_media_type_cannot_be_read(adding: Operation, content_type: bytes) -> None:
-    with pytest.raises(Unreadable, match="must be application/json, not") as caught:
+    with pytest.raises(UnreadableBody, match="must be application/json, not") as caught:
         add(adding, b'{"name":"Lamp"}', [(b"content-type", content_type)])
 
     assert caught.value.status == 415
 
 
 def test_a_body_that_was_not_kept_cannot_be_read(adding: Operation) -> None:
-    with pytest.raises(Unreadable) as caught:
-        adding.read(Request("POST", "/acme/s1/things", JSON, unread=TOO_LARGE), {"shop": "s1"})
+    with pytest.raises(UnreadableBody) as caught:
+        adding.read(Request("POST", "/acme/s1/things", JSON, body_problem=TOO_LARGE), {"shop": "s1"})
 
     assert caught.value.status == 413
 
 
 def test_a_body_that_is_not_asked_for_is_not_looked_at(listing: Operation) -> None:
-    values, violations = listing.read(Request("GET", "/acme/s1/things", [], b"{", unread=TOO_LARGE), {"shop": "s1"})
+    values, violations = listing.read(
+        Request("GET", "/acme/s1/things", [], b"{", body_problem=TOO_LARGE), {"shop": "s1"}
+    )
 
     assert values.body is None
     assert not violations
@@ -258,7 +260,7 @@ def test_a_body_may_be_a_form_or_a_text(
 
 
 def test_each_media_type_that_is_taken_is_named_in_the_refusal(other_bodies: Operation) -> None:
-    with pytest.raises(Unreadable, match=f"must be {FORM} or {TEXT}, not application/json"):
+    with pytest.raises(UnreadableBody, match=f"must be {FORM} or {TEXT}, not application/json"):
         other_bodies.read(Request("POST", "/a", [(b"content-type", b"application/json")], b"{}"), {})
 
 

@@ -124,7 +124,7 @@ def test_a_bound_that_a_format_stands_for_is_the_format_s(tmp_path: Path) -> Non
 
 EVERY = [
     (document, operation)
-    for path in sorted(configuration.files("specs").glob("*/*.yaml"))
+    for path in sorted(configuration.data_folder("specs").glob("*/*.yaml"))
     for document in Document.load(path)
     for operation in document.operations
 ]

@@ -15,7 +15,7 @@ from promo_sandbox.base import config
 from tests.patience import LONG
 from tests.serving import Json, World
 
-BUNDLED: Path = config.files("scenarios")
+BUNDLED: Path = config.data_folder("scenarios")
 PATIENCE = 0.3  # seconds; every `delay` that is to be noticed is several times as long
 _BUSY = (429, 503)
 

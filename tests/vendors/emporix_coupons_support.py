@@ -27,7 +27,7 @@ ON_BEHALF = "coupon.coupon_redeem_on_behalf"
 @cache
 def contract() -> Contract:
     """The specs and rules as the server loads them."""
-    return next(contract for contract in load_contracts(config.files("specs")) if contract.vendor == "emporix")
+    return next(contract for contract in load_contracts(config.data_folder("specs")) if contract.vendor == "emporix")
 
 
 def document() -> Document:

@@ -28,7 +28,7 @@ RECEIVER = "https://hooks.example/enfore"
 @cache
 def contract() -> Contract:
     """The specs and rules as the server loads them."""
-    return next(contract for contract in load_contracts(config.files("specs")) if contract.vendor == "enfore")
+    return next(contract for contract in load_contracts(config.data_folder("specs")) if contract.vendor == "enfore")
 
 
 def eur(value: float) -> Json:

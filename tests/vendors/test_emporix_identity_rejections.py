@@ -32,7 +32,7 @@ from tests.vendors.emporix_identity_support import (
 
 DOCUMENT = next(
     document
-    for contract in load_contracts(config.files("specs"))
+    for contract in load_contracts(config.data_folder("specs"))
     if contract.vendor == "emporix"
     for document in contract.documents
     if document.name.endswith("identity.yaml")

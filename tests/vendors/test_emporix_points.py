@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from promo_sandbox.base.messages import Reply, Request
-from promo_sandbox.base.slices import result
+from promo_sandbox.base.slices import run_to_end
 from promo_sandbox.server.app import App
 from promo_sandbox.vendors.emporix.points import ACCOUNTS
 from tests.patience import LONG
@@ -1000,7 +1000,7 @@ def test_points_that_expire_while_a_long_redemption_is_written_are_taken_off_onc
         return app.handle(Request(method, target, headers, json.dumps(body).encode()))
 
     def done(reply: Reply) -> Reply:
-        finished = reply if reply.work is None else result(reply.work)
+        finished = reply if reply.work is None else run_to_end(reply.work)
         assert finished.status < 300, finished.body
         return finished
 

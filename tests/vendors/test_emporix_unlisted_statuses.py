@@ -44,7 +44,7 @@ UNLISTED = {
     ],
 )
 def test_a_status_that_the_page_does_not_list_has_its_reason(spec: str, operation: str, status: str) -> None:
-    raw = yaml.safe_load((config.files("specs") / "emporix" / f"{spec}.yaml").read_text(encoding="utf-8"))
+    raw = yaml.safe_load((config.data_folder("specs") / "emporix" / f"{spec}.yaml").read_text(encoding="utf-8"))
     (found,) = (
         described
         for item in raw["paths"].values()

@@ -10,14 +10,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from promo_sandbox.base.config import Config, files
+from promo_sandbox.base.config import Config, data_folder
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.server.app import App
 from tests.serving import World, running
 from tests.vendors import emporix_identity_support as emporix
 from tests.vendors import norce_support as norce
 
-DOCUMENTS = [document for path in sorted(files("specs").glob("*/*.yaml")) for document in Document.load(path)]
+DOCUMENTS = [document for path in sorted(data_folder("specs").glob("*/*.yaml")) for document in Document.load(path)]
 OF_VENDORS = [document for document in DOCUMENTS if document.vendor != "sandbox"]
 TOKEN_OPERATIONS = {
     "requestToken", "anonymousLogin", "anonymousRefresh", "logIn", "refreshAuthToken", "authorize", "login",

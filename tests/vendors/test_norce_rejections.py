@@ -32,7 +32,9 @@ from tests.vendors.norce_support import (
     standing_still,
 )
 
-DOCUMENTS = next(contract.documents for contract in load_contracts(config.files("specs")) if contract.vendor == "norce")
+DOCUMENTS = next(
+    contract.documents for contract in load_contracts(config.data_folder("specs")) if contract.vendor == "norce"
+)
 OPERATIONS = [(document, operation) for document in DOCUMENTS for operation in document.operations]
 REJECTIONS = rejections.declared(OPERATIONS)
 FORMS = {"application/json": "Message", "application/problem+json": "title"}  # what every refusal has

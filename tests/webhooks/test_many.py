@@ -15,7 +15,7 @@ from promo_sandbox.admin import webhooks as admin
 from promo_sandbox.base.callback_policy import Policy
 from promo_sandbox.base.config import CallbackConfig, Config
 from promo_sandbox.base.messages import Reply, Request
-from promo_sandbox.base.slices import result
+from promo_sandbox.base.slices import run_to_end
 from promo_sandbox.server.app import App, paced
 from promo_sandbox.webhooks import dispatch as module
 from promo_sandbox.webhooks.outbox import Outbox
@@ -43,7 +43,7 @@ def ask(app: App, method: str, target: str, body: Json = None) -> Json:
     headers = [(b"authorization", b"Bearer any"), (b"content-type", b"application/json"), (b"host", b"localhost")]
     reply = app.handle(Request(method, target, headers, b"" if body is None else json.dumps(body).encode()))
     if reply.work is not None:
-        reply = result(reply.work)
+        reply = run_to_end(reply.work)
     assert reply.status < 400, reply.body
     return json.loads(whole(reply) or b"null")
 

@@ -23,7 +23,7 @@ from promo_sandbox.admin.triggers import TriggerOperations
 from promo_sandbox.admin.webhooks import WebhookOperations
 from promo_sandbox.admin.yaml_bodies import AT_ONCE, answered_later, is_slow
 from promo_sandbox.base.errors import SandboxError
-from promo_sandbox.base.messages import Reply, Request, Unread
+from promo_sandbox.base.messages import BodyProblem, Reply, Request
 from promo_sandbox.engine.execution import answer, transport, unmatched
 from promo_sandbox.engine.orgs import Orgs
 from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
@@ -35,7 +35,7 @@ from promo_sandbox.model.journal import Exchange
 from promo_sandbox.model.rules import RejectionContext, Rules
 from promo_sandbox.model.state import Doc, State
 from promo_sandbox.openapi.document import Document
-from promo_sandbox.openapi.operation import Unreadable
+from promo_sandbox.openapi.operation import UnreadableBody
 
 BASE = "/__admin"
 _FORBIDDEN = 403
@@ -93,7 +93,7 @@ class Admin:
         return answer(route, request, call, path, self._admit, exchange)
 
     def _admit(self, route: Route, request: Request, call: Call) -> Grant | str:  # noqa: ARG002 - the shape of `Admit`
-        """Raises `Unreadable` for a body without a type, as a browser sends one for any page."""
+        """Raises `UnreadableBody` for a body without a type, as a browser sends one for any page."""
         if self._token is not None and route.operation.security:
             scheme, _, given = request.fields.get(b"authorization", b"").partition(b" ")
             if not scheme:
@@ -101,7 +101,7 @@ class Admin:
             if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token.encode()):
                 return auth.INVALID
         if request.body and b"content-type" not in request.fields:
-            raise Unreadable(Unread(415, "The body has no Content-Type."))
+            raise UnreadableBody(BodyProblem(415, "The body has no Content-Type."))
         return auth.ANYBODY
 
     def _rules(self, orgs: Orgs, gate: Gate, library: ScenarioCatalogue) -> Rules:

@@ -13,7 +13,7 @@ from ipaddress import IPv6Address
 
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.messages import Request
-from promo_sandbox.base.urls import as_address, read_authority
+from promo_sandbox.base.urls import parse_address, parse_authority
 
 # RFC 6761 (localhost, test), RFC 6762 (local), reserved by ICANN for private use (internal): nobody can register these.
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal", ".test")
@@ -75,7 +75,7 @@ class Guard:
 def _name(text: str) -> str:
     """A name as `--admin-host` has it."""
     try:
-        host, port = read_authority(text, text)
+        host, port = parse_authority(text, text)
     except ValueError as error:
         raise SandboxError(f"--admin-host: {error}") from None
     if port is not None:
@@ -92,13 +92,13 @@ def _is_local(text: str, names: frozenset[str]) -> bool:
     if host is None:
         return False
     local = "." not in host or host.endswith(_LOCAL_SUFFIXES)
-    return local or host in names or as_address(host) is not None
+    return local or host in names or parse_address(host) is not None
 
 
 def _host(text: str) -> str | None:
     """The host of `HOST[:PORT]` in its one spelling; None if it is none."""
     try:
-        return read_authority(text, text)[0]
+        return parse_authority(text, text)[0]
     except ValueError:
         return None
 

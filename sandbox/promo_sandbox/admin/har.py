@@ -70,7 +70,7 @@ def _entry(exchange: Exchange, explainer: Explainer) -> Doc:
 def _request(exchange: Exchange, masks: Masks) -> Doc:
     request = exchange.request
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
-    target = masks.sent(request.target)
+    target = masks.mask_message(request.target)
     said: Doc = {
         "method": request.method,
         "url": _url(request.header(b"host") or "", target),
@@ -115,7 +115,7 @@ def _response(exchange: Exchange, masks: Masks) -> Doc:
 
 
 def _headers(headers: list[tuple[str, str]], masks: Masks) -> list[Doc]:
-    return [{"name": name, "value": masks.header(name, value)} for name, value in headers]
+    return [{"name": name, "value": masks.mask_header(name, value)} for name, value in headers]
 
 
 def _cookies(values: list[str], separator: str | None) -> list[Doc]:

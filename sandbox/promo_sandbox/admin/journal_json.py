@@ -7,8 +7,8 @@ from typing import Any
 
 from promo_sandbox.admin.explanations import Explainer
 from promo_sandbox.base import clock
-from promo_sandbox.base.masking import MASK, Masks, without
-from promo_sandbox.base.messages import decode_own
+from promo_sandbox.base.masking import MASK, Masks, remove_secrets
+from promo_sandbox.base.messages import decode_trusted
 from promo_sandbox.model.journal import Entry, Exchange, Occurrence
 from promo_sandbox.model.state import Change, Record
 
@@ -27,9 +27,9 @@ def exchange_json(org: str, exchange: Exchange, explainer: Explainer) -> dict[st
         "version": exchange.version,
         "request": {
             "method": request.method,
-            "target": masks.sent(request.target),
+            "target": masks.mask_message(request.target),
             "headers": [
-                [name.decode("latin-1"), masks.header(name.decode("latin-1"), value.decode("latin-1"))]
+                [name.decode("latin-1"), masks.mask_header(name.decode("latin-1"), value.decode("latin-1"))]
                 for name, value in request.headers
             ],
             "body": request_text(exchange, masks),
@@ -37,7 +37,7 @@ def exchange_json(org: str, exchange: Exchange, explainer: Explainer) -> dict[st
         },
         "reply": {
             "status": exchange.status,
-            "headers": [[name, masks.header(name, value)] for name, value in exchange.reply_headers],
+            "headers": [[name, masks.mask_header(name, value)] for name, value in exchange.reply_headers],
             "media": exchange.reply_media,
             "body": reply_text(exchange),
             "size": exchange.reply_size,
@@ -48,7 +48,7 @@ def exchange_json(org: str, exchange: Exchange, explainer: Explainer) -> dict[st
         "nearest": explainer.nearest(exchange),
         "preference": exchange.preference,
         "step": exchange.step,
-        "unexpected": without(exchange.unexpected, secrets) if exchange.unexpected is not None else None,
+        "unexpected": remove_secrets(exchange.unexpected, secrets) if exchange.unexpected is not None else None,
         "fault": exchange.fault.json() if exchange.fault is not None else None,
         "internal_error": exchange.internal_error,
         "changes": list(_changes_json(exchange.changes, masks)),
@@ -70,7 +70,12 @@ def occurrence_json(occurrence: Occurrence) -> dict[str, Any]:
 def entry_events(entry: Entry) -> Iterator[dict[str, Any]]:
     cause = entry.name if isinstance(entry, Occurrence) else str(entry.id)
     for event in entry.events:
-        yield {"at": clock.text(event.at), "event": event.name, "payload": decode_own(event.payload), "cause": cause}
+        yield {
+            "at": clock.text(event.at),
+            "event": event.name,
+            "payload": decode_trusted(event.payload),
+            "cause": cause,
+        }
 
 
 def _changes_json(changes: list[Change], masks: Masks) -> Iterator[dict[str, Any]]:
@@ -78,10 +83,10 @@ def _changes_json(changes: list[Change], masks: Masks) -> Iterator[dict[str, Any
 
     def shown(record: Record | None) -> Any:
         nonlocal searched
-        if record is None or not masks.name_any(record.body):
-            return None if record is None else decode_own(record.body)
+        if record is None or not masks.may_have_secrets(record.body):
+            return None if record is None else decode_trusted(record.body)
         searched += len(record.body)
-        return masks.document(decode_own(record.body)) if searched <= _MOST_SEARCHED else {MASK: MASK}
+        return masks.mask_document(decode_trusted(record.body)) if searched <= _MOST_SEARCHED else {MASK: MASK}
 
     for change in changes:
         yield {
@@ -96,13 +101,13 @@ def _secrets(exchange: Exchange, masks: Masks) -> list[str]:
     """Those that the request holds: a sentence about it may cite them."""
     request = exchange.request
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
-    return masks.secrets(headers, request.target, _text(request.body) or "")
+    return masks.find_secrets(headers, request.target, _text(request.body) or "")
 
 
 def request_text(exchange: Exchange, masks: Masks) -> str | None:
     """The request's body as it is shown."""
     body = _text(exchange.request.body)
-    return body if body is None else masks.sent(body)
+    return body if body is None else masks.mask_message(body)
 
 
 def reply_text(exchange: Exchange) -> str | None:
@@ -114,7 +119,7 @@ def violations_json(exchange: Exchange, explainer: Explainer) -> list[dict[str, 
     return [
         {
             "where": violation.where,
-            "message": without(violation.message, secrets),
+            "message": remove_secrets(violation.message, secrets),
             "kind": violation.kind,
             "spec": explainer.spec(exchange, violation),
         }

@@ -6,7 +6,7 @@ from msgspec import to_builtins
 
 from promo_sandbox.admin.shared import Operations
 from promo_sandbox.admin.yaml_bodies import AT_ONCE
-from promo_sandbox.base.document_errors import Flawed
+from promo_sandbox.base.document_errors import InvalidDocument
 from promo_sandbox.base.messages import Reply
 from promo_sandbox.base.slices import Work
 from promo_sandbox.engine.orgs import Org
@@ -44,7 +44,7 @@ class ScenarioOperations(Operations):
                     numbered = len(call.request.body) <= AT_ONCE
                     text = call.request.body.decode("utf-8") if numbered else ""
                     yield from self.library.beginning_written(org, text, "scenario", call.body)
-        except Flawed as flawed:
+        except InvalidDocument as flawed:
             _refuse(call, flawed)
             raise
         assert org.scenario is not None  # it has just begun
@@ -73,7 +73,7 @@ class ScenarioOperations(Operations):
         return call.reply()
 
 
-def _refuse(call: Call, flawed: Flawed) -> None:
+def _refuse(call: Call, flawed: InvalidDocument) -> None:
     errors = [{"detail": flaw.detail, "pointer": flaw.pointer, "line": flaw.line} for flaw in flawed.flaws]
     call.reject("unacceptable-scenario", "; ".join(flawed.sentences())[:2000], errors=errors)
 

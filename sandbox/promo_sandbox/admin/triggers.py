@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from promo_sandbox.admin.shared import Operations, near
-from promo_sandbox.base.document_errors import Flawed, Flaws
+from promo_sandbox.base.document_errors import Flaws, InvalidDocument
 from promo_sandbox.base.messages import Reply
 from promo_sandbox.model.call import Call
 from promo_sandbox.model.effects import Effects
@@ -29,8 +29,8 @@ class TriggerOperations(Operations):
         else:
             wanted, then = self._for_calls(call, state, flaws)
         try:
-            flaws.raise_any("trigger", "")
-        except Flawed as flawed:
+            flaws.raise_if_any("trigger", "")
+        except InvalidDocument as flawed:
             errors = [{"detail": flaw.detail, "pointer": flaw.pointer} for flaw in flawed.flaws]
             call.reject("unacceptable-answer", "; ".join(flawed.sentences())[:2000], errors=errors)
         times = int(call.body.get("times", 1))

@@ -15,7 +15,7 @@ from promo_sandbox.admin.fair_turns import SLICE, Turns
 from promo_sandbox.admin.shared import Operations
 from promo_sandbox.base import clock
 from promo_sandbox.base.callback_policy import NotAllowed, Rewrite
-from promo_sandbox.base.masking import without_secrets
+from promo_sandbox.base.masking import mask_url
 from promo_sandbox.base.messages import Reply, decode, encode
 from promo_sandbox.engine.orgs import Org
 from promo_sandbox.model.call import Call
@@ -283,7 +283,7 @@ def webhook_json(delivery: Delivery) -> Doc:
         "event": delivery.event.name,
         "cause": delivery.cause,
         "subscription": delivery.subscription,
-        "url": without_secrets(delivery.url),
+        "url": mask_url(delivery.url),
         "payload": decode(delivery.event.payload),
         "sent": delivery.sent.decode("utf-8", "replace") if delivery.sent is not None else None,
         "status": delivery.status,

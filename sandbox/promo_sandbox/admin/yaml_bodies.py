@@ -33,7 +33,7 @@ def answered_later(route: Route, request: Request, call: Call, admit: Admit, ans
     def work() -> Work[Reply]:
         admitted = admit
         try:
-            value = yield from yaml_file.parsing_plain(request.body.decode(), "body")
+            value = yield from yaml_file.parse_untrusted_in_slices(request.body.decode(), "body")
         except (DocumentError, UnicodeDecodeError) as error:
             admitted = _refusing(Violation("body", str(error), "syntax"))
         else:

@@ -16,11 +16,16 @@ from promo_sandbox.base.errors import SandboxError
 
 _NOT_BESIDE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)  # a folder where only this file may be written
 _LIVE = ("/dev/", "/proc/")  # what their links lead to is open already, and would no longer be what the shell opened
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what is written cannot be taken; no socket says so
+WRITE_ERRORS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+)  # what is written cannot be taken; no socket says so
 _NAME = 100  # characters of the file's name in that of the file beside it
 
 
-def save(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Give a file this content. Raises `SandboxError`, and then it is as it was before."""
     try:
         if not _replaceable(path):
@@ -37,7 +42,7 @@ def save(path: Path, content: bytes) -> None:
         raise _unwritable(path, error) from None
 
 
-def prepare(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Raises `SandboxError` now, not after minutes of work, if a file cannot be written. It stays as it is."""
     try:
         if path.exists():

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 from promo_sandbox.base.urls import (
     Address,
-    Place,
-    as_address,
-    is_local,
+    ParsedUrl,
+    is_local_name,
     is_loopback,
     is_public,
-    read_authority,
-    read_host,
-    read_url,
+    parse_address,
+    parse_authority,
+    parse_host,
+    parse_url,
 )
 
 _RECEIVER = "http://127.0.0.1:9000/"  # as an example
@@ -57,8 +57,8 @@ class _Rule(NamedTuple):
     """A rewrite, compiled."""
 
     rewrite: Rewrite
-    source: Place
-    target: Place
+    source: ParsedUrl
+    target: ParsedUrl
 
 
 class _Entry(NamedTuple):
@@ -108,7 +108,7 @@ class Policy:
         A name is only judged; its addresses are `judge_address`'s. Raises NotAllowed.
         """
         try:
-            place = read_url(url)
+            place = parse_url(url)
             rules = [*map(_rule, rewrites_of_org), *self._rules]
         except ValueError as error:
             raise NotAllowed(f"{error}") from None
@@ -122,10 +122,10 @@ class Policy:
             self._validate(led)
         return Target(led.url, led.host, led.port, trusted, rule.rewrite)
 
-    def at(self, host: str, port: int) -> Target:
+    def target_of_connection(self, host: str, port: int) -> Target:
         """What a connection to this host and port is held to, whichever URL wants it. Raises NotAllowed."""
         try:
-            place = Place("http", read_host(host), port, "/", "")
+            place = ParsedUrl("http", parse_host(host), port, "/", "")
         except ValueError as error:
             raise NotAllowed(f"{error}") from None
         trusted = (place.host, port) in self._trusted
@@ -141,11 +141,11 @@ class Policy:
             raise NotAllowed(f"{target.host} resolves to {address}, which is no address") from None
         if target.trusted or self._admits(found, target.port):
             return
-        if is_local(target.host) and is_loopback(found):
+        if is_local_name(target.host) and is_loopback(found):
             return
         if self._admits_name(target.host, target.port) and is_public(found):
             return
-        why = "not a loopback address" if is_local(target.host) else "not a public address"
+        why = "not a loopback address" if is_local_name(target.host) else "not a public address"
         named = str(found).partition("%")[0]
         raise NotAllowed(
             f"{target.host} resolves to {address}, {why}, and is not called there; start with --callback-allow {named}"
@@ -161,31 +161,32 @@ class Policy:
             self._validate(place)
         except NotAllowed:
             raise NotAllowed(
-                f"an org's rewrite leads to loopback or to what the server allows, not to {place.shown}; "
-                f"start with --callback-allow {place.shown}, or --callback-rewrite {rewrite.source}={rewrite.target}"
+                "an org's rewrite must lead to loopback or to a host that the server allows, "
+                f"not to {place.authority}; start the server with --callback-allow {place.authority}, "
+                f"or --callback-rewrite {rewrite.source}={rewrite.target}"
             ) from None
 
-    def http_admitted(self, url: str) -> bool:
+    def allows_http(self, url: str) -> bool:
         """Is this a plain http URL on loopback, and did the operator say that such are admitted?"""
         if not self.allow_http:
             return False
         try:
-            place = read_url(url)
+            place = parse_url(url)
         except ValueError:
             return False
-        address = as_address(place.host)
-        return place.scheme == "http" and (is_local(place.host) if address is None else is_loopback(address))
+        address = parse_address(place.host)
+        return place.scheme == "http" and (is_local_name(place.host) if address is None else is_loopback(address))
 
-    def _validate(self, place: Place) -> None:
-        address = as_address(place.host)
+    def _validate(self, place: ParsedUrl) -> None:
+        address = parse_address(place.host)
         if address is None:
-            allowed = is_local(place.host) or self._admits_name(place.host, place.port)
+            allowed = is_local_name(place.host) or self._admits_name(place.host, place.port)
         else:
             allowed = is_loopback(address) or self._admits(address, place.port)
         if not allowed:
             raise NotAllowed(
-                f"{place.shown} is not called; start with --callback-allow {place.shown}, "
-                f"or --callback-rewrite {place.scheme}://{place.shown}/={_RECEIVER}"
+                f"{place.authority} is not called; start with --callback-allow {place.authority}, "
+                f"or --callback-rewrite {place.scheme}://{place.authority}/={_RECEIVER}"
             )
 
     def _admits_name(self, host: str, port: int) -> bool:
@@ -197,19 +198,19 @@ class Policy:
 
 @lru_cache(maxsize=1024)  # an org's are given anew with every call
 def _rule(rewrite: Rewrite) -> _Rule:
-    source, target = read_url(rewrite.source), read_url(rewrite.target)
+    source, target = parse_url(rewrite.source), parse_url(rewrite.target)
     for url, place in zip(rewrite, (source, target), strict=True):
         if place.query or "?" in url or "#" in url:
             raise ValueError(f"{url!r} has a query or a fragment; a rewrite goes from path to path")
     return _Rule(rewrite, source, target)
 
 
-def _fits(rule: _Rule, place: Place) -> bool:
+def _fits(rule: _Rule, place: ParsedUrl) -> bool:
     source = rule.source
     return source[:3] == place[:3] and f"{place.path}/".startswith(f"{source.path.rstrip('/')}/")
 
 
-def _path(rule: _Rule, place: Place) -> str:
+def _path(rule: _Rule, place: ParsedUrl) -> str:
     """The target's path and what follows the source's in this one."""
     source = rule.source.path
     rest = place.path[len(source.rstrip("/")) :]
@@ -229,8 +230,8 @@ def _entry(text: str) -> _Entry:
         if "/" in text:
             raise ValueError(f"{text!r} is no host, *.DOMAIN, address or network: {error}") from None
     name = text.removeprefix("*.")
-    host, port = read_authority(name, text)
-    address = as_address(host)
+    host, port = parse_authority(name, text)
+    address = parse_address(host)
     if address is not None and name == text:
         return _Entry("", ip_network(address), port)
     if address is not None:

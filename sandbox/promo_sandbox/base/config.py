@@ -48,7 +48,7 @@ class Config:
     callbacks: CallbackConfig = field(default_factory=CallbackConfig)
 
 
-def files(name: str) -> Path:
+def data_folder(name: str) -> Path:
     """The folder `specs`, `scenarios` or `parity`: inside an installed package, or beside it in a checkout."""
     for folder in (_PACKAGE / "_files" / name, _CHECKOUT / name, _CHECKOUT / "tests" / name):
         if folder.is_dir():
@@ -64,7 +64,7 @@ def read_seeds(path: Path) -> dict[str, Any]:
     return seeds
 
 
-def validate_ca(path: Path) -> None:
+def check_ca_file(path: Path) -> None:
     """Is this a PEM file with certificates? Raises SandboxError."""
     import ssl  # noqa: PLC0415 - few servers are given one
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import zlib
 
-from promo_sandbox.base.field_values import elements
-from promo_sandbox.base.messages import TOO_LARGE, Request, Unread
+from promo_sandbox.base.field_values import list_elements
+from promo_sandbox.base.messages import TOO_LARGE, BodyProblem, Request
 
 _GZIP, _ZLIB, _RAW = 31, zlib.MAX_WBITS, -zlib.MAX_WBITS  # how zlib is told the format
 # Some clients send as deflate what lacks the frame of zlib.
@@ -27,21 +27,21 @@ class _TooLarge(Exception):
 def decode_body(request: Request, limit: int) -> None:
     """Replace a request's body by what it is without its codings, or note why that cannot be. limit: bytes."""
     named = (request.header(b"content-encoding") or "").lower()
-    codings = [coding for coding in elements(named) if coding != "identity"]
+    codings = [coding for coding in list_elements(named) if coding != "identity"]
     unknown = next((coding for coding in codings if coding not in _FORMATS), None)
     if unknown is not None:
         detail = f"The body must be sent as it is or in gzip or deflate, not in {unknown[:50]}."
-        request.unread = Unread(415, detail, _READ)
+        request.body_problem = BodyProblem(415, detail, _READ)
     elif len(codings) > _MOST_CODINGS:
-        request.unread = Unread(415, f"The body must have at most {_MOST_CODINGS} content codings.", _READ)
+        request.body_problem = BodyProblem(415, f"The body must have at most {_MOST_CODINGS} content codings.", _READ)
     else:
         try:
             for coding in reversed(codings):
                 request.body = _decoded(request.body, coding, limit)
         except _TooLarge:
-            request.unread = TOO_LARGE
+            request.body_problem = TOO_LARGE
         except _Broken:
-            request.unread = Unread(400, f"The body is not in {named[:50]}, as its Content-Encoding says.")
+            request.body_problem = BodyProblem(400, f"The body is not in {named[:50]}, as its Content-Encoding says.")
 
 
 def _decoded(data: bytes, coding: str, limit: int) -> bytes:

@@ -24,7 +24,7 @@ class Flaw(NamedTuple):
     detail: str
 
 
-class Flawed(SandboxError):
+class InvalidDocument(SandboxError):
     """A document is refused; as an error of the operator it is one line, about the first flaw."""
 
     def __init__(self, name: str, flaws: list[Flaw]) -> None:
@@ -57,13 +57,13 @@ class Flaws:
         if len(self._found) < MAX_FLAWS:
             self._found.append((place, detail))
 
-    def raise_any(self, name: str, text: str) -> None:
-        """Raises `Flawed` if there is one; `text` is the document as it was written."""
+    def raise_if_any(self, name: str, text: str) -> None:
+        """Raises `InvalidDocument` if there is one; `text` is the document as it was written."""
         if self._found:
             indexes = [place for place, _ in self._found]
             lines = yaml_file.lines_of(text, indexes) if len(text) <= _MAX_TEXT else [None] * len(indexes)
             found = zip(self._found, lines, strict=True)
-            raise Flawed(name, [Flaw(pointer(place), line, detail) for (place, detail), line in found])
+            raise InvalidDocument(name, [Flaw(pointer(place), line, detail) for (place, detail), line in found])
 
 
 def pointer(place: Place) -> str:
@@ -71,7 +71,7 @@ def pointer(place: Place) -> str:
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in place)
 
 
-def unknown(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """`…; did you mean …?`, or what there is where nothing is near and the list is short."""
     names = list(dict.fromkeys(known))
     near = nearest(name, names)
@@ -80,6 +80,6 @@ def unknown(name: str, known: Iterable[str]) -> str:
     return f"; there are {', '.join(sorted(names))}" if 0 < len(names) <= _MAX_LISTED else ""
 
 
-def quoted(name: str) -> str:
+def shortened(name: str) -> str:
     """A name as somebody wrote it, at most a hundred characters of it."""
     return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…"

@@ -15,21 +15,21 @@ _SHORT = 256  # characters
 _WEIGHT = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?", re.ASCII)
 
 
-def elements(value: str) -> Iterator[str]:
+def list_elements(value: str) -> Iterator[str]:
     """The elements of a list; empty ones say nothing."""
     return filter(None, (found[0].strip(" \t") for found in _ELEMENT.finditer(value)))
 
 
-def preferences(value: str) -> dict[str, str]:
+def parse_prefer(value: str) -> dict[str, str]:
     """The preferences of a `Prefer` by name, in lower case. The first of a name counts; one without a value has ""."""
     found: dict[str, str] = {}
-    for element in elements(value):
+    for element in list_elements(value):
         name, said = _pair(next(_parts(element), ""))
         found.setdefault(name, said)
     return found
 
 
-def accepted(accept: str, declared: tuple[str, ...]) -> str | None:
+def preferred_media_type(accept: str, declared: tuple[str, ...]) -> str | None:
     """Which of the declared media types an `Accept` prefers; None if it accepts none."""
     return _remembered(accept, declared) if len(accept) <= _SHORT else _accepted(accept, declared)
 
@@ -39,7 +39,7 @@ def _accepted(accept: str, declared: tuple[str, ...]) -> str | None:
     that only fits, and what is named first before the others.
     """
     weights: dict[str, tuple[float, int]] = {}
-    for at, element in enumerate(elements(accept)):
+    for at, element in enumerate(list_elements(accept)):
         parts = _parts(element)
         range_, weight = next(parts, "").strip(" \t").lower(), _weight(list(parts))
         weights[range_] = max(weights.get(range_, (0.0, 0)), (weight, -at))

@@ -21,12 +21,12 @@ _REMEMBERED = 256
 
 
 class Pattern(NamedTuple):
-    found_in: Callable[[str], bool]
+    matches: Callable[[str], bool]
     size: int  # bytes that it takes compiled, at most
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def pattern(expression: str) -> Pattern:
+def compile_pattern(expression: str) -> Pattern:
     """Raises `ValueError` with a sentence for what is no pattern, not supported, or too large."""
     if len(expression) > MAX_PATTERN:
         raise ValueError(f"{expression[:50]!r}… has more than {MAX_PATTERN} characters")

@@ -48,16 +48,16 @@ class Masks:
         self._field = re.compile(rf"((?:^|[?&])(?:{either})=)([^&#\s]*+)", re.IGNORECASE)
         self._in_json = re.compile(rf'([?&](?:{either})=)((?:[^&#\s"\\]|\\.)*+)', re.IGNORECASE)  # of a URL there
 
-    def hides(self, name: str) -> bool:
+    def is_secret(self, name: str) -> bool:
         """Whether a header, parameter or field of this name is secret."""
         name = name.lower()
-        return name in self._names or self.hides_header(name)
+        return name in self._names or self.is_secret_header(name)
 
-    def hides_header(self, name: str) -> bool:
+    def is_secret_header(self, name: str) -> bool:
         name = name.lower()
         return name in _SCHEMES or name in _COOKIES or name in self._keys
 
-    def header(self, name: str, value: str) -> str:
+    def mask_header(self, name: str, value: str) -> str:
         """A header's value; of a secret one, what kind of secret it is."""
         name = name.lower()
         if name in _SCHEMES:
@@ -70,9 +70,9 @@ class Masks:
         if name == "set-cookie":
             pair, semicolon, attributes = value.partition(";")
             return _COOKIE.sub(f"={MASK}", pair) + semicolon + attributes
-        return self.sent(value)  # `Referer` has a URL
+        return self.mask_message(value)  # `Referer` has a URL
 
-    def sent(self, text: str) -> str:
+    def mask_message(self, text: str) -> str:
         """A request's target or body, JSON or a form, also one that was cut."""
         text = self._spelled_out(text)
         if not self._names_any(text):
@@ -80,26 +80,26 @@ class Masks:
         masked = self._number.sub(rf'\1"{MASK}"', self._member.sub(rf"\1{MASK}", text))
         return self._parameters(text).sub(rf"\1{MASK}", masked)
 
-    def name_any(self, body: bytes) -> bool:
+    def may_have_secrets(self, body: bytes) -> bool:
         """Whether a document, as it is stored, has the name of a secret in it; if not, `document` changes nothing."""
         return self._names_any(body.decode())
 
-    def document(self, value: Any) -> Any:
+    def mask_document(self, value: Any) -> Any:
         """A decoded JSON document without the secrets in it."""
         if isinstance(value, dict):
             return {
-                name: MASK if isinstance(inner, _SECRET) and name.lower() in self._names else self.document(inner)
+                name: MASK if isinstance(inner, _SECRET) and name.lower() in self._names else self.mask_document(inner)
                 for name, inner in value.items()
             }
         if isinstance(value, list):
-            return [self.document(inner) for inner in value]
+            return [self.mask_document(inner) for inner in value]
         return self._field.sub(rf"\1{MASK}", value) if isinstance(value, str) and "=" in value else value
 
     def _parameters(self, text: str) -> re.Pattern[str]:
         """Finds the parameters in a target, a form, or the URLs of a JSON text, where a quote ends one."""
         return self._in_json if text.lstrip()[:1] in ("{", "[") else self._field
 
-    def secrets(self, headers: Iterable[tuple[str, str]], *texts: str, given: Iterable[str] = ()) -> list[str]:
+    def find_secrets(self, headers: Iterable[tuple[str, str]], *texts: str, given: Iterable[str] = ()) -> list[str]:
         """The secrets that headers, targets and bodies hold, and those that were given, but for short ones."""
         found, plain = [*given], [self._spelled_out(text) for text in texts]
         for text in filter(self._names_any, plain):
@@ -108,7 +108,7 @@ class Masks:
         for name, value in headers:
             if name.lower() in _COOKIES:
                 found += [_cookie(pair) for pair in value.split(";")]
-            elif self.hides_header(name):
+            elif self.is_secret_header(name):
                 found.append(value.partition(" ")[2] if name.lower() in _SCHEMES and " " in value else value)
         return sorted({secret for secret in found if len(secret) >= _LEAST}, key=len, reverse=True)
 
@@ -139,7 +139,7 @@ class Masks:
         return name if name.lower() in self._names else found[0]
 
 
-def without(text: str, secrets: Collection[str]) -> str:
+def remove_secrets(text: str, secrets: Collection[str]) -> str:
     """A sentence without these secrets, also where it has only the beginning of a long one."""
     if len(secrets) > _MOST:
         return MASK
@@ -150,9 +150,9 @@ def without(text: str, secrets: Collection[str]) -> str:
     return text
 
 
-def without_secrets(url: str) -> str:
+def mask_url(url: str) -> str:
     """A URL without a user in it, and without the secrets of its query."""
-    return _COMMON.sent(_USER.sub(rf"\1{MASK}@", url))
+    return _COMMON.mask_message(_USER.sub(rf"\1{MASK}@", url))
 
 
 def _cookie(pair: str) -> str:

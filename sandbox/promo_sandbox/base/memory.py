@@ -51,13 +51,13 @@ class Memory:
             most = f"its address space ({(self._space or 0) // _MEBIBYTE} MiB)"
         return f"The sandbox holds nearly as much as {most} admits. Delete or reset orgs, or drop snapshots."
 
-    def look(self) -> None:
+    def check(self) -> None:
         """See how it stands."""
         self.full = not self.has_room(self._again if self.full else 0)
         if self.full and perf_counter() - self._given_back > _PATIENCE:
-            self.give_back()
+            self.release_free_memory()
 
-    def give_back(self) -> None:
+    def release_free_memory(self) -> None:
         """Return to the system what was freed; the C library keeps it otherwise."""
         self._given_back = perf_counter()
         trim = _of_c_library("malloc_trim")
@@ -86,7 +86,7 @@ class Memory:
             return 0
 
 
-def size(text: str) -> int:
+def parse_size(text: str) -> int:
     """Bytes, of a text such as `512MiB`, `2g` or `1000000`. Raises `SandboxError`."""
     found = _SIZE.fullmatch(text.strip())
     if found is None:

@@ -14,7 +14,7 @@ class _Fractions(dict[str, Decimal]):
     """The same short text is the same number, as one object: quicker than to make it, and to judge it, once more."""
 
     def __missing__(self, text: str) -> Decimal:
-        found = number(text)
+        found = parse_decimal(text)
         if len(text) <= _SHORT:
             if len(self) >= _REMEMBERED:
                 self.clear()
@@ -22,7 +22,7 @@ class _Fractions(dict[str, Decimal]):
         return found
 
 
-def number(text: str) -> Decimal:
+def parse_decimal(text: str) -> Decimal:
     """A number as it is written. Raises `ArithmeticError` for one, be it 0, of an order that no double has.
 
     Nobody means it, and what is made of it, as its digits written out, might take all memory.
@@ -38,7 +38,7 @@ _LONGEST = 4300  # characters, as Python has it for integers: longer ones take l
 _SHORT = 30  # characters
 _REMEMBERED = 1024
 # JSON as we wrote it ourselves; for what somebody else wrote, see `decode`.
-decode_own = msgspec.json.Decoder(float_hook=_Fractions().__getitem__).decode
+decode_trusted = msgspec.json.Decoder(float_hook=_Fractions().__getitem__).decode
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
 _REMEMBERED = 1024
@@ -66,7 +66,7 @@ class Violation(NamedTuple):
         return f"{self.where}: {self.message}"
 
 
-class Unread(NamedTuple):
+class BodyProblem(NamedTuple):
     """Why a body was not read: the status for it, a sentence, headers for the reply, and the title of a problem."""
 
     status: int
@@ -75,7 +75,7 @@ class Unread(NamedTuple):
     title: str = "Refused before any operation"
 
 
-TOO_LARGE = Unread(413, "The body is larger than this server takes.")
+TOO_LARGE = BodyProblem(413, "The body is larger than this server takes.")
 
 # Header fields that hold one value. Of several lines the last counts; those of any other field are one list.
 _SINGLE = frozenset(
@@ -85,7 +85,7 @@ _SINGLE = frozenset(
 )
 
 
-def combined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def combine_fields(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """The value of each field; where a list comes in several lines, it is one (RFC 9110, 5.3). Names in lower case."""
     fields = dict(headers)
     if len(fields) < len(headers):
@@ -101,7 +101,18 @@ def combined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 class Request:
     """A request as it came. `path` is percent-encoded, header names are lower case, `fields` has each name once."""
 
-    __slots__ = ("body", "fields", "head", "headers", "method", "path", "prefix", "query", "target", "unread")
+    __slots__ = (
+        "body",
+        "body_problem",
+        "fields",
+        "head_size",
+        "headers",
+        "method",
+        "path",
+        "prefix",
+        "query",
+        "target",
+    )
     version = "HTTP/1.1"
 
     def __init__(
@@ -111,17 +122,18 @@ class Request:
         headers: list[tuple[bytes, bytes]],
         body: bytes = b"",
         fields: dict[bytes, bytes] | None = None,
-        head: int | None = None,
+        head_size: int | None = None,
         *,
-        unread: Unread | None = None,
+        body_problem: BodyProblem | None = None,
     ) -> None:
         self.method = method
         self.target = target
         self.headers = headers
-        self.fields = combined(headers) if fields is None else fields
+        self.fields = combine_fields(headers) if fields is None else fields
         self.body = body
-        self.head = len(target) + _fields_size(headers) if head is None else head  # bytes of target and fields
-        self.unread = unread  # why the body cannot be read
+        # Bytes of the target and the fields.
+        self.head_size = len(target) + _fields_size(headers) if head_size is None else head_size
+        self.body_problem = body_problem  # why the body cannot be read
         self.path, _, self.query = target.partition("?")
         self.prefix = ""  # `/~{org}`, if the target began with one; `path` is what follows
 
@@ -130,7 +142,7 @@ class Request:
         return None if value is None else value.decode("latin-1")
 
 
-class OldRequest(Request):
+class Http10Request(Request):
     """One of HTTP/1.0."""
 
     __slots__ = ()
@@ -230,7 +242,7 @@ class Reply:
         return self.transmission
 
 
-class Order:
+class FieldOrder:
     """The order of the members of a kind of document."""
 
     __slots__ = ("_names", "_wanted")
@@ -239,7 +251,7 @@ class Order:
         self._names = names
         self._wanted: dict[tuple[str, ...], tuple[str, ...]] = {}  # members as they come: as they should; empty: so
 
-    def arranged(self, doc: dict[str, Any]) -> dict[str, Any]:
+    def apply(self, doc: dict[str, Any]) -> dict[str, Any]:
         """A document with its members in this order; others come last."""
         names = tuple(doc)
         try:
@@ -267,7 +279,7 @@ def decode(body: bytes) -> Any:
     if len(body) > _SHALLOW or body.find(b"[") >= 0:  # which spares most bodies the counting
         _bound(body)
     try:
-        return decode_own(body)
+        return decode_trusted(body)
     except UnicodeDecodeError:
         raise ValueError("The body is not UTF-8.") from None
     except msgspec.MsgspecError as error:

@@ -20,7 +20,7 @@ SLICE = 0.004  # seconds
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
-class NotYet(Exception):
+class Unfinished(Exception):
     """There is more work to do."""
 
 
@@ -37,8 +37,8 @@ class Slice:
         return perf_counter() > self._until_at_least and thread_time() > self._until
 
 
-def worked(work: Work[T], seconds: float = SLICE) -> T:
-    """Do a slice of the work. Its result, if that was the last; else raises `NotYet`."""
+def run_slice(work: Work[T], seconds: float = SLICE) -> T:
+    """Do a slice of the work. Its result, if that was the last; else raises `Unfinished`."""
     over = Slice(seconds).over
     try:
         next(work)
@@ -47,30 +47,30 @@ def worked(work: Work[T], seconds: float = SLICE) -> T:
     except StopIteration as ended:
         result: T = ended.value
         return result
-    raise NotYet
+    raise Unfinished
 
 
-def result(work: Work[T]) -> T:
+def run_to_end(work: Work[T]) -> T:
     """Do all of the work now, where nobody else waits for a turn."""
     while True:
         try:
-            return worked(work)
-        except NotYet:
+            return run_slice(work)
+        except Unfinished:
             pass
 
 
 async def finish(work: Work[T]) -> T:
     """Do the work to its end, one slice in a turn of the event loop, however many are working at the same time."""
-    turn = turn_of_loop()
+    turn = slice_lock()
     while True:
         async with turn:
             try:
-                return worked(work)
-            except NotYet:
+                return run_slice(work)
+            except Unfinished:
                 await asyncio.sleep(0)
 
 
-def turn_of_loop() -> asyncio.Lock:
+def slice_lock() -> asyncio.Lock:
     """Whoever holds it has this turn of the running event loop for a slice of long work; the others wait in a queue."""
     loop = asyncio.get_running_loop()
     if loop not in _turns:

@@ -15,7 +15,7 @@ _ATTEMPTS = 20  # to find a port that is free on both
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 picks a free one. Raises `SandboxError` if it cannot be had."""
     try:
-        return bound(host, port)
+        return open_socket(host, port)
     except (OSError, OverflowError) as error:
         raise _refused(host, port, error) from None
 
@@ -28,7 +28,7 @@ def listen_all(host: str, port: int) -> list[socket.socket]:
         listeners: list[socket.socket] = []
         for address in _LOOPBACK:
             try:
-                listeners.append(bound(address, listeners[0].getsockname()[1] if listeners else port))
+                listeners.append(open_socket(address, listeners[0].getsockname()[1] if listeners else port))
             except (OSError, OverflowError) as error:
                 if getattr(error, "errno", None) in _NOT_THERE:
                     continue
@@ -51,7 +51,7 @@ def base_url(host: str, listeners: list[socket.socket]) -> str:
     return f"http://{shown}:{port}"
 
 
-def bound(host: str, port: int) -> socket.socket:
+def open_socket(host: str, port: int) -> socket.socket:
     """Raises `OSError`, or `OverflowError` for a number that is no port."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:

@@ -26,7 +26,7 @@ _CARRIERS = (ip_network("2001::/32"), ip_network("2002::/16"))  # Teredo, 6to4: 
 Address = IPv4Address | IPv6Address
 
 
-class Place(NamedTuple):
+class ParsedUrl(NamedTuple):
     """A URL taken apart; of everything there is one spelling."""
 
     scheme: str
@@ -36,17 +36,17 @@ class Place(NamedTuple):
     query: str  # with its question mark, or empty
 
     @property
-    def shown(self) -> str:
+    def authority(self) -> str:
         """The host as an option takes it, with the port if it is not the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.shown}{self.path}{self.query}"
+        return f"{self.scheme}://{self.authority}{self.path}{self.query}"
 
 
-def read_url(url: str) -> Place:
+def parse_url(url: str) -> ParsedUrl:
     """A URL's parts. Raises ValueError with one sentence, as all of these do."""
     if len(url) > MAX_URL:
         raise ValueError(f"a URL of {len(url)} characters is not called; {MAX_URL} are the most")
@@ -61,12 +61,12 @@ def read_url(url: str) -> Place:
         raise ValueError(f"{cited} is not http://HOST/… or https://HOST/…")
     if "@" in parts.netloc:
         raise ValueError("a URL with a user in it is not called; leave out what is before the @")
-    host, port = read_authority(parts.netloc, url[:_CITED])
+    host, port = parse_authority(parts.netloc, url[:_CITED])
     query = quote(f"?{parts.query}", safe="?/%:@!$&'()*+,;=~") if parts.query else ""
-    return Place(parts.scheme, host, _PORTS[parts.scheme] if port is None else port, _plain_path(parts.path), query)
+    return ParsedUrl(parts.scheme, host, _PORTS[parts.scheme] if port is None else port, _plain_path(parts.path), query)
 
 
-def read_authority(text: str, whole: str) -> tuple[str, int | None]:
+def parse_authority(text: str, whole: str) -> tuple[str, int | None]:
     """Host and port of `HOST` or `HOST:PORT`; `whole` is cited in sentences."""
     parts = _AUTHORITY.fullmatch(text)
     if parts is None or not parts[1]:
@@ -74,10 +74,10 @@ def read_authority(text: str, whole: str) -> tuple[str, int | None]:
     port = int(parts[2]) if parts[2] else None
     if port is not None and not 0 < port <= _MAX_PORT:
         raise ValueError(f"{whole!r} has a port that is not between 1 and 65535")
-    return read_host(parts[1]), port
+    return parse_host(parts[1]), port
 
 
-def read_host(text: str) -> str:
+def parse_host(text: str) -> str:
     """A name or an address in its one spelling; an address in any other is refused, as it may be read in two ways."""
     if text.startswith("[") or ":" in text:
         return _ipv6(text.removeprefix("[").removesuffix("]"))
@@ -131,7 +131,7 @@ def _plain_path(path: str) -> str:
     return quote("/" + "/".join(kept), safe="/%:@!$&'()*+,;=~")
 
 
-def as_address(host: str) -> Address | None:
+def parse_address(host: str) -> Address | None:
     """Of a host in its one spelling; no name is left that could be read as one."""
     try:
         return ip_address(host)
@@ -139,7 +139,7 @@ def as_address(host: str) -> Address | None:
         return None
 
 
-def is_local(host: str) -> bool:
+def is_local_name(host: str) -> bool:
     """Is this a name that means this machine wherever it is said (RFC 6761)?"""
     return host == "localhost" or host.endswith(".localhost")
 

@@ -19,23 +19,23 @@ MAX_VALUES = 100_000  # more would keep others waiting even after they were read
 
 def parse(text: str, name: str) -> Any:
     """Read one document. Raises `DocumentError` with `name`, the line and the reason."""
-    return _whole(_loading(text, name, _MAX_DEPTH, sys.maxsize))
+    return _whole(_load_in_slices(text, name, _MAX_DEPTH, sys.maxsize))
 
 
-def parse_plain(text: str, name: str) -> Any:
+def parse_untrusted(text: str, name: str) -> Any:
     """The same for what somebody sent: nothing that JSON could not say, or that is small only as long as it is YAML."""
-    return _whole(parsing_plain(text, name))
+    return _whole(parse_untrusted_in_slices(text, name))
 
 
-def parsing_plain(text: str, name: str) -> Work[Any]:
+def parse_untrusted_in_slices(text: str, name: str) -> Work[Any]:
     """The same as work in slices: a megabyte takes seconds."""
-    return _loading(text, name, MAX_DEPTH, MAX_VALUES)
+    return _load_in_slices(text, name, MAX_DEPTH, MAX_VALUES)
 
 
-def _loading(text: str, name: str, max_depth: int, max_values: int) -> Work[Any]:
+def _load_in_slices(text: str, name: str, max_depth: int, max_values: int) -> Work[Any]:
     from promo_sandbox.base import yaml_loader  # noqa: PLC0415 - with PyYAML, which most starts do without
 
-    return yaml_loader.loading(text, name, max_depth, max_values)
+    return yaml_loader.load_in_slices(text, name, max_depth, max_values)
 
 
 def _whole(work: Work[Any]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from promo_sandbox.base.errors import DocumentError
-from promo_sandbox.base.messages import number
+from promo_sandbox.base.messages import parse_decimal
 from promo_sandbox.base.slices import Work
 
 try:
@@ -34,7 +34,7 @@ class _Loader(_Base):
 
     def construct_decimal(self, node: yaml.ScalarNode) -> Decimal:
         try:
-            return number(node.value)
+            return parse_decimal(node.value)
         except ArithmeticError:
             problem = f"{node.value[:50]!r} is no number that can be read"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
@@ -51,7 +51,7 @@ _Loader.add_implicit_resolver(
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_decimal)
 
 
-def loading(text: str, name: str, max_depth: int, max_values: int) -> Work[Any]:
+def load_in_slices(text: str, name: str, max_depth: int, max_values: int) -> Work[Any]:
     """One document, as work in slices. Raises `DocumentError` with `name`, the line and the reason.
 
     An alias counts as a copy of what it names, since copies of copies could fill the memory.

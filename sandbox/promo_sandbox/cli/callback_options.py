@@ -104,7 +104,7 @@ def callback_options(command: Callable[..., None]) -> Callable[..., None]:
         **others: Any,
     ) -> None:
         from promo_sandbox.base.callback_policy import Policy, parse_rewrite  # noqa: PLC0415 - the same
-        from promo_sandbox.base.config import CallbackConfig, validate_ca  # noqa: PLC0415 - `--help` should not wait for it
+        from promo_sandbox.base.config import CallbackConfig, check_ca_file  # noqa: PLC0415 - `--help` should not wait for it
 
         try:
             parsed = [parse_rewrite(rewrite) for rewrite in rewrites]
@@ -115,7 +115,7 @@ def callback_options(command: Callable[..., None]) -> Callable[..., None]:
         except ValueError as error:
             raise SandboxError(f"--callback-allow: {error}") from None
         if ca is not None:
-            validate_ca(ca)
+            check_ca_file(ca)
         command(callbacks=CallbackConfig(policy, ca, timeout, attempts, longest_retry), **others)
 
     for option in reversed(_OPTIONS):

@@ -10,7 +10,7 @@ from typing import Any
 
 from promo_sandbox.admin.api import Admin
 from promo_sandbox.base.config import Config
-from promo_sandbox.base.document_errors import Flawed
+from promo_sandbox.base.document_errors import InvalidDocument
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
 from promo_sandbox.model.contract import Contract
@@ -37,7 +37,7 @@ def check_scenarios(catalogue: ScenarioCatalogue) -> Iterator[Found]:
     for name in catalogue.names():
         try:
             scenario = catalogue.check(name)
-        except Flawed as flawed:
+        except InvalidDocument as flawed:
             yield f"scenarios/{name}.yaml", "", flawed.sentences()
         else:
             yield f"scenarios/{name}.yaml", f"{len(scenario.steps)} steps", []

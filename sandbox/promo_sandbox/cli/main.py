@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from promo_sandbox import __version__
-from promo_sandbox.base.atomic_files import FULL, save
+from promo_sandbox.base.atomic_files import WRITE_ERRORS, write_file
 from promo_sandbox.base.errors import SandboxError
-from promo_sandbox.base.memory import size
+from promo_sandbox.base.memory import parse_size
 from promo_sandbox.base.printable import escaped
 from promo_sandbox.cli.access_options import Access, access_options
 from promo_sandbox.cli.callback_options import callback_options, listen_command, silence
@@ -148,7 +148,7 @@ def serve(
             scenarios=scenarios,
             max_body=max_body,
             max_orgs=max_orgs,
-            max_memory=size(max_memory) if max_memory else None,
+            max_memory=parse_size(max_memory) if max_memory else None,
             journal_limit=journal_entries,
             callbacks=callbacks,
         )
@@ -163,13 +163,13 @@ def serve(
 @cli.command()
 def check() -> None:
     """Check every specification and scenario: OpenAPI 3.1, keywords, examples, rules, names of rejections."""
-    from promo_sandbox.base.config import Config, files  # noqa: PLC0415 - the same
+    from promo_sandbox.base.config import Config, data_folder  # noqa: PLC0415 - the same
     from promo_sandbox.cli.check import check_all, check_scenarios  # noqa: PLC0415 - the same
     from promo_sandbox.server.app import App  # noqa: PLC0415 - only this command needs it
 
     failed = False
-    specs = list(check_all(files("specs")))
-    for name, summary, mistakes in chain(specs, check_scenarios(App(Config(specs=files("specs"))).library)):
+    specs = list(check_all(data_folder("specs")))
+    for name, summary, mistakes in chain(specs, check_scenarios(App(Config(specs=data_folder("specs"))).library)):
         click.echo(escaped(f"{'FAILED' if mistakes else 'ok':6}  {name:28}  {summary}"))
         for mistake in mistakes:
             click.echo(escaped(f"        {mistake}"), err=True)
@@ -182,10 +182,10 @@ def check() -> None:
 @click.option("--vendor", help="Only this vendor.")
 def routes(vendor: str | None) -> None:
     """List every operation: vendor, method, path, operationId, rejections."""
-    from promo_sandbox.base.config import files  # noqa: PLC0415 - the same
+    from promo_sandbox.base.config import data_folder  # noqa: PLC0415 - the same
     from promo_sandbox.server.app import load_contracts  # noqa: PLC0415 - `--help` should not wait for the engine
 
-    contracts = load_contracts(files("specs"))
+    contracts = load_contracts(data_folder("specs"))
     vendors = [contract.vendor for contract in contracts]
     if vendor is not None and vendor not in vendors:
         raise SandboxError(f"there is no vendor {vendor}; the vendors are {', '.join(vendors)}")
@@ -265,7 +265,7 @@ def export_org(*, url: str, admin_token: str | None, org: str, out: Path | None)
     if out is None:
         click.echo(escaped(document.decode("utf-8", "replace"), keep="\n"))
         return
-    save(out, document + b"\n")
+    write_file(out, document + b"\n")
 
 
 @cli.command("import")
@@ -336,7 +336,7 @@ def main() -> None:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         _fail(message)
     except OSError as error:  # errors of files and servers are handled where they occur
-        if error.filename is not None or error.errno not in (*FULL, errno.EBADF):
+        if error.filename is not None or error.errno not in (*WRITE_ERRORS, errno.EBADF):
             raise
         silence()
         _fail(f"cannot write to standard output: {error.strerror}")

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import click
 
-from promo_sandbox.base.atomic_files import FULL
+from promo_sandbox.base.atomic_files import WRITE_ERRORS
 from promo_sandbox.base.printable import escaped
 from promo_sandbox.client.http import Remote, Unreachable
 
@@ -61,7 +61,7 @@ def follow(remote: Remote, filters: Filters, write: Callable[[Event], None], war
             if not position.connected:
                 raise
         except (http.client.HTTPException, OSError) as error:
-            if isinstance(error, BrokenPipeError) or getattr(error, "errno", None) in FULL:
+            if isinstance(error, BrokenPipeError) or getattr(error, "errno", None) in WRITE_ERRORS:
                 raise  # our own output is closed or full
         if not gone:
             warn(f"lost the connection to {remote.url}; waiting for the server")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from promo_sandbox.base.atomic_files import save
-from promo_sandbox.base.config import files
-from promo_sandbox.base.document_errors import quoted, unknown
+from promo_sandbox.base.atomic_files import write_file
+from promo_sandbox.base.config import data_folder
+from promo_sandbox.base.document_errors import shortened, suggestion
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.printable import escaped
 from promo_sandbox.reports import results_writer
@@ -70,7 +70,7 @@ def options(command: Command) -> Command:
 
 def vendors_of(names: Sequence[str]) -> list[str]:
     """These vendors, or all if none is named. Raises `SandboxError` for an unknown one."""
-    known = sorted(path.name for path in files("specs").iterdir() if path.is_dir() and path.name != _OWN)
+    known = sorted(path.name for path in data_folder("specs").iterdir() if path.is_dir() and path.name != _OWN)
     validate(names, known, "vendor")
     return [name for name in known if name in names or not names]
 
@@ -80,7 +80,7 @@ def validate(names: Iterable[str], known: Iterable[str], kind: str) -> None:
     all_known = list(known)
     for name in names:
         if name not in all_known:
-            raise SandboxError(f"there is no {kind} {quoted(name)}{unknown(name, all_known)}")
+            raise SandboxError(f"there is no {kind} {shortened(name)}{suggestion(name, all_known)}")
 
 
 def headers_of(given: Sequence[str]) -> dict[str, str]:
@@ -89,7 +89,7 @@ def headers_of(given: Sequence[str]) -> dict[str, str]:
     for header in given:
         name, colon, value = header.partition(":")
         if not colon or not name or not set(name) <= _TOKEN or not _plain(value.strip()):
-            raise SandboxError(f"--header {quoted(name)!r} is not 'NAME: VALUE'")
+            raise SandboxError(f"--header {shortened(name)!r} is not 'NAME: VALUE'")
         found[name] = value.strip()
     return found
 
@@ -97,7 +97,7 @@ def headers_of(given: Sequence[str]) -> dict[str, str]:
 def org_of(org: str) -> str:
     """The name of `--org`, which must be valid in a header."""
     if not org.strip() or not _plain(org):
-        raise SandboxError(f"--org {quoted(org)!r} is not a valid org name; use printable ASCII characters")
+        raise SandboxError(f"--org {shortened(org)!r} is not a valid org name; use printable ASCII characters")
     return org
 
 
@@ -108,7 +108,7 @@ def _plain(text: str) -> bool:
 def rate(given: str | None) -> str | None:
     """The value of `--rate-limit`, in the form that Schemathesis expects."""
     if given is not None and not re.fullmatch(r"[1-9][0-9]{0,5}/[smhd]", given):
-        raise SandboxError(f"--rate-limit {quoted(given)!r} is not N/s, N/m, N/h or N/d")
+        raise SandboxError(f"--rate-limit {shortened(given)!r} is not N/s, N/m, N/h or N/d")
     return given
 
 
@@ -155,7 +155,7 @@ def conclude(report: Results, form: str, out: Path | None, hint: str = "") -> No
     if out is None:
         click.echo(written if form == "text" else written.encode(), nl=False)
     else:
-        save(out, written.encode())
+        write_file(out, written.encode())
         click.echo(escaped(f"{report.summary()}; see {out}"))
     if hint:
         click.echo(f"promo-sandbox: {escaped(hint)}", err=True)

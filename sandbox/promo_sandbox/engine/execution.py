@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from promo_sandbox.base.field_values import preferences
+from promo_sandbox.base.field_values import parse_prefer
 from promo_sandbox.base.memory import Memory
 from promo_sandbox.base.messages import Reply, Request, Violation
 from promo_sandbox.base.nearest_names import nearest
@@ -22,7 +22,7 @@ from promo_sandbox.model.effects import Effects, Fault
 from promo_sandbox.model.journal import MAX_BODY, Exchange
 from promo_sandbox.model.rules import RejectionContext
 from promo_sandbox.openapi.document import Document
-from promo_sandbox.openapi.operation import PROBLEM, Operation, Rejection, Unreadable, response_flaws
+from promo_sandbox.openapi.operation import PROBLEM, Operation, Rejection, UnreadableBody, response_flaws
 from promo_sandbox.scenarios.run import Run, Throttled, Unexpected
 
 Admit = Callable[["Route", Request, Call], "Grant | str"]
@@ -98,7 +98,7 @@ def _failed(raised: Exception, route: Route, call: Call, exchange: Exchange) -> 
         if isinstance(raised, Rejected):
             return _refused(route, raised, call, exchange)
         call.state.roll_back()  # for one that is unreadable, what the admission may have written
-        if isinstance(raised, Unreadable):
+        if isinstance(raised, UnreadableBody):
             reply = transport(route.document, route.contract, raised.status, str(raised), exchange, raised.title)
             reply.headers += raised.headers
             return reply
@@ -240,7 +240,7 @@ def _reading_failed(operation: Operation, violations: list[Violation]) -> str:
 
 def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply | None:
     """The reply that `Prefer: code=…` or `Prefer: example=…` (RFC 7240) asks for; other preferences are not ours."""
-    preferred = preferences(prefer)
+    preferred = parse_prefer(prefer)
     wait = preferred.get("wait")
     if wait is not None:
         if not _WAIT.fullmatch(wait) or float(wait) > _MAX_WAIT:

@@ -13,7 +13,7 @@ from promo_sandbox.base import clock
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.memory import Memory, NotEnoughMemory
 from promo_sandbox.base.nearest_names import nearest
-from promo_sandbox.base.slices import Work, result
+from promo_sandbox.base.slices import Work, run_to_end
 from promo_sandbox.engine.agenda import AT_ONCE, Agenda
 from promo_sandbox.engine.org import Org, TooManyOrgs
 from promo_sandbox.engine.seeding import Documents, Sown, Stored, Unacceptable, restored, sown
@@ -91,7 +91,7 @@ class Orgs:
             if self.memory.full:
                 raise NotEnoughMemory
             org = Org(name, self._new_journal(name))
-            result(self._planting(org, self._seeds.get(name)))
+            run_to_end(self._planting(org, self._seeds.get(name)))
             self._orgs[name] = org
             self.webhooks.run(org)
         return org
@@ -167,7 +167,7 @@ class Orgs:
     def rehearse(self, scenario: Scenario) -> None:
         """Begin a scenario in an org that nobody sees. Raises `Unacceptable`."""
         org = Org("rehearsal", self._new_journal("rehearsal"))
-        result(self.beginning(org, scenario))
+        run_to_end(self.beginning(org, scenario))
         self.discard(org.state)
         self._discarded.append(org.journal.clear())
         self.webhooks.close(org.outbox)
@@ -273,7 +273,7 @@ class Orgs:
         if self._discarded and next(self._discarded[0], self) is self:
             self._discarded.popleft()
             if self.memory.full and not self._discarded:
-                self.memory.give_back()
+                self.memory.release_free_memory()
         return bool(self._discarded)
 
     def pass_time(self, org: Org, until: int) -> list[Occurrence]:
@@ -285,7 +285,7 @@ class Orgs:
 
         An object with an id that exists replaces it. Raises `Unacceptable`, and then nothing has changed.
         """
-        return result(self._sowing(org, seed))
+        return run_to_end(self._sowing(org, seed))
 
     def seeding(self, org: Org, seed: Seed) -> Work[Stored]:
         """The same in slices: stored in a copy, which takes the place of the state if nobody wrote there meanwhile."""

@@ -57,7 +57,7 @@ class ScenarioCatalogue:
         return nearest(name, self.names(), 3)
 
     def beginning(self, org: Org, name: str) -> Work[None]:
-        """Have an org begin a scenario, in slices. Raises `Flawed`, and `KeyError` if there is none of this name."""
+        """Have an org begin a scenario, in slices. Raises `InvalidDocument`, or `KeyError` for an unknown name."""
         path = self.names()[name]
         text = yaml_file.read_text(path)
         yield from self.beginning_written(org, text, str(path), name=name)
@@ -65,7 +65,7 @@ class ScenarioCatalogue:
     def beginning_written(
         self, org: Org, text: str, file: str, raw: Any = None, *, name: str | None = None
     ) -> Work[None]:
-        """The same with a document. Raises `Flawed`, and then nothing has changed."""
+        """The same with a document. Raises `InvalidDocument`, and then nothing has changed."""
         scenario = self.reader.read(text, file, raw, name=name)
         try:
             yield from self._orgs.beginning(org, scenario)
@@ -73,7 +73,7 @@ class ScenarioCatalogue:
             raise refused_seed(text, file, scenario.document, unacceptable.violations) from None
 
     def check(self, name: str) -> Scenario:
-        """The scenario, if an org can begin it. Raises `Flawed`."""
+        """The scenario, if an org can begin it. Raises `InvalidDocument`."""
         path = self.names()[name]
         text = yaml_file.read_text(path)
         scenario = self.reader.read(text, str(path), name=name)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from promo_sandbox.base import clock, ids
 from promo_sandbox.base.messages import Reply, Request, Violation, encode
-from promo_sandbox.base.slices import NotYet, Slice, Work, worked
+from promo_sandbox.base.slices import Slice, Unfinished, Work, run_slice
 from promo_sandbox.model.interfaces import Binding, Grant, Issuer, TokenTerms
 from promo_sandbox.model.list_view import Listed
 from promo_sandbox.model.sliced_writes import writing
@@ -167,7 +167,7 @@ class Call:
     def in_order(self, collection: Collection, doc: Doc) -> Doc:
         """The document with its members in the order that the spec gives the collection, if it gives one."""
         order = self.rules.order.get(collection.key)
-        return order.arranged(doc) if order else doc
+        return order.apply(doc) if order else doc
 
     def new_uuid(self) -> str:
         """The org's next id, as a UUID; the same in every run of the same script."""
@@ -381,8 +381,8 @@ class Call:
         operation = self.operation
         assert operation is not None  # only a request is replied to
         try:
-            return worked(work)  # at least until it has taken the references
-        except NotYet:
+            return run_slice(work)  # at least until it has taken the references
+        except Unfinished:
             waiting = Reply(operation.success.status)
             waiting.work = work
             return waiting

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from promo_sandbox.base import yaml_file
 from promo_sandbox.base.callback_policy import Policy
 from promo_sandbox.base.errors import SandboxError
-from promo_sandbox.base.messages import Order, Reply, Request, Violation, decode, encode
+from promo_sandbox.base.messages import FieldOrder, Reply, Request, Violation, decode, encode
 from promo_sandbox.model import auth
 from promo_sandbox.model.call import Call, Rejected
 from promo_sandbox.model.journal import Event
@@ -49,7 +49,7 @@ class Contract:
         self.documents = documents
         self.rules = rules
         self.vendor = rules.vendor
-        self.admits_http: Callable[[str], bool] = Policy().http_admitted  # a callback's URL
+        self.admits_http: Callable[[str], bool] = Policy().allows_http  # a callback's URL
         self.callbacks: dict[str, Validator] = {}
         self.schemas: dict[str, Validator] = {}
         self._defaults: Doc = {}  # of the settings
@@ -59,7 +59,7 @@ class Contract:
             self.callbacks |= document.callbacks
             self.schemas |= document.collections
             rules.internal |= {f"{self.vendor}.{name}": members for name, members in document.internal.items()}
-            rules.order |= {f"{self.vendor}.{name}": Order(it) for name, it in document.order.items() if it}
+            rules.order |= {f"{self.vendor}.{name}": FieldOrder(it) for name, it in document.order.items() if it}
             self._defaults |= document.defaults(SETTINGS)
         self._encoded_defaults = encode(self._defaults)
         self._bind()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from promo_sandbox.base.messages import Order
+from promo_sandbox.base.messages import FieldOrder
 
 
 class Grant(Protocol):
@@ -72,6 +72,6 @@ class Binding(Protocol):
     @property
     def internal(self) -> Mapping[str, tuple[str, ...]]: ...
     @property
-    def order(self) -> Mapping[str, Order]: ...
+    def order(self) -> Mapping[str, FieldOrder]: ...
     @property
     def token_form(self) -> Callable[[Any, TokenTerms], TokenTerms] | None: ...

@@ -100,7 +100,7 @@ class Exchange(Entry):
         size = self.body_size = len(request.body)
         if size > MAX_BODY:
             request.body, size = request.body[:MAX_BODY], MAX_BODY
-        self.size += request.head + size + len(self.reply_body)
+        self.size += request.head_size + size + len(self.reply_body)
         for violation in self.violations:
             self.size += _VIOLATION + len(violation.where) + len(violation.message)
 

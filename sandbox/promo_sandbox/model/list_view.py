@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, overload
 
-from promo_sandbox.base.messages import decode_own as _decode
+from promo_sandbox.base.messages import decode_trusted as _decode
 
 
 class _Stored(Protocol):

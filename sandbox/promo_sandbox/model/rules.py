@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
-from promo_sandbox.base.messages import Order, Reply, Violation
+from promo_sandbox.base.messages import FieldOrder, Reply, Violation
 from promo_sandbox.model.call import Call
 from promo_sandbox.model.interfaces import TokenTerms
 from promo_sandbox.model.state import Collection, Doc, Indexes, Timers
@@ -55,7 +55,7 @@ class Rules:
         self.write_error_body: ErrorBody = _example_with_detail
         self.subscriptions: list[Subscriptions] = []
         self.internal: dict[str, tuple[str, ...]] = {}  # by collection key; the spec says which
-        self.order: dict[str, Order] = {}  # of members, in the same way; without one: as they came
+        self.order: dict[str, FieldOrder] = {}  # of members, in the same way; without one: as they came
         self.admission: Callable[[Call], None] | None = None
         self.token_form: Callable[[Call, TokenTerms], TokenTerms] | None = None
 

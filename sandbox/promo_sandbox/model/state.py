@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from promo_sandbox.base.messages import decode_own as _decode
+from promo_sandbox.base.messages import decode_trusted as _decode
 from promo_sandbox.base.messages import encode
 from promo_sandbox.model.copy_on_write import Table, emptied, in_table, poured
 from promo_sandbox.model.effects import Effects

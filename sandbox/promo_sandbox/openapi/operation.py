@@ -10,8 +10,8 @@ import msgspec
 
 from promo_sandbox.base import yaml_file
 from promo_sandbox.base.errors import DocumentError
-from promo_sandbox.base.field_values import accepted
-from promo_sandbox.base.messages import Reply, Request, Unread, Violation, decode, encode
+from promo_sandbox.base.field_values import preferred_media_type
+from promo_sandbox.base.messages import BodyProblem, Reply, Request, Violation, decode, encode
 from promo_sandbox.base.nearest_names import nearest
 from promo_sandbox.base.slices import Slice
 from promo_sandbox.openapi.parameters import Parameter, pairs, unquote
@@ -66,10 +66,10 @@ class Security(NamedTuple):
     scopes: frozenset[str]
 
 
-class Unreadable(Exception):
-    """The body cannot be judged at all, for the same reasons as `Unread` has."""
+class UnreadableBody(Exception):
+    """The body cannot be judged at all, for the same reasons as `BodyProblem` has."""
 
-    def __init__(self, unread: Unread) -> None:
+    def __init__(self, unread: BodyProblem) -> None:
         super().__init__(unread.detail)
         self.status, _, self.headers, self.title = unread
 
@@ -139,7 +139,7 @@ class Operation:
         return values
 
     def read(self, request: Request, path: dict[str, str]) -> tuple[Values, list[Violation]]:
-        """Everything the request says, and every way in which it breaks the contract. Raises `Unreadable`."""
+        """Everything the request says, and every way in which it breaks the contract. Raises `UnreadableBody`."""
         violations: list[Violation] = []
         query: dict[str, Any] = {}
         headers: dict[str, Any] = {}
@@ -169,9 +169,9 @@ class Operation:
     def _read_body(self, request: Request, violations: list[Violation]) -> Any:
         declared = self.body
         assert declared is not None  # for the type checker; `read` has asked
-        if (unread := request.unread) is not None:
+        if (unread := request.body_problem) is not None:
             if unread.status != _BAD_REQUEST:
-                raise Unreadable(unread)
+                raise UnreadableBody(unread)
             violations.append(Violation("body", unread.detail, "syntax"))
             return None
         if not request.body:
@@ -197,7 +197,9 @@ class Operation:
         media = named.partition(b";")[0].strip().lower().decode("latin-1")
         if media not in declared:
             expected = " or ".join(declared)
-            raise Unreadable(Unread(415, f"The body must be {expected}, not {media[:100] or 'without a type'}."))
+            raise UnreadableBody(
+                BodyProblem(415, f"The body must be {expected}, not {media[:100] or 'without a type'}.")
+            )
         return media
 
     def answered_in(self, request: Request | None) -> str | None:
@@ -206,7 +208,7 @@ class Operation:
         Where it accepts none of them, RFC 9110, 12.5.1 leaves the choice between that and 406, which no vendor has.
         """
         if self._acceptable and request is not None and (accept := request.header(b"accept")):
-            return accepted(accept, self._acceptable) or self.success_media
+            return preferred_media_type(accept, self._acceptable) or self.success_media
         return self.success_media
 
     def flaws(self, reply: Reply) -> list[Violation]:
@@ -286,7 +288,7 @@ def _content(media: str, body: bytes) -> Any:
             raise ValueError("; ".join(map(str, violations)))
         return form
     if media == "application/yaml":
-        return yaml_file.parse_plain(_text(body), "body")
+        return yaml_file.parse_untrusted(_text(body), "body")
     if media.startswith("text/") and not media.endswith("json"):
         return _text(body).strip()
     return decode(body)

@@ -6,8 +6,8 @@ import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from promo_sandbox.base.field_values import elements
-from promo_sandbox.base.messages import Violation, number
+from promo_sandbox.base.field_values import list_elements
+from promo_sandbox.base.messages import Violation, parse_decimal
 from promo_sandbox.openapi.validation import MAX_VIOLATIONS, Validator
 
 MAX_FIELDS = 1000  # of a query or a form
@@ -58,7 +58,7 @@ class Parameter:
     def _value(self, texts: list[str]) -> Any:
         if self.kind == "array":
             if self.location == "header":
-                return list(elements(texts[-1]))
+                return list(list_elements(texts[-1]))
             return texts if self.explode else texts[-1].split(",")
         return _typed(texts[-1], self.kind)  # the last of two equal names wins, as in a JSON object
 
@@ -69,7 +69,7 @@ def _typed(text: str, kind: str) -> Any:
         return int(text)
     if kind == "number" and _NUMBER.fullmatch(text):
         try:
-            return number(text)
+            return parse_decimal(text)
         except ArithmeticError:
             return text
     if kind == "boolean" and text in ("true", "false"):

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from promo_sandbox.base import yaml_file
-from promo_sandbox.base.messages import decode_own, encode
+from promo_sandbox.base.messages import decode_trusted, encode
 
 _FORM = b"promo-sandbox 1"  # of what is kept
 
@@ -28,7 +28,7 @@ def parse(path: Path, text: str, name: str) -> Any:
     with suppress(OSError, ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
         before, _, document = kept.read_bytes().partition(b"\n")
         if before == digest:
-            return decode_own(document)
+            return decode_trusted(document)
     document = yaml_file.parse(text, name)
     if not sys.dont_write_bytecode:
         with suppress(OSError):

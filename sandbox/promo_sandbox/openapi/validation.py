@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from promo_sandbox.base.messages import Violation, decode_own
+from promo_sandbox.base.messages import Violation, decode_trusted
 from promo_sandbox.base.nearest_names import nearest
 from promo_sandbox.openapi.explanation import Explanation, Unfit, is_large
 from promo_sandbox.openapi.fast_accept import Test, acceptance, compiled, separable
@@ -53,7 +53,7 @@ class Validator:
         known = hash(body)
         if known in self._valid:
             return []
-        found = self.violations(decode_own(body) if type(value) is bytes else value, where)
+        found = self.violations(decode_trusted(body) if type(value) is bytes else value, where)
         if not found:
             if len(self._valid) >= _REMEMBERED:
                 self._valid.clear()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from promo_sandbox.base.atomic_files import save
+from promo_sandbox.base.atomic_files import write_file
 from promo_sandbox.client.health import URL, here
 
 FORMATS = ("text", "json", "markdown", "junit", "html")
@@ -52,7 +52,7 @@ def coverage(
     if out is None:
         click.echo(written if form == "text" else written.encode(), nl=False)
     else:
-        save(out, written.encode())
+        write_file(out, written.encode())
         click.echo(f"{figures.summary(report['totals'])}; see {out}")
     if fail_under is not None and not figures.reaches(report["totals"], fail_under):
         click.echo(f"promo-sandbox: {figures.summary(report['totals'])}, and --fail-under is {fail_under:g}", err=True)

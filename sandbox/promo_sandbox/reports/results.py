@@ -87,13 +87,13 @@ def _aside(text: str, count: int) -> str:
 
 def curl(method: str, url: str, headers: Mapping[str, str], body: bytes | None, masks: Masks = _COMMON) -> str:
     """A request as a shell command. Secrets become variables, such as `$AUTHORIZATION`."""
-    parts = ["curl -i", "" if method == "GET" and body is None else f"-X {method}", _quoted(masks.sent(url))]
+    parts = ["curl -i", "" if method == "GET" and body is None else f"-X {method}", _quoted(masks.mask_message(url))]
     for name, value in headers.items():
         shown = f"{name}: {value}"
-        secret = masks.hides_header(name)
+        secret = masks.is_secret_header(name)
         parts.append(f'-H "{name}: ${name.upper().replace("-", "_")}"' if secret else f"-H {_quoted(shown)}")
     if body:
-        text = masks.sent(body.decode("utf-8", "replace"))
+        text = masks.mask_message(body.decode("utf-8", "replace"))
         cut = f"{text[:_MAX_BODY]}…" if len(text) > _MAX_BODY else text
         parts.append(f"--data-raw {_quoted(cut)}")
     return " ".join(filter(None, parts))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from promo_sandbox.base.linear_regex import pattern
+from promo_sandbox.base.linear_regex import compile_pattern
 from promo_sandbox.base.masking import Masks
 from promo_sandbox.base.messages import Request
 from promo_sandbox.openapi.operation import Values
@@ -72,8 +72,8 @@ def is_operator(pattern: Any) -> bool:
 
 
 def _search(expression: str) -> Fits:
-    found_in = pattern(expression).found_in
-    return lambda value: isinstance(value, str) and found_in(value)
+    matches = compile_pattern(expression).matches
+    return lambda value: isinstance(value, str) and matches(value)
 
 
 def expressions(wanted: Any) -> Iterator[str]:
@@ -111,7 +111,7 @@ def why_not(pattern: Any, value: Any, where: str) -> str | None:
     if isinstance(pattern, list) and isinstance(value, list) and len(pattern) == len(value):
         inner = (why_not(part, value[at], f"{where}[{at}]") for at, part in enumerate(pattern))
         return next((reason for reason in inner if reason is not None), None)
-    if _MASKS.hides(where.rpartition(".")[2]):
+    if _MASKS.is_secret(where.rpartition(".")[2]):
         return f"{where} is another one"
     return f"{where} is {shown(value)}, not {shown(pattern)}"
 

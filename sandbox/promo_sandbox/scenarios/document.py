@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 
 from promo_sandbox.base import clock, yaml_file
-from promo_sandbox.base.document_errors import MAX_FLAWS, Flaw, Flawed, Flaws, Place, quoted, unknown
+from promo_sandbox.base.document_errors import MAX_FLAWS, Flaw, Flaws, InvalidDocument, Place, shortened, suggestion
 from promo_sandbox.base.errors import DocumentError
-from promo_sandbox.base.linear_regex import MAX_SIZES, pattern
+from promo_sandbox.base.linear_regex import MAX_SIZES, compile_pattern
 from promo_sandbox.base.messages import Violation
 from promo_sandbox.model.contract import Contract, Route
 from promo_sandbox.model.effects import Effects
@@ -56,19 +56,19 @@ class Reader:
         return self._schema
 
     def read(self, text: str, file: str, raw: Any = None, *, name: str | None = None) -> Scenario:
-        """The scenario that a text is. Raises `Flawed` with everything that is wrong. raw: the text, parsed already."""
+        """The scenario that a text is. Raises `InvalidDocument` with all problems. raw: the text, already parsed."""
         if raw is None:
             raw = parsed(text, file)
         flaws = Flaws()
         for place, detail in islice(self._misshapen(raw), MAX_FLAWS):
             flaws.add(place, detail)
-        flaws.raise_any(file, text)
+        flaws.raise_if_any(file, text)
         raw = self._with_integers(raw)
         if _values(raw["steps"]) > MAX_VALUES:
             flaws.add(("steps",), f"has more than {MAX_VALUES} values")
-        flaws.raise_any(file, text)
+        flaws.raise_if_any(file, text)
         scenario = self._compiled(raw, name, flaws)
-        flaws.raise_any(file, text)
+        flaws.raise_if_any(file, text)
         return scenario
 
     def then(self, raw: dict[str, Any], route: Route, flaws: Flaws) -> Effects:
@@ -92,7 +92,7 @@ class Reader:
                 for step in found.schema_steps()[:-1]:
                     known = known[step]
                 for name in getattr(error.kind, "unexpected", ()):  # of this kind, which mypy does not know
-                    yield (*place, name), f"is not known here{unknown(name, known['properties'])}"
+                    yield (*place, name), f"is not known here{suggestion(name, known['properties'])}"
             elif error.kind.name == "required":
                 yield place, f"{error.kind.value} is required"
             else:
@@ -135,7 +135,7 @@ class Reader:
             contract = self._contracts.get(vendor)
             if contract is None or SETTINGS not in contract.schemas:
                 known = [name for name, it in self._contracts.items() if SETTINGS in it.schemas]
-                flaws.add(("given", "settings", vendor), f"is no vendor with settings{unknown(vendor, known)}")
+                flaws.add(("given", "settings", vendor), f"is no vendor with settings{suggestion(vendor, known)}")
             elif SETTINGS in seed.get(vendor, {}):
                 flaws.add(("given", "settings", vendor), "stands in the seed too")
             else:
@@ -149,7 +149,7 @@ class Reader:
             if now is not None and not 0 <= now <= clock.LATEST:
                 flaws.add(("given", "clock"), f"{raw['clock']} is not between 1970 and 9999")
         for vendor in islice(seed.keys() - self._contracts.keys(), MAX_FLAWS):
-            flaws.add(("given", "seed", vendor), f"is no vendor{unknown(vendor, self._contracts)}")
+            flaws.add(("given", "seed", vendor), f"is no vendor{suggestion(vendor, self._contracts)}")
         return Given(now, seed)
 
     def _state(self, seed: dict[str, Any]) -> State:
@@ -206,7 +206,7 @@ class Reader:
             else:
                 where = (*place, "operation") if isinstance(wanted, str) else (*place, "operation", at)
                 known = [*self._routes, *(f"{vendor}.*" for vendor in self._contracts)]
-                flaws.add(where, f"there is no operation {quoted(name)}{unknown(name, known)}")
+                flaws.add(where, f"there is no operation {shortened(name)}{suggestion(name, known)}")
         return list(found.values())
 
 
@@ -222,14 +222,14 @@ def _values(whole: Any) -> int:
 
 
 def parsed(text: str, file: str) -> Any:
-    """A document as it stands. Raises `Flawed` if it is no YAML."""
+    """A document as it stands. Raises `InvalidDocument` if it is no YAML."""
     try:
-        return yaml_file.parse_plain(text, file)
+        return yaml_file.parse_untrusted(text, file)
     except DocumentError as error:
-        raise Flawed(file, [Flaw("", error.line, error.reason)]) from None
+        raise InvalidDocument(file, [Flaw("", error.line, error.reason)]) from None
 
 
-def refused_seed(text: str, file: str, raw: Any, violations: list[Violation]) -> Flawed:
+def refused_seed(text: str, file: str, raw: Any, violations: list[Violation]) -> InvalidDocument:
     """What an org says to a seed that it cannot begin with, told of the document that holds it."""
     flaws = Flaws()
     for violation in violations:
@@ -239,10 +239,10 @@ def refused_seed(text: str, file: str, raw: Any, violations: list[Violation]) ->
         else:
             flaws.add(("given", "seed", *place), violation.message)
     try:
-        flaws.raise_any(file, text)
-    except Flawed as flawed:
+        flaws.raise_if_any(file, text)
+    except InvalidDocument as flawed:
         return flawed
-    return Flawed(file, [Flaw("/given", None, "cannot be begun with")])
+    return InvalidDocument(file, [Flaw("/given", None, "cannot be begun with")])
 
 
 def _when(raw: dict[str, Any]) -> dict[str, Any]:
@@ -256,7 +256,7 @@ def _when(raw: dict[str, Any]) -> dict[str, Any]:
 def _sizes(when: Any) -> Iterator[int]:
     for expression in expressions(when):
         with suppress(ValueError):  # it is told where it is compiled
-            yield pattern(expression).size
+            yield compile_pattern(expression).size
 
 
 def _parts(when: dict[str, Any], place: Place, routes: list[Route], flaws: Flaws) -> Iterator[tuple[str, Fits]]:
@@ -275,9 +275,9 @@ def _parts(when: dict[str, Any], place: Place, routes: list[Route], flaws: Flaws
                 subject = operations[0].id if len(operations) == 1 else "none of these operations"
                 flaws.add(
                     (*place, part, name),
-                    f"{subject} has no {location} parameter {quoted(name)}{unknown(name, known)}"
+                    f"{subject} has no {location} parameter {shortened(name)}{suggestion(name, known)}"
                     if len(operations) == 1
-                    else f"none of these operations has a {location} parameter {quoted(name)}",
+                    else f"none of these operations has a {location} parameter {shortened(name)}",
                 )
     if "body" in when:
         schemas = [validator.schema for it in operations if it.body for validator in it.body.content.values()]
@@ -302,7 +302,7 @@ def _validate_members(pattern: Any, schemas: list[Any], defs: list[Any], place: 
     known = {name for members in declared for name in members or ()}
     for name, part in pattern.items():
         if name not in known:
-            flaws.add((*place, name), f"the body has no such member{unknown(name, known)}")
+            flaws.add((*place, name), f"the body has no such member{suggestion(name, known)}")
         else:
             inner = [((members or {}).get(name), it) for members, it in zip(declared, defs, strict=True)]
             kept = [(schema, it) for schema, it in inner if schema is not None]

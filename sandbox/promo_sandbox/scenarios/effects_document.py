@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from promo_sandbox.base import clock
-from promo_sandbox.base.document_errors import Flaws, Place, quoted, unknown
+from promo_sandbox.base.document_errors import Flaws, Place, shortened, suggestion
 from promo_sandbox.base.messages import encode
 from promo_sandbox.model.contract import Contract, Route
 from promo_sandbox.model.effects import DeliveryFault, Effects, Emission, Fault, Throttle, Written
@@ -114,7 +114,9 @@ class EffectsReader:
         for route in routes:
             known = route.operation.rejections
             if name not in known:
-                self._flaws.add(place, f"{route.operation.id} is never refused as {quoted(name)}{unknown(name, known)}")
+                self._flaws.add(
+                    place, f"{route.operation.id} is never refused as {shortened(name)}{suggestion(name, known)}"
+                )
                 return
 
     def _written(self, raw: Mapping[str, Any], routes: list[Route], place: Place) -> Written | None:
@@ -160,8 +162,8 @@ class EffectsReader:
         if len(found) != 1:
             names = [callback for _, callback in known]
             several = ", ".join(f"{contract.vendor}.{callback}" for contract, callback in found)
-            why = f"several have it: {several}" if found else f"no spec has it{unknown(name, names)}"
-            self._flaws.add((*place, "callback"), f"{quoted(name)}: {why}")
+            why = f"several have it: {several}" if found else f"no spec has it{suggestion(name, names)}"
+            self._flaws.add((*place, "callback"), f"{shortened(name)}: {why}")
             return None
         contract, callback = found[0]
         payload = raw["payload"]

@@ -20,9 +20,9 @@ from promo_sandbox.base.config import Config
 from promo_sandbox.base.content_codings import decode_body
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.memory import Memory, default_limit
-from promo_sandbox.base.messages import TOO_LARGE, OldRequest, Reply, Request, Stream, Unread
+from promo_sandbox.base.messages import TOO_LARGE, BodyProblem, Http10Request, Reply, Request, Stream
 from promo_sandbox.base.printable import escaped
-from promo_sandbox.base.slices import Work, finish, turn_of_loop
+from promo_sandbox.base.slices import Work, finish, slice_lock
 from promo_sandbox.engine.execution import FULL, no_room, problem
 from promo_sandbox.engine.orgs import Orgs
 from promo_sandbox.engine.pipeline import Pipeline
@@ -66,7 +66,7 @@ class App:
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or Config()
-        specs = self.config.specs or configuration.files("specs")
+        specs = self.config.specs or configuration.data_folder("specs")
         self.contracts = load_contracts(specs)
         for name, text in self.config.settings:
             vendor, *place = name.split(".")
@@ -79,7 +79,7 @@ class App:
         callbacks = self.config.callbacks
         limits = Limits(callbacks.attempts, max(int(callbacks.longest_retry * SECOND), MILLISECOND))
         for contract in self.contracts:
-            contract.admits_http = callbacks.policy.http_admitted
+            contract.admits_http = callbacks.policy.allows_http
         webhooks = Webhooks(self.contracts, limits=limits, policy=callbacks.policy, kept=self.config.journal_limit)
         self.courier = Sender(webhooks, callbacks)
         self.orgs = Orgs(
@@ -95,7 +95,9 @@ class App:
         self._under_way: set[asyncio.Task[Reply]] = set()
         self._pipeline = Pipeline(self.contracts, self.orgs, gate)
         reader = Reader(specs / _OWN / "scenario.schema.json", self.contracts)
-        self.library = ScenarioCatalogue(reader, self.orgs, configuration.files("scenarios"), self.config.scenarios)
+        self.library = ScenarioCatalogue(
+            reader, self.orgs, configuration.data_folder("scenarios"), self.config.scenarios
+        )
         spec = specs / _OWN / "admin.yaml"
         guard = Guard(self.config.admin_hosts)
         token = self.config.admin_token
@@ -106,7 +108,7 @@ class App:
         try:
             if "%" in request.path:
                 request.path = normalised(request.path)
-            if b"content-encoding" in request.fields and request.body and request.unread is None:
+            if b"content-encoding" in request.fields and request.body and request.body_problem is None:
                 decode_body(request, self._max_decoded(request))
             if request.path.startswith(BASE):
                 if len(request.body) > _LARGE and not self.memory.has_room(_TIMES * len(request.body)):
@@ -136,14 +138,14 @@ class App:
         path = normalised(target) if "%" in target else target
         return MAX_ADMIN_BODY if path.startswith(BASE) else self.config.max_body
 
-    def unread(self, size: int, limit: int, length: int | None = None) -> Unread | None:
+    def unread(self, size: int, limit: int, length: int | None = None) -> BodyProblem | None:
         """Why no more is kept of a body, if so. size: bytes that came; limit: that may come; length: that will come."""
         if size > limit:
             return TOO_LARGE
         if size != length:  # else it is whole: what it would store is judged like anybody's
-            self.memory.look()
+            self.memory.check()
             if self.memory.full:
-                return Unread(507, self.memory.reason, title=FULL)
+                return BodyProblem(507, self.memory.reason, title=FULL)
         return None
 
     async def __call__(
@@ -155,7 +157,7 @@ class App:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":
-            self.memory.look()
+            self.memory.check()
             request = await self._request(scope, receive)
             async with self.courier.working():
                 reply = await self.finish(self.handle(request))
@@ -168,7 +170,7 @@ class App:
         target = (scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1")
         body = bytearray()
         limit, more = self.max_body(target), True
-        unread: Unread | None = None
+        unread: BodyProblem | None = None
         while more:
             message = await receive()
             body += message.get("body", b"")
@@ -177,8 +179,8 @@ class App:
                 unread = self.unread(len(body), limit)
             if unread is not None:
                 body.clear()
-        made = OldRequest if scope.get("http_version") == "1.0" else Request
-        return made(scope["method"], target, list(scope["headers"]), bytes(body), unread=unread)
+        made = Http10Request if scope.get("http_version") == "1.0" else Request
+        return made(scope["method"], target, list(scope["headers"]), bytes(body), body_problem=unread)
 
 
 def _internal_error(error: Exception) -> Reply:
@@ -247,7 +249,7 @@ async def _done(work: Work[Reply]) -> Reply:
 
 async def _in_turn(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
     """The pieces of one reply in a turn of the event loop, however many replies are being made at the same time."""
-    turn = turn_of_loop()
+    turn = slice_lock()
     while True:
         async with turn:
             piece = next(pieces, None)

@@ -75,7 +75,7 @@ class EmbeddedServer(Server):
             answered.put(None)
             return
         if len(request.body) > self.app.max_body(request.target):
-            request.unread = TOO_LARGE
+            request.body_problem = TOO_LARGE
         try:
             reply = self.app.handle(request)
         except BaseException:  # it never raises, but somebody's logging may

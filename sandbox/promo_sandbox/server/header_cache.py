@@ -10,7 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
-from promo_sandbox.base.messages import Request, combined
+from promo_sandbox.base.messages import Request, combine_fields
 
 METHODS = {method.encode(): method for method in ("GET", "POST", "PUT", "PATCH", "DELETE")}  # saves decoding these
 # A request line that httptools reads as it stands, and that leaves the connection open.
@@ -47,7 +47,7 @@ NO_FIELDS = Fields([], [], {}, 0, NO_HOST)
 
 def fields_of(came: list[tuple[bytes, bytes]]) -> Fields:
     headers = [(name.lower(), value) for name, value in came]
-    fields = combined(headers)
+    fields = combine_fields(headers)
     size = 4 * len(headers) + sum([len(name) + len(value) for name, value in headers])
     host, flaw = fields.get(b"host"), None
     if host is None:
@@ -71,7 +71,7 @@ def with_host(fields: Fields, host: bytes) -> Fields:
     """The fields of a request whose target names the host: RFC 9112 3.2.2 has its `Host` ignored."""
     headers = [(name, value) for name, value in fields.headers if name != b"host"]
     headers.append((b"host", host))
-    return Fields(_SET_BY_TARGET, headers, combined(headers), fields.size, None)
+    return Fields(_SET_BY_TARGET, headers, combine_fields(headers), fields.size, None)
 
 
 def framing(method: bytes, url: bytes, version: str, came: list[tuple[bytes, bytes]]) -> bytes:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import httptools
 
-from promo_sandbox.base.messages import TOO_LARGE, OldRequest, Request, Unread
+from promo_sandbox.base.messages import TOO_LARGE, BodyProblem, Http10Request, Request
 from promo_sandbox.server.header_cache import (
     METHODS,
     NO_FIELDS,
@@ -166,7 +166,7 @@ class Protocol(Replying):
         self._body = b""
         self._body_size = 0
         self._asked = 0  # how long its body was when it was asked whether there is memory for more
-        self._unread: Unread | None = None  # why its body is not read to the end
+        self._unread: BodyProblem | None = None  # why its body is not read to the end
         self._ending = OPEN
         self._method = ""
 
@@ -275,13 +275,15 @@ class Protocol(Replying):
             return
         fields = self._read
         head = len(self.url) + fields.size
-        made = OldRequest if self.parser.get_http_version() == "1.0" else Request
+        made = Http10Request if self.parser.get_http_version() == "1.0" else Request
         body, self._body = self._body, b""  # a connection that waits for its next request keeps none
         if self._unread is not None:
             self._ending = CLOSE
             body = b""
         whole = body if type(body) is bytes else bytes(body)
-        request = made(self._method, self._target, fields.headers, whole, fields.fields, head, unread=self._unread)
+        request = made(
+            self._method, self._target, fields.headers, whole, fields.fields, head, body_problem=self._unread
+        )
         self._send(self.sandbox.handle(request))
 
     def _too_long(self) -> None:

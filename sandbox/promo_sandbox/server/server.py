@@ -15,7 +15,7 @@ from uvicorn.config import LOGGING_CONFIG
 from uvicorn.logging import DefaultFormatter
 
 from promo_sandbox.admin.api import BASE
-from promo_sandbox.base.masking import without_secrets
+from promo_sandbox.base.masking import mask_url
 from promo_sandbox.base.printable import EscapingFormatter, escaped
 from promo_sandbox.server.app import App
 from promo_sandbox.server.header_cache import HeaderCache
@@ -111,14 +111,14 @@ class Server(uvicorn.Server):
     def leave(self) -> None:
         for org, url, count in self.app.orgs.webhooks.left():
             logging.getLogger("sandbox").warning(
-                "%s: %d deliveries to %s were left", escaped(org), count, escaped(without_secrets(url))
+                "%s: %d deliveries to %s were left", escaped(org), count, escaped(mask_url(url))
             )
 
     async def _sweep(self) -> None:
         while True:
             busy = False
             try:
-                self.app.memory.look()
+                self.app.memory.check()
                 busy = self.app.orgs.sweep()
                 busy |= self.app.orgs.tick()
                 self.app.courier.tick()

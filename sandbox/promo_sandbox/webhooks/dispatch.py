@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from promo_sandbox.base import clock
 from promo_sandbox.base.callback_policy import Policy, Rewrite
 from promo_sandbox.base.errors import SandboxError
-from promo_sandbox.base.masking import without_secrets
+from promo_sandbox.base.masking import mask_url
 from promo_sandbox.base.messages import decode, encode
 from promo_sandbox.model.contract import Contract
 from promo_sandbox.model.effects import DeliveryFault
@@ -339,10 +339,10 @@ class Webhooks:
 
     def _forbidden(self, name: str, url: str) -> str | None:
         """Why a URL is not called, which the vendor would not have taken for a subscription; None for any other."""
-        if not self._subscriptions[name].https_only or url[:6].lower() == "https:" or self.policy.http_admitted(url):
+        if not self._subscriptions[name].https_only or url[:6].lower() == "https:" or self.policy.allows_http(url):
             return None
         return (
-            f"{without_secrets(url)[:200]} is not an https URL, and the vendor calls no other; "
+            f"{mask_url(url)[:200]} is not an https URL, and the vendor calls no other; "
             "start with --allow-http-callbacks to admit plain http to loopback"
         )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promo_sandbox.base.callback_policy import NotAllowed, Policy, Target
-from promo_sandbox.base.urls import is_local
+from promo_sandbox.base.urls import is_local_name
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractResolver, ResolveResult
@@ -33,7 +33,7 @@ class Resolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """The addresses that may be called, at least one. Raises `NotAllowed`, or OSError if there are none at all."""
-        target = self._policy.at(host, port)  # a name that is not allowed is not even asked for
+        target = self._policy.target_of_connection(host, port)  # a name that is not allowed is not even asked for
         allowed: list[ResolveResult] = []
         refusal: NotAllowed | None = None
         for address in await self._addresses(target, family):
@@ -53,7 +53,7 @@ class Resolver(AbstractResolver):
         """Nothing is kept."""
 
     async def _addresses(self, target: Target, family: socket.AddressFamily) -> Iterable[str]:
-        if is_local(target.host):
+        if is_local_name(target.host):
             return [address for address in _LOCAL if family in (socket.AF_UNSPEC, _family(address))]
         found = await asyncio.get_running_loop().getaddrinfo(
             target.host, target.port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from promo_sandbox.base import yaml_file
-from promo_sandbox.base.document_errors import Flaws, Place, quoted, unknown
+from promo_sandbox.base.document_errors import Flaws, Place, shortened, suggestion
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.scenarios.conditions import compiled
 
@@ -87,7 +87,7 @@ def _read(path: Path, operations: Mapping[str, Collection[str]]) -> list[Case]:
     document = yaml_file.parse(text, str(path))
     flaws = Flaws()
     _validate(document, operations, flaws)
-    flaws.raise_any(str(path), text)
+    flaws.raise_if_any(str(path), text)
     variables = {name: str(value) for name, value in document.get("variables", {}).items()}
     return [
         Case(document["vendor"], case["name"], case["source"], case["operation"], _steps(case), variables)
@@ -106,7 +106,7 @@ def _validate(document: Json, operations: Mapping[str, Collection[str]], flaws: 
         return
     vendor = document["vendor"]
     if vendor not in operations:
-        flaws.add(("vendor",), f"there is no vendor {quoted(vendor)}{unknown(vendor, operations)}")
+        flaws.add(("vendor",), f"there is no vendor {shortened(vendor)}{suggestion(vendor, operations)}")
         return
     names = (*GIVEN, *document.get("variables", {}))
     for at, case in enumerate(document["cases"]):
@@ -116,8 +116,8 @@ def _validate(document: Json, operations: Mapping[str, Collection[str]], flaws: 
         if not case["source"].startswith(_SOURCES):
             flaws.add((*place, "source"), "must begin with documented: or inferred:")
         if case["operation"] not in operations[vendor]:
-            said = f"{vendor} has no operation {quoted(case['operation'])}"
-            flaws.add((*place, "operation"), said + unknown(case["operation"], operations[vendor]))
+            said = f"{vendor} has no operation {shortened(case['operation'])}"
+            flaws.add((*place, "operation"), said + suggestion(case["operation"], operations[vendor]))
         if "status" not in case["expect"]:
             flaws.add((*place, "expect"), "must have a status")
         _validate_steps(place, case, names, flaws)
@@ -159,7 +159,7 @@ def _validate_step(place: Place, step: Json, known: Collection[str], flaws: Flaw
             except ValueError as error:
                 flaws.add((*place, "expect", part), str(error))
     for name in sorted({name for text in _texts((request, expect)) for name in _NAME.findall(text)} - set(known)):
-        flaws.add(place, f"there is nothing named ${{{quoted(name)}}}{unknown(name, known)}")
+        flaws.add(place, f"there is nothing named ${{{shortened(name)}}}{suggestion(name, known)}")
 
 
 def _has_fields(place: Place, node: Json, kinds: Mapping[str, Any], required: Collection[str], flaws: Flaws) -> bool:
@@ -167,7 +167,7 @@ def _has_fields(place: Place, node: Json, kinds: Mapping[str, Any], required: Co
     if not isinstance(node, dict):
         flaws.add(place, "must be an object")
         return False
-    wrong = [(name, f"is unknown{unknown(name, kinds)}") for name in node if name not in kinds]
+    wrong = [(name, f"is unknown{suggestion(name, kinds)}") for name in node if name not in kinds]
     wrong += [
         (name, "has the wrong type")
         for name, value in node.items()

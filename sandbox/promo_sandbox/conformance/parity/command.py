@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from promo_sandbox.base.atomic_files import prepare
-from promo_sandbox.base.config import files
+from promo_sandbox.base.atomic_files import check_writable
+from promo_sandbox.base.config import data_folder
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.masking import Masks
 from promo_sandbox.conformance import options
@@ -63,12 +63,12 @@ def parity(
 
     target = Target(url, timeout)
     wanted = options.vendors_of(vendors)
-    found, masks = _load(cases or files("parity"), wanted, operations)
+    found, masks = _load(cases or data_folder("parity"), wanted, operations)
     options.require_any(case for case in found if allow_writes or not case.writes)
     values = _variables(variables, found)
     sent = options.headers_of(headers)
     if out is not None:
-        prepare(out)
+        check_writable(out)
     target.probe()
     begun = time.perf_counter()
     run = Run(target, options.org_of(org), sent, values, masks)
@@ -82,7 +82,7 @@ def _load(folder: Path, vendors: Sequence[str], operations: Sequence[str]) -> tu
     """The selected cases, and the masks of their secrets."""
     from promo_sandbox.conformance.parity import cases  # noqa: PLC0415 - `--help` should not wait for the engine
 
-    specs = {vendor: cases.specs(files("specs") / vendor) for vendor in options.vendors_of(())}
+    specs = {vendor: cases.specs(data_folder("specs") / vendor) for vendor in options.vendors_of(())}
     known = {vendor: cases.operations(written) for vendor, written in specs.items()}
     options.validate(operations, [id for ids in known.values() for id in ids], "operation")
     found = [case for case in cases.load(folder, known) if case.vendor in vendors]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from promo_sandbox.base.masking import Masks, without
+from promo_sandbox.base.masking import Masks, remove_secrets
 from promo_sandbox.base.messages import decode, encode
 from promo_sandbox.client.http import segment
 from promo_sandbox.conformance.parity.cases import Case, Step, filled
@@ -161,7 +161,7 @@ def _differences(pattern: Json, value: Json, where: str, masks: Masks) -> Iterat
     else:
         reason = why_not(pattern, value, where)
         if reason is not None:
-            hidden = value is not ABSENT and masks.hides(where.rpartition(".")[2])
+            hidden = value is not ABSENT and masks.is_secret(where.rpartition(".")[2])
             yield f"{where} differs" if hidden else reason
 
 
@@ -182,7 +182,7 @@ def _take(step: Step, seen: Mapping[str, Json], values: dict[str, Json]) -> Iter
 
 
 def _shown(reply: ServerReply, masks: Masks) -> str:
-    text = masks.sent(reply.body.decode("utf-8", "replace"))
+    text = masks.mask_message(reply.body.decode("utf-8", "replace"))
     return f"the reply: {reply.status} {text[:_MAX_SHOWN]}{'…' if len(text) > _MAX_SHOWN else ''}".rstrip()
 
 
@@ -197,7 +197,7 @@ def _failure(
         headers += reply.headers.items()
         lines = [*lines, _shown(reply, masks)]
     given = [value for name, value in run.variables.items() if "secret" in name]
-    hidden = masks.secrets(headers, *texts, given=given)
+    hidden = masks.find_secrets(headers, *texts, given=given)
     command = curl(sent.method, f"{run.target.url}{sent.path}", sent.headers, sent.body, masks)
-    message = without("\n".join([*lines, case.source]), hidden)
-    return Failure(without(title, hidden), shortened(message), without(command, hidden))
+    message = remove_secrets("\n".join([*lines, case.source]), hidden)
+    return Failure(remove_secrets(title, hidden), shortened(message), remove_secrets(command, hidden))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from promo_sandbox.base.atomic_files import prepare
+from promo_sandbox.base.atomic_files import check_writable
 from promo_sandbox.conformance import options
 
 
@@ -70,7 +70,7 @@ def verify(
     examination.require()
     headers_sent = options.headers_of(headers)
     if out is not None:
-        prepare(out)
+        check_writable(out)
     report = examination.examine(
         Target(url, timeout),
         options.vendors_of(vendors),

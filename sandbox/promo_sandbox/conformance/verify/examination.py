@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from promo_sandbox.base.config import files
+from promo_sandbox.base.config import data_folder
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.conformance import options
 from promo_sandbox.conformance.target import Target
@@ -88,7 +88,7 @@ def _documents(vendors: Sequence[str], settings: Sequence[str]) -> list[Document
     """The specifications of the vendors, in the versions that the settings choose."""
     wanted = dict(setting.partition("=")[::2] for setting in settings)
     found, known = [], {}
-    for path in sorted(path for vendor in vendors for path in (files("specs") / vendor).glob("*.yaml")):
+    for path in sorted(path for vendor in vendors for path in (data_folder("specs") / vendor).glob("*.yaml")):
         versions = Document.load(path)
         name = f"{versions[0].vendor}.{versions[0].setting}"
         known[name] = [str(document.version) for document in versions]

@@ -66,7 +66,7 @@ def new_tally(document: Document, plan: Plan, skipped: Mapping[str, str]) -> Tal
     }
     masks = Masks([document.raw])
     left_out = {key: skipped[id] for key, id in operations.items() if id in skipped}
-    return Tally(document.label, operations, left_out, masks, masks.secrets(plan.headers.items()))
+    return Tally(document.label, operations, left_out, masks, masks.find_secrets(plan.headers.items()))
 
 
 def run(document: Document, plan: Plan, tally: Tally, folder: Path, progress: Callable[[], None]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 from promo_sandbox.base.errors import SandboxError
-from promo_sandbox.base.masking import Masks, without
+from promo_sandbox.base.masking import Masks, remove_secrets
 from promo_sandbox.reports.results import FAILED, NEVER, PASSED, SKIPPED, Failure, Result, curl, shortened
 
 Json = Any
@@ -112,11 +112,11 @@ class Tally:
         body = request.get("body")
         decoded = base64.b64decode(body["$base64"]) if isinstance(body, dict) and "$base64" in body else None
         headers = {name: ", ".join(values) for name, values in request.get("headers", {}).items()}
-        return without(curl(request["method"], request["uri"], headers, decoded, self._masks), self._secrets)
+        return remove_secrets(curl(request["method"], request["uri"], headers, decoded, self._masks), self._secrets)
 
     def _shown(self, text: str) -> str:
         """A text of Schemathesis without secrets: it quotes requests and replies."""
-        return without(self._masks.sent(text), self._secrets)
+        return remove_secrets(self._masks.mask_message(text), self._secrets)
 
     @property
     def only_status(self) -> int | None:
