@@ -52,7 +52,7 @@ def test_the_readme_shows_what_a_start_prints() -> None:
     shown = re.findall(r"^(\w+) +http://127\.0\.0\.1:8080(\S*) +(\d+)$", readme, re.MULTILINE)
     first = [it for contract in app.contracts for it in contract.documents if it.version_of is None]
 
-    served = [(it.vendor, it.base, str(len(it.operations))) for it in first]
+    served = [(it.vendor, it.base_path, str(len(it.operations))) for it in first]
 
     assert shown == [*served, ("admin", "/__admin", str(len(app.admin.document.operations)))]
 

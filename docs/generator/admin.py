@@ -40,14 +40,14 @@ def page() -> str:
 
 
 def _raw(operation: Operation) -> dict[str, Any]:
-    path = operation.template.removeprefix(document().base)
+    path = operation.template.removeprefix(document().base_path)
     raw: dict[str, Any] = document().raw["paths"][path][operation.method.lower()]
     return raw
 
 
 def _operation(operation: Operation) -> Iterator[str]:
     raw = _raw(operation)
-    shown = operation.template.removeprefix(document().base)
+    shown = operation.template.removeprefix(document().base_path)
     yield f"### {operation.method} `{shown}` {{ #{operation.id} }}"
     yield f"`{operation.id}`: {operation.summary}"
     yield raw.get("description", "")
@@ -55,7 +55,7 @@ def _operation(operation: Operation) -> Iterator[str]:
     yield from _body(raw)
     for status in operation.responses:
         if status < 400:  # noqa: PLR2004 - the class of refusals
-            yield from _reply(status, document().follow(raw["responses"][str(status)], ()), operation)
+            yield from _reply(status, document().resolve(raw["responses"][str(status)], ()), operation)
     named = [f"{rejection.status} [{code(rejection.name)}](#{_id(rejection)})" for rejection in _of(operation)]
     yield f"**Refuses**: {', '.join(named)}" if named else ""
 
@@ -69,18 +69,18 @@ def _id(rejection: Rejection) -> str:
 
 
 def _parameters(operation: Operation, raw: dict[str, Any]) -> str:
-    path = operation.template.removeprefix(document().base)
+    path = operation.template.removeprefix(document().base_path)
     nodes = [*document().raw["paths"][path].get("parameters", ()), *raw.get("parameters", ())]
     rows = [
         (code(parameter["name"]), parameter["in"], _type(parameter["schema"]), prose(parameter.get("description", "")))
-        for parameter in (document().follow(node, ()) for node in nodes)
+        for parameter in (document().resolve(node, ()) for node in nodes)
     ]
     return table(("Parameter", "In", "Type", ""), rows) if rows else ""
 
 
 def _type(node: dict[str, Any]) -> str:
     """What a value may be, in words."""
-    schema = document().follow(node, ())
+    schema = document().resolve(node, ())
     kind = schema.get("type", "one of several" if "oneOf" in schema else "any")
     said = [" or ".join([kind] if isinstance(kind, str) else kind)]
     if "enum" in schema:
@@ -92,31 +92,31 @@ def _type(node: dict[str, Any]) -> str:
 
 
 def _body(raw: dict[str, Any]) -> Iterator[str]:
-    body = document().follow(raw.get("requestBody"), ())
+    body = document().resolve(raw.get("requestBody"), ())
     if body is None:
         return
     yield f"**Takes** {' or '.join(code(media) for media in body['content'])}:"
     entry = next(iter(body["content"].values()))  # the other media types say the same in other notations
-    schema = document().follow(entry["schema"], ())
+    schema = document().resolve(entry["schema"], ())
     rows = [
         (
             code(name) + (" *required*" if name in schema.get("required", ()) else ""),
             _type(member),
-            prose(document().follow(member, ()).get("description", "")),
+            prose(document().resolve(member, ()).get("description", "")),
         )
         for name, member in _members(schema).items()
     ]
     if rows:
         yield table(("Member", "Type", ""), rows)
     for example in entry.get("examples", {}).values():
-        yield _example(document().follow(example, ())["value"])
+        yield _example(document().resolve(example, ())["value"])
 
 
 def _members(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The members of an object, in whichever of several forms."""
     found: dict[str, dict[str, Any]] = dict(schema.get("properties", {}))
     for part in (*schema.get("oneOf", ()), *schema.get("anyOf", ()), *schema.get("allOf", ())):
-        found |= _members(document().follow(part, ()))
+        found |= _members(document().resolve(part, ()))
     return found
 
 

@@ -29,7 +29,7 @@ def test_the_identity_server_keeps_its_contract(tmp_path: Path) -> None:
     with _serving() as url:
         _furnish(url, ORG, {})
         spec = _written(identity, tmp_path / "norce-identity.json")
-        base = f"/~{ORG}{identity.base}"  # or every client would have an org of its own
+        base = f"/~{ORG}{identity.base_path}"  # or every client would have an org of its own
         counts = fuzzing.run(url, base, tmp_path, spec=spec, org=ORG, examples=EXAMPLES)
         assert fuzzing.internal_errors(url) == []
     # No answer is a parameter of another request, so there is nothing to follow.
@@ -45,7 +45,7 @@ def test_the_promotions_keep_their_contract_in_every_form(version: str, tmp_path
         }
         _furnish(url, "default", {"settings": [{"error_body": version}]})  # where requests without a token go
         spec = _written(VERSIONS[version], tmp_path / "norce-promotions.json")
-        base = VERSIONS[version].base
+        base = VERSIONS[version].base_path
         counts = fuzzing.run(url, base, tmp_path, spec=spec, org=ORG, users=users, examples=EXAMPLES)
         assert fuzzing.internal_errors(url) == []
     fuzzing.validate(counts, examples=EXAMPLES)

@@ -45,13 +45,13 @@ def messages() -> Iterator[Message]:
     """Every example of a body that some operation takes or gives."""
     for document in documents():
         for operation in document.operations:
-            raw = document.raw["paths"][operation.template.removeprefix(document.base)][operation.method.lower()]
-            body = document.follow(raw.get("requestBody", {}), ())
+            raw = document.raw["paths"][operation.template.removeprefix(document.base_path)][operation.method.lower()]
+            body = document.resolve(raw.get("requestBody", {}), ())
             for media, content in body.get("content", {}).items():
                 assert operation.body is not None
                 validator = operation.body.content[media]
                 for name, example in content.get("examples", {}).items():
-                    value = document.follow(example, ())["value"]
+                    value = document.resolve(example, ())["value"]
                     yield Message(f"{operation.id}, {name}", value, validator, second(validator))
             for status, response in operation.responses.items():
                 for name, (media, example) in response.examples.items():

@@ -71,7 +71,7 @@ def broken(tmp_path: Path, *changes: tuple[str, str]) -> str:
 def test_the_text_that_the_other_tests_break_is_right(tmp_path: Path) -> None:
     found = document(tmp_path, TEXT)
 
-    assert (found.vendor, found.name, found.title, found.base) == ("acme", "acme/things.yaml", "Things", "/acme")
+    assert (found.vendor, found.name, found.title, found.base_path) == ("acme", "acme/things.yaml", "Things", "/acme")
     assert [(operation.id, operation.template) for operation in found.operations] == [("putThing", "/acme/things/{id}")]
 
 
@@ -293,7 +293,7 @@ def test_security_is_the_operation_s_own_or_else_the_document_s(acme: Document) 
 def test_callbacks_collections_and_internal_members_are_known(acme: Document) -> None:
     assert set(acme.callbacks) == {"thing-changed"}
     assert set(acme.collections) == {"things", "notes", "settings"}
-    assert acme.internal == {"things": ("secret", "breaks"), "notes": (), "settings": ()}
+    assert acme.internal_fields == {"things": ("secret", "breaks"), "notes": (), "settings": ()}
     assert {status: rejection.name for status, rejection in acme.transport_rejections.items()} == {
         404: "unknown-path",
         405: "unknown-method",
@@ -482,7 +482,7 @@ def test_the_order_of_members_is_that_of_the_document(tmp_path: Path) -> None:
     ordered = "x-collections:\n  settings:\n    schema: {type: object}\n    order: [word, old]\n"
     text = TEXT.replace("components:\n", f"{ordered}components:\n", 1).replace("    Name: ", f"{INNER}    Name: ")
 
-    assert document(tmp_path, text).order == {"settings": ("word", "old")}
+    assert document(tmp_path, text).field_order == {"settings": ("word", "old")}
 
     with pytest.raises(DocumentError, match=r"acme/things\.yaml:\d+: no schema has a member wrod$"):
         document(tmp_path, text.replace("[word, old]", "[wrod, old]"))

@@ -67,7 +67,7 @@ VALUES: list[Any] = [
 
 
 def told(violations: list[Violation]) -> set[tuple[str, str, tuple[str | int, ...]]]:
-    return {(found.where, found.kind, tuple(found.rule)) for found in violations}
+    return {(found.where, found.kind, tuple(found.keyword_path)) for found in violations}
 
 
 @pytest.mark.parametrize("value", VALUES)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promo_sandbox.openapi.fast_accept import acceptance
-from promo_sandbox.openapi.validation import Validator, explained
+from promo_sandbox.openapi.fast_accept import compile_test
+from promo_sandbox.openapi.validation import Validator, describe_error
 
 _NAMES = st.sampled_from(["a", "b", "kind"])
 _NUMBERS = st.integers(-3, 3) | st.sampled_from(
@@ -96,7 +96,7 @@ def test_yes_means_that_the_validator_says_so_too(schema: dict[str, Any], defini
     # A definition that refers to itself without an object between describes nothing.
     definitions = {"D": {"type": "object", "properties": {"a": definition}}}
     validate = jsonschema_rs.Draft202012Validator({**schema, "$defs": definitions}, validate_formats=True)
-    test = acceptance(schema, definitions)
+    test = compile_test(schema, definitions)
 
     for value in values:
         assert not test(value) or validate.is_valid(value)
@@ -112,7 +112,7 @@ def test_what_is_right_and_left_out_changes_nothing_of_what_is_told(
 
     for value in values:
         told = validator.violations(value, "body")
-        whole = [it for error in validator.compiled.iter_errors(value) for it in explained(error, "body")]
+        whole = [it for error in validator.compiled.iter_errors(value) for it in describe_error(error, "body")]
         assert told == whole[:50]
 
 
@@ -172,7 +172,7 @@ PART = {
     ],
 )
 def test_objects_arrays_texts_and_numbers_are_judged_at_once(value: Any, answer: bool) -> None:
-    assert acceptance(OBJECT, {"Part": PART})(value) is answer
+    assert compile_test(OBJECT, {"Part": PART})(value) is answer
 
 
 def _kind(constant: str, **members: Any) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _kind(constant: str, **members: Any) -> dict[str, Any]:
 
 
 def test_a_choice_is_decided_by_the_constant_that_its_members_demand() -> None:
-    test = acceptance({"oneOf": [_kind("A", n={"type": "number"}), _kind("B", n={"type": "string"})]}, {})
+    test = compile_test({"oneOf": [_kind("A", n={"type": "number"}), _kind("B", n={"type": "string"})]}, {})
 
     assert test({"kind": "A", "n": 1})
     assert test({"kind": "B", "n": "1"})
@@ -196,7 +196,7 @@ def test_a_choice_is_decided_by_the_constant_that_its_members_demand() -> None:
 
 
 def test_a_choice_that_no_constant_decides_is_the_validator_s() -> None:
-    test = acceptance({"oneOf": [{"type": "number", "minimum": 0}, {"type": "number", "maximum": 0}]}, {})
+    test = compile_test({"oneOf": [{"type": "number", "minimum": 0}, {"type": "number", "maximum": 0}]}, {})
 
     assert test(1)
     assert test(-1)
@@ -205,7 +205,7 @@ def test_a_choice_that_no_constant_decides_is_the_validator_s() -> None:
 
 def test_a_schema_that_contains_itself_is_judged_at_any_depth() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}, "name": {"type": "string"}}}
-    test = acceptance({"$ref": "#/$defs/Node"}, {"Node": node})
+    test = compile_test({"$ref": "#/$defs/Node"}, {"Node": node})
 
     def chain(depth: int, name: Any) -> Any:
         return {"next": chain(depth - 1, name)} if depth else {"name": name}
@@ -226,7 +226,7 @@ def test_a_schema_that_contains_itself_several_times_is_compiled_with_little_wor
 
     sys.setprofile(count)
     try:
-        test = acceptance({"$ref": "#/$defs/Node"}, {"Node": node})
+        test = compile_test({"$ref": "#/$defs/Node"}, {"Node": node})
     finally:
         sys.setprofile(None)
 
@@ -247,7 +247,7 @@ def test_a_schema_inside_itself_by_way_of_a_definition_is_compiled_and_judged_at
 ) -> None:
     member = {"type": "array", "items": inside} if several else inside
     node = {"type": "object", "properties": {"next": member, "name": {"type": "string"}}}
-    test = acceptance({"$ref": "#/$defs/Node"}, {"Node": node})
+    test = compile_test({"$ref": "#/$defs/Node"}, {"Node": node})
 
     def chain(depth: int, name: Any) -> Any:
         if not depth:
@@ -261,7 +261,7 @@ def test_a_schema_inside_itself_by_way_of_a_definition_is_compiled_and_judged_at
 def test_a_schema_that_is_not_named_may_be_inside_itself_by_way_of_a_definition() -> None:
     node = {"type": "object", "properties": {"kids": {"type": "array", "items": {"allOf": [{"$ref": "#/$defs/Node"}]}}}}
     whole = {"allOf": [{"$ref": "#/$defs/Node"}], "properties": {"title": {"type": "string"}}}
-    test = acceptance(whole, {"Node": node})
+    test = compile_test(whole, {"Node": node})
 
     assert test({"title": "x", "kids": [{"kids": []}, {"kids": [{}]}]})
     assert not test({"title": "x", "kids": [{"kids": [7]}]})
@@ -293,7 +293,7 @@ def test_a_name_is_only_ever_a_name(name: str) -> None:
         "required": [name],
         "properties": {name: {"type": "string", "enum": [name]}, "choice": {"oneOf": kinds}, "same": {"const": name}},
     }
-    test = acceptance(schema, {})
+    test = compile_test(schema, {})
 
     assert test({name: name, "choice": {"kind": name, name: 1}, "same": name})
     assert not test({name: f"{name}x"})
@@ -303,7 +303,7 @@ def test_a_name_is_only_ever_a_name(name: str) -> None:
 
 
 def test_an_amount_that_was_judged_is_judged_right_again_and_so_is_an_equal_one() -> None:
-    test = acceptance({"type": "number", "minimum": 0, "multipleOf": Decimal("0.01")}, {})
+    test = compile_test({"type": "number", "minimum": 0, "multipleOf": Decimal("0.01")}, {})
     right, wrong = Decimal("50.00"), Decimal("50.001")
 
     for _ in range(3):
@@ -315,13 +315,13 @@ def test_an_amount_that_was_judged_is_judged_right_again_and_so_is_an_equal_one(
 
 
 def test_very_many_amounts_are_judged_right() -> None:
-    test = acceptance({"type": "number", "minimum": 0, "maximum": 1000}, {})
+    test = compile_test({"type": "number", "minimum": 0, "maximum": 1000}, {})
 
     assert [number for number in range(-5, 2000) if test(Decimal(number))] == list(range(1001))
 
 
 def test_a_value_may_have_one_of_several_types() -> None:
-    test = acceptance({"type": "object", "properties": {"a": {"type": ["string", "null"]}}}, {})
+    test = compile_test({"type": "object", "properties": {"a": {"type": ["string", "null"]}}}, {})
 
     assert test({"a": "x"})
     assert test({"a": None})

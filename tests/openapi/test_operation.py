@@ -153,12 +153,12 @@ def test_an_operation_with_several_successes_has_them_all_and_the_first_is_usual
     putting, note = operations["putNote"], {"id": "n", "text": "x"}
 
     assert (putting.success.status, putting.success_media) == (200, "application/json")
-    assert [putting.flaws(Reply(status, note, "application/json")) for status in (200, 201)] == [[], []]
-    assert putting.flaws(Reply(204)) == []
-    assert [str(flaw) for flaw in putting.flaws(Reply(201, {"id": "n"}, "application/json"))] == [
+    assert [putting.validate_reply(Reply(status, note, "application/json")) for status in (200, 201)] == [[], []]
+    assert putting.validate_reply(Reply(204)) == []
+    assert [str(flaw) for flaw in putting.validate_reply(Reply(201, {"id": "n"}, "application/json"))] == [
         "reply.text: is required"
     ]
-    assert [flaw.where for flaw in putting.flaws(Reply(204, note, "application/json"))] == ["reply"]
+    assert [flaw.where for flaw in putting.validate_reply(Reply(204, note, "application/json"))] == ["reply"]
 
 
 def test_an_operation_knows_its_success_and_its_members(adding: Operation, operations: dict[str, Operation]) -> None:
@@ -166,16 +166,16 @@ def test_an_operation_knows_its_success_and_its_members(adding: Operation, opera
     assert (operations["removeThing"].success.status, operations["removeThing"].success_media) == (204, None)
     assert adding.template == "/acme/{shop}/things"
     assert adding.body is not None
-    assert adding.body.members == ("name", "code", "price", "expires", "parts")
-    assert adding.body.item_members == {"price": ("unit", "value"), "parts": ("part", "count")}
+    assert adding.body.fields == ("name", "code", "price", "expires", "parts")
+    assert adding.body.item_fields == {"price": ("unit", "value"), "parts": ("part", "count")}
 
 
 def test_a_reply_that_keeps_the_contract_has_no_flaws(adding: Operation, operations: dict[str, Operation]) -> None:
     problem = {"error": "conflict", "detail": "Taken."}
 
-    assert adding.flaws(Reply(201, {"id": "t", "name": "Lamp", "status": "NEW"}, "application/json")) == []
-    assert adding.flaws(Reply(409, problem, "application/problem+json", (("retry-AFTER", "7"),))) == []
-    assert operations["removeThing"].flaws(Reply(204)) == []
+    assert adding.validate_reply(Reply(201, {"id": "t", "name": "Lamp", "status": "NEW"}, "application/json")) == []
+    assert adding.validate_reply(Reply(409, problem, "application/problem+json", (("retry-AFTER", "7"),))) == []
+    assert operations["removeThing"].validate_reply(Reply(204)) == []
 
 
 @pytest.mark.parametrize(
@@ -193,17 +193,17 @@ def test_a_reply_that_keeps_the_contract_has_no_flaws(adding: Operation, operati
     ],
 )
 def test_a_reply_that_breaks_the_contract_has_flaws(adding: Operation, reply: Reply, flaw: str) -> None:
-    assert [str(found) for found in adding.flaws(reply)] == [flaw]
+    assert [str(found) for found in adding.validate_reply(reply)] == [flaw]
 
 
 def test_no_content_must_have_no_body(operations: dict[str, Operation]) -> None:
-    [flaw] = operations["removeThing"].flaws(Reply(204, {}, "application/json"))
+    [flaw] = operations["removeThing"].validate_reply(Reply(204, {}, "application/json"))
 
     assert flaw.where == "reply"
 
 
 def test_a_success_without_a_header_it_must_carry_has_a_flaw(listing: Operation) -> None:
-    [flaw] = listing.flaws(Reply(200, {"items": []}, "application/json"))
+    [flaw] = listing.validate_reply(Reply(200, {"items": []}, "application/json"))
 
     assert str(flaw) == "reply.acme-total: is required"
 
@@ -309,8 +309,8 @@ def test_a_success_is_in_the_media_type_that_the_client_accepts(tmp_path: Path, 
     [operation] = Document(path).operations
     request = Request("POST", "/note", [(b"accept", accept.encode())] if accept else [])
 
-    assert operation.answered_in(request) == media
-    assert operation.answered_in(None) == "application/json"
+    assert operation.negotiate_media_type(request) == media
+    assert operation.negotiate_media_type(None) == "application/json"
 
 
 def test_json_is_json_whatever_it_is_called(tmp_path: Path) -> None:

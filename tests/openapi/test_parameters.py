@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promo_sandbox.base.messages import Violation
-from promo_sandbox.openapi.parameters import Parameter, pairs, unquote
+from promo_sandbox.openapi.parameters import Parameter, parse_form, percent_decode
 from promo_sandbox.openapi.validation import Validator
 
 
@@ -136,17 +136,17 @@ def test_a_schema_that_admits_every_text_is_not_asked() -> None:
 @settings(deadline=None)
 @given(st.text())
 def test_a_segment_is_decoded_to_what_was_encoded(text: str) -> None:
-    assert unquote(quote(text, safe="")) == text
+    assert percent_decode(quote(text, safe="")) == text
 
 
 def test_a_plus_in_a_path_is_a_plus_and_in_a_query_a_space() -> None:
-    assert unquote("a+b%2B") == "a+b+"
-    assert pairs("a+b=c+d%2B", []) == {"a b": ["c d+"]}
+    assert percent_decode("a+b%2B") == "a+b+"
+    assert parse_form("a+b=c+d%2B", []) == {"a b": ["c d+"]}
 
 
 def test_a_segment_that_is_not_utf_8_is_refused() -> None:
     with pytest.raises(ValueError, match="utf-8"):
-        unquote("%FF")
+        percent_decode("%FF")
 
 
 @settings(deadline=None)
@@ -154,7 +154,7 @@ def test_a_segment_that_is_not_utf_8_is_refused() -> None:
 def test_a_query_is_read_as_it_was_written(written: list[tuple[str, str]]) -> None:
     violations: list[Violation] = []
 
-    found = pairs(urlencode(written), violations)
+    found = parse_form(urlencode(written), violations)
 
     assert not violations
     assert found == {name: [value for of, value in written if of == name] for name, _ in written}
@@ -174,13 +174,13 @@ def test_a_query_is_read_as_it_was_written(written: list[tuple[str, str]]) -> No
     ],
 )
 def test_odd_queries_are_read_too(query: str, found: dict[str, list[str]]) -> None:
-    assert pairs(query, []) == found
+    assert parse_form(query, []) == found
 
 
 def test_each_pair_that_is_not_utf_8_is_a_violation_of_its_own() -> None:
     violations: list[Violation] = []
 
-    found = pairs("a=%FF&b=2&%FE=3", violations)
+    found = parse_form("a=%FF&b=2&%FE=3", violations)
 
     assert found == {"b": ["2"]}
     assert violations == [
@@ -192,6 +192,6 @@ def test_each_pair_that_is_not_utf_8_is_a_violation_of_its_own() -> None:
 def test_a_form_with_more_escapes_than_are_decoded_in_a_moment_is_refused() -> None:
     violations: list[Violation] = []
 
-    assert pairs("a=" + "%41" * 50_000, violations, "body") == {"a": ["A" * 50_000]}
-    assert pairs("a=" + "%41" * 50_001, violations, "body") == {}
+    assert parse_form("a=" + "%41" * 50_000, violations, "body") == {"a": ["A" * 50_000]}
+    assert parse_form("a=" + "%41" * 50_001, violations, "body") == {}
     assert violations == [Violation("body", "has more than 50000 escaped bytes", "maxLength")]

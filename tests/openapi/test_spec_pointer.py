@@ -11,7 +11,7 @@ from promo_sandbox.base import config as configuration
 from promo_sandbox.base.messages import Request, Violation
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.openapi.operation import Operation
-from promo_sandbox.openapi.spec_pointer import origin
+from promo_sandbox.openapi.spec_pointer import find_spec_pointer
 from tests.acme import SPEC
 
 THINGS, LATER = Document.load(SPEC)
@@ -34,7 +34,7 @@ def asked(
 def pointers(operation: Operation, document: Document = THINGS, **said: Any) -> list[str | None]:
     request, violations = asked(operation, **said)
     assert violations
-    return [origin(document, operation, request, violation) for violation in violations]
+    return [find_spec_pointer(document, operation, request, violation) for violation in violations]
 
 
 def resolved(document: Document, pointer: str) -> Any:
@@ -90,8 +90,8 @@ def test_what_no_spec_says_has_no_place_in_one() -> None:
     operation = NAMES["listThings"]
     request, violations = asked(operation, query="other=%FF")
 
-    assert [origin(THINGS, operation, request, violation) for violation in violations] == [None]
-    assert origin(THINGS, NAMES["addThing"], request, Violation("body.name", "is not liked")) is None
+    assert [find_spec_pointer(THINGS, operation, request, violation) for violation in violations] == [None]
+    assert find_spec_pointer(THINGS, NAMES["addThing"], request, Violation("body.name", "is not liked")) is None
 
 
 def test_what_another_version_says_stands_among_its_patches() -> None:
@@ -139,7 +139,7 @@ def test_every_operation_of_every_spec_has_places_for_what_is_wrong(document: Do
     for sent in (b"", b"{", b"[]", b'{"a":1}', b'"x"') if body else (b"",):
         request, violations = asked(operation, sent, query, headers)
         for violation in violations:
-            pointer = origin(document, operation, request, violation)
+            pointer = find_spec_pointer(document, operation, request, violation)
             assert pointer is not None, violation
             assert violation.kind in ("syntax", pointer.rsplit("/", 1)[1]), violation
             resolved(whole, pointer)

@@ -35,7 +35,7 @@ from tests.vendors.emporix_points_support import (
 def _documents() -> dict[str | None, Document]:
     """The document whole, as each version has it."""
     contract = next(found for found in load_contracts(config.data_folder("specs")) if found.vendor == "emporix")
-    return {document.version: document for document in contract.documents if document.base == BASE}
+    return {document.version: document for document in contract.documents if document.base_path == BASE}
 
 
 DOCUMENTS = _documents()

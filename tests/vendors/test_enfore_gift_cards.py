@@ -251,7 +251,9 @@ def test_all_that_is_wrong_with_a_card_is_told_at_once(world: World) -> None:
 
 @pytest.mark.parametrize("kind", ["tax", "unit"])
 def test_every_tax_and_every_currency_of_the_vendor_is_accepted(world: World, kind: str) -> None:
-    schemas = next(document for document in contract().documents if document.base == "/promotions").raw["components"]
+    schemas = next(document for document in contract().documents if document.base_path == "/promotions").raw[
+        "components"
+    ]
     values = schemas["schemas"]["Tax" if kind == "tax" else "Currency"]["enum"]
 
     for value in values:

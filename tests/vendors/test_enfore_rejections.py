@@ -296,7 +296,7 @@ def test_every_operation_answers_its_success(world: World, operation: Operation)
 
 
 def in_org(world: World, document: Document) -> str:
-    return f"{document.base}/org/{world.org}" if document.base == "/promotions" else document.base
+    return f"{document.base_path}/org/{world.org}" if document.base_path == "/promotions" else document.base_path
 
 
 def assert_outside(world: World, response: httpx2.Response, document: Document, status: int) -> None:
@@ -322,7 +322,7 @@ def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(
     world: World, document: Document, method: str
 ) -> None:
     path, allow = (
-        ("/login", "GET, HEAD") if document.base == "/auth" else ("/sales-vouchers/gift-cards", "GET, HEAD, POST")
+        ("/login", "GET, HEAD") if document.base_path == "/auth" else ("/sales-vouchers/gift-cards", "GET, HEAD, POST")
     )
     response = world.request(method, in_org(world, document) + path, headers={"Sandbox-Org": world.org})
 

@@ -243,7 +243,7 @@ IDENTITY, MESSAGES, PROBLEMS = DOCUMENTS
 )
 def test_a_path_that_no_operation_has_is_unknown(slug: World, path: str, form: Document) -> None:
     choose(slug, error_body=str(form.version))
-    document = IDENTITY if path.startswith(IDENTITY.base) else form
+    document = IDENTITY if path.startswith(IDENTITY.base_path) else form
 
     response = slug.request("GET", path, headers={"Sandbox-Org": slug.org})
 
@@ -263,7 +263,7 @@ def test_a_path_that_no_operation_has_is_unknown(slug: World, path: str, form: D
 )
 def test_nothing_is_deleted_or_patched(slug: World, method: str, path: str, allow: str, form: Document) -> None:
     choose(slug, error_body=str(form.version))
-    document = IDENTITY if path.startswith(IDENTITY.base) else form
+    document = IDENTITY if path.startswith(IDENTITY.base_path) else form
 
     response = slug.request(method, path, headers={"Sandbox-Org": slug.org})
 

@@ -122,7 +122,7 @@ class Admin:
                 "name": document.name,
                 "title": document.title,
                 "version": document.raw["info"]["version"],
-                "base": document.base,
+                "base": document.base_path,
                 "operations": len(document.operations),
             }
             for contract in self._contracts

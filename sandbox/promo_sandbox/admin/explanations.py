@@ -16,7 +16,7 @@ from promo_sandbox.model.contract import Contract, Route
 from promo_sandbox.model.journal import Exchange
 from promo_sandbox.model.state import Doc
 from promo_sandbox.openapi.operation import Operation
-from promo_sandbox.openapi.spec_pointer import origin
+from promo_sandbox.openapi.spec_pointer import find_spec_pointer
 
 MAX_NEAREST = 5
 _CANDIDATES = 20  # that are looked at closely
@@ -56,7 +56,7 @@ class Explainer:
             return None
         if route.versions and exchange.version in route.versions:
             route = route.versions[exchange.version]
-        return origin(route.document, route.operation, exchange.request, violation)
+        return find_spec_pointer(route.document, route.operation, exchange.request, violation)
 
     def nearest(self, exchange: Exchange) -> list[Doc]:
         """The operations that a request which matched none may have meant, and why each was not matched."""

@@ -60,7 +60,7 @@ class Violation(NamedTuple):
     where: str
     message: str
     kind: str = ""
-    rule: Sequence[str | int] = ()  # the steps to the broken keyword, in the schema that was asked
+    keyword_path: Sequence[str | int] = ()  # the steps to the broken keyword, in the schema that was asked
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"

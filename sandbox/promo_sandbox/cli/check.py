@@ -63,19 +63,19 @@ def _openapi_mistakes(document: Document) -> Iterator[str]:
 
     for error in OpenAPIV31SpecValidator(_floats(document.raw)).iter_errors():
         place = tuple(error.absolute_path) if hasattr(error, "absolute_path") else ()
-        yield str(document.fail(place, str(getattr(error, "message", error))))
+        yield str(document.error(place, str(getattr(error, "message", error))))
 
 
 def _example_mistakes(document: Document) -> Iterator[str]:
     """Examples that violate their schemas, in request bodies, responses and callbacks."""
     for place, entry in _media_types(document.raw, ()):
         validator = document.validator(entry["schema"], place)
-        examples = {name: document.follow(node, place) for name, node in entry.get("examples", {}).items()}
+        examples = {name: document.resolve(node, place) for name, node in entry.get("examples", {}).items()}
         if "example" in entry:
             examples["example"] = {"value": entry["example"]}
         for name, example in examples.items():
             for violation in validator.violations(example["value"], name):
-                yield str(document.fail((*place, "examples", name), f"the example {violation}"))
+                yield str(document.error((*place, "examples", name), f"the example {violation}"))
 
 
 def _media_types(node: Any, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
@@ -98,7 +98,7 @@ def _unused(document: Document) -> Iterator[str]:
             continue
         for name in components:
             if not re.search(rf"#/components/{kind}/{re.escape(name)}(?![\w.-])", document.text):
-                yield str(document.fail(("components", kind, name), f"{kind}/{name} is never used"))
+                yield str(document.error(("components", kind, name), f"{kind}/{name} is never used"))
 
 
 def _floats(node: Any) -> Any:

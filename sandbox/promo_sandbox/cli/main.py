@@ -307,7 +307,7 @@ def _bases(app: object, url: str) -> list[tuple[str, ...]]:
     ]
     return [
         ("vendor", "base URL for the client", "operations"),
-        *((document.vendor, f"{url}{document.base}", str(len(document.operations))) for document in documents),
+        *((document.vendor, f"{url}{document.base_path}", str(len(document.operations))) for document in documents),
         ("admin", f"{url}/__admin", str(len(app.admin.document.operations))),
     ]
 

@@ -22,7 +22,7 @@ from promo_sandbox.model.effects import Effects, Fault
 from promo_sandbox.model.journal import MAX_BODY, Exchange
 from promo_sandbox.model.rules import RejectionContext
 from promo_sandbox.openapi.document import Document
-from promo_sandbox.openapi.operation import PROBLEM, Operation, Rejection, UnreadableBody, response_flaws
+from promo_sandbox.openapi.operation import PROBLEM, Operation, Rejection, UnreadableBody, validate_response
 from promo_sandbox.scenarios.run import Run, Throttled, Unexpected
 
 Admit = Callable[["Route", Request, Call], "Grant | str"]
@@ -87,7 +87,7 @@ def _worked(waiting: Reply, work: Work[Reply], route: Route, call: Call, exchang
 
 def _hold(route: Route, reply: Reply) -> None:
     """Hold a reply to the contract."""
-    flaws = route.operation.flaws(reply)
+    flaws = route.operation.validate_reply(reply)
     if flaws:
         raise OffContract(_sentence(flaws))
 
@@ -129,7 +129,7 @@ def _succeeded(
         exchange.size += MAX_BODY if call.written is None else 2 * MAX_BODY
         transmission.work = _worked(reply, transmission.work, route, call, exchange)
         return reply
-    flaws = route.operation.flaws(reply)
+    flaws = route.operation.validate_reply(reply)
     if flaws:
         raise OffContract(_sentence(flaws))
     if call.events:
@@ -291,7 +291,7 @@ def _worded(
     exchange.rejection, exchange.source = rejection.name, rejection.source
     exchange.violations = rejected.violations
     path = exchange.request.path
-    below = path.removeprefix(document.base)
+    below = path.removeprefix(document.base_path)
     refusal = RejectionContext(rejection, rejected.detail, rejected.violations, below, exchange.at, path)
     content = contract.rules.write_error_body(refusal)
     if rejected.members:
@@ -353,7 +353,7 @@ def transport(
     if rejection is None:
         return problem(status, title, detail)
     reply = _worded(contract, document, rejection, Rejected(rejection.name, detail), exchange)
-    flaws = response_flaws(document.transport[status], reply)
+    flaws = validate_response(document.transport[status], reply)
     return _internal_error(OffContract(_sentence(flaws)), exchange) if flaws else reply
 
 

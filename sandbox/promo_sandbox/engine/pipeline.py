@@ -19,7 +19,7 @@ from promo_sandbox.model.contract import Contract, Route, router
 from promo_sandbox.model.journal import Exchange
 from promo_sandbox.model.sliced_writes import growth
 from promo_sandbox.openapi.document import Document
-from promo_sandbox.openapi.parameters import pairs, unquote
+from promo_sandbox.openapi.parameters import parse_form, percent_decode
 
 DEFAULT_ORG = "default"
 _REMEMBERED = 1024  # paths and where they lead, of at most this many characters:
@@ -154,7 +154,13 @@ class Pipeline:
 
     def _admit(self, route: Route, request: Request, call: Call) -> Grant | str:
         return self._gate.admit(
-            route.operation, request, call.org, route.contract.vendor, route.document.base, call.named_tenant, call.now
+            route.operation,
+            request,
+            call.org,
+            route.contract.vendor,
+            route.document.base_path,
+            call.named_tenant,
+            call.now,
         )
 
     def _nearest(self, path: str) -> tuple[Contract | None, Document | None]:
@@ -215,7 +221,7 @@ def _without_org(reply: Reply, document: Document | None, request: Request) -> R
 
 def _last(pairs_text: str, name: str) -> str | None:
     """The last value of a name in a query or a form."""
-    return pairs(pairs_text, []).get(name, [None])[-1]
+    return parse_form(pairs_text, []).get(name, [None])[-1]
 
 
 def _in_form(request: Request, field: str, word: str | None = None) -> str | None:
@@ -248,6 +254,6 @@ def _tenant(document: Document, request: Request) -> str | None:
 
 def _decoded(segment: str) -> str:
     try:
-        return unquote(segment)
+        return percent_decode(segment)
     except ValueError:
         return segment

@@ -50,8 +50,8 @@ def validate(
     schema = contract.schemas[name]
     if not isinstance(doc, dict):
         return schema.violations(doc, where)
-    doc |= schema.with_integers(doc)  # before ids are made of them
-    strange = list(islice(schema.strangers(doc, where, deep=deep), MAX_VIOLATIONS))
+    doc |= schema.normalise_integers(doc)  # before ids are made of them
+    strange = list(islice(schema.unknown_fields(doc, where, deep=deep), MAX_VIOLATIONS))
     if collection.prepare is not None:
         given, sequence, id = encode(doc), call.state.sequence, doc.get("id")
         try:

@@ -15,7 +15,7 @@ from promo_sandbox.model.interfaces import Binding, Grant, Issuer, TokenTerms
 from promo_sandbox.model.list_view import Listed
 from promo_sandbox.model.sliced_writes import writing
 from promo_sandbox.model.state import Change, Collection, Doc, NotUnique, State
-from promo_sandbox.openapi.operation import Operation, Values, Whole
+from promo_sandbox.openapi.operation import Operation, Values, WrapItems
 
 _AT_ONCE = 500  # items of a reply
 _ID_DIGITS = 16
@@ -98,7 +98,7 @@ class Call:
     def members(self) -> Doc:
         """The members of the body that its schema declares; a client may send others, which mean nothing."""
         assert self.operation is not None  # only a request has a body
-        declared, body = self.operation.declared, self._given.body
+        declared, body = self.operation.body_fields, self._given.body
         if not declared:
             return {}
         return dict(body) if declared.issuperset(body) else {name: body[name] for name in body if name in declared}
@@ -107,14 +107,14 @@ class Call:
         """The same of each object in an array of the body; empty if the array is absent."""
         assert self.operation is not None  # only a request has a body
         declared = self.operation.body
-        names = declared.item_members[array] if declared else ()
+        names = declared.item_fields[array] if declared else ()
         return [{name: item[name] for name in names if name in item} for item in self.body.get(array, ())]
 
     def object_members(self, name: str) -> Doc:
         """The same of an object in the body; empty if that is absent or null."""
         assert self.operation is not None  # only a request has a body
         declared, given = self.operation.body, self.body.get(name) or {}
-        names = declared.item_members[name] if declared else ()
+        names = declared.item_fields[name] if declared else ()
         return {member: given[member] for member in names if member in given}
 
     @property
@@ -342,7 +342,7 @@ class Call:
         assert operation is not None  # only a request is replied to
         if status is None:
             success = operation.success.status
-            return Reply(success, content, operation.answered_in(self.request), headers, encoded=encoded)
+            return Reply(success, content, operation.negotiate_media_type(self.request), headers, encoded=encoded)
         return Reply(status, content, next(iter(operation.responses[status].content), None), headers)
 
     def reply_in_pieces(self, content: Any, pieces: Iterator[bytes]) -> Reply:
@@ -352,7 +352,7 @@ class Call:
         return reply
 
     def reply_all(
-        self, items: Iterator[Any], headers: tuple[tuple[str, str], ...] = (), *, within: Whole | None = None
+        self, items: Iterator[Any], headers: tuple[tuple[str, str], ...] = (), *, within: WrapItems | None = None
     ) -> Reply:
         """Succeed with an array of all items. A long one is made, judged and sent in pieces, which stalls nobody.
 
@@ -370,7 +370,7 @@ class Call:
             return self.reply(first if within is None else within(first), headers)
         reply = self.reply([] if within is None else within([]), headers)
         reply.body = b""
-        reply.stream = operation.pieces(reply, chain(first, items), within)
+        reply.stream = operation.encode_in_pieces(reply, chain(first, items), within)
         return reply
 
     def reply_later(self, work: Work[Reply]) -> Reply:

@@ -58,8 +58,8 @@ class Contract:
                 continue  # what is told and stored is the same in every version
             self.callbacks |= document.callbacks
             self.schemas |= document.collections
-            rules.internal |= {f"{self.vendor}.{name}": members for name, members in document.internal.items()}
-            rules.order |= {f"{self.vendor}.{name}": FieldOrder(it) for name, it in document.order.items() if it}
+            rules.internal |= {f"{self.vendor}.{name}": members for name, members in document.internal_fields.items()}
+            rules.order |= {f"{self.vendor}.{name}": FieldOrder(it) for name, it in document.field_order.items() if it}
             self._defaults |= document.defaults(SETTINGS)
         self._encoded_defaults = encode(self._defaults)
         self._bind()
@@ -196,7 +196,7 @@ class Contract:
         """
         known = {rejection.name for _, rejection in self.rejections()} | self.callbacks.keys() | self.rules.due.keys()
         for document in self.documents:
-            known |= document.member_names
+            known |= document.field_names
             for operation in document.operations:
                 known |= {parameter.name for parameter in operation.parameters} | set(operation.template.split("/"))
                 known |= {header.lower() for response in operation.responses.values() for header, _ in response.headers}
@@ -247,7 +247,7 @@ def _done(route: Route, call: Call, request: Request, path: dict[str, str]) -> R
     if violations:
         raise Rejected(INVALID_REQUEST, violations=violations)
     reply = route.rule(call)
-    flaws = route.operation.flaws(reply)
+    flaws = route.operation.validate_reply(reply)
     if flaws:
         raise OffContract(_sentence(flaws))
     return reply

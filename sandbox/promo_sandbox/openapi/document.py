@@ -59,9 +59,9 @@ class Document:
         if {(it.id, it.method, it.template) for it in self.operations} != {
             (it.id, it.method, it.template) for it in whole.operations
         }:
-            raise self.fail(("paths",), f"the version {self.version} must have the same operations")
+            raise self.error(("paths",), f"the version {self.version} must have the same operations")
         if self.raw.get("x-collections") != whole.raw.get("x-collections") or self.org_sources != whole.org_sources:
-            raise self.fail((), f"the version {self.version} must have the same x-org and x-collections")
+            raise self.error((), f"the version {self.version} must have the same x-org and x-collections")
 
     def _compile(self) -> None:
         """Everything that is looked up while serving."""
@@ -72,10 +72,10 @@ class Document:
         self._responses: dict[tuple[int, str | None], Response] = {}  # those that operations share, by their $ref
         self._operation_ids: set[str] = set()
         self.title: str = self.raw["info"]["title"]
-        self.base = urlsplit(self.raw["servers"][0]["url"]).path.rstrip("/")
+        self.base_path = urlsplit(self.raw["servers"][0]["url"]).path.rstrip("/")
         self.org_sources: tuple[str, ...] = tuple(self.raw.get("x-org", ()))
         self.callbacks: dict[str, Validator] = {}
-        self.operations = [self._operation(*found) for found in self._declared()]
+        self.operations = [self._operation(*found) for found in self._declared_operations()]
         self.transport = {
             int(status): self._response(int(status), response, ("x-transport-responses", status))
             for status, response in self.raw.get("x-transport-responses", {}).items()
@@ -91,12 +91,12 @@ class Document:
             for name, collection in collections.items()
         }
         # In which order its members are stored, and so sent, whatever the order in which they came.
-        self.order = {name: self._order(name, collection) for name, collection in collections.items()}
+        self.field_order = {name: self._order(name, collection) for name, collection in collections.items()}
         # What is stored with an object but never sent.
-        self.internal = {
+        self.internal_fields = {
             name: tuple(
                 member
-                for member, schema in self._members(collection["schema"], ("x-collections", name)).items()
+                for member, schema in self._properties(collection["schema"], ("x-collections", name)).items()
                 if schema.get("x-internal")
             )
             for name, collection in collections.items()
@@ -104,8 +104,8 @@ class Document:
 
     def _order(self, name: str, collection: dict[str, Any]) -> tuple[str, ...]:
         for member in collection.get("order", ()):
-            if member not in self.member_names:
-                raise self.fail(("x-collections", name, "order"), f"no schema has a member {member}")
+            if member not in self.field_names:
+                raise self.error(("x-collections", name, "order"), f"no schema has a member {member}")
         return tuple(collection.get("order", ()))
 
     @classmethod
@@ -122,7 +122,7 @@ class Document:
 
     def _defaults(self, node: dict[str, Any], place: Place) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for name, schema in self._members(node, place).items():
+        for name, schema in self._properties(node, place).items():
             if "default" in schema:
                 found[name] = schema["default"]
             elif "properties" in schema:
@@ -130,10 +130,10 @@ class Document:
         return found
 
     @cached_property
-    def member_names(self) -> set[str]:
+    def field_names(self) -> set[str]:
         """The names of all members that the component schemas declare."""
         schemas = self.raw.get("components", {}).get("schemas", {}).values()
-        return {name for schema in schemas for name in _declared_in(schema)}
+        return {name for schema in schemas for name in _property_names(schema)}
 
     @cached_property
     def org_parameter(self) -> str | None:
@@ -151,7 +151,7 @@ class Document:
                 return tuple(segments[:place]), place
         return None
 
-    def fail(self, place: Place, reason: str) -> DocumentError:
+    def error(self, place: Place, reason: str) -> DocumentError:
         patched: Any = self.version_of.raw if self.version_of else None
         for step in (*self._patch, *place[:3]):
             patched = patched.get(step) if isinstance(patched, dict) else None
@@ -159,18 +159,18 @@ class Document:
             place = (*self._patch, *place)
         return DocumentError(self.name, yaml_file.line_of(self.text, place), reason)
 
-    def follow(self, node: Any, place: Place) -> Any:
+    def resolve(self, node: Any, place: Place) -> Any:
         """The node, or what its `$ref` names."""
         followed: list[str] = []
         while isinstance(node, dict) and "$ref" in node:
             if node["$ref"] in followed:
-                raise self.fail(place, f"{node['$ref']} leads back to itself")
+                raise self.error(place, f"{node['$ref']} leads back to itself")
             followed.append(node["$ref"])
             target: Any = self.raw
             for step in node["$ref"].split("/")[1:]:
                 target = target.get(step) if isinstance(target, dict) else None
             if target is None:
-                raise self.fail(place, f"{node['$ref']} does not exist")
+                raise self.error(place, f"{node['$ref']} does not exist")
             node = target
         return node
 
@@ -193,7 +193,7 @@ class Document:
         while wanted:
             name = wanted.pop()
             if name not in self._schemas:
-                raise self.fail(place, f"the schema {name!r} does not exist")
+                raise self.error(place, f"the schema {name!r} does not exist")
             found.add(name)
             wanted |= self._references[name] - found
         return found
@@ -205,11 +205,11 @@ class Document:
         if dialect.is_valid(self.raw):
             return
         # The deepest complaint is the one that says something; those around it only repeat that it does not fit.
-        error = max(_leaves(dialect.iter_errors(self.raw)), key=lambda error: len(error.instance_path))
+        error = max(_innermost(dialect.iter_errors(self.raw)), key=lambda error: len(error.instance_path))
         where = "".join(f"{step}." for step in error.instance_path)[:-1]
-        raise self.fail(tuple(error.instance_path), f"{where}{': ' if where else ''}{error.message[:300]}")
+        raise self.error(tuple(error.instance_path), f"{where}{': ' if where else ''}{error.message[:300]}")
 
-    def _declared(self) -> list[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    def _declared_operations(self) -> list[tuple[str, str, dict[str, Any], dict[str, Any]]]:
         return [
             (method, template, item, item[method])
             for template, item in self.raw["paths"].items()
@@ -220,31 +220,31 @@ class Document:
     def _operation(self, method: str, template: str, item: dict[str, Any], raw: dict[str, Any]) -> Operation:
         place: Place = ("paths", template, method)
         if "operationId" not in raw:
-            raise self.fail(place, "an operation needs an operationId")
+            raise self.error(place, "an operation needs an operationId")
         if raw["operationId"] in self._operation_ids:
-            raise self.fail((*place, "operationId"), f"the operationId {raw['operationId']} stands twice")
+            raise self.error((*place, "operationId"), f"the operationId {raw['operationId']} stands twice")
         self._operation_ids.add(raw["operationId"])
         responses = {
             int(status): self._response(int(status), response, (*place, "responses", status))
             for status, response in raw["responses"].items()
         }
         if not any(200 <= status < 300 for status in responses):  # noqa: PLR2004 - the class of successes
-            raise self.fail((*place, "responses"), "an operation needs a response for its success")
+            raise self.error((*place, "responses"), "an operation needs a response for its success")
         security = self._security(raw, place)
         rejections: dict[str, Rejection] = {}
         for status, response in responses.items():
             for rejection in self._rejections(status, response, (*place, "responses", str(status))):
                 if rejection.name in rejections:
-                    raise self.fail(
+                    raise self.error(
                         (*place, "responses", str(status)), f"{rejection.name} is declared for two statuses"
                     )
-                rejections[rejection.name] = self._challenging(rejection, security)
+                rejections[rejection.name] = self._with_challenge(rejection, security)
         for name, callback in raw.get("callbacks", {}).items():
             self._callback(name, callback, (*place, "callbacks", name))
         return Operation(
             id=raw["operationId"],
             method=method.upper(),
-            template=self.base + template,
+            template=self.base_path + template,
             summary=raw.get("summary", ""),
             deprecated=raw.get("deprecated", False),
             parameters=self._parameters(template, item, raw, place),
@@ -258,54 +258,54 @@ class Document:
     def _parameters(self, template: str, item: dict[str, Any], raw: dict[str, Any], place: Place) -> list[Parameter]:
         found: dict[tuple[str, str], Parameter] = {}
         for node in (*item.get("parameters", ()), *raw.get("parameters", ())):
-            parameter = self.follow(node, place)
-            schema = self.follow(parameter["schema"], place)
+            parameter = self.resolve(node, place)
+            schema = self.resolve(parameter["schema"], place)
             where = (parameter["in"], parameter["name"])
             if "x-aliases" in parameter and parameter["in"] != "header":
-                raise self.fail(place, f"{parameter['name']}: x-aliases is for headers")
+                raise self.error(place, f"{parameter['name']}: x-aliases is for headers")
             found[where] = Parameter(parameter, schema, self.validator(parameter["schema"], place))
         for segment in template.split("/"):
             if segment.startswith("{") and ("path", segment[1:-1]) not in found:
-                raise self.fail(place, f"the path parameter {segment[1:-1]!r} is not described")
+                raise self.error(place, f"the path parameter {segment[1:-1]!r} is not described")
         return list(found.values())
 
     def _body(self, raw: dict[str, Any], place: Place) -> Body | None:
-        body = self.follow(raw.get("requestBody"), place)
+        body = self.resolve(raw.get("requestBody"), place)
         if body is None:
             return None
         content = {media: self.validator(entry["schema"], place) for media, entry in body["content"].items()}
-        members = self._members(next(iter(body["content"].values()))["schema"], place)
-        item_members = {
-            name: tuple(self._members(schema.get("items", schema), place)) for name, schema in members.items()
+        members = self._properties(next(iter(body["content"].values()))["schema"], place)
+        item_fields = {
+            name: tuple(self._properties(schema.get("items", schema), place)) for name, schema in members.items()
         }
-        item_members = {name: declared for name, declared in item_members.items() if declared}
-        return Body(body.get("required", False), content, tuple(members), item_members)
+        item_fields = {name: declared for name, declared in item_fields.items() if declared}
+        return Body(body.get("required", False), content, tuple(members), item_fields)
 
-    def _members(self, node: dict[str, Any], place: Place, depth: int = 0) -> dict[str, dict[str, Any]]:
+    def _properties(self, node: dict[str, Any], place: Place, depth: int = 0) -> dict[str, dict[str, Any]]:
         """The properties that an object's schema declares, those of what it is composed of first."""
         if depth > _MAX_DEPTH:
-            raise self.fail(place, "allOf leads back to the same schema")
-        schema = self.follow(node, place)
+            raise self.error(place, "allOf leads back to the same schema")
+        schema = self.resolve(node, place)
         found: dict[str, dict[str, Any]] = {}
         for part in schema.get("allOf", ()):
-            found |= self._members(part, place, depth + 1)
-        found |= {name: self.follow(member, place) for name, member in schema.get("properties", {}).items()}
+            found |= self._properties(part, place, depth + 1)
+        found |= {name: self.resolve(member, place) for name, member in schema.get("properties", {}).items()}
         return found
 
     def _response(self, status: int, node: dict[str, Any], place: Place) -> Response:
         shared = (status, node.get("$ref"))
         if shared in self._responses:
             return self._responses[shared]
-        response = self.follow(node, place)
+        response = self.resolve(node, place)
         content: dict[str, Validator] = {}
         examples: dict[str, tuple[str, Any]] = {}
         for media, entry in response.get("content", {}).items():
             content[media] = self.validator(entry["schema"], place)
             for name, example in entry.get("examples", {}).items():
-                examples[name] = (media, self.follow(example, (*place, "content", media, "examples", name)))
+                examples[name] = (media, self.resolve(example, (*place, "content", media, "examples", name)))
             if "example" in entry:
                 examples["example"] = (media, {"value": entry["example"]})
-        declared = {name: self.follow(header, place) for name, header in response.get("headers", {}).items()}
+        declared = {name: self.resolve(header, place) for name, header in response.get("headers", {}).items()}
         required = tuple(name.lower() for name, header in declared.items() if header.get("required"))
         constant = {name: header["schema"]["const"] for name, header in declared.items() if "const" in header["schema"]}
         headers = {name: header["example"] for name, header in declared.items() if "example" in header} | constant
@@ -321,12 +321,12 @@ class Document:
         for name, (media, example) in response.examples.items():
             for member in ("summary", "x-source"):
                 if member not in example:
-                    raise self.fail(place, f"the rejection {name} needs {member}")
+                    raise self.error(place, f"the rejection {name} needs {member}")
             summary, source = example["summary"], example["x-source"]
             found.append(Rejection(name, status, media, example["value"], summary, source, response.headers))
         return found
 
-    def _challenging(self, rejection: Rejection, security: tuple[Security, ...]) -> Rejection:
+    def _with_challenge(self, rejection: Rejection, security: tuple[Security, ...]) -> Rejection:
         """A 401 says how to be admitted (RFC 9110, 15.5.2); where the document does not, its security schemes do."""
         headers = rejection.headers
         if rejection.status != _UNAUTHORIZED or any(name.lower() == "www-authenticate" for name, _ in headers):
@@ -336,12 +336,12 @@ class Document:
         return rejection._replace(headers=(*headers, ("WWW-Authenticate", challenge))) if challenge else rejection
 
     def _callback(self, name: str, node: dict[str, Any], place: Place) -> None:
-        for item in self.follow(node, place).values():
+        for item in self.resolve(node, place).values():
             for method in METHODS:
                 if method in item:
-                    body = self.follow(item[method].get("requestBody"), place)
+                    body = self.resolve(item[method].get("requestBody"), place)
                     if body is None:
-                        raise self.fail(place, f"the callback {name} needs a request body")
+                        raise self.error(place, f"the callback {name} needs a request body")
                     entry = next(iter(body["content"].values()))
                     self.callbacks[name] = self.validator(entry["schema"], place)
 
@@ -350,25 +350,25 @@ class Document:
         found = []
         for requirement in raw.get("security", self.raw.get("security", ())):
             if len(requirement) > 1:
-                raise self.fail(place, "two security schemes at once are not served")
+                raise self.error(place, "two security schemes at once are not served")
             for name, scopes in requirement.items():
                 if name not in schemes:
-                    raise self.fail(place, f"the security scheme {name!r} does not exist")
+                    raise self.error(place, f"the security scheme {name!r} does not exist")
                 if schemes[name]["type"] != "http":
-                    raise self.fail(place, f"{name} is no http scheme; an apiKey is not checked, but only masked")
+                    raise self.error(place, f"{name} is no http scheme; an apiKey is not checked, but only masked")
                 found.append(Security(schemes[name]["scheme"], frozenset(scopes)))
         return tuple(found)
 
 
-def _declared_in(node: Any) -> Iterator[str]:
+def _property_names(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
         properties = node.get("properties")
         yield from properties if isinstance(properties, dict) else ()
         for value in node.values():
-            yield from _declared_in(value)
+            yield from _property_names(value)
     elif isinstance(node, list):
         for item in node:
-            yield from _declared_in(item)
+            yield from _property_names(item)
 
 
 def _patched(target: Any, patch: Any) -> Any:
@@ -390,10 +390,10 @@ def _dialect() -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True)
 
 
-def _leaves(errors: Any) -> list[jsonschema_rs.ValidationError]:
+def _innermost(errors: Any) -> list[jsonschema_rs.ValidationError]:
     """The complaints inside each `anyOf`, where a reference and an object are the two choices."""
     found = []
     for error in errors:
         inner = getattr(error.kind, "context", None) if error.kind.name == "anyOf" else None
-        found += [leaf for branch in inner for leaf in _leaves(branch)] if inner else [error]
+        found += [leaf for branch in inner for leaf in _innermost(branch)] if inner else [error]
     return found

@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema_rs
 
 from promo_sandbox.base import clock
-from promo_sandbox.openapi.integers import Integers, says_integer
+from promo_sandbox.openapi.integers import Integers, mentions_integer
 
 Test = Callable[[Any], bool]
 Schema = Mapping[str, Any]
@@ -35,7 +35,7 @@ _REMEMBERED = 512  # texts
 _DOUBT = (KeyError, TypeError, ArithmeticError, RecursionError)
 
 
-def acceptance(schema: Schema, definitions: Schema) -> Test:
+def compile_test(schema: Schema, definitions: Schema) -> Test:
     """A test of values as `msgspec` decodes them: dict, list, str, int, Decimal, bool, None.
 
     Written out it takes a third of the time of tests that call tests: most of that is calls. The source consists of the
@@ -47,7 +47,7 @@ def acceptance(schema: Schema, definitions: Schema) -> Test:
     return test
 
 
-def separable(schema: Schema, definitions: Schema) -> dict[str, Test]:
+def optional_field_tests(schema: Schema, definitions: Schema) -> dict[str, Test]:
     """Tests of members that an object may lack, if its schema judges each member by itself; else there are none.
 
     What passes them can be left out when it is asked what is wrong with the object.
@@ -60,7 +60,7 @@ def separable(schema: Schema, definitions: Schema) -> dict[str, Test]:
     return {name: bound[function] for name, function in named.items()}
 
 
-class _Texts:
+class _TextCache:
     """A format or a pattern is judged once for the same short text, which a request, its reply and its event share."""
 
     __slots__ = ("_is_valid", "valid")
@@ -78,7 +78,7 @@ class _Texts:
         return valid
 
 
-class _Amounts:
+class _NumberCache:
     """A number is judged once: a request, its reply and its event share it, as one object that nobody can change.
 
     By its identity, since to hash a `Decimal` takes as long as to judge it.
@@ -107,16 +107,16 @@ class _Amounts:
 
 
 @cache
-def _amounts(least: Decimal | None, most: Decimal | None, step: Decimal | None) -> _Amounts:
-    return _Amounts(least, most, step)
+def _number_cache(least: Decimal | None, most: Decimal | None, step: Decimal | None) -> _NumberCache:
+    return _NumberCache(least, most, step)
 
 
 @cache
-def _texts(keywords: tuple[tuple[str, str | int], ...]) -> _Texts:
-    return _Texts(compiled(dict(keywords)).is_valid)
+def _text_cache(keywords: tuple[tuple[str, str | int], ...]) -> _TextCache:
+    return _TextCache(compile_validator(dict(keywords)).is_valid)
 
 
-def compiled(schema: Schema) -> jsonschema_rs.Draft202012Validator:
+def compile_validator(schema: Schema) -> jsonschema_rs.Draft202012Validator:
     """The judge of last resort.
 
     Patterns are matched in linear time, unless one of the schema's looks around: the engine that can do that, the
@@ -141,7 +141,7 @@ def _validate(
     )
 
 
-def _is_moment(text: str) -> bool:
+def _is_date_time(text: str) -> bool:
     """As strict as our own clock, which must be able to read whatever was let in."""
     try:
         clock.parse(text)
@@ -150,7 +150,7 @@ def _is_moment(text: str) -> bool:
     return True
 
 
-_FORMATS = {"date-time": _is_moment}
+_FORMATS = {"date-time": _is_date_time}
 
 
 class _Writer:
@@ -214,7 +214,7 @@ class _Writer:
             return found
         if keys == {"oneOf"} or _gathered(schema, self._definitions):
             return f"{self.function(schema)}({value})"
-        return self._asked(schema, value)
+        return self._library_test(schema, value)
 
     def _constants(self, schema: Schema, keys: set[str], value: str) -> str | None:
         if schema.get("type") != "string" or keys not in ({"type", "enum"}, {"type", "const"}):
@@ -244,7 +244,7 @@ class _Writer:
             return None
         if kind == "number" and keys & _BOUNDS:
             bounds = [Decimal(str(schema[key])) if key in keys else None for key in _BOUNDS]
-            amounts = _amounts(*bounds)
+            amounts = _number_cache(*bounds)
             valid, validate = self._bind("valid", amounts.valid.get), self._bind("validate", amounts.validate)
             return f"({valid}(id({value}), DOUBT) is {value} or {validate}({value}))"
         # `1.0` is an integer too, but must be noticed, to be kept as 1.
@@ -256,15 +256,15 @@ class _Writer:
             test += f" and not {value} % {self._bind('step', Decimal(str(schema['multipleOf'])))}"
         return test
 
-    def _asked(self, schema: Schema, value: str) -> str:
+    def _library_test(self, schema: Schema, value: str) -> str:
         if schema.get("type") == "string" and all(isinstance(said, str | int) for said in schema.values()):
-            texts = _texts(tuple(schema.items()))
+            texts = _text_cache(tuple(schema.items()))
             valid, validate = self._bind("valid", texts.valid), self._bind("validate", texts.validate)
             return f"({value} in {valid} or {validate}({value}))"
-        valid = self._bind("valid", compiled({**schema, "$defs": self._definitions}).is_valid)
-        if not says_integer([schema], self._definitions):
+        valid = self._bind("valid", compile_validator({**schema, "$defs": self._definitions}).is_valid)
+        if not mentions_integer([schema], self._definitions):
             return f"{valid}({value})"
-        written = self._bind("written", Integers([schema], self._definitions).written)
+        written = self._bind("written", Integers([schema], self._definitions).normalise)
         return f"({valid}({value}) and {written}({value}) is {value})"
 
     def _object(self, schema: Schema) -> list[str] | None:
@@ -306,14 +306,14 @@ class _Writer:
             return None
         name, constants = _deciding(schema["oneOf"], self._definitions)
         if name is None:
-            return [f"return {self._asked(schema, 'v')}"]
+            return [f"return {self._library_test(schema, 'v')}"]
         lines = ["if type(v) is not dict:", " return False", f"m = v[{name!r}]"]
         for constant, choice in zip(constants, schema["oneOf"], strict=True):
             lines += [f"if m == {constant!r}:", f" return {self._expression(choice, 'v')}"]
         return [*lines, "return False"]
 
 
-def alternatives(schema: Schema, definitions: Schema, value: Any) -> int | None:
+def chosen_alternative(schema: Schema, definitions: Schema, value: Any) -> int | None:
     """Which alternative of a `oneOf` a constant of the value decides for; None if none does."""
     if schema.keys() - {"$defs"} != {"oneOf"} or type(value) is not dict:
         return None

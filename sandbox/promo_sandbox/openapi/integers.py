@@ -13,34 +13,34 @@ _PARTS = ("allOf", "anyOf", "oneOf")
 class Integers:
     """All schemas that describe one place of a document, and with that where in it integers are."""
 
-    __slots__ = ("_additional", "_declared", "_definitions", "_items", "_members", "_says_integer", "_schemas")
+    __slots__ = ("_additional", "_declared", "_definitions", "_is_integer", "_items", "_members", "_schemas")
 
     def __init__(self, schemas: Iterable[Schema], definitions: Schema) -> None:
         self._definitions = definitions
         self._schemas = list(_composed(schemas, definitions))
         kinds = [kind for schema in self._schemas for kind in _types(schema)]
-        self._says_integer = "integer" in kinds and "number" not in kinds  # of two alternatives, either may be meant
+        self._is_integer = "integer" in kinds and "number" not in kinds  # of two alternatives, either may be meant
         self._declared = {name for schema in self._schemas for name in schema.get("properties", ())}
         self._members: dict[str, Integers | None] = {}  # of those that are declared; made when they are first met
         self._additional: list[Integers | None] = []
         self._items: list[Integers | None] = []
 
-    def written(self, value: Any) -> Any:
+    def normalise(self, value: Any) -> Any:
         """A value that fits its schema with its integers as integers; the same object if they were written so."""
         if type(value) is Decimal:
-            return int(value) if self._says_integer and value == value.to_integral_value() else value
+            return int(value) if self._is_integer and value == value.to_integral_value() else value
         if type(value) is dict:
             changed = None
             for name, member in value.items():
                 place = self._member(name) if type(member) in (Decimal, dict, list) else None
-                kept = member if place is None else place.written(member)
+                kept = member if place is None else place.normalise(member)
                 if kept is not member:
                     changed = dict(value) if changed is None else changed
                     changed[name] = kept
             return value if changed is None else changed
         if type(value) is list:
             place = self._item()
-            items = value if place is None else [place.written(item) for item in value]
+            items = value if place is None else [place.normalise(item) for item in value]
             return items if any(kept is not item for kept, item in zip(items, value, strict=True)) else value
         return value
 
@@ -65,10 +65,10 @@ class Integers:
 
     def _place(self, schemas: Iterable[Schema]) -> Integers | None:
         found = list(schemas)
-        return Integers(found, self._definitions) if says_integer(found, self._definitions) else None
+        return Integers(found, self._definitions) if mentions_integer(found, self._definitions) else None
 
 
-def says_integer(schemas: Iterable[Schema], definitions: Schema) -> bool:
+def mentions_integer(schemas: Iterable[Schema], definitions: Schema) -> bool:
     """Whether the schemas, or any that they come to, speak of an integer."""
     waiting: list[Any] = list(schemas)
     met: set[str] = set()

@@ -14,7 +14,7 @@ from promo_sandbox.base.field_values import preferred_media_type
 from promo_sandbox.base.messages import BodyProblem, Reply, Request, Violation, decode, encode
 from promo_sandbox.base.nearest_names import nearest
 from promo_sandbox.base.slices import Slice
-from promo_sandbox.openapi.parameters import Parameter, pairs, unquote
+from promo_sandbox.openapi.parameters import Parameter, parse_form, percent_decode
 from promo_sandbox.openapi.validation import MAX_VIOLATIONS, Validator
 
 _PIECE = 200  # items of a reply that is sent in pieces
@@ -23,7 +23,7 @@ PROBLEM = "application/problem+json"
 _BAD_REQUEST = 400
 
 
-Whole = Callable[[list[Any]], Any]  # makes the content of a reply of the array that is its last part
+WrapItems = Callable[[list[Any]], Any]  # makes the content of a reply of the array that is its last part
 
 
 class Rejection(NamedTuple):
@@ -50,13 +50,13 @@ class Response(NamedTuple):
 
 
 class Body(NamedTuple):
-    """The declared request body; `members` are the names its schema declares, `item_members` those in each of these: of
+    """The declared request body; `members` are the names its schema declares, `item_fields` those in each of these: of
     an object itself, of an array its items."""
 
     required: bool
     content: dict[str, Validator]
-    members: tuple[str, ...]
-    item_members: dict[str, tuple[str, ...]]
+    fields: tuple[str, ...]
+    item_fields: dict[str, tuple[str, ...]]
 
 
 class Security(NamedTuple):
@@ -106,14 +106,14 @@ class Operation:
         self.summary, self.deprecated = summary, deprecated
         self.parameters = parameters
         self.body = body
-        self.declared = frozenset(body.members) if body else frozenset()  # the members of a body that mean anything
+        self.body_fields = frozenset(body.fields) if body else frozenset()  # the members of a body that mean anything
         self._media_types = {media.encode(): media for media in body.content} if body else {}
         self.responses = responses
         self.rejections = rejections
         self.security = security
         self.path_names = tuple(part[1:-1] for part in template.split("/") if part.startswith("{"))
         in_path = {parameter.name: parameter for parameter in parameters if parameter.location == "path"}
-        self._judged_path = tuple(
+        self._validated_path = tuple(
             (name, in_path[name]) for name in self.path_names if name in in_path and in_path[name].validator
         )
         self._query = [parameter for parameter in parameters if parameter.location == "query"]
@@ -124,7 +124,7 @@ class Operation:
         self.success_media = next(iter(self.success.content), None)
         self._acceptable = tuple(self.success.content) if len(self.success.content) > 1 else ()  # to choose from
         self._ok = self.success.content[self.success_media] if self.success_media else None
-        self._repeats = method == "GET"  # what is asked again is answered so again
+        self._is_get = method == "GET"  # what is asked again is answered so again
         self._ok_status = None if self.success.required_headers else self.success.status
 
     def path_values(self, segments: tuple[str, ...], path: str) -> dict[str, str]:
@@ -133,7 +133,7 @@ class Operation:
         if "%" in path:
             for name, segment in values.items():
                 try:
-                    values[name] = unquote(segment)
+                    values[name] = percent_decode(segment)
                 except ValueError:
                     continue
         return values
@@ -143,10 +143,10 @@ class Operation:
         violations: list[Violation] = []
         query: dict[str, Any] = {}
         headers: dict[str, Any] = {}
-        for name, parameter in self._judged_path:
+        for name, parameter in self._validated_path:
             parameter.read([path[name]], {}, violations)
         if self._query or self._only is not None:
-            given = pairs(request.query, violations) if request.query else {}
+            given = parse_form(request.query, violations) if request.query else {}
             if self._only is not None:
                 violations += self._unknown(given, self._only)
             for parameter in self._query:
@@ -155,7 +155,7 @@ class Operation:
             text = request.header(parameter.field)
             parameter.read([] if text is None else [text], headers, violations)
         for parameter in self._aliased:
-            parameter.read(_under_any_name(parameter, request, violations), headers, violations)
+            parameter.read(_aliased_header(parameter, request, violations), headers, violations)
         body = self._read_body(request, violations) if self.body is not None else None
         return Values(path, query, headers, body), violations
 
@@ -202,7 +202,7 @@ class Operation:
             )
         return media
 
-    def answered_in(self, request: Request | None) -> str | None:
+    def negotiate_media_type(self, request: Request | None) -> str | None:
         """The media type of a success: the declared one that the request's `Accept` prefers, or else the first.
 
         Where it accepts none of them, RFC 9110, 12.5.1 leaves the choice between that and 406, which no vendor has.
@@ -211,11 +211,11 @@ class Operation:
             return preferred_media_type(accept, self._acceptable) or self.success_media
         return self.success_media
 
-    def flaws(self, reply: Reply) -> list[Violation]:
+    def validate_reply(self, reply: Reply) -> list[Violation]:
         """How a reply breaks the contract; empty for nearly every one."""
         if reply.status == self._ok_status and reply.media == self.success_media:
             if self._ok is not None:
-                if self._repeats or type(reply.content) is bytes:
+                if self._is_get or type(reply.content) is bytes:
                     return self._ok.validate(reply.body, reply.content, "reply")
                 return self._ok.violations(reply.content, "reply")
             if reply.body:
@@ -223,22 +223,22 @@ class Operation:
         response = self.responses.get(reply.status)
         if response is None:
             return [Violation("reply", f"the status {reply.status} is not declared for {self.id}")]
-        return response_flaws(response, reply)
+        return validate_response(response, reply)
 
-    def with_integers(self, status: int, media: str, content: Any) -> Any:
+    def normalise_integers(self, status: int, media: str, content: Any) -> Any:
         """The content of a reply, written by somebody, with what are integers by its schema written as integers."""
         response = self.responses.get(status)
         validator = None if response is None else response.content.get(media.partition(";")[0].strip().lower())
-        return content if validator is None else validator.with_integers(content)
+        return content if validator is None else validator.normalise_integers(content)
 
-    def pieces(self, reply: Reply, items: Iterator[Any], within: Whole | None = None) -> Iterator[bytes]:
+    def encode_in_pieces(self, reply: Reply, items: Iterator[Any], within: WrapItems | None = None) -> Iterator[bytes]:
         """An array of this reply's media type, judged piece by piece. Raises `ValueError` for a flaw, and then ends.
 
         within: makes the whole of an array.
         """
         validator = self.responses[reply.status].content[reply.media or ""]
         before, _, end = encode([_ITEMS] if within is None else within([_ITEMS])).partition(encode(_ITEMS))
-        for piece in _portions(items):
+        for piece in _batches(items):
             for flaw in validator.violations(piece if within is None else within(piece), "reply"):
                 raise ValueError(f"{self.id} does not keep its contract: {flaw}")
             yield before + encode(piece)[1:-1]
@@ -246,7 +246,7 @@ class Operation:
         yield (b"" if before == b"," else before) + end
 
 
-def _portions(items: Iterator[Any]) -> Iterator[list[Any]]:
+def _batches(items: Iterator[Any]) -> Iterator[list[Any]]:
     """The items in lists that take no longer than a slice to make."""
     portion: list[Any] = []
     over = Slice().over
@@ -260,7 +260,7 @@ def _portions(items: Iterator[Any]) -> Iterator[list[Any]]:
         yield portion
 
 
-def _under_any_name(parameter: Parameter, request: Request, violations: list[Violation]) -> list[str]:
+def _aliased_header(parameter: Parameter, request: Request, violations: list[Violation]) -> list[str]:
     """What a header says that has several names; under two of them it must say the same."""
     said = {name: request.header(name.lower().encode()) for name in (parameter.name, *parameter.aliases)}
     given = {name: text for name, text in said.items() if text is not None}
@@ -269,7 +269,7 @@ def _under_any_name(parameter: Parameter, request: Request, violations: list[Vio
     return list(given.values())[:1]
 
 
-def response_flaws(response: Response, reply: Reply) -> list[Violation]:
+def validate_response(response: Response, reply: Reply) -> list[Violation]:
     given = {name.lower() for name, _ in reply.headers}
     missing = [Violation(f"reply.{name}", "is required") for name in response.required_headers if name not in given]
     if reply.media is None:
@@ -283,7 +283,7 @@ def response_flaws(response: Response, reply: Reply) -> list[Violation]:
 def _content(media: str, body: bytes) -> Any:
     if media == "application/x-www-form-urlencoded":
         violations: list[Violation] = []
-        form = {name: texts[-1] for name, texts in pairs(_text(body), violations, "form").items()}
+        form = {name: texts[-1] for name, texts in parse_form(_text(body), violations, "form").items()}
         if violations:
             raise ValueError("; ".join(map(str, violations)))
         return form

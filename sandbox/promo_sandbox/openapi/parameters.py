@@ -14,7 +14,7 @@ MAX_FIELDS = 1000  # of a query or a form
 MAX_ESCAPES = 50_000  # the same
 _INTEGER = re.compile(r"-?\d{1,40}", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
-_NOT_JUDGED = {"type", "description", "example", "examples", "title", "deprecated"}
+_ANNOTATIONS = {"type", "description", "example", "examples", "title", "deprecated"}
 _ABSENT: Any = object()
 
 
@@ -33,7 +33,7 @@ class Parameter:
         self.kind: str = schema.get("type", "string")
         self.default: Any = schema.get("default", _ABSENT)
         trivial = (
-            self.kind == "string" and set(schema) <= _NOT_JUDGED | {"minLength"} and schema.get("minLength", 1) <= 1
+            self.kind == "string" and set(schema) <= _ANNOTATIONS | {"minLength"} and schema.get("minLength", 1) <= 1
         )
         # A path segment is never empty, so there a minimal length of one judges nothing either.
         self.validator = None if trivial and (self.location == "path" or "minLength" not in schema) else validator
@@ -77,12 +77,12 @@ def _typed(text: str, kind: str) -> Any:
     return text
 
 
-def unquote(text: str) -> str:
+def percent_decode(text: str) -> str:
     """Percent-decoding of a path segment. Raises `ValueError` if the result is not UTF-8."""
     return unquote_to_bytes(text).decode() if "%" in text else text
 
 
-def pairs(query: str, violations: list[Violation], where: str = "query") -> dict[str, list[str]]:
+def parse_form(query: str, violations: list[Violation], where: str = "query") -> dict[str, list[str]]:
     """The names and values of a query or a form, in `application/x-www-form-urlencoded`; of 1,000 at most."""
     found: dict[str, list[str]] = {}
     if query.count("%") > MAX_ESCAPES:
@@ -107,4 +107,4 @@ def pairs(query: str, violations: list[Violation], where: str = "query") -> dict
 
 
 def _form_text(text: str) -> str:
-    return unquote(text.replace("+", " "))
+    return percent_decode(text.replace("+", " "))

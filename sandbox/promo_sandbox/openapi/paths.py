@@ -11,7 +11,7 @@ _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 
 
-def normalised(path: str) -> str:
+def normalise_path(path: str) -> str:
     """The path with its unreserved characters as they are; `%2f` becomes `%2F` and stays (RFC 3986, 6.2.2)."""
     return _ESCAPED.sub(_unescaped, path)
 

@@ -15,22 +15,22 @@ Steps = list[str | int]
 _ABSENT: Any = object()
 
 
-def origin(document: Document, operation: Operation, request: Request, violation: Violation) -> str | None:
+def find_spec_pointer(document: Document, operation: Operation, request: Request, violation: Violation) -> str | None:
     """`vendor/api.yaml#/components/schemas/Thing/properties/name/minLength`; None where no spec says it, but a rule."""
-    place: Steps = ["paths", operation.template.removeprefix(document.base), operation.method.lower()]
+    place: Steps = ["paths", operation.template.removeprefix(document.base_path), operation.method.lower()]
     location = violation.where.partition(".")[0].partition("[")[0]
     if location == "body":
         steps = _in_body(document, operation, request, [*place, "requestBody"], violation)
     else:
         steps = _in_parameter(document, place, location, violation)
-    return None if steps is None else f"{document.name}#{_written(document, _standing(document.raw, steps))}"
+    return None if steps is None else f"{document.name}#{_written(document, _existing(document.raw, steps))}"
 
 
 def _in_body(
     document: Document, operation: Operation, request: Request, place: Steps, violation: Violation
 ) -> Steps | None:
-    body = _followed(document.raw, place)
-    if violation.rule or violation.kind == "syntax":
+    body = _resolve(document.raw, place)
+    if violation.keyword_path or violation.kind == "syntax":
         return _in_schema([*body, "content", operation.media_of(request), "schema"], violation)
     return [*body, "required"] if violation.where == "body" and violation.kind == "required" else None
 
@@ -39,21 +39,21 @@ def _in_parameter(document: Document, place: Steps, location: str, violation: Vi
     """The parameter that the place of the violation begins with; one of the operation goes before one of its path."""
     for owner in (place, place[:-1]):
         for at in range(len(_node(document.raw, [*owner, "parameters"], ()))):
-            steps = _followed(document.raw, [*owner, "parameters", at])
+            steps = _resolve(document.raw, [*owner, "parameters", at])
             parameter = _node(document.raw, steps, {})
             named, _, rest = violation.where.partition(f"{location}.{parameter['name']}")
             if parameter["in"] == location and not named and rest[:1] in ("", ".", "["):
-                required = violation.kind == "required" and not violation.rule
+                required = violation.kind == "required" and not violation.keyword_path
                 return [*steps, "required"] if required else _in_schema([*steps, "schema"], violation)
     return None
 
 
 def _in_schema(place: Steps, violation: Violation) -> Steps:
-    rule = list(violation.rule)
+    rule = list(violation.keyword_path)
     return ["components", "schemas", *rule[1:]] if rule[:1] == ["$defs"] else [*place, *rule]
 
 
-def _followed(raw: Any, steps: Steps) -> Steps:
+def _resolve(raw: Any, steps: Steps) -> Steps:
     """The steps to what stands there, or to what its `$ref` names."""
     node = _node(raw, steps, None)
     while isinstance(node, dict) and "$ref" in node:
@@ -77,7 +77,7 @@ def _child(node: Any, step: str | int) -> Any:
     return node[step] if isinstance(node, list) and isinstance(step, int) and step < len(node) else _ABSENT
 
 
-def _standing(raw: Any, steps: Steps) -> Steps:
+def _existing(raw: Any, steps: Steps) -> Steps:
     """The steps as far as something stands there: the bounds of an `int32` are said by its `format`."""
     node: Any = raw
     found: Steps = []

@@ -10,8 +10,8 @@ import jsonschema_rs
 
 from promo_sandbox.base.messages import Violation, decode_trusted
 from promo_sandbox.base.nearest_names import nearest
-from promo_sandbox.openapi.explanation import Explanation, Unfit, is_large
-from promo_sandbox.openapi.fast_accept import Test, acceptance, compiled, separable
+from promo_sandbox.openapi.explanation import Explanation, OwnError, is_large
+from promo_sandbox.openapi.fast_accept import Test, compile_test, compile_validator, optional_field_tests
 from promo_sandbox.openapi.integers import Integers
 
 MAX_VIOLATIONS = 50
@@ -30,14 +30,23 @@ _SCHEMAS = "#/components/schemas/"
 class Validator:
     """A schema that is compiled when it is first asked."""
 
-    __slots__ = ("_accepts", "_compiled", "_explanation", "_integers", "_known", "_separable", "_valid", "schema")
+    __slots__ = (
+        "_accepts",
+        "_compiled",
+        "_explanation",
+        "_integers",
+        "_known",
+        "_optional_field_tests",
+        "_valid",
+        "schema",
+    )
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self.schema = schema
         self._compiled: jsonschema_rs.Draft202012Validator | None = None
         self._accepts: Test | None = None
         self._integers: Integers | None = None
-        self._separable: dict[str, Test] | None = None
+        self._optional_field_tests: dict[str, Test] | None = None
         self._known: _Known | None = None
         self._explanation: Explanation | None = None
         self._valid: set[int] = set()  # by 64 bits of a hash that nobody outside can aim at
@@ -45,7 +54,7 @@ class Validator:
     @property
     def compiled(self) -> jsonschema_rs.Draft202012Validator:
         if self._compiled is None:
-            self._compiled = compiled(self.schema)
+            self._compiled = compile_validator(self.schema)
         return self._compiled
 
     def validate(self, body: bytes, value: Any, where: str) -> list[Violation]:
@@ -65,37 +74,37 @@ class Validator:
 
         What is accepted at a glance has them so.
         """
-        if (self._accepts or self._acceptance())(value):
+        if (self._accepts or self._compile_test())(value):
             return value
-        found = self._found(value, where)
+        found = self._find_violations(value, where)
         if found:
             violations += found
             return value
-        return self.with_integers(value)
+        return self.normalise_integers(value)
 
-    def with_integers(self, value: Any) -> Any:
+    def normalise_integers(self, value: Any) -> Any:
         """A value, be it right or not, with what are integers by the schema written as integers."""
         if self._integers is None:
             self._integers = Integers([self.schema], self.schema.get("$defs", {}))
-        return self._integers.written(value)
+        return self._integers.normalise(value)
 
-    def _acceptance(self) -> Test:
-        self._accepts = acceptance(self.schema, self.schema.get("$defs", {}))
+    def _compile_test(self) -> Test:
+        self._accepts = compile_test(self.schema, self.schema.get("$defs", {}))
         return self._accepts
 
     def violations(self, value: Any, where: str) -> list[Violation]:
         """What is wrong with `value`, at most 50; `where` names its place in the message, as `body`."""
-        return [] if (self._accepts or self._acceptance())(value) else self._found(value, where)
+        return [] if (self._accepts or self._compile_test())(value) else self._find_violations(value, where)
 
-    def _found(self, value: Any, where: str) -> list[Violation]:
+    def _find_violations(self, value: Any, where: str) -> list[Violation]:
         """The same for a value that was not accepted at a glance."""
-        doubtful = self._doubtful(value)
+        doubtful = self._without_valid_fields(value)
         if is_large(doubtful):
-            return list(islice(self._explained(doubtful, where), MAX_VIOLATIONS))
+            return list(islice(self._explain(doubtful, where), MAX_VIOLATIONS))
         errors = self.compiled.iter_errors(doubtful)
-        return list(islice((found for error in errors for found in explained(error, where)), MAX_VIOLATIONS))
+        return list(islice((found for error in errors for found in describe_error(error, where)), MAX_VIOLATIONS))
 
-    def strangers(self, value: Any, where: str, *, deep: bool) -> Iterator[Violation]:
+    def unknown_fields(self, value: Any, where: str, *, deep: bool) -> Iterator[Violation]:
         """The members of an object that its schema does not know, each with the nearest name that it does know.
 
         A schema that says `additionalProperties`, or no member at all, knows any. deep: of the objects inside it too;
@@ -103,27 +112,27 @@ class Validator:
         """
         if self._known is None:
             self._known = _known([self.schema], self.schema.get("$defs", {}), {})
-        return _strangers(self._known, value, where, strict=True, deep=deep)
+        return _unknown_fields(self._known, value, where, strict=True, deep=deep)
 
-    def _explained(self, value: Any, where: str) -> Iterator[Violation]:
+    def _explain(self, value: Any, where: str) -> Iterator[Violation]:
         """The same, worked out as it is asked for."""
         if self._explanation is None:
             self._explanation = Explanation(self.schema)
         for found in self._explanation.errors(value):
-            yield from explained(found.error, _where(where, found.place), found.rule)
+            yield from describe_error(found.error, _where(where, found.place), found.keyword_path)
 
-    def _doubtful(self, value: Any) -> Any:
+    def _without_valid_fields(self, value: Any) -> Any:
         """An object without members that are right and may be absent: to explain the rest takes half the time."""
         if type(value) is not dict:
             return value
-        if self._separable is None:
-            self._separable = separable(self.schema, self.schema.get("$defs", {}))
-        tests = self._separable
+        if self._optional_field_tests is None:
+            self._optional_field_tests = optional_field_tests(self.schema, self.schema.get("$defs", {}))
+        tests = self._optional_field_tests
         return {name: member for name, member in value.items() if name not in tests or not tests[name](member)}
 
 
-def explained(
-    error: jsonschema_rs.ValidationError | Unfit, where: str, rule: tuple[str | int, ...] = ()
+def describe_error(
+    error: jsonschema_rs.ValidationError | OwnError, where: str, rule: tuple[str | int, ...] = ()
 ) -> Iterator[Violation]:
     """What is wrong; of alternatives, with the only one that the value can mean, by its type or its constants.
 
@@ -134,7 +143,7 @@ def explained(
     left = [found for found in alternatives if _excluded(found, depth) is None]
     if len(left) == 1 and left[0]:
         for inner in left[0]:
-            yield from explained(inner, where, rule)
+            yield from describe_error(inner, where, rule)
         return
     message = _either(left or alternatives, depth) if alternatives else error.message
     yield _violation(error, message, where, rule)
@@ -170,7 +179,7 @@ def _where(where: str, steps: Iterable[str | int]) -> str:
 
 
 def _violation(
-    error: jsonschema_rs.ValidationError | Unfit, message: str, where: str, rule: tuple[str | int, ...]
+    error: jsonschema_rs.ValidationError | OwnError, message: str, where: str, rule: tuple[str | int, ...]
 ) -> Violation:
     kind, where = error.kind.name, _where(where, error.instance_path)
     if kind == "required":
@@ -252,7 +261,7 @@ def _known(schemas: list[Any], definitions: dict[str, Any], made: dict[tuple[int
     return found
 
 
-def _strangers(known: _Known, value: Any, where: str, *, strict: bool, deep: bool) -> Iterator[Violation]:
+def _unknown_fields(known: _Known, value: Any, where: str, *, strict: bool, deep: bool) -> Iterator[Violation]:
     if type(value) is dict:
         if not known.closed and known.open and not known.members:
             return
@@ -260,7 +269,7 @@ def _strangers(known: _Known, value: Any, where: str, *, strict: bool, deep: boo
             inner = known.members.get(name)
             if inner is not None:
                 if type(member) is dict or type(member) is list:
-                    yield from _strangers(inner, member, f"{where}.{name}", strict=strict and deep, deep=deep)
+                    yield from _unknown_fields(inner, member, f"{where}.{name}", strict=strict and deep, deep=deep)
             elif known.closed or (strict and not known.open):
                 place = f"{where}.{name}"
                 yield Violation(
@@ -269,7 +278,7 @@ def _strangers(known: _Known, value: Any, where: str, *, strict: bool, deep: boo
     elif type(value) is list and known.items is not None:
         for at, item in enumerate(value):
             if type(item) is dict or type(item) is list:
-                yield from _strangers(known.items, item, f"{where}[{at}]", strict=strict and deep, deep=deep)
+                yield from _unknown_fields(known.items, item, f"{where}[{at}]", strict=strict and deep, deep=deep)
 
 
 def _parts(schema: Any, definitions: dict[str, Any], depth: int = 0) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from promo_sandbox.base.linear_regex import compile_pattern
 from promo_sandbox.base.masking import Masks
 from promo_sandbox.base.messages import Request
 from promo_sandbox.openapi.operation import Values
-from promo_sandbox.openapi.parameters import pairs
+from promo_sandbox.openapi.parameters import parse_form
 
 Fits = Callable[[Any], bool]
 
@@ -150,6 +150,6 @@ class Said:
         if name == "headers":
             return {field.decode("latin-1"): value.decode("latin-1") for field, value in self._request.fields.items()}
         if self._query is None:
-            given = pairs(self._request.query, [])
+            given = parse_form(self._request.query, [])
             self._query = {name: texts[0] if len(texts) == 1 else texts for name, texts in given.items()}
         return self._query

@@ -103,7 +103,7 @@ class Reader:
         if self._integers is None:
             plain = json_schema(self.schema)
             self._integers = Integers([plain], plain.get("$defs", {}))
-        written: dict[str, Any] = self._integers.written(raw)
+        written: dict[str, Any] = self._integers.normalise(raw)
         return written
 
     def _compiled(self, raw: dict[str, Any], name: str | None, flaws: Flaws) -> Scenario:

@@ -137,7 +137,7 @@ class EffectsReader:
         content = raw.get("body")
         if not off_contract and media is not None:
             for route in routes:
-                content = route.operation.with_integers(status, media, content)
+                content = route.operation.normalise_integers(status, media, content)
         written = Written(status, rest, media, content, off_contract)
         if not off_contract:
             for violation in _first_flaws(written, routes):
@@ -168,7 +168,7 @@ class EffectsReader:
         contract, callback = found[0]
         payload = raw["payload"]
         if not raw.get("off_contract", False):
-            payload = contract.callbacks[callback].with_integers(payload)
+            payload = contract.callbacks[callback].normalise_integers(payload)
             for violation in contract.callbacks[callback].violations(payload, "payload"):
                 self._flaws.add((*place, "payload"), f"{violation}; `off_contract: true` sends it all the same")
         return Emission(contract.vendor, callback, encode(payload))
@@ -203,7 +203,7 @@ def _first_flaws(written: Written, routes: list[Route]) -> list[Any]:
         reply = written.reply()
         if reply.media is not None:
             reply.media = reply.media.partition(";")[0].strip().lower()
-        flaws = route.operation.flaws(reply)
+        flaws = route.operation.validate_reply(reply)
         if flaws:
             return flaws
     return []

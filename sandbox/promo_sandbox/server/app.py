@@ -31,7 +31,7 @@ from promo_sandbox.model.auth import Gate
 from promo_sandbox.model.contract import Contract
 from promo_sandbox.model.rules import Rules
 from promo_sandbox.openapi.document import Document
-from promo_sandbox.openapi.paths import normalised
+from promo_sandbox.openapi.paths import normalise_path
 from promo_sandbox.scenarios.document import Reader
 from promo_sandbox.webhooks.delivery import Limits
 from promo_sandbox.webhooks.dispatch import Webhooks
@@ -107,7 +107,7 @@ class App:
         """The reply to any request. Synchronous, so that each one is atomic; never raises."""
         try:
             if "%" in request.path:
-                request.path = normalised(request.path)
+                request.path = normalise_path(request.path)
             if b"content-encoding" in request.fields and request.body and request.body_problem is None:
                 decode_body(request, self._max_decoded(request))
             if request.path.startswith(BASE):
@@ -135,7 +135,7 @@ class App:
 
     def max_body(self, target: str) -> int:
         """How many bytes of body a request to this target may have."""
-        path = normalised(target) if "%" in target else target
+        path = normalise_path(target) if "%" in target else target
         return MAX_ADMIN_BODY if path.startswith(BASE) else self.config.max_body
 
     def unread(self, size: int, limit: int, length: int | None = None) -> BodyProblem | None:

@@ -137,6 +137,6 @@ def _untested(document: Document, plan: Plan, status: int) -> SandboxError:
         else f"does --header give credentials for the org {plan.org}?"
     )
     return SandboxError(
-        f"{document.label} could not be tested: {plan.url}{document.base} replied to every request with {status}; "
+        f"{document.label} could not be tested: {plan.url}{document.base_path} replied to every request with {status}; "
         f"is that the URL, and {doubt}"
     )

@@ -93,7 +93,7 @@ def run(document: Document, plan: Plan, tally: Tally, folder: Path, progress: Ca
 def _command(document: Document, plan: Plan, wanted: list[str]) -> list[str]:
     return [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run", "spec.json"),
-        *("--url", f"{plan.url}{document.base}", "--no-color", "--continue-on-failure", "--no-shrink"),
+        *("--url", f"{plan.url}{document.base_path}", "--no-color", "--continue-on-failure", "--no-shrink"),
         *("--phases", ",".join(plan.phases), "--checks", ",".join(CHECKS), "--warnings", "off"),
         *("--max-examples", str(plan.examples), "--seed", str(plan.seed), "--request-timeout", str(plan.timeout)),
         *(part for id in wanted for part in ("--include-operation-id", id)),
