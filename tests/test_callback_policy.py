@@ -83,8 +83,8 @@ def test_nothing_but_loopback_is_called_unless_allowed(url: str) -> None:
     shown = url.split("/")[2]
 
     assert refusal(CLOSED, url) == (
-        f"{_one_spelling(shown)} is not called; "
-        f"start with --callback-allow {_one_spelling(shown)}, "
+        f"{_one_spelling(shown)} is not allowed; "
+        f"start the server with --callback-allow {_one_spelling(shown)}, "
         f"or --callback-rewrite https://{_one_spelling(shown)}/=http://127.0.0.1:9000/"
     )
 
@@ -216,7 +216,9 @@ def test_what_the_operator_allows_is_called(allow: str, url: str) -> None:
     ],
 )
 def test_no_more_than_the_operator_allows_is_called(allow: str, url: str, shown: str) -> None:
-    assert refusal(Policy([allow]), url).startswith(f"{shown} is not called; start with --callback-allow {shown}, or")
+    assert refusal(Policy([allow]), url).startswith(
+        f"{shown} is not allowed; start the server with --callback-allow {shown}, or"
+    )
 
 
 @pytest.mark.parametrize("url", ["https://shop.example:8443/", "https://10.9.8.7/", "https://[fd00::1]:7/"])
@@ -268,8 +270,8 @@ def test_an_allowed_name_that_points_inside_is_not_called_there(address: str) ->
         policy.validate_address(policy.target("https://shop.example/"), address)
 
     assert refused.value.reason == (
-        f"shop.example resolves to {address}, not a public address, and is not called there; "
-        f"start with --callback-allow {address.partition('%')[0]}"
+        f"shop.example resolves to {address}, which is not a public address; "
+        f"to allow it, start the server with --callback-allow {address.partition('%')[0]}"
     )
 
 
@@ -345,7 +347,7 @@ def test_a_rewrite_leads_on_and_is_trusted(text: str, url: str, called: str) -> 
 def test_a_rewrite_is_for_what_begins_with_its_source_only(url: str) -> None:
     policy = Policy([], [Rewrite("https://shop.example/hooks", "http://10.1.2.3:9000/")])
 
-    assert "is not called; start with" in refusal(policy, url)
+    assert "is not allowed; start the server with" in refusal(policy, url)
 
 
 def test_the_longest_source_wins_and_an_orgs_before_the_operators() -> None:
@@ -394,7 +396,7 @@ def test_an_org_may_lead_nowhere_else_even_where_the_operator_leads(leads: str) 
         NotAllowed, match=r"^an org's rewrite must lead to loopback or to a host that the server allows, not to "
     ):
         policy.validate_rewrite(rewrite)
-    assert "is not called" in refusal(policy, "https://other.example/", rewrite)
+    assert "is not allowed" in refusal(policy, "https://other.example/", rewrite)
 
 
 def test_an_orgs_rewrite_may_not_resolve_to_a_hidden_address() -> None:

@@ -85,13 +85,13 @@ def test_variables_take_several_separated_by_spaces() -> None:
         ),
         (
             ("--callback-rewrite", "https://a b/=http://localhost/"),
-            "--callback-rewrite: 'https://a b/' is no URL: it has a space, a backslash or a control character in it",
+            "--callback-rewrite: 'https://a b/' is not a URL: it has a space, a backslash or a control character",
         ),
         (
             ("--callback-allow", "https://shop.example/"),
-            "--callback-allow: 'https://shop.example/' is a URL; write its host alone",
+            "--callback-allow: 'https://shop.example/' is a URL; write only its host",
         ),
-        (("--callback-allow", "*"), "--callback-allow: '*' is no host name"),
+        (("--callback-allow", "*"), "--callback-allow: '*' is not a host name"),
         (
             ("--callback-timeout", "nan"),
             "Invalid value for '--callback-timeout': it must be above 0 and at most a year.",
@@ -113,9 +113,9 @@ def test_what_cannot_be_is_told_in_one_line(invoke: Invoke, arguments: tuple[str
     [
         (
             lambda path: path.write_text("nothing", encoding="utf-8"),
-            "--callback-ca {} is no PEM file with a certificate in it",
+            "--callback-ca {} is not a PEM file with a certificate",
         ),
-        (lambda path: path.touch(), "--callback-ca {} is no PEM file with a certificate in it"),
+        (lambda path: path.touch(), "--callback-ca {} is not a PEM file with a certificate"),
         (lambda path: path.mkdir(), "cannot read --callback-ca {}: Is a directory"),
         (lambda _: None, "cannot read --callback-ca {}: No such file or directory"),
     ],

@@ -300,7 +300,7 @@ def test_a_mistake_is_one_clear_line(mistake: Callable[..., str], arguments: tup
     ("text", "line"),
     [
         ("shop:\n  enfore: {\n", "{file}:3: "),
-        ("shop:\n  enfore: {}\n  enfore: {}\n", "{file}:3: the key 'enfore' stands twice"),
+        ("shop:\n  enfore: {}\n  enfore: {}\n", "{file}:3: the key 'enfore' occurs twice"),
         ("- shop", "{file}:1: must be {org: {vendor: {collection: [object]}}}"),
         ("shop: []", "{file}:1: must be {org: {vendor: {collection: [object]}}}"),
         ("", "{file}:1: must be {org: {vendor: {collection: [object]}}}"),
@@ -397,7 +397,7 @@ def test_check_tells_every_mistake_with_its_place(copy: Path, invoke: Invoke) ->
 def test_check_ends_at_a_spec_that_cannot_be_served(copy: Path, mistake: Callable[..., str]) -> None:
     change(copy / "sandbox" / "admin.yaml", "operationId: getVersion", "operationId: getHealth")
 
-    assert "the operationId getHealth stands twice" in mistake("check")
+    assert "the operationId getHealth occurs twice" in mistake("check")
 
 
 def test_check_fails_on_an_operation_without_a_rule(copy: Path, mistake: Callable[..., str]) -> None:

@@ -96,7 +96,7 @@ def test_a_rejection_that_the_engine_needs_must_be_declared(tmp_path: Path, name
 def test_two_specs_that_claim_the_same_path_are_told(tmp_path: Path) -> None:
     one, other = document(tmp_path), document(tmp_path, name="others.yaml")
 
-    with pytest.raises(SandboxError, match=r"^acme/others.yaml: GET /acme/greeting stands twice$"):
+    with pytest.raises(SandboxError, match=r"^acme/others.yaml: GET /acme/greeting occurs twice$"):
         router([Contract([one, other], new_rules())])
 
 

@@ -33,10 +33,10 @@ def test_a_size_is_read_with_its_unit(text: str, bytes_: int) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "is no size"),
-        ("much", "is no size"),
-        ("-1", "is no size"),
-        ("1.5GiB", "is no size"),
+        ("", "is not a size"),
+        ("much", "is not a size"),
+        ("-1", "is not a size"),
+        ("1.5GiB", "is not a size"),
         ("63MiB", "too little"),
     ],
 )
@@ -123,7 +123,7 @@ def test_the_reason_is_the_address_space_if_that_is_what_is_short(
     system: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (400 * MIB, 400 * MIB))
-    monkeypatch.setattr(memory, "_unused", lambda: 0)
+    monkeypatch.setattr(memory, "_kept_free", lambda: 0)
     short = Memory(160 * MIB)
 
     taken(system, 100 * MIB, 301 * MIB)
@@ -135,7 +135,7 @@ def test_the_reason_is_the_address_space_if_that_is_what_is_short(
 
 def test_the_address_space_limits_too(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (400 * MIB, 400 * MIB))
-    monkeypatch.setattr(memory, "_unused", lambda: 0)
+    monkeypatch.setattr(memory, "_kept_free", lambda: 0)
     short = Memory()
 
     taken(system, 0, 299 * MIB)
@@ -150,7 +150,7 @@ def test_the_address_space_limits_too(system: Path, monkeypatch: pytest.MonkeyPa
 
 def test_what_the_c_library_keeps_is_room_in_the_address_space(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (400 * MIB, 400 * MIB))
-    monkeypatch.setattr(memory, "_unused", lambda: 100 * MIB)
+    monkeypatch.setattr(memory, "_kept_free", lambda: 100 * MIB)
     taken(system, 0, 350 * MIB)
     short = Memory()
 

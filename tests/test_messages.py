@@ -226,7 +226,7 @@ def test_fractions_written_alike_are_one_object_and_others_are_what_they_say() -
 
 
 def test_only_so_many_fractions_are_remembered_and_no_long_ones() -> None:
-    remembered = messages._Fractions()  # noqa: SLF001 - the bound is the point
+    remembered = messages._DecimalCache()  # noqa: SLF001 - the bound is the point
 
     numbers = [remembered[f"{number}.5"] for number in range(5000)]
     long = remembered[f"0.{'1' * 1000}"]

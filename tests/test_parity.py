@@ -324,7 +324,7 @@ GIVEN = {"request": {"method": "GET", "path": "/x"}}
         ({"expect": {"status": ["200"]}}, "expect/status: must be a status or a list of them"),
         (
             {"expect": {"status": 200, "body": {"matches": "("}}},
-            "expect/body: '(' is no regular expression: missing ), un",
+            "expect/body: '(' is not a regular expression: missing ), un",
         ),
         (
             {"request": {"method": "FETCH", "path": "/x"}},

@@ -56,7 +56,7 @@ def test_an_allowed_name_is_called_at_its_public_addresses() -> None:
 def test_a_name_that_is_not_allowed_is_not_even_asked_for() -> None:
     names = Names(shop_example=[PUBLIC])
 
-    with pytest.raises(NotAllowed, match=r"^shop\.example:8080 is not called; "):
+    with pytest.raises(NotAllowed, match=r"^shop\.example:8080 is not allowed; "):
         resolve(names, Policy(["shop.example:443"]), "shop.example", 8080)
     assert names.asked == []
 

@@ -810,7 +810,7 @@ STEP_FLAWS = [
     ),
     ("operation: addThing, when: {body: {price: {vale: 1}}}", "/when/body/price/vale", "did you mean value?"),
     ("operation: addThing, when: {body: {parts: [{}, {prt: 1}]}}", "/when/body/parts/1/prt", "did you mean part?"),
-    ("operation: addThing, when: {body: {name: {matches: '('}}}", "/when/body", "is no regular expression"),
+    ("operation: addThing, when: {body: {name: {matches: '('}}}", "/when/body", "is not a regular expression"),
     (
         "operation: addThing, then: {reject: code-takn}",
         "/then/reject",

@@ -1220,7 +1220,7 @@ def test_a_free_port_is_free_on_both(monkeypatch: pytest.MonkeyPatch) -> None:
         def once_the_taken_one(host: str, number: int) -> socket.socket:
             return made(host, next(first, number) if host == "127.0.0.1" else number)
 
-        monkeypatch.setattr(sockets, "bound", once_the_taken_one)
+        monkeypatch.setattr(sockets, "open_socket", once_the_taken_one)
         with ExitStack() as stack:
             listeners = [stack.enter_context(listener) for listener in listen_all("localhost", 0)]
 
@@ -1237,7 +1237,7 @@ def test_a_machine_may_have_one_of_them_only(monkeypatch: pytest.MonkeyPatch, mi
             raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
         return made(host, number)
 
-    monkeypatch.setattr(sockets, "bound", refusing)
+    monkeypatch.setattr(sockets, "open_socket", refusing)
     (listener,) = listen_all("localhost", 0)
     with listener:
         assert listener.getsockname()[0] == left

@@ -1,7 +1,7 @@
 """Promo Sandbox: a mock server for the promotion, voucher and loyalty APIs of commerce vendors.
 
-Public are `promo_sandbox.rules` for vendors' rules, `.client` for the admin API, and `.testing` for a server inside a
-test's process. Everything else is private and may move. `docs/architecture.md` shows the rooms.
+Public modules: `promo_sandbox.rules` for the rules of vendors, `.client` for the admin API, and `.testing` for a
+server inside a test's process. All other modules are private and may move; see `docs/architecture.md`.
 """
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`python -m promo_sandbox` is `promo-sandbox`."""
+"""Makes `python -m promo_sandbox` the same as the command `promo-sandbox`."""
 
 from promo_sandbox.cli.main import main
 

@@ -196,7 +196,7 @@ LAUGHS = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10
 @pytest.mark.parametrize(
     ("document", "detail"),
     [
-        (LAUGHS, "is more than 100000 values"),
+        (LAUGHS, "has more than 100000 values"),
         ("steps: &all [*all]", "found unconstructable recursive node"),
         (f"steps: {'[' * 101}{']' * 101}", "is nested deeper than 100 levels"),
         ('summary: "\\ud800"\nsteps: []', "invalid Unicode character"),

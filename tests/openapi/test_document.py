@@ -149,7 +149,7 @@ def test_the_text_that_the_other_tests_break_is_right(tmp_path: Path) -> None:
             "acme/things.yaml:6: x-versions.default: 1 is not of type",
         ),
         # YAML.
-        ("        '404':", "        '200':", "acme/things.yaml:17: the key '200' stands twice"),
+        ("        '404':", "        '200':", "acme/things.yaml:17: the key '200' occurs twice"),
         ("    put:", "\tput:", "acme/things.yaml:8: "),
         ("{type: http, scheme: bearer}", "{type: http, scheme: bearer", "acme/things.yaml:27: "),
     ],
@@ -222,7 +222,7 @@ def test_an_operation_id_stands_once(tmp_path: Path) -> None:
 
     said = broken(tmp_path, ("    put:\n", f"{get}    put:\n"))
 
-    assert said == "acme/things.yaml:10: the operationId putThing stands twice"
+    assert said == "acme/things.yaml:10: the operationId putThing occurs twice"
 
 
 def test_two_schemes_at_once_are_not_served(tmp_path: Path) -> None:
@@ -457,7 +457,7 @@ def test_a_patch_leaves_the_version_that_stands_there_as_it_is(tmp_path: Path) -
         ),
         (
             "'2':\n  paths: {'/things/{id}': {get: {operationId: putThing, responses: {'204': {description: x}}}}}",
-            "acme/things.yaml:15: the operationId putThing stands twice",
+            "acme/things.yaml:15: the operationId putThing occurs twice",
         ),
         (
             "'2':\n  paths:\n    /things/{key}:\n      get: {operationId: x, responses: {'200': {description: x}}}",

@@ -71,7 +71,7 @@ def test_templates_of_one_shape_may_name_their_segments_differently() -> None:
 
 
 def test_one_method_cannot_have_a_template_twice() -> None:
-    with pytest.raises(ValueError, match=r"GET /a/\{y\} stands twice"):
+    with pytest.raises(ValueError, match=r"GET /a/\{y\} occurs twice"):
         router("GET /a/{x}", "GET /a/{y}")
 
 

@@ -299,7 +299,7 @@ def test_an_org_has_its_own_rewrites_also_after_a_reset(world: World, receiver: 
 @pytest.mark.parametrize(
     ("source", "target", "why"),
     [
-        (SHOP, "http://10.0.0.1/", "start with --callback-allow 10.0.0.1"),
+        (SHOP, "http://10.0.0.1/", "start the server with --callback-allow 10.0.0.1"),
         (SHOP, "http://169.254.169.254/", "--callback-allow"),
         (SHOP, "ftp://127.0.0.1/", "ftp"),
         ("shop.example", "http://127.0.0.1/", "shop.example"),

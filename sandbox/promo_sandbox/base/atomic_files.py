@@ -1,6 +1,6 @@
-"""Files that commands write, each whole or not at all: the new content is written beside the former, then renamed.
+"""Atomic writes of files: the new content goes into a temporary file in the same folder, which is then renamed.
 
-Where nothing can be put in a file's place, as with a device, a pipe or a mounted file, it is written itself.
+A file that cannot be replaced (a device, a pipe, a mounted file) is written in place.
 """
 
 from __future__ import annotations
@@ -14,53 +14,49 @@ from pathlib import Path
 
 from promo_sandbox.base.errors import SandboxError
 
-_NOT_BESIDE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)  # a folder where only this file may be written
-_LIVE = ("/dev/", "/proc/")  # what their links lead to is open already, and would no longer be what the shell opened
-WRITE_ERRORS = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EIO,
-)  # what is written cannot be taken; no socket says so
-_NAME = 100  # characters of the file's name in that of the file beside it
+_NOT_REPLACEABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)  # only the file itself may be writable
+_OPEN_FILES = ("/dev/", "/proc/")  # links here lead to files that are already open; replacing one would detach it
+# Errors of a full or broken disk, which a socket does not have.
+WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_MAX_NAME = 100  # characters of the file's name in the name of the temporary file
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Give a file this content. Raises `SandboxError`, and then it is as it was before."""
+    """Write a file. If this raises `SandboxError`, a replaceable file is unchanged."""
     try:
         if not _replaceable(path):
             path.write_bytes(content)
             return
-        target = Path(os.path.realpath(path))  # a symbolic link stays one
+        target = Path(os.path.realpath(path))  # keeps a symbolic link
         try:
             _replace(target, content)
         except OSError as error:
-            if error.errno not in _NOT_BESIDE or not target.exists():
+            if error.errno not in _NOT_REPLACEABLE or not target.exists():
                 raise
             target.write_bytes(content)
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise _write_error(path, error) from None
 
 
 def check_writable(path: Path) -> None:
-    """Raises `SandboxError` now, not after minutes of work, if a file cannot be written. It stays as it is."""
+    """Raise `SandboxError` if a file cannot be written. The file does not change."""
     try:
         if path.exists():
             path.open("ab").close()
         else:
             target = Path(os.path.realpath(path))
-            os.close(_created(target))
+            os.close(_create(target))
             target.unlink()
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise _write_error(path, error) from None
 
 
-def _unwritable(path: Path, error: OSError) -> SandboxError:
+def _write_error(path: Path, error: OSError) -> SandboxError:
     return SandboxError(f"cannot write {path}: {error.strerror or error}")
 
 
 def _replaceable(path: Path) -> bool:
-    if os.path.abspath(path).startswith(_LIVE):  # noqa: PTH100 - without following links
+    if os.path.abspath(path).startswith(_OPEN_FILES):  # noqa: PTH100 - without following links
         return False
     try:
         return stat.S_ISREG(path.stat().st_mode)
@@ -69,23 +65,23 @@ def _replaceable(path: Path) -> bool:
 
 
 def _replace(target: Path, content: bytes) -> None:
-    beside = target.with_name(f".{target.name[:_NAME]}.{secrets.token_hex(4)}")
-    handle = _created(beside)
+    temporary = target.with_name(f".{target.name[:_MAX_NAME]}.{secrets.token_hex(4)}")
+    descriptor = _create(temporary)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             with suppress(FileNotFoundError):
                 former = target.stat()
-                with suppress(PermissionError):  # somebody else's file becomes ours
-                    os.fchown(handle, former.st_uid, former.st_gid)
-                os.fchmod(handle, stat.S_IMODE(former.st_mode))
+                with suppress(PermissionError):  # then the new file has our user as its owner
+                    os.fchown(descriptor, former.st_uid, former.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(former.st_mode))
             file.write(content)
             file.flush()
-            os.fsync(handle)
-        beside.replace(target)
-    except BaseException:  # an interrupt too
-        beside.unlink(missing_ok=True)
+            os.fsync(descriptor)
+        temporary.replace(target)
+    except BaseException:  # also an interrupt
+        temporary.unlink(missing_ok=True)
         raise
 
 
-def _created(path: Path) -> int:
+def _create(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)

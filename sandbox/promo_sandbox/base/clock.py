@@ -1,6 +1,6 @@
 """An org's clock, and the two notations of time: moments and durations.
 
-A moment is an integer: nanoseconds since 1970-01-01T00:00:00Z. What falls due at a moment is the state's business.
+A moment is an integer: nanoseconds since 1970-01-01T00:00:00Z. Scheduled events belong to the state, not to the clock.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from functools import lru_cache
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 DAY = 86_400 * SECOND
-EARLIEST = -62_167_219_200 * SECOND  # 0000-01-01T00:00:00Z, the first moment RFC 3339 can write
-LATEST = 253_402_300_799_999 * MILLISECOND  # 9999-12-31T23:59:59.999Z, the last
+EARLIEST = -62_167_219_200 * SECOND  # 0000-01-01T00:00:00Z, the first moment that RFC 3339 can express
+LATEST = 253_402_300_799_999 * MILLISECOND  # 9999-12-31T23:59:59.999Z, the last one
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# RFC 3339 has a year 0, `datetime` has none; the calendar repeats every 400 years.
+# RFC 3339 has a year 0, `datetime` does not; the calendar repeats every 400 years.
 _400_YEARS = 146_097  # days
 _YEAR_1 = -62_135_596_800  # seconds
 _THOUSANDTHS = {"Z": 0} | {f".{number:03}Z": number for number in range(1000)}
-_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - for texts whose Z was cut off
+_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - for texts without their Z
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
-# Days of UTC that ended with a leap second: IERS Bulletin C, as `leapseconds` of the tz database lists them (2026).
+# UTC days that ended with a leap second (IERS Bulletin C, as in `leapseconds` of the tz database, 2026).
 _LEAP_DAYS = (
     *("1972-06-30", "1972-12-31", "1973-12-31", "1974-12-31", "1975-12-31", "1976-12-31", "1977-12-31", "1978-12-31"),
     *("1979-12-31", "1981-06-30", "1982-06-30", "1983-06-30", "1985-06-30", "1987-12-31", "1989-12-31", "1990-12-31"),
     *("1992-06-30", "1993-06-30", "1994-06-30", "1995-12-31", "1997-06-30", "1998-12-31", "2005-12-31", "2008-12-31"),
     *("2012-06-30", "2015-06-30", "2016-12-31"),
 )
-# The seconds after them, since 1970.
+# The second after each leap second, counted since 1970.
 _AFTER_LEAP_SECONDS = frozenset(
     (date.fromisoformat(day) - date(1970, 1, 1)).days * 86_400 + 86_400 for day in _LEAP_DAYS
 )
@@ -53,7 +53,7 @@ class Clock:
         self._frozen_at: int | None = None
 
     def now(self) -> int:
-        """The moment, in whole milliseconds: what `text` writes is exactly what was meant."""
+        """The current moment in whole milliseconds, so that `text` shows it without loss."""
         if self._frozen_at is not None:
             return self._frozen_at
         moment = time.time_ns() + self._offset
@@ -65,7 +65,7 @@ class Clock:
 
     @property
     def real(self) -> bool:
-        """Whether it shows the time of the machine."""
+        """Whether the clock shows the time of the machine."""
         return self._frozen_at is None and self._offset == 0
 
     def set(self, moment: int) -> None:
@@ -79,44 +79,47 @@ class Clock:
         self._frozen_at = self.now()
 
     def copy(self) -> Clock:
-        """Another clock that shows the same, now and later."""
+        """A clock with the same time and the same speed."""
         copied = Clock()
         copied._offset, copied._frozen_at = self._offset, self._frozen_at
         return copied
 
     def run(self) -> None:
-        """Let a frozen clock go on from where it stands."""
+        """Let a frozen clock continue from its current time."""
         if self._frozen_at is not None:
             moment, self._frozen_at = self._frozen_at, None
             self.set(moment)
 
 
 def text(moment: int) -> str:
-    """RFC 3339 in UTC with milliseconds: `2030-01-01T00:00:00.000Z`; a moment it cannot write is the nearest it can."""
+    """A moment as RFC 3339 text in UTC with milliseconds: `2030-01-01T00:00:00.000Z`.
+
+    A moment before year 0 or after year 9999 is shown as the nearest possible one.
+    """
     seconds, rest = divmod(min(max(moment, EARLIEST), LATEST), SECOND)
     return f"{_text_of_second(seconds)}.{rest // MILLISECOND:03d}Z"
 
 
-@lru_cache(maxsize=256)  # many replies fall in the same second
+@lru_cache(maxsize=256)  # many replies have the same second
 def _text_of_second(seconds: int) -> str:
     if seconds < _YEAR_1:
         return "0000" + (_EPOCH + timedelta(seconds=seconds, days=_400_YEARS)).isoformat()[4:19]
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
-@lru_cache(maxsize=1024)  # a rule, an order and an agenda read the same text
+@lru_cache(maxsize=1024)  # rules, sorted lists and the agenda parse the same texts
 def parse(written: str) -> int:
-    """The moment an RFC 3339 text names; a leap second is the one after it. Raises `ValueError` for anything else.
+    """The moment of an RFC 3339 text. Raises `ValueError` for any other text.
 
-    A second 60 is a date-time only where UTC had one (RFC 3339, 5.7).
+    A leap second counts as the second after it. Second 60 is valid only where UTC had a leap second (RFC 3339, 5.7).
     """
-    # The usual forms, the second being our own; some Pythons know an hour 24.
+    # The two usual forms; the one with milliseconds is our own. Some versions of Python accept an hour 24.
     thousandths = _THOUSANDTHS.get(written[19:]) if len(written) in (20, 24) else None
     if thousandths is not None and written[4:19:3] == "--T::" and written[11:13] != "24":
         try:
             since = datetime.fromisoformat(written[:19]) - _NAIVE_EPOCH
         except ValueError:
-            pass  # a leap second, or no date at all
+            pass  # a leap second, or not a date
         else:
             return (since.days * 86_400 + since.seconds) * SECOND + thousandths * MILLISECOND
     match = _RFC3339.fullmatch(written)
@@ -137,10 +140,10 @@ def parse(written: str) -> int:
 
 
 def later(moment: int, duration: str) -> int:
-    """The moment an ISO 8601 duration (`P30D`, `PT1H30M`, `P1Y`) after another one.
+    """The moment that is an ISO 8601 duration (`P30D`, `PT1H30M`, `P1Y`) after another one.
 
-    Years and months follow the calendar: a month after 31 January is the last of February.
-    Raises `ValueError` for a text that is no duration, or an end that no date-time can name.
+    Years and months follow the calendar: one month after 31 January is the last day of February.
+    Raises `ValueError` for an invalid duration, or if the result is after year 9999.
     """
     match = _DURATION.fullmatch(duration)
     if match is None:

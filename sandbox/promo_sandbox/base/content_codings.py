@@ -1,4 +1,4 @@
-"""The content codings of a request's body (RFC 9110, 8.4.1), decoded with bounded work and memory."""
+"""Decodes the content codings of a request body (RFC 9110, 8.4.1) with bounded work and memory."""
 
 from __future__ import annotations
 
@@ -7,81 +7,82 @@ import zlib
 from promo_sandbox.base.field_values import list_elements
 from promo_sandbox.base.messages import TOO_LARGE, BodyProblem, Request
 
-_GZIP, _ZLIB, _RAW = 31, zlib.MAX_WBITS, -zlib.MAX_WBITS  # how zlib is told the format
-# Some clients send as deflate what lacks the frame of zlib.
+_GZIP, _ZLIB, _RAW = 31, zlib.MAX_WBITS, -zlib.MAX_WBITS  # the values of zlib's `wbits` parameter
+# Some clients send `deflate` without the zlib header.
 _FORMATS = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (_ZLIB, _RAW)}
-_READ = (("accept-encoding", "gzip, deflate"),)
-_MOST_CODINGS = 4
-_MOST_MEMBERS = 2048  # of a gzip file, which may be several put together
+_ACCEPT_ENCODING = (("accept-encoding", "gzip, deflate"),)
+_MAX_CODINGS = 4
+_MAX_MEMBERS = 2048  # a gzip stream consists of members (RFC 1952, 2.2)
 _PIECE = 65_536  # bytes
 
 
 class _Broken(Exception):
-    """The data is not in this format."""
+    """The data does not have this format."""
 
 
 class _TooLarge(Exception):
-    """The decoded data is longer than may be."""
+    """The decoded data is longer than the limit."""
 
 
 def decode_body(request: Request, limit: int) -> None:
-    """Replace a request's body by what it is without its codings, or note why that cannot be. limit: bytes."""
-    named = (request.header(b"content-encoding") or "").lower()
-    codings = [coding for coding in list_elements(named) if coding != "identity"]
+    """Decode a request's body in place; if that fails, set `request.body_problem`. limit: bytes."""
+    header = (request.header(b"content-encoding") or "").lower()
+    codings = [coding for coding in list_elements(header) if coding != "identity"]
     unknown = next((coding for coding in codings if coding not in _FORMATS), None)
     if unknown is not None:
         detail = f"The body must be sent as it is or in gzip or deflate, not in {unknown[:50]}."
-        request.body_problem = BodyProblem(415, detail, _READ)
-    elif len(codings) > _MOST_CODINGS:
-        request.body_problem = BodyProblem(415, f"The body must have at most {_MOST_CODINGS} content codings.", _READ)
+        request.body_problem = BodyProblem(415, detail, _ACCEPT_ENCODING)
+    elif len(codings) > _MAX_CODINGS:
+        detail = f"The body must have at most {_MAX_CODINGS} content codings."
+        request.body_problem = BodyProblem(415, detail, _ACCEPT_ENCODING)
     else:
         try:
             for coding in reversed(codings):
-                request.body = _decoded(request.body, coding, limit)
+                request.body = _decode(request.body, coding, limit)
         except _TooLarge:
             request.body_problem = TOO_LARGE
         except _Broken:
-            request.body_problem = BodyProblem(400, f"The body is not in {named[:50]}, as its Content-Encoding says.")
+            request.body_problem = BodyProblem(400, f"The body is not in {header[:50]}, as its Content-Encoding says.")
 
 
-def _decoded(data: bytes, coding: str, limit: int) -> bytes:
+def _decode(data: bytes, coding: str, limit: int) -> bytes:
     *others, last = _FORMATS[coding]
     for format_ in others:
         try:
-            return _inflated(data, format_, limit)
+            return _inflate(data, format_, limit)
         except _Broken:
             continue
-    return _inflated(data, last, limit)
+    return _inflate(data, last, limit)
 
 
-def _inflated(data: bytes, format_: int, limit: int) -> bytes:
-    """The decoded data. What is too long is noticed with the first byte too many."""
-    found = bytearray()
-    at = members = 0
-    while at < len(data) or not members:
+def _inflate(data: bytes, format_: int, limit: int) -> bytes:
+    """The decoded data. Decoding stops at the first byte beyond the limit."""
+    decoded = bytearray()
+    position = members = 0
+    while position < len(data) or not members:
         members += 1
-        if members > _MOST_MEMBERS:
+        if members > _MAX_MEMBERS:
             raise _TooLarge
-        at = _inflate_member(data, at, format_, limit, found)
-        if format_ != _GZIP and at < len(data):
+        position = _inflate_member(data, position, format_, limit, decoded)
+        if format_ != _GZIP and position < len(data):
             raise _Broken
-    return bytes(found)
+    return bytes(decoded)
 
 
-def _inflate_member(data: bytes, at: int, format_: int, limit: int, found: bytearray) -> int:
-    """Add what one member says; the place after it."""
+def _inflate_member(data: bytes, position: int, format_: int, limit: int, decoded: bytearray) -> int:
+    """Append the data of one member. Returns the position after the member."""
     member = zlib.decompressobj(format_)
     rest = b""
     while not member.eof:
         if not rest:
-            if at >= len(data):
-                raise _Broken  # it ends too early
-            rest, at = data[at : at + _PIECE], at + _PIECE
+            if position >= len(data):
+                raise _Broken  # the data ends too early
+            rest, position = data[position : position + _PIECE], position + _PIECE
         try:
-            found += member.decompress(rest, limit + 1 - len(found))
+            decoded += member.decompress(rest, limit + 1 - len(decoded))
         except zlib.error:
             raise _Broken from None
-        if len(found) > limit:
+        if len(decoded) > limit:
             raise _TooLarge
         rest = member.unconsumed_tail
-    return min(at, len(data)) - len(member.unused_data)
+    return min(position, len(data)) - len(member.unused_data)

@@ -1,4 +1,7 @@
-"""What is wrong with a document that somebody wrote for us: each flaw with its place, its line and the nearest name."""
+"""The flaws of a document: each one has a place, a line and a sentence, often with the nearest valid name.
+
+A document is a scenario, a seed or a file of parity cases. How a request breaks its contract is a `Violation`.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,23 @@ from promo_sandbox.base import yaml_file
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.nearest_names import nearest
 
-Place = tuple[str | int, ...]
+Place = tuple[str | int, ...]  # the keys and indexes that lead to a value of a document
 MAX_FLAWS = 50
-_MAX_NAME = 100
-_MAX_LISTED = 12
-_MAX_TEXT = 1_000_000  # characters in which lines are looked for
+_MAX_NAME = 100  # characters
+_MAX_LISTED = 12  # names
+_MAX_TEXT = 1_000_000  # characters; a longer text is not searched for line numbers
 
 
 class Flaw(NamedTuple):
-    """One thing that is wrong; `pointer` is a JSON pointer into the document."""
+    """One problem of a document."""
 
-    pointer: str
+    pointer: str  # RFC 6901
     line: int | None
     detail: str
 
 
 class InvalidDocument(SandboxError):
-    """A document is refused; as an error of the operator it is one line, about the first flaw."""
+    """A document with flaws. As text it is one line, about the first flaw."""
 
     def __init__(self, name: str, flaws: list[Flaw]) -> None:
         self.name, self.flaws = name, flaws
@@ -40,7 +43,7 @@ class InvalidDocument(SandboxError):
 
 
 class Flaws:
-    """Collects what is wrong, to tell all of it at once."""
+    """Collects the flaws of a document, to report all of them at once."""
 
     def __init__(self) -> None:
         self._found: list[tuple[Place, str]] = []
@@ -50,7 +53,7 @@ class Flaws:
 
     @property
     def full(self) -> bool:
-        """Whether enough is wrong: no more is told."""
+        """Whether there are so many flaws that no more are added."""
         return len(self._found) >= MAX_FLAWS
 
     def add(self, place: Place, detail: str) -> None:
@@ -58,21 +61,21 @@ class Flaws:
             self._found.append((place, detail))
 
     def raise_if_any(self, name: str, text: str) -> None:
-        """Raises `InvalidDocument` if there is one; `text` is the document as it was written."""
+        """Raise `InvalidDocument` if there are flaws. text: the source of the document, for line numbers."""
         if self._found:
-            indexes = [place for place, _ in self._found]
-            lines = yaml_file.lines_of(text, indexes) if len(text) <= _MAX_TEXT else [None] * len(indexes)
+            places = [place for place, _ in self._found]
+            lines = yaml_file.lines_of(text, places) if len(text) <= _MAX_TEXT else [None] * len(places)
             found = zip(self._found, lines, strict=True)
             raise InvalidDocument(name, [Flaw(pointer(place), line, detail) for (place, detail), line in found])
 
 
-def pointer(place: Place) -> str:
-    """RFC 6901."""
+def pointer(place: Iterable[str | int]) -> str:
+    """The JSON pointer (RFC 6901) of a place."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in place)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """`…; did you mean …?`, or what there is where nothing is near and the list is short."""
+    """`; did you mean …?` with the nearest name, else the known names if there are few."""
     names = list(dict.fromkeys(known))
     near = nearest(name, names)
     if near:
@@ -81,5 +84,5 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def shortened(name: str) -> str:
-    """A name as somebody wrote it, at most a hundred characters of it."""
+    """The first hundred characters of a name."""
     return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…"

@@ -1,7 +1,7 @@
-"""Regular expressions from outside: searched for in linear time, by the engine that JSON Schemas are compiled with.
+"""Regular expressions of clients, matched in linear time by the engine of the JSON Schema library.
 
-Python's own engine backtracks: `^(a+)+$` occupies it for as long as somebody likes. This one follows all ways at once,
-so the time is that of the pattern's size times that of the text, and both have a limit here.
+Python's own engine backtracks, so `^(a+)+$` can block the server. This engine takes time in proportion to the size of
+the pattern times the length of the text. Both are limited here.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ import jsonschema_rs
 
 MAX_PATTERN = 1000  # characters
 MAX_TEXT = 2048  # characters that are searched
-MAX_SIZES = 200_000  # of the patterns that one text may be held against, together: then that takes some 40 ms at worst
+MAX_SIZES = 200_000  # total size of the patterns that are tried on one text; they take 40 ms at worst
 _SIZES = (250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
-_REMEMBERED = 256
 
 
 class Pattern(NamedTuple):
     matches: Callable[[str], bool]
-    size: int  # bytes that it takes compiled, at most
+    size: int  # upper bound of the compiled size in bytes
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=256)
 def compile_pattern(expression: str) -> Pattern:
-    """Raises `ValueError` with a sentence for what is no pattern, not supported, or too large."""
+    """Raises `ValueError` with a sentence if the expression is invalid, not supported or too large."""
     if len(expression) > MAX_PATTERN:
         raise ValueError(f"{expression[:50]!r}… has more than {MAX_PATTERN} characters")
     for size in _SIZES:
@@ -37,17 +36,17 @@ def compile_pattern(expression: str) -> Pattern:
         except jsonschema_rs.ValidationError:
             continue
         return Pattern(_search(validator), size)
-    raise ValueError(f"{expression[:200]!r} is {_why_not(expression)}")
+    raise ValueError(f"{expression[:200]!r} is {_reason(expression)}")
 
 
-def _why_not(expression: str) -> str:
+def _reason(expression: str) -> str:
     try:
         re.compile(expression)
     except (re.error, RecursionError, OverflowError) as error:
-        return f"no regular expression: {error}"
+        return f"not a regular expression: {error}"
     return (
-        "no regular expression that is supported; look-around, back references, \\A and \\Z are not, nor are "
-        "repetitions that are very large when they are written out"
+        "not a supported regular expression; look-around, back references, \\A, \\Z and very large repetitions "
+        "are not supported"
     )
 
 

@@ -1,4 +1,4 @@
-"""What comes in and what goes out, as values: a request, a reply, a violation. Knows nothing of HTTP servers."""
+"""Requests, replies and contract violations as values, and JSON. `server/` reads and writes them on sockets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 
-class _Fractions(dict[str, Decimal]):
-    """The same short text is the same number, as one object: quicker than to make it, and to judge it, once more."""
+class _DecimalCache(dict[str, Decimal]):
+    """One object for each short number text, so that it is parsed and validated only once."""
 
     def __missing__(self, text: str) -> Decimal:
         found = parse_decimal(text)
@@ -23,61 +23,60 @@ class _Fractions(dict[str, Decimal]):
 
 
 def parse_decimal(text: str) -> Decimal:
-    """A number as it is written. Raises `ArithmeticError` for one, be it 0, of an order that no double has.
+    """The exact number of a text. Raises `ArithmeticError` if its exponent is beyond that of a double, even for 0.
 
-    Nobody means it, and what is made of it, as its digits written out, might take all memory.
+    Written out, such a number could fill the memory.
     """
     found = Decimal(text[: _LONGEST + 1])
-    if len(text) > _LONGEST or not _LEAST <= found.adjusted() <= _MOST:
+    if len(text) > _LONGEST or not _MIN_EXPONENT <= found.adjusted() <= _MAX_EXPONENT:
         raise OverflowError(f"{text[:_SHORT]} is out of range")
     return found
 
 
-_LEAST, _MOST = -324, 308  # powers of ten
-_LONGEST = 4300  # characters, as Python has it for integers: longer ones take long to read
+_MIN_EXPONENT, _MAX_EXPONENT = -324, 308  # of ten
+_LONGEST = 4300  # characters, Python's limit for integers: longer texts take long to parse
 _SHORT = 30  # characters
-_REMEMBERED = 1024
-# JSON as we wrote it ourselves; for what somebody else wrote, see `decode`.
-decode_trusted = msgspec.json.Decoder(float_hook=_Fractions().__getitem__).decode
+_REMEMBERED = 1024  # entries of a cache
+# Only for JSON that this program wrote; for other JSON use `decode`.
+decode_trusted = msgspec.json.Decoder(float_hook=_DecimalCache().__getitem__).decode
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
-_REMEMBERED = 1024
 MAX_DEPTH = 100
-_SHALLOW = 5 * MAX_DEPTH  # bytes that objects nested so deep have at least, `{"":}` each
-MAX_VALUES = 80_000  # objects, arrays and fractions; more only in a body with so many bytes for each:
+_SHALLOW = 5 * MAX_DEPTH  # bytes; a shorter body of objects cannot be nested deeper, since each takes `{"":}`
+MAX_VALUES = 80_000  # objects, arrays and fractions; more only if the body has this many bytes for each:
 _BYTES_EACH = 13
-_FRACTION = 4  # values that a fraction counts as, since it takes as long to read
+_FRACTION = 4  # a fraction counts as this many values, because it takes as long to decode
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _SQUARE = bytes.maketrans(b"{}", b"[]")
-_STEPS = bytes.maketrans(b"[]", b"\x02\x00")  # one more than what each adds to the depth
-_PASSES = 4  # in each of which the innermost level is taken away
+_STEPS = bytes.maketrans(b"[]", b"\x02\x00")  # what a bracket adds to the depth, plus one
+_PASSES = 4  # each pass removes the innermost level
 _NO_MARKS = bytes(set(range(256)) - set(b'[{]}"'))
 
 
 class Violation(NamedTuple):
-    """One way a message breaks its contract; `kind`: the JSON Schema keyword, or `syntax` for what cannot be read."""
+    """One way in which a message breaks its contract."""
 
-    where: str
+    where: str  # such as `body.price.value`
     message: str
-    kind: str = ""
-    keyword_path: Sequence[str | int] = ()  # the steps to the broken keyword, in the schema that was asked
+    kind: str = ""  # the JSON Schema keyword, or `syntax` if the value cannot be parsed
+    keyword_path: Sequence[str | int] = ()  # where the keyword is in the schema
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"
 
 
 class BodyProblem(NamedTuple):
-    """Why a body was not read: the status for it, a sentence, headers for the reply, and the title of a problem."""
+    """Why a request's body cannot be read, and the error response for it."""
 
     status: int
     detail: str
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()  # of the reply
     title: str = "Refused before any operation"
 
 
 TOO_LARGE = BodyProblem(413, "The body is larger than this server takes.")
 
-# Header fields that hold one value. Of several lines the last counts; those of any other field are one list.
+# Header fields with a single value: the last of several lines counts. Several lines of another field are one list.
 _SINGLE = frozenset(
     b"access-control-request-method authorization content-length content-location content-range content-type date from"
     b" host if-modified-since if-range if-unmodified-since last-event-id max-forwards origin proxy-authorization range"
@@ -86,7 +85,7 @@ _SINGLE = frozenset(
 
 
 def combine_fields(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """The value of each field; where a list comes in several lines, it is one (RFC 9110, 5.3). Names in lower case."""
+    """The value of each header field; several lines of a list are combined (RFC 9110, 5.3). Names are lower case."""
     fields = dict(headers)
     if len(fields) < len(headers):
         lines: dict[bytes, list[bytes]] = {}
@@ -99,7 +98,7 @@ def combine_fields(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 class Request:
-    """A request as it came. `path` is percent-encoded, header names are lower case, `fields` has each name once."""
+    """A request. `path` is percent-encoded; header names are lower case; `fields` has each name once."""
 
     __slots__ = (
         "body",
@@ -135,7 +134,7 @@ class Request:
         self.head_size = len(target) + _fields_size(headers) if head_size is None else head_size
         self.body_problem = body_problem  # why the body cannot be read
         self.path, _, self.query = target.partition("?")
-        self.prefix = ""  # `/~{org}`, if the target began with one; `path` is what follows
+        self.prefix = ""  # `/~{org}` if the target began with it; `path` is the rest
 
     def header(self, name: bytes) -> str | None:
         value = self.fields.get(name)
@@ -143,7 +142,7 @@ class Request:
 
 
 class Http10Request(Request):
-    """One of HTTP/1.0."""
+    """A request of HTTP/1.0."""
 
     __slots__ = ()
     version = "HTTP/1.0"
@@ -153,12 +152,12 @@ def _fields_size(headers: list[tuple[bytes, bytes]]) -> int:
     return sum(len(name) + len(value) for name, value in headers)
 
 
-# Pieces of a body: all there is to be made, or what only comes with time.
+# The pieces of a body. They are available at once (Iterator), or come with time (AsyncIterator).
 Stream = Iterator[bytes] | AsyncIterator[bytes]
 
 
 class Transmission:
-    """How a reply reaches the client, where that is not at once and whole. What the members mean, `Reply` says."""
+    """How a reply is sent if it is not sent at once and in one piece. `Reply` documents the attributes."""
 
     __slots__ = ("cut", "delay", "stream", "work")
 
@@ -170,7 +169,7 @@ class Transmission:
 
 
 class Reply:
-    """A reply before it is sent. `content` is the decoded body that the contract is checked against."""
+    """A reply before it is sent. `content` is the decoded body, which is validated against the contract."""
 
     __slots__ = ("body", "close", "content", "headers", "media", "status", "transmission")
 
@@ -184,13 +183,13 @@ class Reply:
         close: bool = False,
         encoded: bytes | None = None,
     ) -> None:
-        """`encoded`: the content as JSON, where there is such a thing already."""
+        """encoded: the content as JSON, if the caller has it already."""
         self.status = status
-        self.content = content  # or bytes: JSON already, which is decoded to be checked
+        self.content = content  # bytes are JSON, which is decoded for validation
         self.media = media
         self.headers = headers
-        self.close = close  # end the connection after this reply
-        self.transmission: Transmission | None = None  # None: at once and whole, as nearly all are
+        self.close = close  # whether to close the connection after this reply
+        self.transmission: Transmission | None = None  # None: send at once and in one piece
         if media is None:
             self.body = b""
         elif encoded is not None:
@@ -202,7 +201,7 @@ class Reply:
 
     @property
     def delay(self) -> float:
-        """Seconds until it is sent."""
+        """Seconds to wait before the reply is sent."""
         return self.transmission.delay if self.transmission else 0.0
 
     @delay.setter
@@ -211,7 +210,7 @@ class Reply:
 
     @property
     def cut(self) -> str | None:
-        """The connection is lost: `unsent`, or `midway` through the reply."""
+        """Drop the connection: `unsent` (before the reply) or `midway` (in the reply)."""
         return self.transmission.cut if self.transmission else None
 
     @cut.setter
@@ -220,7 +219,7 @@ class Reply:
 
     @property
     def stream(self) -> Stream | None:
-        """The pieces of a body that is not made whole; `body` is empty then."""
+        """The pieces of a body that is sent in pieces; then `body` is empty."""
         return self.transmission.stream if self.transmission else None
 
     @stream.setter
@@ -229,7 +228,7 @@ class Reply:
 
     @property
     def work(self) -> Generator[None, None, Reply] | None:
-        """What is still to be done, in slices; it returns the reply, and nothing of this one is sent."""
+        """The remaining work, in slices. It returns the reply to send; this reply is not sent."""
         return self.transmission.work if self.transmission else None
 
     @work.setter
@@ -243,41 +242,41 @@ class Reply:
 
 
 class FieldOrder:
-    """The order of the members of a kind of document."""
+    """The order of the fields in a kind of document."""
 
-    __slots__ = ("_names", "_wanted")
+    __slots__ = ("_names", "_sorted")
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names
-        self._wanted: dict[tuple[str, ...], tuple[str, ...]] = {}  # members as they come: as they should; empty: so
+        self._sorted: dict[tuple[str, ...], tuple[str, ...]] = {}  # names -> names in order, empty if they are already
 
     def apply(self, doc: dict[str, Any]) -> dict[str, Any]:
-        """A document with its members in this order; others come last."""
+        """A document with its fields in this order; other fields come last."""
         names = tuple(doc)
         try:
-            wanted = self._wanted[names]
+            in_order = self._sorted[names]
         except KeyError:
-            wanted = self._learn(names)
-        return {name: doc[name] for name in wanted} if wanted else doc
+            in_order = self._sort(names)
+        return {name: doc[name] for name in in_order} if in_order else doc
 
-    def _learn(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        wanted = (
+    def _sort(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        in_order = (
             *(name for name in self._names if name in names),
             *(name for name in names if name not in self._names),
         )
-        if len(self._wanted) >= _REMEMBERED:
-            self._wanted.clear()
-        self._wanted[names] = () if wanted == names else wanted
-        return self._wanted[names]
+        if len(self._sorted) >= _REMEMBERED:
+            self._sorted.clear()
+        self._sorted[names] = () if in_order == names else in_order
+        return self._sorted[names]
 
 
 def decode(body: bytes) -> Any:
-    """JSON as the client wrote it: fractions are `Decimal`, the last of two equal keys wins.
+    """Decode JSON exactly: fractions are `Decimal`; the last of two equal keys wins.
 
-    Raises `ValueError` with a sentence for a client: not JSON, not UTF-8, NaN, nested deeper than 100, too many values.
+    Raises `ValueError` with a sentence for the client: not JSON, not UTF-8, NaN, nested too deep, too many values.
     """
-    if len(body) > _SHALLOW or body.find(b"[") >= 0:  # which spares most bodies the counting
-        _bound(body)
+    if len(body) > _SHALLOW or body.find(b"[") >= 0:  # most bodies need no counting
+        _check_limits(body)
     try:
         return decode_trusted(body)
     except UnicodeDecodeError:
@@ -288,37 +287,38 @@ def decode(body: bytes) -> Any:
         raise ValueError("The body has a number or a nesting beyond what can be read.") from None
 
 
-def _bound(body: bytes) -> None:
-    """Raises `ValueError` for JSON that is nested too deep, or would take too long to decode."""
+def _check_limits(body: bytes) -> None:
+    """Raise `ValueError` for JSON that is nested too deep, or would take too long to decode."""
     brackets = body.count(b"[") + body.count(b"{")
-    most = max(MAX_VALUES, len(body) // _BYTES_EACH)
-    if brackets <= MAX_DEPTH and len(body) <= most:
+    limit = max(MAX_VALUES, len(body) // _BYTES_EACH)
+    if brackets <= MAX_DEPTH and len(body) <= limit:
         return
-    values = brackets + _FRACTION * _fractions(body)  # at most, since texts may look like some
-    if brackets <= MAX_DEPTH and values <= most:
+    values = brackets + _FRACTION * _fractions(body)  # an upper bound: strings may contain brackets and fractions
+    if brackets <= MAX_DEPTH and values <= limit:
         return
     if b"\\" in body:
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if values > most:
-        bare = b"".join(body.split(b'"')[::2])  # without its texts
-        if bare.count(b"[") + bare.count(b"{") + _FRACTION * _fractions(bare) > most:
+    if values > limit:
+        without_strings = b"".join(body.split(b'"')[::2])
+        brackets_left = without_strings.count(b"[") + without_strings.count(b"{")
+        if brackets_left + _FRACTION * _fractions(without_strings) > limit:
             raise ValueError(
-                f"The body has more than {most} objects, arrays and fractions; a fraction counts as {_FRACTION}."
+                f"The body has more than {limit} objects, arrays and fractions; a fraction counts as {_FRACTION}."
             )
     if brackets > MAX_DEPTH and _depth(body) > MAX_DEPTH:
         raise ValueError(f"The body is nested deeper than {MAX_DEPTH} levels.")
 
 
 def _fractions(text: bytes) -> int:
-    """How many points and exponents of numbers there are."""
-    same = text.translate(_ZEROS)
-    return same.count(b"0.") + same.count(b"0e") + same.count(b"0E")
+    """The number of decimal points and exponents."""
+    zeros = text.translate(_ZEROS)
+    return zeros.count(b"0.") + zeros.count(b"0e") + zeros.count(b"0E")
 
 
 def _depth(body: bytes) -> int:
     """How deep JSON without escaped quotes is nested."""
-    marks = body.translate(_SQUARE, _NO_MARKS).replace(b'""', b"")  # which leaves every bracket in its text or outside
-    left, outer = b"".join(marks.split(b'"')[::2]), 0
-    while len(inner := left.replace(b"[]", b"")) < len(left) and outer < _PASSES:  # many small objects are gone at once
-        left, outer = inner, outer + 1
-    return outer + max(accumulate(step - 1 for step in left.translate(_STEPS)), default=0)
+    marks = body.translate(_SQUARE, _NO_MARKS).replace(b'""', b"")  # keeps each bracket inside or outside its string
+    left, removed = b"".join(marks.split(b'"')[::2]), 0
+    while len(inner := left.replace(b"[]", b"")) < len(left) and removed < _PASSES:  # removes many objects at once
+        left, removed = inner, removed + 1
+    return removed + max(accumulate(step - 1 for step in left.translate(_STEPS)), default=0)

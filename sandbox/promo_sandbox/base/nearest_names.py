@@ -1,4 +1,4 @@
-"""Names that look like one that somebody mistyped, in bounded time however many and however long they are."""
+"""Finds the names that are most similar to a mistyped one, in bounded time."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 from itertools import islice
 
-_LONGEST = 100  # characters of a name that are looked at
-_ALIKE = 0.6  # of 1, as in `difflib.get_close_matches`
-_MOST = 1000  # names of a fitting length that are looked at
-_CLOSELY = 10  # that are compared letter by letter, which takes the time of their lengths multiplied
+_MAX_LENGTH = 100  # characters of a name that are compared
+_MIN_RATIO = 0.6  # as in `difflib.get_close_matches`
+_MAX_CANDIDATES = 1000  # names of a suitable length that are compared quickly
+_MAX_EXACT = 10  # names that are compared exactly, in time proportional to the product of both lengths
 
 
 def nearest(name: str, names: Iterable[str], most: int = 1) -> list[str]:
-    """Those of the names that look most like this one, the best first."""
-    name = name[:_LONGEST]
+    """The names that are most similar to this one, the best first."""
+    name = name[:_MAX_LENGTH]
     matcher: SequenceMatcher[str] = SequenceMatcher(autojunk=False)
     matcher.set_seq2(name)
-    # Two texts are 0.6 alike only if the shorter has three sevenths of the longer one's length.
-    shortest, longest = len(name) * 3 / 7, min(len(name) * 7 / 3, _LONGEST)
-    fitting = islice((it for it in names if shortest <= len(it) <= longest), _MOST)
-    rough: list[tuple[float, str]] = []
-    for candidate in fitting:
+    # A ratio of 0.6 is possible only if the shorter text has at least three sevenths of the longer one's length.
+    shortest, longest = len(name) * 3 / 7, min(len(name) * 7 / 3, _MAX_LENGTH)
+    candidates = islice((it for it in names if shortest <= len(it) <= longest), _MAX_CANDIDATES)
+    similar: list[tuple[float, str]] = []
+    for candidate in candidates:
         matcher.set_seq1(candidate)
         ratio = matcher.quick_ratio()
-        if ratio >= _ALIKE:
-            rough.append((ratio, candidate))
+        if ratio >= _MIN_RATIO:
+            similar.append((ratio, candidate))
     close: list[tuple[float, str]] = []
-    for _, candidate in heapq.nlargest(_CLOSELY, rough):
+    for _, candidate in heapq.nlargest(_MAX_EXACT, similar):
         matcher.set_seq1(candidate)
         ratio = matcher.ratio()
-        if ratio >= _ALIKE:
+        if ratio >= _MIN_RATIO:
             close.append((ratio, candidate))
     return [candidate for _, candidate in heapq.nlargest(most, close)]

@@ -1,7 +1,7 @@
-"""Text from outside, made fit for a terminal or a log: nothing in it moves the cursor, or hides or turns what follows.
+"""Escapes text of clients for terminals and logs, so that it cannot move the cursor, or hide or reorder other text.
 
-Escaped is all that Python does not call printable: control characters (C1 too), marks of direction, line and paragraph
-separators, surrogates, other invisible characters. The escapes are those of JSON, where they mean the same in a text.
+Every character that Python calls not printable is escaped as in JSON: control characters (also C1), direction marks,
+line and paragraph separators, surrogates and other invisible characters.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _SysExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | 
 
 
 def escaped(text: str, keep: str = "") -> str:
-    """The text with `\\uXXXX` for what is not printable. keep: characters that stay, such as a newline."""
+    """The text with `\\uXXXX` for each character that is not printable. keep: characters that are not escaped."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() or letter in keep else _escape(letter) for letter in text)
@@ -25,7 +25,7 @@ def _escape(letter: str) -> str:
 
 
 class EscapingFormatter(logging.Formatter):
-    """Writes a record so that no text in it, nor in its traceback, does more than be read."""
+    """Escapes the message and the traceback of a log record."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
         record.message = escaped(record.message)

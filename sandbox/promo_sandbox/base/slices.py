@@ -1,7 +1,7 @@
-"""Long work in slices: what takes more than a few milliseconds gives others their turn in between.
+"""Long work in slices of a few milliseconds, so that other requests can run in between.
 
-Work is a generator. It yields often, after each document or so, and returns its result. Others write
-in between: it reads references that it took before its first `yield`, and writes only into what nobody else has.
+Work is a generator. It yields often, for example after each document, and returns its result. Other requests write
+between two slices. So work reads only references from before its first `yield`, and writes only into new objects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Work = Generator[None, None, T]
 
 SLICE = 0.004  # seconds
 
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 class Unfinished(Exception):
@@ -25,20 +25,20 @@ class Unfinished(Exception):
 
 
 class Slice:
-    """A short time for which somebody may work, by our own processor time: a busy machine makes no work longer."""
+    """A short period of processor time, so that a busy machine does not make slices smaller."""
 
-    __slots__ = ("_until", "_until_at_least")
+    __slots__ = ("_cpu_end", "_earliest_end")
 
     def __init__(self, seconds: float = SLICE) -> None:
-        self._until = thread_time() + seconds
-        self._until_at_least = perf_counter() + seconds  # a clock that costs much less to read
+        self._cpu_end = thread_time() + seconds
+        self._earliest_end = perf_counter() + seconds  # this clock is much cheaper to read
 
     def over(self) -> bool:
-        return perf_counter() > self._until_at_least and thread_time() > self._until
+        return perf_counter() > self._earliest_end and thread_time() > self._cpu_end
 
 
 def run_slice(work: Work[T], seconds: float = SLICE) -> T:
-    """Do a slice of the work. Its result, if that was the last; else raises `Unfinished`."""
+    """Do one slice of the work. Returns the result if the work is complete, else raises `Unfinished`."""
     over = Slice(seconds).over
     try:
         next(work)
@@ -51,7 +51,7 @@ def run_slice(work: Work[T], seconds: float = SLICE) -> T:
 
 
 def run_to_end(work: Work[T]) -> T:
-    """Do all of the work now, where nobody else waits for a turn."""
+    """Do all of the work now. Only for code that blocks no other request."""
     while True:
         try:
             return run_slice(work)
@@ -60,10 +60,10 @@ def run_to_end(work: Work[T]) -> T:
 
 
 async def finish(work: Work[T]) -> T:
-    """Do the work to its end, one slice in a turn of the event loop, however many are working at the same time."""
-    turn = slice_lock()
+    """Do all of the work. Each turn of the event loop does one slice, even if many tasks have work."""
+    lock = slice_lock()
     while True:
-        async with turn:
+        async with lock:
             try:
                 return run_slice(work)
             except Unfinished:
@@ -71,8 +71,8 @@ async def finish(work: Work[T]) -> T:
 
 
 def slice_lock() -> asyncio.Lock:
-    """Whoever holds it has this turn of the running event loop for a slice of long work; the others wait in a queue."""
+    """The lock of the running event loop: its holder does one slice in this turn, and the other tasks wait."""
     loop = asyncio.get_running_loop()
-    if loop not in _turns:
-        _turns[loop] = asyncio.Lock()
-    return _turns[loop]
+    if loop not in _locks:
+        _locks[loop] = asyncio.Lock()
+    return _locks[loop]

@@ -1,4 +1,4 @@
-"""Listening sockets: on one address, or on both loopback addresses where the host is `localhost`."""
+"""Listening sockets: on one address, or on both loopback addresses if the host is `localhost`."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ import socket
 from promo_sandbox.base.errors import SandboxError
 
 _LOOPBACK = ("127.0.0.1", "::1")
-_NOT_THERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)  # the machine has no such address, or not that kind of them
-_ATTEMPTS = 20  # to find a port that is free on both
+_NO_ADDRESS = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)  # the machine has no IPv4 or no IPv6 loopback address
+_ATTEMPTS = 20  # to find a port that is free on both addresses
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 picks a free one. Raises `SandboxError` if it cannot be had."""
+    """Open a listening socket; port 0 chooses a free port. Raises `SandboxError` if this fails."""
     try:
         return open_socket(host, port)
     except (OSError, OverflowError) as error:
-        raise _refused(host, port, error) from None
+        raise _listen_error(host, port, error) from None
 
 
 def listen_all(host: str, port: int) -> list[socket.socket]:
-    """The same, but for `localhost` on the loopback addresses of IPv4 and of IPv6, as far as the machine has both."""
+    """The same; `localhost` means the loopback addresses of IPv4 and IPv6, if the machine has both."""
     if host.lower() != "localhost":
         return [listen(host, port)]
-    for left in reversed(range(_ATTEMPTS)):
+    for attempts_left in reversed(range(_ATTEMPTS)):
         listeners: list[socket.socket] = []
         for address in _LOOPBACK:
             try:
                 listeners.append(open_socket(address, listeners[0].getsockname()[1] if listeners else port))
             except (OSError, OverflowError) as error:
-                if getattr(error, "errno", None) in _NOT_THERE:
+                if getattr(error, "errno", None) in _NO_ADDRESS:
                     continue
                 for listener in listeners:
                     listener.close()
-                if port == 0 and left:  # free on one of them only
+                if port == 0 and attempts_left:  # the port is free on one address only
                     break
-                raise _refused(address, port, error) from None
+                raise _listen_error(address, port, error) from None
         else:
             if listeners:
                 return listeners
@@ -45,14 +45,14 @@ def listen_all(host: str, port: int) -> list[socket.socket]:
 
 
 def base_url(host: str, listeners: list[socket.socket]) -> str:
-    """Where a client finds what `listen_all` opened for the host."""
+    """The URL of the sockets that `listen_all` opened for the host."""
     address, port = listeners[0].getsockname()[:2]
     shown = host.lower() if host.lower() == "localhost" else f"[{address}]" if ":" in address else address
     return f"http://{shown}:{port}"
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """Raises `OSError`, or `OverflowError` for a number that is no port."""
+    """Raises `OSError`, or `OverflowError` for an invalid port."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -65,6 +65,6 @@ def open_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _refused(host: str, port: int, error: Exception) -> SandboxError:
+def _listen_error(host: str, port: int, error: Exception) -> SandboxError:
     shown = f"[{host}]" if ":" in host else host
     return SandboxError(f"cannot listen on {shown}:{port}: {getattr(error, 'strerror', None) or error}")

@@ -1,6 +1,6 @@
-"""YAML with JSON's types only: no dates, no `on` that means true, no octal numbers, no key twice.
+"""YAML with the types of JSON only: no dates, no `on` for true, no octal numbers, no duplicate keys.
 
-Numbers with a fraction become `Decimal`, as they do on the wire. Knows nothing of what a document means.
+Numbers with a fraction become `Decimal`, as in JSON bodies. The content of documents is validated elsewhere.
 """
 
 from __future__ import annotations
@@ -10,44 +10,36 @@ from pathlib import Path
 from typing import Any
 
 from promo_sandbox.base.errors import DocumentError
-from promo_sandbox.base.slices import Work
+from promo_sandbox.base.slices import Work, run_to_end
 
 _MAX_DEPTH = 1000
-MAX_DEPTH = 100  # of what is sent, as in JSON
-MAX_VALUES = 100_000  # more would keep others waiting even after they were read
+MAX_DEPTH = 100  # of a request body, as in JSON
+MAX_VALUES = 100_000  # of a request body; more would block other requests even after parsing
 
 
 def parse(text: str, name: str) -> Any:
-    """Read one document. Raises `DocumentError` with `name`, the line and the reason."""
-    return _whole(_load_in_slices(text, name, _MAX_DEPTH, sys.maxsize))
+    """Parse one document. Raises `DocumentError` with `name`, the line and the reason."""
+    return run_to_end(_load_in_slices(text, name, _MAX_DEPTH, sys.maxsize))
 
 
 def parse_untrusted(text: str, name: str) -> Any:
-    """The same for what somebody sent: nothing that JSON could not say, or that is small only as long as it is YAML."""
-    return _whole(parse_untrusted_in_slices(text, name))
+    """Parse a document of a client, with limits for its depth and for the number of values, aliases expanded."""
+    return run_to_end(parse_untrusted_in_slices(text, name))
 
 
 def parse_untrusted_in_slices(text: str, name: str) -> Work[Any]:
-    """The same as work in slices: a megabyte takes seconds."""
+    """`parse_untrusted` as work in slices, since a megabyte takes seconds."""
     return _load_in_slices(text, name, MAX_DEPTH, MAX_VALUES)
 
 
 def _load_in_slices(text: str, name: str, max_depth: int, max_values: int) -> Work[Any]:
-    from promo_sandbox.base import yaml_loader  # noqa: PLC0415 - with PyYAML, which most starts do without
+    from promo_sandbox.base import yaml_loader  # noqa: PLC0415 - imports PyYAML, which most starts do not need
 
     return yaml_loader.load_in_slices(text, name, max_depth, max_values)
 
 
-def _whole(work: Work[Any]) -> Any:
-    while True:
-        try:
-            next(work)
-        except StopIteration as ended:
-            return ended.value
-
-
 def read(path: Path, name: str | None = None) -> Any:
-    """Read a file; a missing or unreadable one is a `DocumentError` too."""
+    """Read and parse a file. Raises `DocumentError`, also for a missing or unreadable file."""
     return parse(read_text(path), name or str(path))
 
 
@@ -61,12 +53,12 @@ def read_text(path: Path) -> str:
 
 
 def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
-    """The line (from 1) on which the member at `path` stands, or that of its nearest parent that exists."""
+    """The line (from 1) of the value at `path`, or of its nearest existing parent."""
     return lines_of(text, [path])[0]
 
 
 def lines_of(text: str, paths: list[tuple[str | int, ...]]) -> list[int | None]:
-    """The same for several members of a text, also of JSON; None where it is no YAML, as JSON with tabs in it."""
-    from promo_sandbox.base import yaml_loader  # noqa: PLC0415 - as above
+    """The same for several values. All are None if the text is not YAML, such as JSON with tabs."""
+    from promo_sandbox.base import yaml_loader  # noqa: PLC0415 - the same
 
     return yaml_loader.lines_of(text, paths)

@@ -1,6 +1,6 @@
-"""What `yamlfile` has PyYAML do: load JSON's types only, and tell the lines on which things stand.
+"""The part of `yaml_file` that needs PyYAML: load documents with JSON's types only, and find line numbers.
 
-Apart, since most starts read what was parsed before, and PyYAML takes longer to import than that.
+It is a separate module because most starts use the cached specs, and importing PyYAML takes longer than reading those.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from promo_sandbox.base.slices import Work
 
 try:
     from yaml import CSafeLoader as _Base
-except ImportError:  # a PyYAML built without libyaml is eight times slower, and right
+except ImportError:  # a PyYAML without libyaml is eight times slower, but correct
     from yaml import SafeLoader as _Base  # type: ignore[assignment]  # another class with the same methods
 
 
@@ -28,7 +28,7 @@ _COLLECTIONS = {yaml.MappingStartEvent: f"{_TAG}map", yaml.SequenceStartEvent: f
 
 
 class _Loader(_Base):
-    # PyYAML's own attributes, without what JSON has not; the constructor of None refuses every other tag.
+    # PyYAML's attributes, reduced to the types of JSON. The constructor for None rejects every other tag.
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML declares it
     yaml_constructors = {tag: _Base.yaml_constructors[tag] for tag in (*_TAGS, None)}  # noqa: RUF012 - the same
 
@@ -36,7 +36,7 @@ class _Loader(_Base):
         try:
             return parse_decimal(node.value)
         except ArithmeticError:
-            problem = f"{node.value[:50]!r} is no number that can be read"
+            problem = f"{node.value[:50]!r} is not a number in the supported range"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
 
@@ -52,9 +52,9 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_decimal)
 
 
 def load_in_slices(text: str, name: str, max_depth: int, max_values: int) -> Work[Any]:
-    """One document, as work in slices. Raises `DocumentError` with `name`, the line and the reason.
+    """Load one document, as work in slices. Raises `DocumentError` with `name`, the line and the reason.
 
-    An alias counts as a copy of what it names, since copies of copies could fill the memory.
+    An alias counts as a copy of its anchor, since nested aliases could fill the memory.
     """
     try:
         return (yield from _Composer(text, max_depth, max_values).document())
@@ -66,14 +66,14 @@ def load_in_slices(text: str, name: str, max_depth: int, max_values: int) -> Wor
 
 
 class _Composer:
-    """Makes values of PyYAML's events, one after the other. PyYAML itself composes a whole document at once."""
+    """Builds values from PyYAML's events, one by one. PyYAML's own composer takes a whole document at once."""
 
     def __init__(self, text: str, max_depth: int, max_values: int) -> None:
-        self._loader: Any = _Loader(text)  # its methods that are written in C have no types
+        self._loader: Any = _Loader(text)  # its C methods have no types
         self._max_depth, self._max_values = max_depth, max_values
-        self._open: list[tuple[Any, str | None, int]] = []  # collections, each with its anchor and what came before it
-        self._keys: list[str | None] = []  # of each, the key that awaits its value
-        self._anchors: dict[str, tuple[Any, int]] = {}  # the value, and how many there are in it
+        self._open: list[tuple[Any, str | None, int]] = []  # collection, anchor, number of values before it
+        self._keys: list[str | None] = []  # for each open collection, the key without a value yet
+        self._anchors: dict[str, tuple[Any, int]] = {}  # anchor -> value, number of values in it
         self._count = 0
         self._root: Any = None
 
@@ -117,7 +117,7 @@ class _Composer:
         if type(event) is not yaml.ScalarEvent:
             raise _mistake("a key must be a plain string", event)
         if event.value in self._open[-1][0]:
-            problem = f"the key {event.value!r} stands twice"
+            problem = f"the key {event.value!r} occurs twice"
             raise _mistake(problem, event)
         self._add(1)
         if event.anchor is not None:
@@ -162,7 +162,7 @@ class _Composer:
     def _add(self, count: int) -> None:
         self._count += count
         if self._count > self._max_values:
-            raise ValueError(f"is more than {self._max_values} values")
+            raise ValueError(f"has more than {self._max_values} values")
 
 
 def _mistake(problem: str, event: Any) -> yaml.MarkedYAMLError:
@@ -170,7 +170,7 @@ def _mistake(problem: str, event: Any) -> yaml.MarkedYAMLError:
 
 
 def lines_of(text: str, paths: list[tuple[str | int, ...]]) -> list[int | None]:
-    """The lines (from 1) on which members stand, or their nearest parents; None where it is no YAML."""
+    """The lines (from 1) of values, or of their nearest existing parents; None if the text is not YAML."""
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError:

@@ -222,7 +222,7 @@ class Document:
         if "operationId" not in raw:
             raise self.error(place, "an operation needs an operationId")
         if raw["operationId"] in self._operation_ids:
-            raise self.error((*place, "operationId"), f"the operationId {raw['operationId']} stands twice")
+            raise self.error((*place, "operationId"), f"the operationId {raw['operationId']} occurs twice")
         self._operation_ids.add(raw["operationId"])
         responses = {
             int(status): self._response(int(status), response, (*place, "responses", status))

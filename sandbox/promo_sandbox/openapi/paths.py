@@ -57,7 +57,7 @@ class Router(Generic[T]):
             else:
                 node = node.literals.setdefault(segment, _Node())
         if method in node.targets:
-            raise ValueError(f"{method} {template} stands twice")
+            raise ValueError(f"{method} {template} occurs twice")
         node.targets[method] = target
         if method == "GET":
             node.targets["HEAD"] = target
