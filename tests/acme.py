@@ -143,7 +143,7 @@ def _bind(rules: Rules, things: Collection) -> None:
 
     @rules.operation("addThing")
     def add_thing(call: Call) -> Reply:
-        thing = {"id": call.new_uuid(), "status": "NEW", **call.members}
+        thing = {"id": call.new_uuid(), "status": "NEW", **call.fields}
         try:
             call.add(things, thing)
         except NotUnique as taken:

@@ -12,7 +12,7 @@ from promo_sandbox.base.messages import Request, encode
 from promo_sandbox.model.auth import Gate, Grant
 from promo_sandbox.model.state import State
 from promo_sandbox.openapi.document import Document
-from promo_sandbox.rules import Call, NotUnique, Rejected, decoded, encoded, members, moment
+from promo_sandbox.rules import Call, NotUnique, Rejected, decoded, encoded, moment, raw_fields
 from tests.acme import SPEC, new_rules
 
 NOW = clock.parse("2030-01-01T00:00:00.123Z")
@@ -72,8 +72,8 @@ def test_a_document_may_be_had_with_its_members_as_they_are_stored(call: Call) -
 
     assert thing is not None
     assert thing == b'{"id":"a","name":"A","status":"NEW","price":5.00}'
-    assert encoded({**members(thing), "extra": 1}) == b'{"id":"a","name":"A","status":"NEW","price":5.00,"extra":1}'
-    assert decoded(members(thing)["price"]) == Decimal("5.00")
+    assert encoded({**raw_fields(thing), "extra": 1}) == b'{"id":"a","name":"A","status":"NEW","price":5.00,"extra":1}'
+    assert decoded(raw_fields(thing)["price"]) == Decimal("5.00")
     assert call.get_encoded(THINGS, "b") is None
 
 
@@ -125,20 +125,20 @@ def test_a_request_s_values_are_at_hand(call: Call) -> None:
     assert call.path == {"shop": "s1"}
     assert call.query == call.headers == {}
     assert call.body == body
-    assert call.members == {"name": "Lamp", "parts": body["parts"]}
-    assert call.item_members("parts") == [{"part": "x"}, {"part": "y", "count": 3}]
+    assert call.fields == {"name": "Lamp", "parts": body["parts"]}
+    assert call.item_fields("parts") == [{"part": "x"}, {"part": "y", "count": 3}]
 
 
 def test_of_an_object_in_the_body_the_members_count_that_are_declared(call: Call) -> None:
     requested(call, Request("POST", "/", [], b'{"name":"Lamp","price":{"value":2,"unit":"EUR","unknown":1}}'))
-    assert call.object_members("price") == {"unit": "EUR", "value": 2}
+    assert call.object_fields("price") == {"unit": "EUR", "value": 2}
 
     requested(call, Request("POST", "/", [], b'{"name":"Lamp"}'))
-    assert call.object_members("price") == {}
+    assert call.object_fields("price") == {}
 
 
 def test_an_array_that_is_absent_has_no_items(call: Call) -> None:
-    assert requested(call, Request("POST", "/", [], b'{"name":"Lamp"}')).item_members("parts") == []
+    assert requested(call, Request("POST", "/", [], b'{"name":"Lamp"}')).item_fields("parts") == []
 
 
 def test_a_call_that_no_request_made_has_no_values(call: Call) -> None:
@@ -181,7 +181,7 @@ def test_a_rejection_is_raised_with_what_replaces_the_example(call: Call) -> Non
     with pytest.raises(Rejected) as caught:
         call.reject("unknown-thing", "There is none.", holder="x")
 
-    assert (caught.value.name, caught.value.detail, caught.value.members) == (
+    assert (caught.value.name, caught.value.detail, caught.value.fields) == (
         "unknown-thing",
         "There is none.",
         {"holder": "x"},
@@ -195,7 +195,7 @@ def test_a_rejection_takes_back_what_was_written_unless_it_says_otherwise(call: 
         call.reject_and_keep("too-late", "Half of it is done.", holder="x")
 
     assert (usual.value.keep, keeping.value.keep) == (False, True)
-    assert (keeping.value.name, keeping.value.detail, keeping.value.members) == (
+    assert (keeping.value.name, keeping.value.detail, keeping.value.fields) == (
         "too-late",
         "Half of it is done.",
         {"holder": "x"},

@@ -24,9 +24,9 @@ from promo_sandbox.openapi.operation import Rejection
 moment = clock.parse
 # The same the other way: in UTC with milliseconds.
 moment_text = clock.text
-# The members of a document that `Call.get_encoded` gave, each still encoded, for a reply that shows it nearly as it is.
-members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-# Such a reply's content, made of members of both kinds.
+# The fields of a document that `Call.get_encoded` gave, each still encoded, for a reply that shows it nearly as it is.
+raw_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+# Such a reply's content, made of fields of both kinds.
 encoded = encode
 Raw = msgspec.Raw  # JSON already, to be put into what is encoded
 
@@ -49,13 +49,13 @@ __all__ = [
     "Work",
     "decoded",
     "encoded",
-    "members",
     "moment",
     "moment_text",
     "money",
+    "raw_fields",
 ]  # fmt: skip
 
 
-def decoded(member: Any) -> Any:
-    """What one of the `members` says."""
-    return decode(bytes(member))
+def decoded(field: Any) -> Any:
+    """The value of one of the `raw_fields`."""
+    return decode(bytes(field))

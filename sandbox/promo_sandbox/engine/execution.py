@@ -294,8 +294,8 @@ def _worded(
     below = path.removeprefix(document.base_path)
     refusal = RejectionContext(rejection, rejected.detail, rejected.violations, below, exchange.at, path)
     content = contract.rules.write_error_body(refusal)
-    if rejected.members:
-        content = {**content, **rejected.members}
+    if rejected.fields:
+        content = {**content, **rejected.fields}
     return Reply(rejection.status, content, rejection.media, challenged(rejection, exchange.request))
 
 

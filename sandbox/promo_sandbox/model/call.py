@@ -29,13 +29,13 @@ class Rejected(Exception):
         self,
         name: str,
         detail: str | None = None,
-        members: dict[str, Any] | None = None,
+        fields: dict[str, Any] | None = None,
         violations: list[Violation] | None = None,
     ) -> None:
         super().__init__(name)
         self.name = name
         self.detail = detail
-        self.members = members or {}
+        self.fields = fields or {}
         self.violations = violations or []
         self.keep = False  # what the rule wrote stays, although it refuses
 
@@ -95,22 +95,22 @@ class Call:
         return self._given.body
 
     @property
-    def members(self) -> Doc:
-        """The members of the body that its schema declares; a client may send others, which mean nothing."""
+    def fields(self) -> Doc:
+        """The fields of the body that its schema declares. Others that the client sent are left out."""
         assert self.operation is not None  # only a request has a body
         declared, body = self.operation.body_fields, self._given.body
         if not declared:
             return {}
         return dict(body) if declared.issuperset(body) else {name: body[name] for name in body if name in declared}
 
-    def item_members(self, array: str) -> list[Doc]:
+    def item_fields(self, array: str) -> list[Doc]:
         """The same of each object in an array of the body; empty if the array is absent."""
         assert self.operation is not None  # only a request has a body
         declared = self.operation.body
         names = declared.item_fields[array] if declared else ()
         return [{name: item[name] for name in names if name in item} for item in self.body.get(array, ())]
 
-    def object_members(self, name: str) -> Doc:
+    def object_fields(self, name: str) -> Doc:
         """The same of an object in the body; empty if that is absent or null."""
         assert self.operation is not None  # only a request has a body
         declared, given = self.operation.body, self.body.get(name) or {}
@@ -211,7 +211,7 @@ class Call:
         return self.state.get(collection, id)
 
     def get_encoded(self, collection: Collection, id: str) -> bytes | None:
-        """The document as JSON, as it is stored: for a reply that shows it so, or nearly (`rules.members`)."""
+        """The document as JSON, as it is stored: for a reply that shows it so, or nearly (`rules.raw_fields`)."""
         return self.state.get_encoded(collection, id)
 
     def find(self, collection: Collection, member: str, value: str) -> Doc | None:
@@ -316,13 +316,13 @@ class Call:
         """Whether these are a client's name and secret; in lenient mode any but a secret that begins with `invalid`."""
         return self.issuer.knows(client, secret)
 
-    def reject(self, name: str, detail: str | None = None, **members: Any) -> NoReturn:
-        """Refuse with the named example of this operation; `detail` and `members` replace the example's own."""
-        raise Rejected(name, detail, members)
+    def reject(self, name: str, detail: str | None = None, **fields: Any) -> NoReturn:
+        """Refuse with the named example of this operation; `detail` and `fields` replace the example's own."""
+        raise Rejected(name, detail, fields)
 
-    def reject_and_keep(self, name: str, detail: str | None = None, **members: Any) -> NoReturn:
+    def reject_and_keep(self, name: str, detail: str | None = None, **fields: Any) -> NoReturn:
         """The same, but what the rule wrote stays: for a vendor that fails half-way."""
-        rejected = Rejected(name, detail, members)
+        rejected = Rejected(name, detail, fields)
         rejected.keep = True
         raise rejected
 

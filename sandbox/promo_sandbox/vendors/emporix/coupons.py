@@ -58,8 +58,8 @@ def create_coupon(call: Call) -> Reply:
 
 def _request_fields(call: Call) -> Doc:
     """The known fields of the body. Unknown fields of `restrictions` are dropped too."""
-    sent = call.members
-    return {**sent, "restrictions": call.object_members("restrictions")} if "restrictions" in sent else sent
+    sent = call.fields
+    return {**sent, "restrictions": call.object_fields("restrictions")} if "restrictions" in sent else sent
 
 
 def _make_coupon(code: str, fields: Doc, metadata: Doc, *, referral: bool = False) -> Doc:
@@ -115,7 +115,7 @@ def patch_coupon(call: Call) -> Reply:
 
 def _update(call: Call, coupon: Doc, fields: Doc) -> Reply:
     """Documented: every update increments the version. Inferred: a version in the body must be the current one."""
-    version, sent = coupon["metadata"]["version"], call.members.get("metadata", {}).get("version")
+    version, sent = coupon["metadata"]["version"], call.fields.get("metadata", {}).get("version")
     kept = {field: coupon[field] for field in ("id", "code", "referralCoupon", "deleted")}
     changed = {**with_defaults(fields), **kept, "metadata": _make_metadata(version + 1, fields.get("metadata"))}
     reject_all(call, list(broken_constraints(changed)))

@@ -79,7 +79,7 @@ def sign_up(call: Call) -> Reply:
     and a single postal address is the default address.
     """
     email, login = call.body["email"], call.body.get("signup") or call.body
-    details = _without_null(call.object_members("customerDetails"))
+    details = _without_null(call.object_fields("customerDetails"))
     if "b2b" in details:
         details["b2b"] = _b2b(details["b2b"])
     _check_details(call, details)
@@ -90,7 +90,7 @@ def sign_up(call: Call) -> Reply:
         "contactEmail": details.get("contactEmail", email),
         "metadata": {"version": 1, "mixins": details.get("metadata", {}).get("mixins") or {}},
     }
-    address = _without_null(call.object_members("customerAddress"))
+    address = _without_null(call.object_fields("customerAddress"))
     if address:
         customer["addresses"] = [{"id": call.new_hex(10), "isDefault": True, **address}]
     _prepare_customer(customer, call)

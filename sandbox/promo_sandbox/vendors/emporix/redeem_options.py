@@ -169,9 +169,9 @@ def _option_fields(call: Call) -> Doc:
     """The fields of an option in the body. Inferred: `points` must be above 0."""
     if call.body["points"] <= 0:
         call.reject("points-not-positive")
-    fields = {name: value for name, value in call.members.items() if name not in _SERVER_FIELDS}
+    fields = {name: value for name, value in call.fields.items() if name not in _SERVER_FIELDS}
     if "coupon" in fields:
-        fields["coupon"] = _documented_fields(call.object_members("coupon"))
+        fields["coupon"] = _documented_fields(call.object_fields("coupon"))
     return {**fields, "points": int(fields["points"])}
 
 

@@ -44,7 +44,7 @@ def redeem_coupon(call: Call) -> Reply:
 
 def _checked_redemption(call: Call) -> Doc:
     """The redemption that the body describes. Rejects the request if the coupon cannot be redeemed."""
-    fields = call.members
+    fields = call.fields
     customer = acting_customer(call, fields.pop("customerNumber", None))
     # Documented: the legal entity is in the body, or in a token that was issued for one.
     entity = fields.pop("legalEntityId", None) or (call.grant.claims.get("legal_entity") if call.grant else None)

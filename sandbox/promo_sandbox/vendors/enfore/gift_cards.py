@@ -41,7 +41,7 @@ def _redemption_index(card_id: str) -> str:
 @rules.operation("createExternalGiftCard")
 def create_external_gift_card(call: Call) -> Reply:
     """Import a card of another issuer. Inferred: the card keeps the status that the client sends."""
-    sent = call.members
+    sent = call.fields
     _validate_new_card(call, sent)
     # Most clients send the fields in the page's order. With id, name and number first, nothing has to be reordered.
     card = {"id": call.new_uuid(), "name": sent["name"], "number": new_number(call, CARDS), **sent}
@@ -127,7 +127,7 @@ def record_redemption(call: Call) -> Reply:
         "@type": "ExternalGiftCardRedemption",
         "gift_card_id": card["id"],
         "transaction_date_and_time": call.now_text,
-        **call.members,
+        **call.fields,
     }
     redemption = call.add(REDEMPTIONS, redemption)
     remaining = balance.minus(amount)

@@ -99,7 +99,7 @@ def get_drafts(call: Call) -> Reply:
 
 @rules.operation("createExternalLoyaltyProgramDraft", "createExternalCouponPromotionDraft")
 def create_draft(call: Call) -> Reply:
-    sent = call.members
+    sent = call.fields
     _validate_dates(call, sent)
     draft = {"id": call.new_uuid(), **_with_image_ids(call, sent)}
     return call.reply(call.add(_kind(call).drafts, draft))
@@ -113,7 +113,7 @@ def get_draft(call: Call) -> Reply:
 @rules.operation("updateExternalLoyaltyProgramDraft", "updateExternalCouponPromotionDraft")
 def update_draft(call: Call) -> Reply:
     """Replaces the draft; fields that are left out are cleared. Documented for updates in the sibling ERP API."""
-    draft, sent = _find_draft(call), call.members
+    draft, sent = _find_draft(call), call.fields
     _validate_dates(call, sent, on_resource=_draft_url(call, draft["id"]))
     return call.reply(call.replace(_kind(call).drafts, {"id": draft["id"], **_with_image_ids(call, sent)}))
 
@@ -172,7 +172,7 @@ def update_promotion(call: Call) -> Reply:
     if promotion["status"] == "ARCHIVED":
         call.reject(kind.archived, f"{promotion['id']} is archived and no longer changes.", on_resource=url)
     updated = dict(promotion)
-    for update in call.item_members("updates"):
+    for update in call.item_fields("updates"):
         updated |= update
     if promotion["status"] == "ACTIVE" and _start_changes(promotion.get(_START), updated.get(_START)):
         detail = f"{promotion['id']} has started at {promotion.get(_START)}."

@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from promo_sandbox.rules import Call, Doc, decoded, encoded, members, moment
+from promo_sandbox.rules import Call, Doc, decoded, encoded, moment, raw_fields
 from promo_sandbox.vendors.norce.caller import DEFAULT_APPLICATION, SYSTEM, stopped_fields
 from promo_sandbox.vendors.norce.defaults import (
     PROMOTION_DEFAULTS,
@@ -192,7 +192,7 @@ def represent_encoded(call: Call, application: int) -> bytes:
 
 @lru_cache(maxsize=256)
 def _represent_encoded(stored: bytes, codes: int, claimed: int) -> bytes:
-    promotion = members(stored)
+    promotion = raw_fields(stored)
     allowed, used = (decoded(promotion[field]) for field in ("AllowedUsageCount", "UsageCount"))
     complete = {**promotion, **_counters(allowed, used, codes, claimed)}
     return encoded({field: complete[field] for field in FIELDS})
