@@ -13,7 +13,7 @@ from promo_sandbox.base.config import Config
 from promo_sandbox.base.messages import Reply, Request, decode, encode
 from promo_sandbox.engine.orgs import Org, Orgs
 from promo_sandbox.engine.pipeline import Pipeline
-from promo_sandbox.model.auth import Gate
+from promo_sandbox.model.auth import Authenticator
 from promo_sandbox.model.contract import Contract
 from promo_sandbox.model.effects import Effects
 from promo_sandbox.model.journal import Exchange
@@ -46,7 +46,7 @@ def new_rules() -> Rules:
     """Rules like a vendor's, made anew for each contract."""
     rules = Rules("acme")
     things = rules.collection(
-        "things", indexes=_things, unique=("code",), timers=_timers, prepare=_prepare_thing, seeded=_tell
+        "things", indexes=_things, unique=("code",), timers=_timers, prepare=_prepare_thing, on_seeded=_tell
     )
     notes = rules.collection("notes", indexes=lambda _doc, created: [("notes", created)])
     rules.settings()
@@ -121,7 +121,7 @@ def _bind_notes(rules: Rules, notes: Collection) -> None:
     @rules.operation("orderThing")
     def order_thing(call: Call) -> Reply:
         ordered = {name: value for name, value in call.body.items() if name != "regret"}
-        asked = call.ask("addThing", {"shop": call.path["shop"]}, ordered)
+        asked = call.invoke("addThing", {"shop": call.path["shop"]}, ordered)
         if isinstance(asked, Rejected):
             said = call.settings["orders"]
             text = f"{said['marks']['before']}{said['word']} {asked.name}{said['marks']['after']}"
@@ -139,7 +139,7 @@ def _bind(rules: Rules, things: Collection) -> None:
     @rules.operation("listThings")
     def list_things(call: Call) -> Reply:
         found = [call.public(things, doc) for _, doc in call.page("things", limit=call.query["limit"])]
-        return call.reply({"items": found}, headers=(("Acme-Total", str(call.size("things"))),))
+        return call.reply({"items": found}, headers=(("Acme-Total", str(call.list_size("things"))),))
 
     @rules.operation("addThing")
     def add_thing(call: Call) -> Reply:
@@ -172,7 +172,7 @@ def _bind_trouble(rules: Rules, things: Collection) -> None:
         thing = call.add(things, {"id": call.new_uuid(), "name": "Trouble", "status": "NEW"})
         kind = call.path["kind"]
         if kind.startswith("ask."):
-            asked = call.ask("makeTrouble", {**call.path, "kind": kind.removeprefix("ask.")})
+            asked = call.invoke("makeTrouble", {**call.path, "kind": kind.removeprefix("ask.")})
             return call.reply(thing if isinstance(asked, Rejected) else asked.content)
         if kind.startswith("keep"):
             _keep(call, thing, kind)
@@ -214,7 +214,7 @@ def documents_of(orgs: Orgs, org: Org) -> Stored:
     """All that is stored in the order of creation, as `Orgs.restore` takes it."""
     found: Stored = {}
     for vendor, name, collection in orgs.kinds(org.state):
-        records = chain.from_iterable(org.state.in_order(collection))
+        records = chain.from_iterable(org.state.records_by_creation(collection))
         found.setdefault(vendor, {})[name] = [(decode(it.body), it.created, it.place) for it in records]
     return found
 
@@ -235,16 +235,16 @@ class Acme:
         documents: list[Document] | None = None,
     ) -> None:
         self.contract = Contract(documents or Document.load(SPEC), rules or new_rules())
-        self.gate = Gate(strict=strict, clients=clients)
+        self.authenticator = Authenticator(strict=strict, clients=clients)
         self.orgs = Orgs(
             [self.contract],
-            self.gate,
+            self.authenticator,
             limit=limit,
             journal_limit=journal_limit,
             journal_bytes=journal_bytes,
             seeds=seeds,
         )
-        self.pipeline = Pipeline([self.contract], self.orgs, self.gate)
+        self.pipeline = Pipeline([self.contract], self.orgs, self.authenticator)
         self.things = self.contract.rules.collections["things"]
 
     def send(

@@ -311,12 +311,12 @@ def test_an_operation_that_two_vendors_have_stops_the_start(specs: Path, monkeyp
 
     monkeypatch.setattr("promo_sandbox.server.app.load_contracts", twice)
 
-    with pytest.raises(SandboxError, match=r"^acme/things.yaml: acme has an operation greet too$"):
+    with pytest.raises(SandboxError, match=r"^acme/things.yaml: acme already has an operation greet$"):
         new_app(specs)
 
 
 def test_a_failure_before_any_operation_is_answered_too(app: App) -> None:
-    app.contracts[0].in_force = lambda *_: 1 // 0  # type: ignore[assignment,method-assign]  # it has to fail
+    app.contracts[0].select_version = lambda *_: 1 // 0  # type: ignore[assignment,method-assign]  # it has to fail
 
     reply = app.handle(Request("POST", "/acme/shop/things", [(b"authorization", b"Bearer any")], b'{"name":"Lamp"}'))
 

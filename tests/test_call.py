@@ -8,23 +8,23 @@ from typing import Any
 import pytest
 
 from promo_sandbox.base import clock
-from promo_sandbox.base.messages import Request, encode
-from promo_sandbox.model.auth import Gate, Grant
+from promo_sandbox.base.messages import Request
+from promo_sandbox.model.auth import Authenticator, Grant
 from promo_sandbox.model.state import State
 from promo_sandbox.openapi.document import Document
-from promo_sandbox.rules import Call, NotUnique, Rejected, decoded, encoded, moment, raw_fields
+from promo_sandbox.rules import Call, NotUnique, Rejected, decode, encode, moment, raw_fields
 from tests.acme import SPEC, new_rules
 
 NOW = clock.parse("2030-01-01T00:00:00.123Z")
 RULES = new_rules()
-RULES.internal["acme.things"] = ("secret",)
+RULES.internal_fields["acme.things"] = ("secret",)
 THINGS, NOTES = RULES.collections["things"], RULES.collections["notes"]
 OPERATIONS = {operation.id: operation for operation in Document(SPEC).operations}
 
 
 @pytest.fixture
 def call() -> Call:
-    return Call("world", State(), RULES, NOW, Gate())
+    return Call("world", State(), RULES, NOW, Authenticator())
 
 
 def requested(call: Call, request: Request) -> Call:
@@ -46,7 +46,7 @@ def test_ids_and_numbers_come_from_one_sequence_and_never_twice(call: Call) -> N
 
     assert number == 2
     assert first != second
-    assert Call("other", State(), RULES, NOW, Gate()).new_uuid() == first
+    assert Call("other", State(), RULES, NOW, Authenticator()).new_uuid() == first
 
 
 def test_the_present_is_written_in_utc_with_milliseconds(call: Call) -> None:
@@ -72,8 +72,8 @@ def test_a_document_may_be_had_with_its_members_as_they_are_stored(call: Call) -
 
     assert thing is not None
     assert thing == b'{"id":"a","name":"A","status":"NEW","price":5.00}'
-    assert encoded({**raw_fields(thing), "extra": 1}) == b'{"id":"a","name":"A","status":"NEW","price":5.00,"extra":1}'
-    assert decoded(raw_fields(thing)["price"]) == Decimal("5.00")
+    assert encode({**raw_fields(thing), "extra": 1}) == b'{"id":"a","name":"A","status":"NEW","price":5.00,"extra":1}'
+    assert decode(raw_fields(thing)["price"]) == Decimal("5.00")
     assert call.get_encoded(THINGS, "b") is None
 
 
@@ -106,12 +106,12 @@ def test_lists_are_read_in_pages(call: Call) -> None:
     assert [doc["id"] for _, doc in call.page("things", offset=1, limit=1)] == ["b"]
     assert [doc["id"] for _, doc in call.page("things", limit=2, descending=True)] == ["c", "b"]
     assert not call.page("things", start=NOW + 1, limit=9)
-    assert call.size("things") == 3
-    assert call.place(THINGS, {"id": "b", "status": "NEW"}) == NOW
+    assert call.list_size("things") == 3
+    assert call.sort_number(THINGS, {"id": "b", "status": "NEW"}) == NOW
 
 
 def test_what_is_internal_is_not_public(call: Call) -> None:
-    RULES.internal.setdefault("acme.notes", ())
+    RULES.internal_fields.setdefault("acme.notes", ())
 
     assert call.public(THINGS, {"id": "a", "secret": "s"}) == {"id": "a"}
     assert call.public(NOTES, {"id": "n", "secret": "s"}) == {"id": "n", "secret": "s"}
@@ -142,7 +142,7 @@ def test_an_array_that_is_absent_has_no_items(call: Call) -> None:
 
 
 def test_a_call_that_no_request_made_has_no_values(call: Call) -> None:
-    with pytest.raises(LookupError, match="not made by a request"):
+    with pytest.raises(LookupError, match="no request made this call"):
         _ = call.body
 
 
@@ -194,7 +194,7 @@ def test_a_rejection_takes_back_what_was_written_unless_it_says_otherwise(call: 
     with pytest.raises(Rejected) as keeping:
         call.reject_and_keep("too-late", "Half of it is done.", holder="x")
 
-    assert (usual.value.keep, keeping.value.keep) == (False, True)
+    assert (usual.value.keep_changes, keeping.value.keep_changes) == (False, True)
     assert (keeping.value.name, keeping.value.detail, keeping.value.fields) == (
         "too-late",
         "Half of it is done.",
@@ -229,7 +229,7 @@ def test_hexadecimal_ids_have_as_many_digits_as_one_asks_for_and_come_from_the_s
     assert [len(id) for id in ids] == [2, 7, 24, 32]
     assert all(set(id) <= set("0123456789abcdef") for id in ids)
     assert call.new_number() == 5
-    assert Call("other", State(), RULES, NOW, Gate()).new_hex(2) == ids[0]
+    assert Call("other", State(), RULES, NOW, Authenticator()).new_hex(2) == ids[0]
 
 
 def test_hexadecimal_ids_differ(call: Call) -> None:
@@ -254,30 +254,30 @@ def test_credentials_have_the_scopes_they_name_or_all(call: Call, grant: Grant |
 
 
 def test_nothing_but_a_whole_vendor_has_settings_or_can_be_asked(call: Call) -> None:
-    with pytest.raises(LookupError, match="not made for a whole vendor"):
+    with pytest.raises(LookupError, match="has no vendor"):
         _ = call.settings
-    with pytest.raises(LookupError, match="not made for a whole vendor"):
-        call.ask("addThing")
+    with pytest.raises(LookupError, match="has no vendor"):
+        call.invoke("addThing")
 
 
 def test_a_token_is_issued_for_the_org_or_for_any(call: Call) -> None:
-    gate = Gate()
+    authenticator = Authenticator()
     bound = call.issue_token(tenant=None, seconds=60)
     free = call.issue_token(tenant="shop", seconds=60, any_org=True)
 
     def org(token: str) -> str | None:
-        return gate.token_org(Request("GET", "/", [(b"authorization", f"Bearer {token}".encode())]))
+        return authenticator.token_org(Request("GET", "/", [(b"authorization", f"Bearer {token}".encode())]))
 
     assert (org(bound), org(free)) == ("world", "shop")
 
 
 def test_a_token_says_what_its_rule_claims_and_may_be_good_for_ever() -> None:
-    gate = Gate(strict=True)
-    token = Call("world", State(), RULES, NOW, gate).issue_token(
+    authenticator = Authenticator(strict=True)
+    token = Call("world", State(), RULES, NOW, authenticator).issue_token(
         tenant="shop", scopes=["a"], customer="C1", claims={"entity": "E1"}, seconds=None, audience="/acme"
     )
 
-    grant = gate.read(token, "world", "acme", clock.LATEST)
+    grant = authenticator.read(token, "world", "acme", clock.LATEST)
 
     assert grant == Grant(
         org="world",
@@ -294,8 +294,8 @@ def test_a_token_says_what_its_rule_claims_and_may_be_good_for_ever() -> None:
 
 def test_a_token_is_read_as_of_now_in_this_org_and_for_this_vendor(call: Call) -> None:
     token = call.issue_token(tenant=None, claims={"entity": "E1"}, seconds=60)
-    elsewhere = Call("elsewhere", State(), RULES, NOW, Gate())
-    later = Call("world", State(), RULES, NOW + 60 * clock.SECOND, Gate())
+    elsewhere = Call("elsewhere", State(), RULES, NOW, Authenticator())
+    later = Call("world", State(), RULES, NOW + 60 * clock.SECOND, Authenticator())
 
     grant = call.read_token(token)
 
@@ -313,7 +313,7 @@ def test_a_token_whose_claims_are_not_texts_grants_nothing(call: Call) -> None:
 
 
 def test_clients_are_known_as_they_are_at_the_gate(call: Call) -> None:
-    strict = Call("world", State(), RULES, NOW, Gate(strict=True, clients={"app": "s"}))
+    strict = Call("world", State(), RULES, NOW, Authenticator(strict=True, clients={"app": "s"}))
 
     assert [call.knows_client("anybody", secret) for secret in ("x", "invalid")] == [True, False]
     assert [strict.knows_client("app", secret) for secret in ("s", "x")] == [True, False]

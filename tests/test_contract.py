@@ -43,8 +43,8 @@ def test_a_vendor_that_is_whole_is_bound() -> None:
     assert contract.vendor == "acme"
     assert len(list(contract.routes())) == 12
     assert {"unknown-thing", "code-taken"} <= {rejection.name for _, rejection in contract.rejections()}
-    assert contract.rules.internal["acme.things"] == ("secret", "breaks")
-    assert list(contract.unknown_names()) == []
+    assert contract.rules.internal_fields["acme.things"] == ("secret", "breaks")
+    assert list(contract.undeclared_names()) == []
 
 
 def test_an_operation_without_a_rule_is_told() -> None:
@@ -122,7 +122,7 @@ def test_two_vendors_cannot_have_an_operation_of_the_same_name(tmp_path: Path) -
     rules.vendor = "other"
     other = Contract([document(tmp_path, elsewhere, name="others.yaml")], rules)
 
-    with pytest.raises(SandboxError, match=r"^acme/others.yaml: acme has an operation greet too$"):
+    with pytest.raises(SandboxError, match=r"^acme/others.yaml: acme already has an operation greet$"):
         router([one, other])
 
 
@@ -153,9 +153,9 @@ def test_names_in_rules_that_are_declared_nowhere_are_found(tmp_path: Path, monk
     monkeypatch.setitem(sys.modules, "misspelt_rules", misspelt_rules)
     rules = new_rules()
     rules.operations["getThing"] = misspelt_rules.get_thing
-    rules.due["expire-thing"] = misspelt_rules.expire
+    rules.timer_rules["expire-thing"] = misspelt_rules.expire
 
-    found = list(Contract([Document(SPEC)], rules).unknown_names())
+    found = list(Contract([Document(SPEC)], rules).undeclared_names())
 
     assert found == [
         "misspelt_rules.py:10: 'unknown-thign' is declared nowhere",
@@ -342,7 +342,9 @@ def test_a_spec_without_its_patches_has_one_version_whatever_the_settings_say() 
 def test_versions_that_are_chosen_by_no_setting_with_a_default_are_told(tmp_path: Path, setting: str) -> None:
     found = Document.load(written(tmp_path, ("  setting: edition\n", f"  setting: {setting}\n")))
 
-    with pytest.raises(SandboxError, match=rf"^acme/things.yaml: no settings of acme have a {setting}$"):
+    with pytest.raises(
+        SandboxError, match=rf"^acme/things.yaml: x-versions names the setting {setting}, which acme has not$"
+    ):
         Contract(found, new_rules())
 
 
@@ -488,7 +490,7 @@ def test_a_failure_of_ours_in_what_is_asked_is_one_of_the_whole_request(kind: st
 
 def test_what_is_asked_without_an_end_is_a_defect_and_no_more() -> None:
     def ask_again(call: Call) -> Reply:
-        call.ask("makeTrouble", call.path)
+        call.invoke("makeTrouble", call.path)
         return call.reply()
 
     acme = Acme(rules=_with("makeTrouble", ask_again))
@@ -499,7 +501,7 @@ def test_what_is_asked_without_an_end_is_a_defect_and_no_more() -> None:
 
 def test_an_operation_that_is_not_there_cannot_be_asked() -> None:
     def misspell(call: Call) -> Reply:
-        call.ask("addThign", {"shop": "shop"}, {"name": "Lamp"})
+        call.invoke("addThign", {"shop": "shop"}, {"name": "Lamp"})
         return call.reply()
 
     acme = Acme(rules=_with("makeTrouble", misspell))
@@ -512,8 +514,8 @@ def test_a_body_that_what_is_asked_needs_must_be_given() -> None:
     seen: list[Any] = []
 
     def ask_without(call: Call) -> Reply:
-        seen.append(call.ask("addThing", {"shop": "shop"}))
-        seen.append(call.ask("getNewestThing", {"shop": "shop"}))
+        seen.append(call.invoke("addThing", {"shop": "shop"}))
+        seen.append(call.invoke("getNewestThing", {"shop": "shop"}))
         return call.reply({"id": "t", "name": "x", "status": "NEW"})
 
     acme = Acme(rules=_with("makeTrouble", ask_without))
@@ -527,7 +529,7 @@ def test_what_is_asked_may_have_any_path_that_its_rule_takes() -> None:
     asked: list[Any] = []
 
     def put(call: Call) -> Reply:
-        asked.append(call.ask("putNote", {"shop": "shop", "id": "n" * 51}, {"text": "x"}))
+        asked.append(call.invoke("putNote", {"shop": "shop", "id": "n" * 51}, {"text": "x"}))
         return call.reply({"id": "t", "name": "x", "status": "NEW"})
 
     acme = Acme(rules=_with("makeTrouble", put))

@@ -10,36 +10,36 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from promo_sandbox.model.copy_on_write import FULL, Table, emptied, poured
+from promo_sandbox.model.copy_on_write import BUCKET_SIZE, CopyOnWriteMap, free_in_slices, migrated_some
 
 KEYS = st.integers(0, 60).map(str)
 
 
-def filled(size: int) -> Table[int]:
-    table: Table[int] = Table()
+def filled(size: int) -> CopyOnWriteMap[int]:
+    table: CopyOnWriteMap[int] = CopyOnWriteMap()
     for number in range(size):
         table[str(number)] = number
     return table
 
 
 def test_many_entries_are_found_and_taken_out() -> None:
-    table = filled(20 * FULL)
+    table = filled(20 * BUCKET_SIZE)
 
-    for number in range(0, 20 * FULL, 2):
+    for number in range(0, 20 * BUCKET_SIZE, 2):
         del table[str(number)]
 
-    assert table == {str(number): number for number in range(1, 20 * FULL, 2)}
+    assert table == {str(number): number for number in range(1, 20 * BUCKET_SIZE, 2)}
     assert table.get("0") is None
     assert table.get("0", -1) == -1
     assert table["1"] == 1
 
 
 def test_a_dictionary_is_poured_into_a_table_while_others_write() -> None:
-    entries: MutableMapping[str, int] = {str(number): number for number in range(10 * FULL)}
+    entries: MutableMapping[str, int] = {str(number): number for number in range(10 * BUCKET_SIZE)}
     model, number = dict(entries), 0
 
-    while not isinstance(entries := poured(entries), Table):
-        for key in (str(number), str(number + 20 * FULL)):  # one that is in either place, and a new one
+    while not isinstance(entries := migrated_some(entries), CopyOnWriteMap):
+        for key in (str(number), str(number + 20 * BUCKET_SIZE)):  # one that is in either place, and a new one
             entries[key] = model[key] = -number
             assert entries[key] == -number
         del entries[str(number + 1)], model[str(number + 1)]
@@ -50,27 +50,30 @@ def test_a_dictionary_is_poured_into_a_table_while_others_write() -> None:
 
     assert number > 2
     assert entries == model
-    assert poured(entries) is entries
+    assert migrated_some(entries) is entries
 
 
 def test_what_is_poured_can_be_emptied() -> None:
-    half: MutableMapping[str, int] = poured({str(number): number for number in range(10 * FULL)})
+    half: MutableMapping[str, int] = migrated_some({str(number): number for number in range(10 * BUCKET_SIZE)})
 
-    slices = sum(1 for _ in emptied([half, {str(number): number for number in range(10 * FULL)}]))
+    slices = sum(1 for _ in free_in_slices([half, {str(number): number for number in range(10 * BUCKET_SIZE)}]))
 
     assert slices > 10
     assert len(half) == 0
 
 
 def test_keys_that_no_hash_tells_apart_are_told_apart() -> None:
-    with patch("promo_sandbox.model.copy_on_write.FULL", 1), patch("promo_sandbox.model.copy_on_write._DEEPEST", 3):
+    with (
+        patch("promo_sandbox.model.copy_on_write.BUCKET_SIZE", 1),
+        patch("promo_sandbox.model.copy_on_write._MAX_DEPTH", 3),
+    ):
         table = filled(200)
 
     assert table == {str(number): number for number in range(200)}
 
 
 def test_a_copy_costs_what_changes_after_it() -> None:
-    table = filled(100 * FULL)
+    table = filled(100 * BUCKET_SIZE)
     tracemalloc.start()
     try:
         copies = []
@@ -86,17 +89,17 @@ def test_a_copy_costs_what_changes_after_it() -> None:
 
 
 def test_shortening_counts_what_it_frees() -> None:
-    table = filled(10 * FULL)
+    table = filled(10 * BUCKET_SIZE)
     copy = table.copy()
 
-    def all_freed(of: Table[int]) -> int:
+    def all_freed(of: CopyOnWriteMap[int]) -> int:
         freed = 0
-        while (count := of.shorten()) is not None:
+        while (count := of.drop_some()) is not None:
             freed += count
         return freed
 
     assert all_freed(copy) == 0
-    assert all_freed(table) == 10 * FULL
+    assert all_freed(table) == 10 * BUCKET_SIZE
 
 
 class TableMachine(RuleBasedStateMachine):
@@ -104,9 +107,9 @@ class TableMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._small = patch("promo_sandbox.model.copy_on_write.FULL", 3)
+        self._small = patch("promo_sandbox.model.copy_on_write.BUCKET_SIZE", 3)
         self._small.start()
-        self.pairs: list[tuple[Table[int], dict[str, int]]] = [(Table(), {})]
+        self.pairs: list[tuple[CopyOnWriteMap[int], dict[str, int]]] = [(CopyOnWriteMap(), {})]
 
     @rule(which=st.integers(0, 5), key=KEYS, value=st.integers())
     def put(self, which: int, key: str, value: int) -> None:
@@ -127,7 +130,7 @@ class TableMachine(RuleBasedStateMachine):
     def forget(self, which: int) -> None:
         if len(self.pairs) > 1:
             table, _ = self.pairs.pop(which % len(self.pairs))
-            while table.shorten() is not None:
+            while table.drop_some() is not None:
                 pass
 
     @invariant()

@@ -10,7 +10,7 @@ from promo_sandbox.model.state import Collection, State
 def exchange(journal: Journal, body: bytes = b"", reply: str = "") -> Exchange:
     """An exchange in the journal."""
     made = Exchange(0, Request("POST", "/", [], body))
-    made.answered(Reply(200, reply, "text/plain"))
+    made.set_reply(Reply(200, reply, "text/plain"))
     made.id = journal.next_id()
     journal.add(made)
     return made
@@ -60,7 +60,7 @@ def test_over_the_budget_of_all_orgs_the_oldest_of_this_org_go() -> None:
 
     assert ids(journal) == [9, 10]
     assert journal.dropped == 8
-    assert budget.left >= 0
+    assert budget.available >= 0
 
 
 def test_one_org_cannot_evict_what_another_keeps() -> None:
@@ -74,7 +74,7 @@ def test_one_org_cannot_evict_what_another_keeps() -> None:
 
     assert ids(quiet)[-1] == 2
     assert ids(loud)[-1] == 20
-    assert budget.left >= 0
+    assert budget.available >= 0
 
 
 def test_a_new_org_finds_room_beside_many_that_rest() -> None:
@@ -89,7 +89,7 @@ def test_a_new_org_finds_room_beside_many_that_rest() -> None:
         exchange(new, b"x" * 5000)
 
     assert ids(new) == [1, 2, 3]
-    assert budget.left >= 0
+    assert budget.available >= 0
     assert all(ids(journal)[-1] == 5 for journal in resting if ids(journal))
 
 
@@ -112,7 +112,7 @@ def test_what_is_forgotten_gives_its_bytes_back() -> None:
 
     journal.clear()
 
-    assert budget.left == 1_000_000
+    assert budget.available == 1_000_000
     assert ids(journal) == []
     assert journal.dropped == 0
 
@@ -164,12 +164,12 @@ def test_what_subscribers_are_told_counts_towards_the_budget() -> None:
     journal = Journal(10, budget)
     occurrence = Occurrence(5, "seed")
     before = occurrence.size
-    occurrence.told([Event(5, "thing-changed", b"x" * 700), Event(5, "thing-changed", b"x" * 300)])
+    occurrence.set_events([Event(5, "thing-changed", b"x" * 700), Event(5, "thing-changed", b"x" * 300)])
 
     journal.add(occurrence)
 
     assert before + 1000 < occurrence.size < before + 1500
-    assert budget.left == 1_000_000 - occurrence.size
+    assert budget.available == 1_000_000 - occurrence.size
 
 
 def test_what_only_the_journal_keeps_of_a_document_counts_towards_the_budget() -> None:
@@ -177,11 +177,11 @@ def test_what_only_the_journal_keeps_of_a_document_counts_towards_the_budget() -
     state = State()
     state.put(things, "1", {"id": "1", "text": "x" * 5000}, 0)
     added, changed = Occurrence(5, "seed"), Occurrence(5, "seed")
-    added.changed(state.changes)
+    added.set_changes(state.changes)
 
     state.begin()
     state.put(things, "1", {"id": "1"}, 0)
-    changed.changed(state.changes)
+    changed.set_changes(state.changes)
 
     assert added.size < 2000
     assert changed.size > added.size + 5000
@@ -191,8 +191,8 @@ def test_violations_count_towards_the_budget() -> None:
     one, other = (Exchange(0, Request("GET", "/", [])) for _ in range(2))
     other.violations = [Violation("body", "m" * 300)] * 50
 
-    one.answered(Reply(204))
-    other.answered(Reply(204))
+    one.set_reply(Reply(204))
+    other.set_reply(Reply(204))
 
     assert other.size > one.size + 50 * 300
 
@@ -200,6 +200,6 @@ def test_violations_count_towards_the_budget() -> None:
 def test_target_and_headers_count_towards_the_budget() -> None:
     made = Exchange(0, Request("GET", f"/{'x' * 10_000}", [(b"x-large", b"v" * 60_000)]))
 
-    made.answered(Reply(204))
+    made.set_reply(Reply(204))
 
     assert made.size > 70_000

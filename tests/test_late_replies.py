@@ -40,7 +40,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("promo_sandbox.engine.agenda.AT_ONCE", 1)
     monkeypatch.setattr("promo_sandbox.admin.documents._FEW", 2)
     monkeypatch.setattr("promo_sandbox.admin.documents._PIECE", 1000)
-    monkeypatch.setattr("promo_sandbox.model.sorted_index._RUN", 3)
+    monkeypatch.setattr("promo_sandbox.model.sorted_index._SORTED_AT_ONCE", 3)
 
 
 @pytest.fixture(params=["socket", "asgi", "embedded"])

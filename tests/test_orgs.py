@@ -97,7 +97,7 @@ def test_orgs_share_nothing(acme: Acme, org: Org) -> None:
 
     assert org.state.count == other.state.count == 1
     assert org.clock.now() == START
-    assert other.journal.last == 1
+    assert other.journal.last_id == 1
 
 
 def test_a_forgotten_org_is_as_if_it_had_never_been(acme: Acme, org: Org) -> None:
@@ -131,7 +131,7 @@ def test_a_reset_org_is_as_on_first_use(acme: Acme, org: Org) -> None:
     run_to_end(acme.orgs.resetting(org))
 
     assert acme.orgs.known("world") is org
-    assert (org.state.count, org.journal.last, org.clock.frozen) == (0, 0, False)
+    assert (org.state.count, org.journal.last_id, org.clock.frozen) == (0, 0, False)
     assert org.clock.now() < START
     acme.send("POST", "/acme/world/things", {"name": "Lamp"})
     assert acme.stored("world")[0]["id"] == first
@@ -303,8 +303,8 @@ def test_a_due_rule_that_fails_is_a_defect_and_does_not_stop_the_clock(acme: Acm
 
 def test_a_due_rule_that_is_missing_or_tells_what_no_callback_declares_is_a_defect_too(acme: Acme, org: Org) -> None:
     rules = acme.contract.rules
-    del rules.due["break-thing"]
-    rules.due["expire-thing"] = lambda call, _id: call.emit("thing-vanished", {})
+    del rules.timer_rules["break-thing"]
+    rules.timer_rules["expire-thing"] = lambda call, _id: call.emit("thing-vanished", {})
     seed(acme, org, thing("a", breaks="2030-01-02T00:00:00Z", expires="2030-01-03T00:00:00Z"))
 
     happened = acme.orgs.pass_time(org, clock.parse("2030-02-01T00:00:00Z"))
@@ -318,10 +318,10 @@ def test_a_due_rule_that_is_missing_or_tells_what_no_callback_declares_is_a_defe
 
 def test_a_due_rule_may_have_an_operation_done_and_reads_the_settings(acme: Acme, org: Org) -> None:
     def expire(call: Call, id: str) -> None:
-        call.ask("putNote", {"shop": call.tenant, "id": "n"}, {"text": call.settings["orders"]["word"]})
-        call.ask("removeThing", {"shop": call.tenant, "id": id})
+        call.invoke("putNote", {"shop": call.tenant, "id": "n"}, {"text": call.settings["orders"]["word"]})
+        call.invoke("removeThing", {"shop": call.tenant, "id": id})
 
-    acme.contract.rules.due["expire-thing"] = expire
+    acme.contract.rules.timer_rules["expire-thing"] = expire
     acme.seed("world", settings=[{"orders": {"word": "gone"}}])
     seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"), thing("b"))
 
@@ -340,11 +340,11 @@ def test_what_a_due_rule_asks_for_is_taken_back_when_it_is_refused(acme: Acme, o
     refusals: list[str] = []
 
     def expire(call: Call, _: str) -> None:
-        asked = call.ask("addThing", {"shop": call.tenant}, {"name": "Lamp", "code": "1"})
+        asked = call.invoke("addThing", {"shop": call.tenant}, {"name": "Lamp", "code": "1"})
         assert isinstance(asked, Rejected)
         refusals.append(asked.name)
 
-    acme.contract.rules.due["expire-thing"] = expire
+    acme.contract.rules.timer_rules["expire-thing"] = expire
     seed(acme, org, thing("a", code="1", expires="2030-01-02T00:00:00Z"))
 
     [happened] = acme.orgs.pass_time(org, START + clock.DAY)
@@ -355,9 +355,9 @@ def test_what_a_due_rule_asks_for_is_taken_back_when_it_is_refused(acme: Acme, o
 
 def test_what_a_due_rule_asks_for_fails_with_it(acme: Acme, org: Org) -> None:
     def expire(call: Call, _: str) -> None:
-        call.ask("makeTrouble", {"shop": call.tenant, "kind": "raise"})
+        call.invoke("makeTrouble", {"shop": call.tenant, "kind": "raise"})
 
-    acme.contract.rules.due["expire-thing"] = expire
+    acme.contract.rules.timer_rules["expire-thing"] = expire
     seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"))
 
     [happened] = acme.orgs.pass_time(org, START + clock.DAY)
@@ -438,7 +438,7 @@ def test_a_state_that_is_read_out_and_restored_is_the_same(acme: Acme, org: Org)
         ("a", START, 1),
         ("b", START + clock.DAY, 3),
     ]
-    assert (other.state.sequence, other.state.place) == (sequence, org.state.place)
+    assert (other.state.sequence, other.state.next_place) == (sequence, org.state.next_place)
     assert [*other.state.page("things", start=None, stop=None, offset=0, limit=9)] == [
         *org.state.page("things", start=None, stop=None, offset=0, limit=9)
     ]
@@ -484,7 +484,7 @@ def test_ids_are_the_same_in_every_org(acme: Acme) -> None:
 
 
 def test_orgs_know_nothing_but_what_they_are_given() -> None:
-    orgs = Orgs([], Acme().gate, limit=1, journal_limit=1, journal_bytes=1)
+    orgs = Orgs([], Acme().authenticator, limit=1, journal_limit=1, journal_bytes=1)
 
     with pytest.raises(Unacceptable, match="x: is no vendor"):
         orgs.seed(orgs.get("a"), {"x": {}})

@@ -44,7 +44,7 @@ def test_the_path_names_the_org(acme: Acme) -> None:
 
 
 def test_the_token_names_the_org(acme: Acme) -> None:
-    token = acme.gate.issue(
+    token = acme.authenticator.issue(
         org="t1", vendor="acme", tenant=None, scopes=None, customer=None, issued=0, expires=clock.LATEST, number=1
     )
 
@@ -205,7 +205,7 @@ def test_the_sources_come_in_their_order(acme: Acme) -> None:
 
 
 def test_a_prefix_changes_the_org_and_not_what_the_vendor_calls_it(acme: Acme) -> None:
-    token = acme.gate.issue(
+    token = acme.authenticator.issue(
         org="t42", vendor="acme", tenant="shop", scopes=None, customer=None, issued=0, expires=clock.LATEST, number=1
     )
 
@@ -476,7 +476,7 @@ def test_a_token_that_a_rule_issued_for_ever_does_not_expire(acme: Acme) -> None
 
 def test_a_token_whose_claims_are_not_texts_is_a_stranger_s(acme: Acme) -> None:
     claims: dict[str, Any] = {"entity": 7}
-    token = acme.gate.issue(
+    token = acme.authenticator.issue(
         org="shop",
         vendor="acme",
         tenant=None,
@@ -968,7 +968,7 @@ def listing(tmp_path: Path) -> Acme:
     text = text.replace("headers: {Acme-Total: {required: true, schema: {type: string}}}", "")
     spec.write_text(text.replace("nothing: {value: {items: []}}", "nothing: {value: []}"), encoding="utf-8")
     rules = new_rules()
-    rules.operations["listThings"] = lambda call: call.reply_all(doc for _, doc in call.listed("things"))
+    rules.operations["listThings"] = lambda call: call.reply_all(doc for _, doc in call.list_view("things"))
     acme = Acme(rules=rules, documents=Document.load(spec))
     acme.orgs.seed(acme.orgs.get("shop"), {"acme": {"things": ALL_THINGS}})
     return acme
@@ -1007,7 +1007,7 @@ def test_a_long_list_that_does_not_keep_the_contract_ends_as_a_defect(
     broken = [*ALL_THINGS[:1000], {"id": "t-1000"}]
     rule = lambda call: call.reply_all(iter(broken))  # noqa: E731 - a rule, shorter than a function
     monkeypatch.setitem(listing.contract.rules.operations, "listThings", rule)
-    monkeypatch.setattr(listing, "pipeline", Pipeline([listing.contract], listing.orgs, listing.gate))
+    monkeypatch.setattr(listing, "pipeline", Pipeline([listing.contract], listing.orgs, listing.authenticator))
 
     reply = listing.send("GET", "/acme/shop/things")
 
@@ -1034,11 +1034,11 @@ def late(acme: Acme, rule: Callable[[Call], Reply], monkeypatch: pytest.MonkeyPa
     """Have the rule list the things, and count every moment as a long one."""
     monkeypatch.setattr(slices.Slice, "over", lambda _: True)
     monkeypatch.setitem(acme.contract.rules.operations, "listThings", rule)
-    monkeypatch.setattr(acme, "pipeline", Pipeline([acme.contract], acme.orgs, acme.gate))
+    monkeypatch.setattr(acme, "pipeline", Pipeline([acme.contract], acme.orgs, acme.authenticator))
 
 
 def counted(call: Call) -> Work[Reply]:
-    docs = call.listed("things")
+    docs = call.list_view("things")
     found = []
     for _, doc in docs:
         if doc["name"].endswith("99"):
@@ -1096,7 +1096,7 @@ def test_what_takes_long_and_does_not_keep_the_contract_is_a_defect(
 
 def test_what_takes_long_may_be_a_long_list(listing: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
     def everything(call: Call) -> Work[Reply]:
-        docs = call.listed("things")
+        docs = call.list_view("things")
         yield
         return call.reply_all(doc for _, doc in docs)
 

@@ -65,20 +65,20 @@ def test_a_wording_is_told_where_and_when_the_request_was_refused() -> None:
     assert content(unknown) == {"error": "/shop/things/a%20b", "detail": "none"}
     assert [content(reply)["error"] for reply in (invalid, nowhere)] == ["/shop/things", "/shop/nowhere"]
     assert [refusal.rejection.name for refusal in seen] == ["unknown-thing", "invalid-request", "unknown-path"]
-    assert {refusal.at for refusal in seen} == {NOW}
+    assert {refusal.now for refusal in seen} == {NOW}
     assert [[violation.where for violation in refusal.violations] for refusal in seen] == [[], ["body.name"], []]
     assert [refusal.detail for refusal in seen] == [None, None, "There is no /acme/shop/nowhere."]
 
 
 def test_the_rule_of_admission_is_the_one_that_was_given() -> None:
     rules = Rules("acme")
-    assert rules.admission is None
+    assert rules.admission_rule is None
 
     @rules.on_admission
     def admit(_: Call) -> None:
         pass
 
-    assert rules.admission is admit
+    assert rules.admission_rule is admit
 
 
 def test_settings_are_a_collection_of_one_document_whatever_it_is_called() -> None:
@@ -100,7 +100,7 @@ def test_rules_say_which_operations_they_answer_and_each_once() -> None:
     rules.operation("one", "two")(_nothing)
 
     assert rules.operations == {"one": _nothing, "two": _nothing}
-    with pytest.raises(ValueError, match="two has two rules"):
+    with pytest.raises(ValueError, match="two already has a rule"):
         rules.operation("two")(_nothing)
 
 

@@ -22,8 +22,8 @@ from promo_sandbox.base.slices import run_to_end
 from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
 from promo_sandbox.model.effects import Fault
 from promo_sandbox.openapi.document import Document
-from promo_sandbox.scenarios.conditions import ABSENT, as_texts, compiled, why_not
-from promo_sandbox.scenarios.document import Reader
+from promo_sandbox.scenarios.conditions import ABSENT, compiled, mismatch, text_pattern
+from promo_sandbox.scenarios.document import ScenarioReader
 from promo_sandbox.scenarios.effects_document import duration
 from promo_sandbox.scenarios.run import MAX_KEPT, Run
 from promo_sandbox.server.app import App
@@ -35,7 +35,7 @@ LAMP = {"name": "Lamp"}
 
 
 def library(acme: Acme) -> ScenarioCatalogue:
-    return ScenarioCatalogue(Reader(SCHEMA, [acme.contract]), acme.orgs, configuration.data_folder("scenarios"))
+    return ScenarioCatalogue(ScenarioReader(SCHEMA, [acme.contract]), acme.orgs, configuration.data_folder("scenarios"))
 
 
 def begin(acme: Acme, document: str, org: str = "shop") -> None:
@@ -279,12 +279,12 @@ JSON = st.recursive(
 @given(JSON)
 def test_every_value_fits_itself_and_no_reason_is_found_why_not(value: Any) -> None:
     assert compiled(value)(value)
-    assert why_not(value, value, "body") is None
+    assert mismatch(value, value, "body") is None
 
 
 @given(JSON, JSON)
 def test_a_reason_is_found_exactly_where_a_value_does_not_fit(pattern: Any, value: Any) -> None:
-    assert (why_not(pattern, value, "body") is None) == compiled(pattern)(value)
+    assert (mismatch(pattern, value, "body") is None) == compiled(pattern)(value)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_true_is_no_number_and_null_is_not_what_is_not_there(pattern: Any, value
 
 
 def test_a_pattern_for_texts_says_numbers_and_booleans_as_they_are_written() -> None:
-    assert as_texts({"a": 1, "b": [True, Decimal("1.50"), None], "c": {"present": False}}) == {
+    assert text_pattern({"a": 1, "b": [True, Decimal("1.50"), None], "c": {"present": False}}) == {
         "a": "1",
         "b": ["true", "1.50", None],
         "c": {"present": False},
@@ -698,7 +698,7 @@ def test_a_reset_leads_back_to_the_beginning(acme: Acme) -> None:
 def test_a_scenario_that_cannot_be_begun_changes_nothing(acme: Acme) -> None:
     begin(acme, GIVEN)
     get(acme)
-    before = (acme.stored("shop"), run_of(acme).progress, acme.orgs.get("shop").journal.last)
+    before = (acme.stored("shop"), run_of(acme).progress, acme.orgs.get("shop").journal.last_id)
 
     for document in (
         "steps: [{operation: addThin}]",
@@ -709,7 +709,7 @@ def test_a_scenario_that_cannot_be_begun_changes_nothing(acme: Acme) -> None:
         with pytest.raises(InvalidDocument):
             begin(acme, document)
 
-    assert (acme.stored("shop"), run_of(acme).progress, acme.orgs.get("shop").journal.last) == before
+    assert (acme.stored("shop"), run_of(acme).progress, acme.orgs.get("shop").journal.last_id) == before
 
 
 def test_a_scenario_begins_on_the_operator_s_seed() -> None:

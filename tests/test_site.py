@@ -122,7 +122,7 @@ def test_a_vendor_s_page_has_every_operation_and_every_refusal_of_its_specs(vend
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_vendor_s_page_says_what_falls_due(vendor: str) -> None:
-    due = vendors.contracts()[vendor].rules.due
+    due = vendors.contracts()[vendor].rules.timer_rules
 
     page = markers.filled(PAGES[vendor])
 

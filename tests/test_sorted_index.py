@@ -27,10 +27,10 @@ def filled(keys: list[int]) -> SortedIndex[str]:
 def is_sound(entries: SortedIndex[Any]) -> bool:
     """No chunk is empty or too long, each has as many values as numbers, and their last numbers are known."""
     chunks = entries._chunks  # noqa: SLF001 - what nobody outside can tell
-    keys = [[chunk.numbers[place] for place in range(len(chunk.numbers))] for chunk in chunks]
+    keys = [[chunk.keys[place] for place in range(len(chunk.keys))] for chunk in chunks]
     return (
         all(0 < len(chunk) < 2 * CHUNK for chunk in keys)
-        and all(len(chunk.numbers) == len(chunk.values) for chunk in chunks)
+        and all(len(chunk.keys) == len(chunk.values) for chunk in chunks)
         and entries._last == [chunk[-1] for chunk in keys]  # noqa: SLF001 - the same
         and all(one < other for one, other in pairwise(key for chunk in keys for key in chunk))
     )
@@ -49,13 +49,13 @@ def test_many_that_come_in_any_order_stand_in_theirs() -> None:
 def test_full_chunks_take_little_memory_unless_a_number_is_huge() -> None:
     small, huge = filled(list(range(3 * CHUNK))), filled([number << 200 for number in range(3 * CHUNK)])
 
-    assert [isinstance(chunk.numbers, list) for chunk in small._chunks] == [False, False, True]  # noqa: SLF001 - the same
-    assert all(isinstance(chunk.numbers, list) for chunk in huge._chunks)  # noqa: SLF001 - the same
+    assert [isinstance(chunk.keys, list) for chunk in small._chunks] == [False, False, True]  # noqa: SLF001 - the same
+    assert all(isinstance(chunk.keys, list) for chunk in huge._chunks)  # noqa: SLF001 - the same
     assert is_sound(huge)
 
 
 def test_a_chunk_to_which_much_was_added_may_vanish() -> None:
-    with patch.multiple("promo_sandbox.model.sorted_index", CHUNK=4, _WARM=2):
+    with patch.multiple("promo_sandbox.model.sorted_index", CHUNK=4, _UNPACK_AFTER=2):
         entries = filled(list(range(0, 160, 10)))
         for key in (41, 42):
             entries.put(key, str(key))
@@ -108,7 +108,7 @@ def test_shortening_ends_with_nothing() -> None:
     entries = filled(list(range(3 * CHUNK)))
 
     freed = 0
-    while (count := entries.shorten()) is not None:
+    while (count := entries.drop_some()) is not None:
         freed += count
 
     assert freed == 3 * CHUNK
@@ -121,7 +121,7 @@ class OrderedMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._small = patch.multiple("promo_sandbox.model.sorted_index", CHUNK=3, _WARM=2)
+        self._small = patch.multiple("promo_sandbox.model.sorted_index", CHUNK=3, _UNPACK_AFTER=2)
         self._small.start()
         self.entries: SortedIndex[int] = SortedIndex()
         self.model: dict[int, int] = {}

@@ -43,7 +43,7 @@ def everything(state: State, name: str = "all", **page: Any) -> list[str]:
 def agenda(state: State, until: int = 1_000_000) -> list[tuple[int, str, str]]:
     """What falls due, taken out."""
     found: list[Timer] = []
-    while (due := state.next_timer(until)) is not None:
+    while (due := state.pop_timer(until)) is not None:
         found.append(due)
     return [(at, event, id) for at, _, event, _, id in found]
 
@@ -83,8 +83,8 @@ def test_what_was_never_put_is_absent() -> None:
     assert state.records(CARDS) == {}
     assert not state.delete(CARDS, "a")
     assert everything(state) == []
-    assert (state.size("all"), state.count) == (0, 0)
-    assert state.next_timer(1_000_000) is None
+    assert (state.list_size("all"), state.count) == (0, 0)
+    assert state.pop_timer(1_000_000) is None
 
 
 def test_a_document_is_found_by_its_unique_members() -> None:
@@ -108,7 +108,7 @@ def test_a_value_that_is_taken_is_refused_and_nothing_has_changed() -> None:
     with pytest.raises(NotUnique):
         put(state, "b", number="1")
 
-    assert (caught.value.member, caught.value.value) == ("code", "x")
+    assert (caught.value.field, caught.value.value) == ("code", "x")
     assert everything(state) == ["a", "b"]
     assert state.find(CARDS, "number", "3") is None
     assert state.find(CARDS, "number", "2") == "b"
@@ -163,7 +163,7 @@ def test_moments_before_1970_and_far_from_it_come_in_their_order() -> None:
     assert everything(state) == ["a", "b", "c", "d", "e"]
     assert everything(state, start=-1, stop=1) == ["c"]
     assert everything(state, stop=EARLIEST) == []
-    assert state.due_at == EARLIEST
+    assert state.next_due == EARLIEST
     assert agenda(state, -2) == [(EARLIEST, "expire", "a"), (EARLIEST, "expire", "b")]
     assert agenda(state, LATEST) == [(-1, "expire", "c"), (1, "expire", "d"), (LATEST, "expire", "e")]
 
@@ -177,7 +177,7 @@ def test_a_page_after_a_change_has_the_document_as_it_is() -> None:
     state.roll_back(1)
 
     assert changed == ["new"]
-    assert [doc["name"] for _, doc in state.listed("shelf/x")] == ["old"]
+    assert [doc["name"] for _, doc in state.list_view("shelf/x")] == ["old"]
 
 
 def test_a_list_holds_documents_of_several_collections() -> None:
@@ -235,7 +235,7 @@ def test_a_document_moves_between_lists_as_it_changes() -> None:
         ["b", "a"],
         ["a"],
     )
-    assert [state.size(f"shelf/{name}") for name in "xyz"] == [0, 2, 1]
+    assert [state.list_size(f"shelf/{name}") for name in "xyz"] == [0, 2, 1]
 
 
 def test_a_document_that_changes_keeps_its_creation_and_place() -> None:
@@ -248,7 +248,7 @@ def test_a_document_that_changes_keeps_its_creation_and_place() -> None:
     assert everything(state) == ["a", "b"]
     record = state.records(CARDS)["a"]
     assert (record.created, record.place) == (1, 0)
-    assert state.place_of(CARDS, {"id": "a"}) == 1
+    assert state.sort_number(CARDS, {"id": "a"}) == 1
 
 
 def test_a_place_can_be_given_and_the_next_comes_after_it() -> None:
@@ -312,24 +312,24 @@ def test_what_has_happened_does_not_happen_again_when_its_document_changes() -> 
 
 def test_when_the_next_entry_falls_due_is_known() -> None:
     state = State()
-    assert state.due_at > 1 << 70
+    assert state.next_due > 1 << 70
 
     put(state, "a", timers={"expire": 5})
     put(state, "b", timers={"expire": 3})
-    assert state.due_at == 3
+    assert state.next_due == 3
 
     state.delete(CARDS, "b")
-    assert state.due_at == 5
+    assert state.next_due == 5
 
     state.roll_back()
-    assert state.due_at > 1 << 70
+    assert state.next_due > 1 << 70
 
 
 def test_an_entry_that_a_roll_back_put_back_can_be_dropped() -> None:
     state = State()
     put(state, "a", timers={"expire": 5})
     put(state, "b", timers={"expire": 6})
-    due = state.next_timer(5)
+    due = state.pop_timer(5)
     assert due is not None
     state.begin()
     put(state, "a")
@@ -337,7 +337,7 @@ def test_an_entry_that_a_roll_back_put_back_can_be_dropped() -> None:
 
     state.drop_timer(due)
 
-    assert state.due_at == 6
+    assert state.next_due == 6
     assert agenda(state) == [(6, "expire", "b")]
 
 
@@ -380,7 +380,7 @@ def test_rolling_back_to_a_savepoint_undoes_what_came_after_it_and_no_more() -> 
     assert everything(state) == ["a", "b"]
     assert everything(state, "shelf/x") == ["a"]
     assert [(change.id, change.before is None) for change in state.changes] == [("a", False), ("b", True)]
-    assert state.due_at == 5
+    assert state.next_due == 5
     state.roll_back()
     assert state.get(CARDS, "a") == {"id": "a", "number": "1"}
     assert everything(state) == ["a"]
@@ -403,26 +403,26 @@ def test_what_is_armed_is_met_in_its_order_each_once_and_by_its_operation_only()
     state.arm("getThing", [rejecting("unknown-thing")])
     state.arm("addThing", [rejecting("invalid-request")])
 
-    met = [state.disarm("addThing") for _ in range(4)]
+    met = [state.take_armed("addThing") for _ in range(4)]
 
     assert met == [rejecting("code-taken"), rejecting("code-taken"), rejecting("invalid-request"), None]
     assert state.armed == {"getThing": [rejecting("unknown-thing")]}
-    assert state.disarm("getThing") == rejecting("unknown-thing")
-    assert (state.disarm("getThing"), state.armed) == (None, {})
+    assert state.take_armed("getThing") == rejecting("unknown-thing")
+    assert (state.take_armed("getThing"), state.armed) == (None, {})
 
 
 def test_nothing_is_armed_unless_somebody_asks_for_it() -> None:
     state = State()
 
     assert state.armed is None
-    assert state.disarm("addThing") is None
+    assert state.take_armed("addThing") is None
 
 
 def test_what_is_armed_and_what_is_met_are_not_rolled_back() -> None:
     state = State()
     state.arm("addThing", [rejecting("code-taken"), rejecting("invalid-request")])
     state.begin()
-    state.disarm("addThing")
+    state.take_armed("addThing")
 
     state.roll_back()
 
@@ -465,14 +465,14 @@ def test_a_copy_is_the_same_and_goes_its_own_way() -> None:
     copy = state.copy()
     state.delete(CARDS, "0000")
     put(state, "new", number="new")
-    state.disarm("redeem")
+    state.take_armed("redeem")
     state.sequence = 8
 
     assert copy.count == 5000
     assert everything(copy, limit=9000)[:3] == ["0000", "0007", "0014"]
     assert everything(copy, "shelf/x", offset=4998) == ["4990", "4997"]
     assert copy.find(CARDS, "number", "0") == "0000"
-    assert (copy.get(CARDS, "new"), copy.sequence, copy.place, copy.due_at) == (None, 7, 5000, 0)
+    assert (copy.get(CARDS, "new"), copy.sequence, copy.next_place, copy.next_due) == (None, 7, 5000, 0)
     assert copy.armed == {"redeem": [rejecting("too-late"), rejecting("too-early")]}
     put(copy, "late", 3, number="new", timers={"expire": 2})
     assert agenda(copy, 2) == [
@@ -501,12 +501,12 @@ def test_a_state_is_dismantled_in_slices() -> None:
 def test_very_many_documents_move_into_tables_little_by_little() -> None:
     """A POST into a table costs more than one into a dictionary, which takes long to grow once it is very large."""
     state, kinds = State(), []
-    with patch("promo_sandbox.model.state._MANY", 1000):
+    with patch("promo_sandbox.model.state._LARGE", 1000):
         for number in range(4000):
             put(state, str(number), number=str(number))
             kinds.append(type(state.records(CARDS)).__name__)
 
-    assert (kinds[1000], kinds[1100], kinds[-1]) == ("dict", "Pouring", "Table")
+    assert (kinds[1000], kinds[1100], kinds[-1]) == ("dict", "MigratingMap", "CopyOnWriteMap")
     assert [state.find(CARDS, "number", str(number)) for number in range(4000)] == [str(n) for n in range(4000)]
 
 
@@ -617,7 +617,7 @@ class StateMachine(RuleBasedStateMachine):
     @rule()
     def get_ready_for_a_copy(self) -> None:
         with patch("promo_sandbox.model.copy_on_write._SLICE", 1):
-            self.state.pour()
+            self.state.prepare_copy()
 
     @rule()
     def save(self) -> None:
@@ -657,7 +657,7 @@ class StateMachine(RuleBasedStateMachine):
         for name in ("all", "shelf/x", "shelf/y"):
             assert everything(self.state, name) == self.model.listed(name, descending=False)
             assert everything(self.state, name, descending=True) == self.model.listed(name, descending=True)
-            assert self.state.size(name) == len(self.model.listed(name, descending=False))
+            assert self.state.list_size(name) == len(self.model.listed(name, descending=False))
 
     @invariant()
     def unique_members_are_those_of_the_model(self) -> None:
@@ -669,7 +669,7 @@ class StateMachine(RuleBasedStateMachine):
     @invariant()
     def the_next_entry_is_that_of_the_model(self) -> None:
         due = self.model.due(5)
-        assert self.state.due_at == due[0][0] if due else self.state.due_at > 1 << 70
+        assert self.state.next_due == due[0][0] if due else self.state.next_due > 1 << 70
 
 
 TestStateAgainstItsModel = StateMachine.TestCase

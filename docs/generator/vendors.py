@@ -191,6 +191,6 @@ def timers(vendor: str | None = None) -> str:
 
 
 def _timers(rules: Rules, *, with_vendor: bool) -> Iterable[tuple[str, ...]]:
-    for event, rule in rules.due.items():
+    for event, rule in rules.timer_rules.items():
         says = prose((rule.__doc__ or "").partition("\n\n")[0])
         yield (*((rules.vendor,) if with_vendor else ()), code(event), says)

@@ -28,7 +28,7 @@ from promo_sandbox.engine.execution import answer, transport, unmatched
 from promo_sandbox.engine.orgs import Orgs
 from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
 from promo_sandbox.model import auth
-from promo_sandbox.model.auth import Gate, Grant
+from promo_sandbox.model.auth import Authenticator, Grant
 from promo_sandbox.model.call import Call
 from promo_sandbox.model.contract import Contract, Route, router
 from promo_sandbox.model.journal import Exchange
@@ -61,7 +61,7 @@ class Admin:
         spec: Path,
         contracts: list[Contract],
         orgs: Orgs,
-        gate: Gate,
+        authenticator: Authenticator,
         token: str | None,
         library: ScenarioCatalogue,
         *,
@@ -69,10 +69,10 @@ class Admin:
     ) -> None:
         self.document = Document(spec)
         self._contracts = contracts
-        self._gate = gate
+        self._authenticator = authenticator
         self._token = _validated(token)
         self._guard = guard
-        self._contract = Contract([self.document], self._rules(orgs, gate, library))
+        self._contract = Contract([self.document], self._rules(orgs, authenticator, library))
         self._router = router([self._contract])
 
     def handle(self, request: Request) -> Reply:
@@ -83,7 +83,7 @@ class Admin:
         exchange = Exchange(0, request)  # for what the engine says on the way; it is not kept
         if match is None or match.target is None:
             return unmatched(request, self._contract, self.document, match.allow if match else (), exchange)
-        call = Call("", State(), self._contract.rules, 0, self._gate, self._contract)
+        call = Call("", State(), self._contract.rules, 0, self._authenticator, self._contract)
         path = match.target.operation.path_values(match.values, request.path)
         route = match.target
         if len(request.body) > AT_ONCE and is_slow(request):
@@ -102,15 +102,15 @@ class Admin:
                 return auth.INVALID
         if request.body and b"content-type" not in request.fields:
             raise UnreadableBody(BodyProblem(415, "The body has no Content-Type."))
-        return auth.ANYBODY
+        return auth.UNRESTRICTED
 
-    def _rules(self, orgs: Orgs, gate: Gate, library: ScenarioCatalogue) -> Rules:
+    def _rules(self, orgs: Orgs, authenticator: Authenticator, library: ScenarioCatalogue) -> Rules:
         rules = Rules("sandbox")
         rules.error_body(_worded)
         rules.operation("getHealth")(self._health)
         rules.operation("getVersion")(self._version)
         for part in _PARTS:
-            part(self._contracts, orgs, gate, library).bind(rules)
+            part(self._contracts, orgs, authenticator, library).bind(rules)
         return rules
 
     def _health(self, call: Call) -> Reply:

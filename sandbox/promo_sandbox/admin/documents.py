@@ -115,7 +115,7 @@ class DocumentOperations(Operations):
         for vendor, name, collection in self.orgs.kinds(state):
             documents.setdefault(vendor, {})[name] = [
                 {"document": decode(record.body), "created": clock.text(record.created), "place": record.place}
-                for some in state.in_order(collection)
+                for some in state.records_by_creation(collection)
                 for record in some
             ]
         return documents
@@ -130,7 +130,7 @@ class DocumentOperations(Operations):
                 opening = b"{"
                 for _, name, collection in kinds:
                     piece += opening + encode(name) + b":"
-                    for written in _written(state.in_order(collection)):
+                    for written in _written(state.records_by_creation(collection)):
                         piece += written
                         if len(piece) >= _PIECE or not written:
                             yield piece

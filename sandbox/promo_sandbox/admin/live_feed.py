@@ -86,7 +86,7 @@ class Live:
         self._unheard = 0
         self._orgs.listen(self._heard)
         org = self._orgs.known(wish.org) if wish.org is not None else None
-        return Listener(self, wish, org.journal.last if org and wish.ids else self._number)
+        return Listener(self, wish, org.journal.last_id if org and wish.ids else self._number)
 
     def missed(self, wish: Wish, since: int) -> Iterator[Told | int]:
         """What a listener that begins must hear first; a number is how much of that is no longer known."""
@@ -108,15 +108,15 @@ class Live:
             return
         if wish.after is not None:
             last = _number(wish.after)
-        if wish.everything or last > org.journal.last:  # the org was reset, or this is another server
+        if wish.everything or last > org.journal.last_id:  # the org was reset, or this is another server
             last = 0
-        first = next((entry.id for entry in org.journal.entries()), org.journal.last + 1)
+        first = next((entry.id for entry in org.journal.entries()), org.journal.last_id + 1)
         if wish.after is not None and first > last + 1:
             yield first - last - 1
         for exchange in org.journal.exchanges():
             if exchange.id > last:
                 yield self.told(wish, 0, org.name, exchange)
-        yield self.told(wish, org.journal.last, org.name, None)
+        yield self.told(wish, org.journal.last_id, org.name, None)
 
     def _missed_anywhere(self, wish: Wish, number: int) -> Iterator[Told | int]:
         if wish.after is not None:

@@ -119,7 +119,7 @@ class OrgOperations(Operations):
             call.reject("unknown-vendor", f"There is no vendor {vendor[:100]}; there are {vendors}.")
         org = self.made(call, storing=False)
         seconds = int(call.body.get("expires_in", 3600))
-        vendor_call = Call(org.name, org.state, contract.rules, org.clock.now(), self.gate, contract)
+        vendor_call = Call(org.name, org.state, contract.rules, org.clock.now(), self.authenticator, contract)
         token = vendor_call.issue_token(
             tenant=call.body.get("tenant"),
             scopes=call.body.get("scopes"),

@@ -83,7 +83,7 @@ def report_json(run: Run) -> Doc:
     return {
         "name": run.scenario.name,
         "summary": run.scenario.summary,
-        "otherwise": "fail" if run.scenario.fails else "rules",
+        "otherwise": "fail" if run.scenario.fails_otherwise else "rules",
         "current": run.current.number if run.current is not None else None,
         "steps": [_step_json(run, step) for step in run.scenario.steps],
         "unmet": run.unmet,
@@ -96,8 +96,8 @@ def _step_json(run: Run, step: Step) -> Doc:
     taken, by = run.counts(step)
     return {
         "number": step.number,
-        "operation": step.shown,
-        "then": step.then.shown,
+        "operation": step.operation_text,
+        "then": step.effects.source,
         "times": "any" if step.times is None else step.times,
         "taken": taken,
         "by": by,

@@ -14,7 +14,7 @@ from promo_sandbox.base.nearest_names import nearest
 from promo_sandbox.base.slices import Work
 from promo_sandbox.engine.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
 from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
-from promo_sandbox.model.auth import Gate
+from promo_sandbox.model.auth import Authenticator
 from promo_sandbox.model.call import Call
 from promo_sandbox.model.contract import Contract
 from promo_sandbox.model.rules import Rules
@@ -24,10 +24,12 @@ from promo_sandbox.model.state import Doc
 class Operations(ABC):
     """A part of the admin API: the rules of its operations, bound by their operationIds."""
 
-    def __init__(self, contracts: list[Contract], orgs: Orgs, gate: Gate, library: ScenarioCatalogue) -> None:
+    def __init__(
+        self, contracts: list[Contract], orgs: Orgs, authenticator: Authenticator, library: ScenarioCatalogue
+    ) -> None:
         self.contracts = contracts
         self.orgs = orgs
-        self.gate = gate
+        self.authenticator = authenticator
         self.library = library
 
     @abstractmethod
@@ -71,7 +73,7 @@ class Operations(ABC):
         try:
             yield org
         except BaseException:  # whatever it was goes on after this
-            if not existed and self.orgs.known(org.name) is org and not org.journal.last and not org.state.count:
+            if not existed and self.orgs.known(org.name) is org and not org.journal.last_id and not org.state.count:
                 self.orgs.forget(org.name)
             raise
 

@@ -46,17 +46,17 @@ class TriggerOperations(Operations):
         routes = {route.operation.id: route for contract in self.contracts for route in contract.routes()}
         if wanted not in routes:
             call.reject("unknown-operation", f"There is no operation {wanted[:100]}{near(wanted, routes)}")
-        route = routes[wanted].contract.in_force(routes[wanted], state)
+        route = routes[wanted].contract.select_version(routes[wanted], state)
         known, name = route.operation.rejections, raw.get("reject")
         if name is not None and name not in known:
             call.reject("unknown-rejection", f"{wanted} is never refused as {name[:100]}{near(name, known)}")
-        return wanted, self.library.reader.then(raw, route, flaws)
+        return wanted, self.library.reader.read_effects(raw, route, flaws)
 
     def _for_events(self, call: Call, flaws: Flaws) -> tuple[str, Effects]:
         wanted = call.body["callback"]
         if wanted not in self.callbacks:
             call.reject("unknown-callback", f"There is no callback {wanted[:100]}{near(wanted, self.callbacks)}")
-        return wanted, self.library.reader.then_of_events(call.body["then"], flaws)
+        return wanted, self.library.reader.read_event_effects(call.body["then"], flaws)
 
     def _list_next(self, call: Call) -> Reply:
         return call.reply(self._armed_json(self.known(call).state))
@@ -71,4 +71,4 @@ class TriggerOperations(Operations):
             (name, list(same)) for name, thens in (state.armed or {}).items() for _, same in groupby(thens, key=id)
         ]
         kinds = {name: "callback" if name in self.callbacks else "operation" for name, _ in groups}
-        return {"armed": [{kinds[it]: it, "then": same[0].shown, "times": len(same)} for it, same in groups]}
+        return {"armed": [{kinds[it]: it, "then": same[0].source, "times": len(same)} for it, same in groups]}

@@ -288,7 +288,7 @@ def webhook_json(delivery: Delivery) -> Doc:
         "sent": delivery.sent.decode("utf-8", "replace") if delivery.sent is not None else None,
         "status": delivery.status,
         "detail": delivery.detail,
-        "delivery_fault": delivery.delivery_fault.shown if delivery.delivery_fault is not None else None,
+        "delivery_fault": delivery.delivery_fault.source if delivery.delivery_fault is not None else None,
         "redelivery_of": delivery.redelivery_of,
         "attempts": [_attempt_json(attempt) for attempt in delivery.attempts],
         "attempted": delivery.attempted,

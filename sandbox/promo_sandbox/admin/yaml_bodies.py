@@ -9,8 +9,9 @@ from promo_sandbox.base.errors import DocumentError
 from promo_sandbox.base.messages import Reply, Request, Violation, encode
 from promo_sandbox.base.slices import Work
 from promo_sandbox.engine.execution import Admit
-from promo_sandbox.model.call import Call, Rejected
+from promo_sandbox.model.call import Call
 from promo_sandbox.model.contract import INVALID_REQUEST, Route
+from promo_sandbox.model.rejected import Rejected
 
 AT_ONCE = 16_384  # bytes of YAML that are read without a pause
 _YAML = b"application/yaml"

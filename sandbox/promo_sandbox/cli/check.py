@@ -25,7 +25,7 @@ def check_all(specs: Path) -> Iterator[Found]:
     contracts = load_contracts(specs)
     admin: Admin = App(Config(specs=specs)).admin
     for contract in contracts:
-        names = list(contract.unknown_names())
+        names = list(contract.undeclared_names())
         for document in contract.documents:
             yield _checked(document, names)
             names = []

@@ -11,7 +11,7 @@ from promo_sandbox.engine.org import Org
 from promo_sandbox.model.call import Call
 from promo_sandbox.model.contract import Contract
 from promo_sandbox.model.coverage import Coverage
-from promo_sandbox.model.interfaces import Issuer
+from promo_sandbox.model.interfaces import TokenIssuer
 from promo_sandbox.model.journal import Occurrence
 from promo_sandbox.model.state import Collection, Timer
 
@@ -24,7 +24,7 @@ class Agenda:
     def __init__(
         self,
         collections: Mapping[str, tuple[Contract, Collection]],
-        issuer: Issuer,
+        issuer: TokenIssuer,
         coverage: Coverage,
         record: Callable[[Org, Occurrence], None],
     ) -> None:
@@ -40,16 +40,16 @@ class Agenda:
         steps nothing happens, as what falls due must not see half of it.
         """
         happened: list[Occurrence] = []
-        if org.state.writers:
+        if org.state.active_writers:
             return happened
         left = AT_ONCE
-        while left > 0 and (due := org.state.next_timer(until)) is not None:
+        while left > 0 and (due := org.state.pop_timer(until)) is not None:
             occurrence = self._happen(org, due, max(due[0], min(org.passed, until)))
             left -= occurrence.size
             happened.append(occurrence)
         for witness in org.witnesses:
             witness.extend(happened)
-        org.passed = until if org.state.due_at > until else happened[-1].at
+        org.passed = until if org.state.next_due > until else happened[-1].at
         return happened
 
     def _happen(self, org: Org, due: Timer, at: int) -> Occurrence:
@@ -59,12 +59,12 @@ class Agenda:
         call = Call(org.name, org.state, contract.rules, at, self._issuer, contract)
         org.state.begin()
         try:
-            contract.rules.due[event](call, id)
-            occurrence.told(contract.events(call))
+            contract.rules.timer_rules[event](call, id)
+            occurrence.set_events(contract.validated_events(call))
         except Exception as error:  # a rule may break in any way; the other entries happen all the same
             org.state.roll_back()
             org.state.drop_timer(due)  # what it had written may have taken the entry's cause away, and that is back
             occurrence.internal_error = f"{type(error).__name__}: {error}"
-        org.met = self._coverage.told(org.met, contract.vendor, occurrence.events)
+        org.met = self._coverage.count_events(org.met, contract.vendor, occurrence.events)
         self._record(org, occurrence)
         return occurrence

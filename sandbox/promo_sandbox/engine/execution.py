@@ -15,15 +15,16 @@ from promo_sandbox.base.memory import Memory
 from promo_sandbox.base.messages import Reply, Request, Violation
 from promo_sandbox.base.nearest_names import nearest
 from promo_sandbox.base.slices import Work
-from promo_sandbox.model.auth import Grant, challenged
-from promo_sandbox.model.call import Call, Rejected
+from promo_sandbox.model.auth import Grant, rejection_headers
+from promo_sandbox.model.call import Call
 from promo_sandbox.model.contract import INVALID_REQUEST, MISSING_BODY, Contract, OffContract, Route
 from promo_sandbox.model.effects import Effects, Fault
 from promo_sandbox.model.journal import MAX_BODY, Exchange
+from promo_sandbox.model.rejected import Rejected
 from promo_sandbox.model.rules import RejectionContext
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.openapi.operation import PROBLEM, Operation, Rejection, UnreadableBody, validate_response
-from promo_sandbox.scenarios.run import Run, Throttled, Unexpected
+from promo_sandbox.scenarios.run import Run, Throttled, UnexpectedCallError
 
 Admit = Callable[["Route", Request, Call], "Grant | str"]
 
@@ -75,11 +76,11 @@ def _worked(waiting: Reply, work: Work[Reply], route: Route, call: Call, exchang
         call.state.begin()  # what others wrote stays
         reply = _failed(raised, route, call, exchange)
     if call.written is not None:
-        exchange.changed_later(call.written)
+        exchange.set_later_changes(call.written)
     if isinstance(reply.stream, Iterator):
         reply.stream = _followed(reply.stream, exchange)
     reply.headers = (*reply.headers, *waiting.headers)
-    exchange.completed(reply)
+    exchange.update_reply(reply)
     if exchange.fault is not None and exchange.internal_error is None:
         exchange.fault.apply(reply)
     return reply
@@ -105,7 +106,7 @@ def _failed(raised: Exception, route: Route, call: Call, exchange: Exchange) -> 
         if isinstance(raised, Unpreferable):
             exchange.violations = [Violation("header.Prefer", str(raised), "enum")]
             return problem(400, "No such preference", str(raised))
-        if isinstance(raised, Scripted | Throttled | Unexpected):
+        if isinstance(raised, Scripted | Throttled | UnexpectedCallError):
             return _scripted(route, raised, exchange)
     except Exception as error:  # a wording breaks in any way too
         raised = error
@@ -133,8 +134,8 @@ def _succeeded(
     if flaws:
         raise OffContract(_sentence(flaws))
     if call.events:
-        exchange.told(route.contract.events(call))
-    exchange.changed(call.state.changes)
+        exchange.set_events(route.contract.validated_events(call))
+    exchange.set_changes(call.state.changes)
     if transmission is not None and isinstance(reply.stream, Iterator):
         exchange.size += MAX_BODY
         reply.stream = _followed(reply.stream, exchange)
@@ -170,8 +171,8 @@ def _handled(
         call.grant = grant
         if call.named_tenant is None and grant.tenant:
             call.tenant = grant.tenant
-        if route.contract.rules.admission is not None:
-            route.contract.rules.admission(call)
+        if route.contract.rules.admission_rule is not None:
+            route.contract.rules.admission_rule(call)
     call.values, violations = operation.read(request, path)
     if violations:
         raise Rejected(_reading_failed(operation, violations), violations=violations)
@@ -187,7 +188,7 @@ def _handled(
 
 def _follow(script: Run | None, route: Route, request: Request, call: Call, exchange: Exchange) -> None:
     """Have the call meet what is armed for it, or else take the scenario's step, if one awaits it."""
-    then = call.state.disarm(route.operation.id) if call.state.armed else None
+    then = call.state.take_armed(route.operation.id) if call.state.armed else None
     if then is not None:
         exchange.preference = f"next: {then}"
         _meet(then, exchange)
@@ -197,8 +198,8 @@ def _follow(script: Run | None, route: Route, request: Request, call: Call, exch
     if script is None or step is None:
         return
     exchange.step = step.number
-    _meet(step.then, exchange)
-    if step.then.throttle is not None:
+    _meet(step.effects, exchange)
+    if step.effects.throttle is not None:
         script.throttle(step, call.now)
 
 
@@ -209,17 +210,17 @@ def _meet(then: Effects, exchange: Exchange) -> None:
     exchange.delivery_fault = then.webhook
     if then.reject is not None:
         raise Rejected(then.reject)
-    if then.written is not None:
-        raise Scripted(then.written.reply())
-    if then.lost_before:
+    if then.scripted_reply is not None:
+        raise Scripted(then.scripted_reply.reply())
+    if then.drops_before_rule:
         raise Scripted(Reply(0))
 
 
-def _scripted(route: Route, scripted: Scripted | Throttled | Unexpected, exchange: Exchange) -> Reply:
+def _scripted(route: Route, scripted: Scripted | Throttled | UnexpectedCallError, exchange: Exchange) -> Reply:
     """What a script says instead of the rule."""
     if isinstance(scripted, Scripted):
         return scripted.reply
-    if isinstance(scripted, Unexpected):
+    if isinstance(scripted, UnexpectedCallError):
         exchange.unexpected = str(scripted)
         return problem(500, "Unexpected call", exchange.unexpected)
     rejection = next((it for it in route.operation.rejections.values() if it.status == _THROTTLED), None)
@@ -261,7 +262,7 @@ def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply |
         headers = response.headers
         if rejection := operation.rejections.get(chosen):
             exchange.rejection, exchange.source = rejection.name, rejection.source
-            headers = challenged(rejection, exchange.request)
+            headers = rejection_headers(rejection, exchange.request)
         applied = ", ".join(f"{key}={value}" for key, value in wanted.items())
         return Reply(status, example["value"], media, (*headers, ("preference-applied", applied)))
     names = [name for response in operation.responses.values() for name in response.examples]
@@ -272,16 +273,16 @@ def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply |
 
 
 def _refused(route: Route, rejected: Rejected, call: Call, exchange: Exchange) -> Reply:
-    if not rejected.keep:
+    if not rejected.keep_changes:
         call.state.roll_back()
     rejection = route.operation.rejections.get(rejected.name)
     if rejection is None:
         raise OffContract(f"{route.operation.id} declares no rejection {rejected.name}")
     reply = _worded(route.contract, route.document, rejection, rejected, exchange)
     _hold(route, reply)
-    if rejected.keep:
-        exchange.told(route.contract.events(call))
-        exchange.changed(call.state.changes)
+    if rejected.keep_changes:
+        exchange.set_events(route.contract.validated_events(call))
+        exchange.set_changes(call.state.changes)
     return reply
 
 
@@ -296,7 +297,7 @@ def _worded(
     content = contract.rules.write_error_body(refusal)
     if rejected.fields:
         content = {**content, **rejected.fields}
-    return Reply(rejection.status, content, rejection.media, challenged(rejection, exchange.request))
+    return Reply(rejection.status, content, rejection.media, rejection_headers(rejection, exchange.request))
 
 
 def unmatched(

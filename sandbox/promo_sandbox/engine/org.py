@@ -43,4 +43,4 @@ class Org:
     @property
     def behind(self) -> bool:
         """Whether something has fallen due and is still to happen, or a request still writes in steps."""
-        return self.state.writers > 0 or self.state.due_at <= self.clock.now()
+        return self.state.active_writers > 0 or self.state.next_due <= self.clock.now()

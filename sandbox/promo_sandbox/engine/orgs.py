@@ -21,7 +21,7 @@ from promo_sandbox.model.call import Call
 from promo_sandbox.model.contract import Contract
 from promo_sandbox.model.coverage import Counts, Coverage
 from promo_sandbox.model.effects import DeliveryFault
-from promo_sandbox.model.interfaces import Issuer
+from promo_sandbox.model.interfaces import TokenIssuer
 from promo_sandbox.model.journal import Budget, Entry, Event, Exchange, Journal, Listener, Occurrence
 from promo_sandbox.model.state import NEVER, Collection, State
 from promo_sandbox.scenarios.run import Run, Scenario, Step
@@ -41,7 +41,7 @@ class Orgs:
     def __init__(
         self,
         contracts: Iterable[Contract],
-        issuer: Issuer,
+        issuer: TokenIssuer,
         *,
         limit: int,
         journal_limit: int,
@@ -109,7 +109,7 @@ class Orgs:
 
     def forget_coverage(self, org: Org) -> None:
         """Begin counting anew in an org; what it has met stays in the count of all."""
-        self.coverage.keep(org.met)
+        self.coverage.retain(org.met)
         org.met = None
 
     def clear_coverage(self) -> None:
@@ -130,7 +130,7 @@ class Orgs:
         org = self._orgs.pop(name, None)
         if org is None:
             return False
-        self.coverage.keep(org.met)
+        self.coverage.retain(org.met)
         self._discarded.append(org.journal.clear())
         self.discard(org.state)
         self._drop_snapshots(org)
@@ -183,7 +183,7 @@ class Orgs:
         try:
             while org.state is state:
                 self.pass_time(org, until)
-                if state.due_at > until:
+                if state.next_due > until:
                     self._reach(org, until)
                     return
                 self._reach(org, max(org.passed, org.clock.now()))
@@ -201,12 +201,12 @@ class Orgs:
     def get_copyable(self, org: Org) -> Iterator[None]:
         """The same, and afterwards a copy of the org's state takes a moment; in slices."""
         yield from self.catch_up(org)
-        while org.state.pour():
+        while org.state.prepare_copy():
             yield
             yield from self.catch_up(org)
 
     def _go_on(self, org: Org) -> list[Occurrence]:
-        if org.scenario is not None and org.scenario.wakes_at <= org.clock.now():
+        if org.scenario is not None and org.scenario.next_due <= org.clock.now():
             self.play(org)
         return self.pass_time(org, org.clock.now())
 
@@ -231,15 +231,15 @@ class Orgs:
     def play(self, org: Org) -> None:
         """Do the steps of an org's scenario that wait for no call and whose turn it is."""
         run = org.scenario
-        while run is not None and (step := run.due(org.clock.now())) is not None:
+        while run is not None and (step := run.take_timed_step(org.clock.now())) is not None:
             self._do(org, step)
-            run.went_on(org.clock.now())
+            run.restart_step_time(org.clock.now())
 
     def follow(self, org: Org, exchange: Exchange) -> None:
         """Let an exchange that is in the journal have its consequences in the scenario."""
         if org.scenario is not None:
-            org.scenario.told(exchange)
-            if org.scenario.wakes_at <= exchange.at:
+            org.scenario.record(exchange)
+            if org.scenario.next_due <= exchange.at:
                 self.play(org)
 
     def discard(self, state: State) -> None:
@@ -263,8 +263,8 @@ class Orgs:
 
     def _wake(self, org: Org) -> int:
         """Let what has fallen due in an org happen; how many bytes that was, as the journal counts them."""
-        wakes_at = org.scenario.wakes_at if org.scenario is not None else NEVER
-        if min(org.state.due_at, wakes_at) > org.clock.now() or self._orgs.get(org.name) is not org:
+        wakes_at = org.scenario.next_due if org.scenario is not None else NEVER
+        if min(org.state.next_due, wakes_at) > org.clock.now() or self._orgs.get(org.name) is not org:
             return 0
         return sum(occurrence.size for occurrence in self._go_on(org))
 
@@ -291,14 +291,14 @@ class Orgs:
         """The same in slices: stored in a copy, which takes the place of the state if nobody wrote there meanwhile."""
         for _ in range(_TRIES):
             yield from self.get_copyable(org)
-            state, writes, now = org.state, org.state.writes, org.clock.now()
+            state, writes, now = org.state, org.state.write_count, org.clock.now()
             copied = state.copy()
             try:
                 made = yield from sown(copied, self._contracts, self._called(org, copied, now), seed)
             except BaseException:  # whatever it was goes on after this
                 self.discard(copied)
                 raise
-            if org.state is state and state.writes == writes:
+            if org.state is state and state.write_count == writes:
                 copied.armed, org.state = state.armed, copied
                 self.discard(state)
                 return self._seeded(org, now, made)
@@ -313,7 +313,7 @@ class Orgs:
 
     def _seeded(self, org: Org, now: int, made: Sown) -> Stored:
         occurrence = Occurrence(now, "seed")
-        occurrence.told(made.events)
+        occurrence.set_events(made.events)
         self._record(org, occurrence)
         self.pass_time(org, now)
         return made.stored
@@ -355,16 +355,16 @@ class Orgs:
         """A step without a call, in the journal as what it is the cause of."""
         occurrence = Occurrence(org.clock.now(), f"scenario step {step.number}")
         org.state.begin()
-        emission = step.then.emission
+        emission = step.effects.scripted_event
         if emission is not None:
-            occurrence.told([Event(occurrence.at, emission.callback, emission.payload)])
+            occurrence.set_events([Event(occurrence.at, emission.callback, emission.payload)])
         until = occurrence.at
-        if step.then.advance is not None:
+        if step.effects.advance is not None:
             try:
-                until = clock.later(until, step.then.advance)
+                until = clock.later(until, step.effects.advance)
             except ValueError as error:
                 occurrence.internal_error = str(error)
-        self._record(org, occurrence, step.then.webhook)
+        self._record(org, occurrence, step.effects.webhook)
         if until != occurrence.at:  # what falls due then and is too much for now happens before the next request
             self.pass_time(org, until)
             self._reach(org, until)
@@ -381,7 +381,7 @@ class Orgs:
 
     def _record(self, org: Org, occurrence: Occurrence, delivery_fault: DeliveryFault | None = None) -> None:
         occurrence.id = org.journal.next_id()
-        occurrence.changed(org.state.changes)
+        occurrence.set_changes(org.state.changes)
         org.journal.add(occurrence)
         if occurrence.events or occurrence.changes:
             self.tell(org, occurrence, delivery_fault)

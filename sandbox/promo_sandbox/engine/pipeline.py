@@ -13,7 +13,7 @@ from promo_sandbox.base.messages import Reply, Request
 from promo_sandbox.base.slices import Work
 from promo_sandbox.engine.execution import answer, no_room, problem, unmatched
 from promo_sandbox.engine.orgs import MAX_NAME, Org, Orgs, TooManyOrgs
-from promo_sandbox.model.auth import Gate, Grant
+from promo_sandbox.model.auth import Authenticator, Grant
 from promo_sandbox.model.call import Call
 from promo_sandbox.model.contract import Contract, Route, router
 from promo_sandbox.model.journal import Exchange
@@ -37,10 +37,10 @@ Found = tuple[Route | None, dict[str, str], tuple[str, ...]]
 class Pipeline:
     """Answers the requests for every vendor's operations."""
 
-    def __init__(self, contracts: list[Contract], orgs: Orgs, gate: Gate) -> None:
+    def __init__(self, contracts: list[Contract], orgs: Orgs, authenticator: Authenticator) -> None:
         self._orgs = orgs
         self._memory = orgs.memory
-        self._gate = gate
+        self._authenticator = authenticator
         self._router = router(contracts)
         self._found: dict[tuple[str, str], Found] = {}
         self._documents = [
@@ -72,10 +72,10 @@ class Pipeline:
             return _without_org(no_room(self._memory) if short else problem(*_TOO_MANY_ORGS), document, request)
         exchange = Exchange(org.clock.now(), request)
         script = org.scenario
-        if script is not None and script.wakes_at <= exchange.at:
+        if script is not None and script.next_due <= exchange.at:
             self._orgs.play(org)
             exchange.at = org.clock.now()
-        if org.state.due_at <= exchange.at and self._is_behind(org, exchange.at):
+        if org.state.next_due <= exchange.at and self._is_behind(org, exchange.at):
             return self._later(request, org)
         org.passed = exchange.at
         exchange.vendor = contract.vendor if contract is not None else None
@@ -94,7 +94,7 @@ class Pipeline:
     def _is_behind(self, org: Org, now: int) -> bool:
         """Whether more has fallen due than happens at once."""
         self._orgs.pass_time(org, now)
-        return org.state.due_at <= now
+        return org.state.next_due <= now
 
     def _later(self, request: Request, org: Org) -> Reply:
         """Answered once everything that has fallen due in the org has happened; others are answered meanwhile."""
@@ -116,9 +116,9 @@ class Pipeline:
     ) -> Reply:
         exchange.operation = route.operation.id
         if route.versions is not None:
-            route = route.contract.in_force(route, org.state)
+            route = route.contract.select_version(route, org.state)
             exchange.version = route.document.version
-        call = Call(org.name, org.state, route.contract.rules, exchange.at, self._gate, route.contract)
+        call = Call(org.name, org.state, route.contract.rules, exchange.at, self._authenticator, route.contract)
         call.org_named = named is not None
         call.named_tenant = tenant
         call.tenant = tenant or org.name
@@ -144,16 +144,16 @@ class Pipeline:
     def _journalled(self, org: Org, exchange: Exchange, reply: Reply, started: int) -> None:
         exchange.id = org.journal.next_id()
         reply.headers += (("sandbox-exchange", str(exchange.id)),)
-        exchange.answered(reply)
+        exchange.set_reply(reply)
         exchange.nanoseconds = perf_counter_ns() - started
         org.journal.add(exchange)
         if exchange.changes or exchange.events:
             self._orgs.tell(org, exchange, exchange.delivery_fault, reply.delay)
-            if org.state.due_at <= exchange.at:  # it was over already when it was stored
+            if org.state.next_due <= exchange.at:  # it was over already when it was stored
                 self._orgs.pass_time(org, exchange.at)
 
     def _admit(self, route: Route, request: Request, call: Call) -> Grant | str:
-        return self._gate.admit(
+        return self._authenticator.check(
             route.operation,
             request,
             call.org,
@@ -184,7 +184,7 @@ class Pipeline:
         for source in document.org_sources if document else ():
             name: str | None = None
             if source == "token":
-                name = self._gate.token_org(request)
+                name = self._authenticator.token_org(request)
             elif source == "host":
                 label = _FIRST_LABEL.match(request.fields.get(b"host", b""))
                 name = label[1].decode() if label else None
@@ -204,7 +204,7 @@ def _unmatched(
     contract: Contract | None, document: Document | None, allow: tuple[str, ...], org: Org, exchange: Exchange
 ) -> Reply:
     if contract is not None and document is not None:
-        document = contract.document_in_force(document, org.state)
+        document = contract.select_document_version(document, org.state)
     return unmatched(exchange.request, contract, document, allow, exchange)
 
 

@@ -14,7 +14,7 @@ from promo_sandbox.base.nearest_names import nearest
 from promo_sandbox.base.slices import Work
 from promo_sandbox.engine.orgs import Org, Orgs
 from promo_sandbox.engine.seeding import Unacceptable
-from promo_sandbox.scenarios.document import Reader, parsed, refused_seed
+from promo_sandbox.scenarios.document import ScenarioReader, parse, seed_errors
 from promo_sandbox.scenarios.run import Scenario
 
 
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 class ScenarioCatalogue:
     """Raises `SandboxError` where the operator's folder is none, or holds a scenario that cannot be begun."""
 
-    def __init__(self, reader: Reader, orgs: Orgs, bundled: Path, own: Path | None = None) -> None:
+    def __init__(self, reader: ScenarioReader, orgs: Orgs, bundled: Path, own: Path | None = None) -> None:
         self.reader = reader
         self._orgs = orgs
         self._bundled = bundled
@@ -70,7 +70,7 @@ class ScenarioCatalogue:
         try:
             yield from self._orgs.beginning(org, scenario)
         except Unacceptable as unacceptable:
-            raise refused_seed(text, file, scenario.document, unacceptable.violations) from None
+            raise seed_errors(text, file, scenario.document, unacceptable.violations) from None
 
     def check(self, name: str) -> Scenario:
         """The scenario, if an org can begin it. Raises `InvalidDocument`."""
@@ -80,11 +80,11 @@ class ScenarioCatalogue:
         try:
             self._orgs.rehearse(scenario)
         except Unacceptable as unacceptable:
-            raise refused_seed(text, str(path), scenario.document, unacceptable.violations) from None
+            raise seed_errors(text, str(path), scenario.document, unacceptable.violations) from None
         return scenario
 
     def _entry(self, name: str, path: Path) -> Entry:
-        raw = parsed(yaml_file.read_text(path), str(path))
+        raw = parse(yaml_file.read_text(path), str(path))
         steps = raw.get("steps") if isinstance(raw, dict) else None
         summary = raw.get("summary") if isinstance(raw, dict) else None
         bundled = self._own is None or not path.is_relative_to(self._own)

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from promo_sandbox.base.messages import Violation, decode, encode
 from promo_sandbox.base.nearest_names import nearest
 from promo_sandbox.base.slices import Work
-from promo_sandbox.model.call import Call, Rejected
+from promo_sandbox.model.call import Call
 from promo_sandbox.model.contract import Contract, OffContract
 from promo_sandbox.model.journal import Event
+from promo_sandbox.model.rejected import Rejected
 from promo_sandbox.model.rules import SETTINGS
 from promo_sandbox.model.state import Collection, Doc, NotUnique, State
 
@@ -88,8 +89,8 @@ def store(
     try:
         state.put(collection, doc["id"], doc, created, place)
     except NotUnique as error:
-        other = given.get(state.find(collection, error.member, error.value) or "", "another one")
-        violations.append(Violation(f"{where}.{error.member}", f"{error.value!r} is taken by {other}"))
+        other = given.get(state.find(collection, error.field, error.value) or "", "another one")
+        violations.append(Violation(f"{where}.{error.field}", f"{error.value!r} is taken by {other}"))
     except (ValueError, OffContract) as error:
         violations.append(Violation(where, str(error)))
     else:
@@ -139,7 +140,7 @@ def sown(state: State, contracts: Mapping[str, Contract], called: Called, seed: 
     called: makes a call for a vendor.
     """
     state.begin()
-    before = state.sequence, state.place
+    before = state.sequence, state.next_place
     made, violations = Sown({}, []), list[Violation]()
     try:
         for vendor, collections in islice(seed.items(), MAX_VIOLATIONS + len(contracts)):
@@ -151,7 +152,7 @@ def sown(state: State, contracts: Mapping[str, Contract], called: Called, seed: 
         refuse(violations)
     except BaseException:  # whatever it was goes on after this
         state.roll_back()
-        state.sequence, state.place = before
+        state.sequence, state.next_place = before
         raise
     return made
 
@@ -177,12 +178,12 @@ def _sow(
             found += _repeated(doc, where, given)
             violations += found
             if not found:
-                doc = call.in_order(collection, doc)
+                doc = call.order_fields(collection, doc)
                 if store(call.state, collection, doc, call.now, None, where, violations, given):
                     stored[name].append(doc)
-                    if collection.seeded is not None:
-                        yield from collection.seeded(call, doc) or ()
-                        events += [] if violations else contract.events(call)
+                    if collection.on_seeded is not None:
+                        yield from collection.on_seeded(call, doc) or ()
+                        events += [] if violations else contract.validated_events(call)
                         call.events = []
             if len(violations) >= MAX_VIOLATIONS:
                 return stored
@@ -226,7 +227,7 @@ def _put_back(
         call.reserved, given = _own(doc for doc, _, _ in entries), dict[str, str]()
         for at, (doc, created, place) in enumerate(entries):
             where = f"{contract.vendor}.{name}[{at}]"
-            number = call.state.place if place is None else place
+            number = call.state.next_place if place is None else place
             found = validate(call, contract, collection, name, doc, where, deep=False)
             found += _repeated(doc, where, given)
             if number in indexes:
@@ -234,7 +235,7 @@ def _put_back(
             violations += found
             if not found:
                 indexes.add(number)
-                kept = call.in_order(collection, doc)
+                kept = call.order_fields(collection, doc)
                 since = call.now if created is None else created
                 store(call.state, collection, kept, since, number, where, violations, given)
             if len(violations) >= MAX_VIOLATIONS:

@@ -1,7 +1,7 @@
-"""Who may call: bearer tokens issued here, tokens that describe themselves, and any other in lenient mode.
+"""Authentication: bearer tokens that the sandbox issues, self-describing tokens, and any other in lenient mode.
 
-A token carries what it grants and is signed, so nothing is stored for it and a reset loses none. In lenient mode the
-key is no secret: it only tells a token of ours from a stranger's. How a vendor words a refusal is in its spec.
+A token is signed and contains its rights, so none is stored, and a reset does not invalidate any. In lenient mode the
+key is public; it only shows which tokens the sandbox issued. The error bodies are in the specs.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ FOREIGN = "foreign-credentials"
 SCOPE = "insufficient-scope"
 
 _UNAUTHORIZED = 401
-_OF_CREDENTIALS = {INVALID, EXPIRED, FOREIGN}
+_INVALID_TOKEN = {INVALID, EXPIRED, FOREIGN}
 _BEARER = re.compile(r'\bBearer\b( realm="[^"]*")?')
 
-_PUBLIC_KEY = b"promo-sandbox"  # so that the tokens in examples are always the same
+_PUBLIC_KEY = b"promo-sandbox"  # fixed, so that the tokens in examples are always the same
 _KEY_BYTES = 32
-_REMEMBERED = 4096  # headers, of at most this many bytes:
-_REMEMBERED_LENGTH = 2048
+_CACHE_SIZE = 4096  # parsed `Authorization` headers
+_CACHED_LENGTH = 2048  # bytes of a header that is cached
 
 
 class Grant(NamedTuple):
-    """What credentials admit to; None means whatever is asked."""
+    """The rights that credentials give; None means no restriction."""
 
     org: str | None = None
     vendor: str | None = None
-    audience: str | None = None  # the base path of the only API that takes the token
+    audience: str | None = None  # base path of the only API that accepts the token
     tenant: str | None = None  # the org by the vendor's own name for it
     scopes: frozenset[str] | None = None
     customer: str | None = None
@@ -51,28 +51,28 @@ class Grant(NamedTuple):
     client: str | None = None  # the name in Basic credentials
 
 
-ANYBODY = Grant()
+UNRESTRICTED = Grant()
 
 
-class _Said(NamedTuple):
-    """An `Authorization` header taken apart."""
+class _Authorization(NamedTuple):
+    """A parsed `Authorization` header."""
 
-    scheme: str
+    scheme: str  # in lower case
     credentials: str
-    grant: Grant | None  # what a token of ours grants
-    verdict: Grant | str  # on a bearer that is none of ours
+    grant: Grant | None  # of a token that the sandbox issued, or that describes itself
+    otherwise: Grant | str  # the result for any other bearer token
 
 
 class Claims(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The payload of a token: a JWT, so that clients which look inside find the usual members."""
+    """The payload of a token. It is a JWT, so that clients that decode it find the usual claims."""
 
     iss: str
     vendor: str
-    iat: int  # seconds since 1970, as all of JWT's times
+    iat: int  # seconds since 1970, as `exp`
     exp: int | None = None
     jti: str
     org: str | None = None
-    api: str | None = None  # the only one that takes the token; `aud` is the vendor's, in its own words
+    api: str | None = None  # base path of the only API that accepts the token; `aud` is left to the vendor
     tenant: str | None = None
     sub: str | None = None
     scope: str | list[str] | None = None
@@ -90,16 +90,16 @@ def _base64(raw: bytes) -> str:
 _HEADER = _base64(b'{"alg":"HS256","typ":"at+jwt"}')
 
 
-class Gate:
-    """Admits a request to an operation, or names the rejection."""
+class Authenticator:
+    """Checks the credentials of requests, and issues tokens."""
 
     def __init__(self, *, strict: bool = False, clients: dict[str, str] | None = None, key: str | None = None) -> None:
-        """key: signs the tokens; None: a new one in strict mode, the public one in lenient mode."""
+        """key: signs the tokens; None: a random one in strict mode, the public one in lenient mode."""
         self._strict = strict
-        without = secrets.token_bytes(_KEY_BYTES) if strict else _PUBLIC_KEY
-        self._key = key.encode() if key is not None else without
+        default_key = secrets.token_bytes(_KEY_BYTES) if strict else _PUBLIC_KEY
+        self._key = key.encode() if key is not None else default_key
         self._clients = clients or {}
-        self._said: dict[bytes, _Said] = {}
+        self._parsed: dict[bytes, _Authorization] = {}
 
     def issue(
         self,
@@ -111,14 +111,14 @@ class Gate:
         scopes: Iterable[str] | None,
         customer: str | None,
         claims: Mapping[str, str] | None = None,
-        shown: Mapping[str, Any] | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
         issued: int,
         expires: int | None,
         number: int,
     ) -> str:
-        """A token for `org`, from the moment `issued` to `expires`; the same arguments give the same token.
+        """A token for `org`, from the moment `issued` to `expires`. The same arguments give the same token.
 
-        shown: members as this vendor's own tokens have them, for a client that opens one; they grant nothing.
+        extra_fields: of the payload, as in the vendor's own tokens; they give no rights.
         """
         payload = Claims(
             iss="promo-sandbox",
@@ -133,124 +133,132 @@ class Gate:
             exp=None if expires is None else expires // clock.SECOND,
             jti=str(number),
         )
-        said = {**msgspec.to_builtins(payload), **shown} if shown else payload
-        signed = f"{_HEADER}.{_base64(_encode(said))}"
+        fields = {**msgspec.to_builtins(payload), **extra_fields} if extra_fields else payload
+        signed = f"{_HEADER}.{_base64(_encode(fields))}"
         return f"{signed}.{self._signature(signed)}"
 
     def token_org(self, request: Request) -> str | None:
-        """The org that the request's bearer token names, if it names one."""
+        """The org in the request's bearer token; None if there is none."""
         header = request.fields.get(b"authorization")
-        grant = (self._said.get(header) or self._read(header)).grant if header else None
+        grant = (self._parsed.get(header) or self._parse(header)).grant if header else None
         return grant.org or grant.tenant if grant else None
 
-    def admit(
+    def check(
         self, operation: Operation, request: Request, org: str, vendor: str, audience: str, tenant: str | None, now: int
     ) -> Grant | str:
-        """What the request's credentials grant, or the name of the rejection."""
+        """The rights that the request's credentials give for an operation, or the name of the rejection."""
         if not operation.security:
-            return ANYBODY
-        header = request.fields.get(b"authorization")
-        if not header:
+            return UNRESTRICTED
+        field = request.fields.get(b"authorization")
+        if not field:
             return MISSING
-        said = self._said.get(header) or self._read(header)
-        refusal: Grant | str = INVALID
+        header = self._parsed.get(field) or self._parse(field)
+        rejection = INVALID
         for security in operation.security:
-            if security.scheme == said.scheme:
-                if said.scheme == "bearer" and said.grant is None:
-                    return said.verdict
-                admitted = self._admitted(said, security, org, vendor, audience, tenant, now)
-                if not isinstance(admitted, str):
-                    return admitted
-                refusal = admitted
-        return refusal
+            if security.scheme == header.scheme:
+                if header.scheme == "bearer" and header.grant is None:
+                    return header.otherwise
+                result = self._check_scheme(header, security, org, vendor, audience, tenant, now)
+                if not isinstance(result, str):
+                    return result
+                rejection = result
+        return rejection
 
-    def _admitted(
-        self, said: _Said, security: Security, org: str, vendor: str, audience: str, tenant: str | None, now: int
+    def _check_scheme(
+        self,
+        header: _Authorization,
+        security: Security,
+        org: str,
+        vendor: str,
+        audience: str,
+        tenant: str | None,
+        now: int,
     ) -> Grant | str:
-        if said.grant is None:
-            return self._basic(said.credentials)
-        if self._strict and not said.grant.issued:
+        if header.grant is None:
+            return self._check_basic(header.credentials)
+        if self._strict and not header.grant.issued:
             return INVALID
-        return _held(said.grant, security.scopes, org, vendor, audience, tenant, now)
+        return _check_grant(header.grant, security.scopes, org, vendor, audience, tenant, now)
 
     def read(self, token: str, org: str, vendor: str, now: int) -> Grant | None:
-        """What a token grants in an org at a moment; None if nothing."""
-        grant = self._described(token)
+        """The rights that a token gives in an org at a moment; None if it is not valid there."""
+        grant = self._grant_of(token)
         if grant is None or (self._strict and not grant.issued):
             return None
-        held = _held(grant, frozenset(), org, vendor, grant.audience or "", None, now)
-        return None if isinstance(held, str) else held
+        result = _check_grant(grant, frozenset(), org, vendor, grant.audience or "", None, now)
+        return None if isinstance(result, str) else result
 
-    def knows(self, client: str, secret: str) -> bool:
-        """Whether a client has this secret; in lenient mode any but one that begins with `invalid`."""
+    def knows_client(self, client: str, secret: str) -> bool:
+        """Whether a client's name and secret are valid. In lenient mode all are, except secrets like `invalid…`."""
         if self._strict:
-            known = self._clients.get(client)
-            return known is not None and hmac.compare_digest(known.encode(), secret.encode())
+            own = self._clients.get(client)
+            return own is not None and hmac.compare_digest(own.encode(), secret.encode())
         return not secret.startswith("invalid")
 
-    def _basic(self, credentials: str) -> Grant | str:
+    def _check_basic(self, credentials: str) -> Grant | str:
         try:
             name, colon, secret = base64.b64decode(credentials, validate=True).decode().partition(":")
         except ValueError:  # not ASCII, not Base64, or not UTF-8
             return INVALID
-        if not colon or not name or not self.knows(name, secret):
+        if not colon or not name or not self.knows_client(name, secret):
             return INVALID
         return Grant(client=name)
 
-    def _stranger(self, token: str) -> Grant | str:
-        """A token that was not issued here and describes nothing."""
+    def _check_unknown_token(self, token: str) -> Grant | str:
+        """The result for a token that the sandbox did not issue and that does not describe itself."""
         if token.startswith("expired"):
             return EXPIRED
-        return INVALID if self._strict or not token or token.startswith("invalid") else ANYBODY
+        return INVALID if self._strict or not token or token.startswith("invalid") else UNRESTRICTED
 
-    def _read(self, header: bytes) -> _Said:
-        scheme, _, credentials = header.decode("latin-1").partition(" ")
+    def _parse(self, field: bytes) -> _Authorization:
+        scheme, _, credentials = field.decode("latin-1").partition(" ")
         scheme, credentials = scheme.lower(), credentials.strip()
-        grant = self._described(credentials) if scheme == "bearer" else None
-        said = _Said(scheme, credentials, grant, self._stranger(credentials))
-        if len(header) <= _REMEMBERED_LENGTH:
-            if len(self._said) >= _REMEMBERED:
-                self._said.clear()
-            self._said[header] = said
-        return said
+        grant = self._grant_of(credentials) if scheme == "bearer" else None
+        header = _Authorization(scheme, credentials, grant, self._check_unknown_token(credentials))
+        if len(field) <= _CACHED_LENGTH:
+            if len(self._parsed) >= _CACHE_SIZE:
+                self._parsed.clear()
+            self._parsed[field] = header
+        return header
 
-    def _described(self, token: str) -> Grant | None:
-        """What a token of ours says, or one that describes itself."""
+    def _grant_of(self, token: str) -> Grant | None:
+        """The rights in a token that the sandbox issued, or that describes itself."""
         return _self_described(token) if token.startswith("sandbox;") else self._issued(token)
 
     def _issued(self, token: str) -> Grant | None:
+        """The rights in a token that the sandbox issued."""
         signed, _, signature = token.rpartition(".")
         header, _, payload = signed.partition(".")
         if header != _HEADER or not hmac.compare_digest(signature.encode(), self._signature(signed).encode()):
             return None
         try:
-            said = _decode_claims(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        except ValueError:  # signed by somebody else with our key, which is no secret: it says what ours never do
+            claims = _decode_claims(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        except ValueError:  # made by others with the public key, and with an invalid payload
             return None
         return Grant(
-            org=said.org,
-            vendor=said.vendor,
-            audience=said.api,
-            tenant=said.tenant,
-            scopes=None if said.scope is None else frozenset(_words(said.scope)),
-            customer=said.sub,
-            claims=said.claims or {},
-            expires=None if said.exp is None else said.exp * clock.SECOND,
+            org=claims.org,
+            vendor=claims.vendor,
+            audience=claims.api,
+            tenant=claims.tenant,
+            scopes=None if claims.scope is None else frozenset(_scope_names(claims.scope)),
+            customer=claims.sub,
+            claims=claims.claims or {},
+            expires=None if claims.exp is None else claims.exp * clock.SECOND,
             issued=True,
-            id=said.jti,
+            id=claims.jti,
         )
 
     def _signature(self, signed: str) -> str:
         return _base64(hmac.digest(self._key, signed.encode(), "sha256"))
 
 
-def challenged(rejection: Rejection, request: Request) -> tuple[tuple[str, str], ...]:
-    """The headers of a rejection. The challenge of a 401 says so where it is the bearer token that was not accepted.
+def rejection_headers(rejection: Rejection, request: Request) -> tuple[tuple[str, str], ...]:
+    """The headers of a rejection. The challenge of a 401 contains `error` if the request had a bearer token.
 
-    RFC 6750, 3.1; where no token was sent, it says no more than how to be admitted.
+    Without a token, RFC 6750, 3.1 wants no error code in the challenge.
     """
     headers = rejection.headers
-    if rejection.status != _UNAUTHORIZED or rejection.name not in _OF_CREDENTIALS:
+    if rejection.status != _UNAUTHORIZED or rejection.name not in _INVALID_TOKEN:
         return headers
     if not request.fields.get(b"authorization", b"").lower().startswith(b"bearer "):
         return headers
@@ -261,14 +269,14 @@ def _with_error(challenge: str) -> str:
     return _BEARER.sub(lambda found: f'{found[0]}{"," if found[1] else ""} error="invalid_token"', challenge)
 
 
-def _held(
+def _check_grant(
     grant: Grant, scopes: frozenset[str], org: str, vendor: str, audience: str, tenant: str | None, now: int
 ) -> Grant | str:
-    """A token is held to what it says."""
+    """The grant if it is valid for this request; else the name of the rejection."""
     if grant.vendor not in (None, vendor):
         return INVALID
     if grant.org not in (None, org) or (tenant is not None and grant.tenant not in (None, tenant)):
-        return FOREIGN  # first, since it expires by its own org's clock
+        return FOREIGN  # before `EXPIRED`, because it expires by the clock of its own org
     if grant.expires is not None and grant.expires <= now:
         return EXPIRED
     if grant.audience not in (None, audience):
@@ -278,17 +286,17 @@ def _held(
     return grant
 
 
-def _words(scope: str | list[str]) -> list[str]:
+def _scope_names(scope: str | list[str]) -> list[str]:
     return scope.split() if isinstance(scope, str) else scope
 
 
 def _self_described(token: str) -> Grant:
-    """`sandbox;tenant=acme;customer=C1;scope=coupon.coupon_redeem`: needs no call first; other words are claims."""
-    said: dict[str, Any] = dict(part.strip().partition("=")[::2] for part in token.split(";")[1:] if part.strip())
-    scope = said.pop("scope", None)
+    """The rights in `sandbox;tenant=acme;customer=C1;scope=coupon.coupon_redeem`; other names are claims."""
+    fields: dict[str, Any] = dict(part.strip().partition("=")[::2] for part in token.split(";")[1:] if part.strip())
+    scope = fields.pop("scope", None)
     return Grant(
-        tenant=said.pop("tenant", None),
-        customer=said.pop("customer", None),
+        tenant=fields.pop("tenant", None),
+        customer=fields.pop("customer", None),
         scopes=None if scope is None else frozenset(scope.replace(",", " ").split()),
-        claims=said,
+        claims=fields,
     )

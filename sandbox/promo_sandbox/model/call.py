@@ -1,4 +1,4 @@
-"""One unit of work in one org, as a vendor's rules see it: what is asked, what is stored, and how to answer."""
+"""One unit of work in one org, as a vendor's rules see it: the request, the stored documents, and the reply."""
 
 from __future__ import annotations
 
@@ -9,67 +9,51 @@ from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
 
 from promo_sandbox.base import clock, ids
-from promo_sandbox.base.messages import Reply, Request, Violation, encode
+from promo_sandbox.base.messages import Reply, Request, encode
 from promo_sandbox.base.slices import Slice, Unfinished, Work, run_slice
-from promo_sandbox.model.interfaces import Binding, Grant, Issuer, TokenTerms
-from promo_sandbox.model.list_view import Listed
-from promo_sandbox.model.sliced_writes import writing
+from promo_sandbox.model.interfaces import Grant, TokenIssuer, TokenTerms, VendorRules
+from promo_sandbox.model.list_view import ListView
+from promo_sandbox.model.rejected import Rejected
+from promo_sandbox.model.sliced_writes import write_in_steps
 from promo_sandbox.model.state import Change, Collection, Doc, NotUnique, State
 from promo_sandbox.openapi.operation import Operation, Values, WrapItems
 
-_AT_ONCE = 500  # items of a reply
-_ID_DIGITS = 16
+_MAX_ITEMS_AT_ONCE = 500  # in a reply that is not sent in pieces
+_UNIQUE_DIGITS = 16  # of an id that is random enough to be unique
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?", re.ASCII)
 
 
-class Rejected(Exception):
-    """The client is refused, in the vendor's words: `name` is an example that the spec declares."""
-
-    def __init__(
-        self,
-        name: str,
-        detail: str | None = None,
-        fields: dict[str, Any] | None = None,
-        violations: list[Violation] | None = None,
-    ) -> None:
-        super().__init__(name)
-        self.name = name
-        self.detail = detail
-        self.fields = fields or {}
-        self.violations = violations or []
-        self.keep = False  # what the rule wrote stays, although it refuses
-
-
 class Vendor(Protocol):
-    """A vendor's contract, as far as a call needs it."""
+    """The contract of a vendor, as far as a call needs it."""
 
     @property
     def admits_http(self) -> Callable[[str], bool]: ...
     def settings(self, state: State) -> Doc: ...
-    def ask(self, call: Call, operation_id: str, path: dict[str, str], body: Any) -> Reply | Rejected: ...
+    def invoke(self, call: Call, operation_id: str, path: dict[str, str], body: Any) -> Reply | Rejected: ...
 
 
 class Call:
-    """One unit of work in one org: a request, an agenda entry that falls due, or a seed.
+    """One unit of work in one org: a request, a timer that is due, or a seed.
 
-    Documents are read as fresh copies; what is written is kept only if the whole call succeeds.
+    Documents are read as copies. Changes are stored only if the whole call succeeds.
+    Attributes for rules: `now` (moment by the org's clock), `tenant`, `grant` (None: no request).
     """
 
-    # What few calls have, or what is known later: kept here, a call that has nothing of it costs nothing.
-    org_named: bool = True  # False: nothing in the request named an org
-    named_tenant: str | None = None  # the tenant, if the request's path says it
+    # Class attributes are the defaults, so that a call without these values costs nothing for them.
+    org_named: bool = True  # False: the request names no org
+    named_tenant: str | None = None  # the tenant, if it is in the request's path
     operation: Operation | None = None
     request: Request | None = None
     grant: Grant | None = None
     values: Values | None = None
-    written: list[Change] | None = None  # by work that goes on after the request
-    reserved: Set[str] = frozenset()  # what objects that are seeded have of their own, which no other is given
+    written: list[Change] | None = None  # changes by work that continues after the request
+    reserved: Set[str] = frozenset()  # ids and unique values in the seed that is being stored; not given to others
 
     def __init__(
-        self, org: str, state: State, rules: Binding, now: int, issuer: Issuer, vendor: Vendor | None = None
+        self, org: str, state: State, rules: VendorRules, now: int, issuer: TokenIssuer, vendor: Vendor | None = None
     ) -> None:
         self.org = org
-        self.tenant = org  # the org by the name that the vendor's own request, or its token, gives it
+        self.tenant = org  # the org by the vendor's own name for it, from the request or its token
         self.rules = rules
         self.now = now  # moment
         self.events: list[tuple[str, dict[str, Any], bytes]] = []
@@ -79,24 +63,27 @@ class Call:
 
     @property
     def path(self) -> dict[str, str]:
+        """The path parameters, decoded. Raises `LookupError` if no request made this call; so do the next three."""
         return self._given.path
 
     @property
     def query(self) -> dict[str, Any]:
+        """The declared query parameters by name, in the types of their schemas, with defaults."""
         return self._given.query
 
     @property
     def headers(self) -> dict[str, Any]:
-        """The declared header parameters."""
+        """The declared header parameters, in the same way."""
         return self._given.headers
 
     @property
     def body(self) -> Any:
+        """The decoded body, valid by its schema; None if there is none."""
         return self._given.body
 
     @property
     def fields(self) -> Doc:
-        """The fields of the body that its schema declares. Others that the client sent are left out."""
+        """The fields of the body that its schema declares, as a new dict; fields with other names are left out."""
         assert self.operation is not None  # only a request has a body
         declared, body = self.operation.body_fields, self._given.body
         if not declared:
@@ -104,14 +91,14 @@ class Call:
         return dict(body) if declared.issuperset(body) else {name: body[name] for name in body if name in declared}
 
     def item_fields(self, array: str) -> list[Doc]:
-        """The same of each object in an array of the body; empty if the array is absent."""
+        """The declared fields of each object in an array of the body; empty if the array is absent."""
         assert self.operation is not None  # only a request has a body
         declared = self.operation.body
         names = declared.item_fields[array] if declared else ()
         return [{name: item[name] for name in names if name in item} for item in self.body.get(array, ())]
 
     def object_fields(self, name: str) -> Doc:
-        """The same of an object in the body; empty if that is absent or null."""
+        """The declared fields of an object in the body; empty if the object is absent or null."""
         assert self.operation is not None  # only a request has a body
         declared, given = self.operation.body, self.body.get(name) or {}
         names = declared.item_fields[name] if declared else ()
@@ -120,38 +107,38 @@ class Call:
     @property
     def _given(self) -> Values:
         if self.values is None:
-            raise LookupError("this call was not made by a request")
+            raise LookupError("no request made this call, so it has no parameters and no body")
         return self.values
 
     @property
     def settings(self) -> Doc:
-        """The org's settings of this vendor, over the defaults of the spec's schema."""
+        """A copy of the org's settings of this vendor, completed with the defaults of the spec's schema."""
         return self._vendor.settings(self.state)
 
     @property
     def _vendor(self) -> Vendor:
         if self.vendor is None:
-            raise LookupError("this call was not made for a whole vendor")
+            raise LookupError("this call has no vendor, so it has no settings and cannot invoke operations")
         return self.vendor
 
     def has_scope(self, scope: str) -> bool:
-        """Whether the credentials carry a scope; those that name none carry all, and no credentials none."""
+        """Whether the credentials give a scope. Credentials without scopes give all; no credentials give none."""
         return self.grant is not None and (self.grant.scopes is None or scope in self.grant.scopes)
 
-    def ask(self, operation_id: str, path: dict[str, str] | None = None, body: Any = None) -> Reply | Rejected:
-        """Have another operation of this vendor done, as the platform itself does: by its contract, with every scope.
+    def invoke(self, operation_id: str, path: dict[str, str] | None = None, body: Any = None) -> Reply | Rejected:
+        """Call another operation of this vendor, with all scopes. Its reply or its rejection is returned, not raised.
 
-        path: its path parameters, decoded. A refusal undoes what that operation wrote, nothing else, and is returned.
+        path: its path parameters, decoded. body: a JSON value. A rejection undoes the changes of that operation only.
         """
-        return self._vendor.ask(self, operation_id, path or {}, body)
+        return self._vendor.invoke(self, operation_id, path or {}, body)
 
     @property
     def now_text(self) -> str:
-        """RFC 3339 in UTC with milliseconds."""
+        """`now` as RFC 3339 in UTC with milliseconds."""
         return clock.text(self.now)
 
     def url(self, *segments: str) -> str:
-        """The absolute URL of a path on this server, as the client that asks would write it."""
+        """The absolute URL of a path on this server, with the host and the org prefix of the request."""
         host = self.request.header(b"host") if self.request else None
         if host is None or not _HOST.fullmatch(host):
             host = "localhost"
@@ -160,88 +147,96 @@ class Call:
         return f"http://{host}{prefix}/{path}"
 
     def public(self, collection: Collection, doc: Doc) -> Doc:
-        """The document as it is sent: without the members that the spec marks as internal."""
-        internal = self.rules.internal[collection.key]
+        """The document without the fields that the spec marks as `x-internal`."""
+        internal = self.rules.internal_fields[collection.key]
         return {name: value for name, value in doc.items() if name not in internal} if internal else doc
 
-    def in_order(self, collection: Collection, doc: Doc) -> Doc:
-        """The document with its members in the order that the spec gives the collection, if it gives one."""
-        order = self.rules.order.get(collection.key)
+    def order_fields(self, collection: Collection, doc: Doc) -> Doc:
+        """The document with its fields in the order from the spec's `x-collections`, if there is one."""
+        order = self.rules.field_order.get(collection.key)
         return order.apply(doc) if order else doc
 
     def new_uuid(self) -> str:
-        """The org's next id, as a UUID; the same in every run of the same script."""
+        """A new id, as a UUID. The ids of an org are the same in each run with the same requests."""
         return self._unused(ids.uuid)
 
     def new_hex(self, digits: int) -> str:
-        """The org's next id, as at most 32 hexadecimal digits; one of few digits is no id and may be taken."""
-        if digits < _ID_DIGITS:
+        """A new id of 1 to 32 hexadecimal digits. With fewer than 16 it may not be unique; see `is_taken`."""
+        if digits < _UNIQUE_DIGITS:
             return ids.digest(self.new_number(), digits)
         return self._unused(lambda place: ids.digest(place, digits))
 
     def _unused(self, made: Callable[[int], str]) -> str:
-        """The next id that no document has: one that came from another org may have been given out there.
+        """The next id that no document has; imported documents may have ids of this sequence.
 
-        What is skipped is skipped for good, so many documents with ids of this sequence are passed over once.
+        Ids that are taken are skipped for good, so skipping many of them takes time once only.
         """
         state, reserved = self.state, self.reserved
         while True:
             state.sequence += 1
             id = made(state.sequence)
-            if id not in reserved and not state.has(id):
+            if id not in reserved and not state.has_id(id):
                 return id
 
     def new_number(self) -> int:
-        """The next number of the org's one sequence of ids, from 1; none is ever given out twice.
+        """The next number of the org's sequence of ids, from 1. No number is returned twice.
 
-        A document that was seeded or imported may have what is made of it: see `is_taken`.
+        A seeded or imported document may contain an id that is made from it; see `is_taken`.
         """
         self.state.sequence += 1
         return self.state.sequence
 
-    def is_taken(self, collection: Collection, value: str, member: str = "id") -> bool:
-        """Whether a document has this id, or this value of a unique member; or one that is seeded in the same go."""
+    def is_taken(self, collection: Collection, value: str, field: str = "id") -> bool:
+        """Whether a stored document, or one of the same seed, has this id or this value of a unique field."""
         if value in self.reserved:
             return True
-        if member == "id":
+        if field == "id":
             return self.state.get_encoded(collection, value) is not None
-        return self.state.find(collection, member, value) is not None
+        return self.state.find(collection, field, value) is not None
 
     def get(self, collection: Collection, id: str) -> Doc | None:
+        """A copy of the document with this id; None if there is none."""
         return self.state.get(collection, id)
 
     def get_encoded(self, collection: Collection, id: str) -> bytes | None:
-        """The document as JSON, as it is stored: for a reply that shows it so, or nearly (`rules.raw_fields`)."""
+        """The stored JSON of a document, without decoding it; None if there is none. See also `rules.raw_fields`."""
         return self.state.get_encoded(collection, id)
 
-    def find(self, collection: Collection, member: str, value: str) -> Doc | None:
-        """The document whose unique `member` has the value."""
-        id = self.state.find(collection, member, value)
+    def find(self, collection: Collection, field: str, value: str) -> Doc | None:
+        """A copy of the document with this value of a unique field; None if there is none."""
+        id = self.state.find(collection, field, value)
         return None if id is None else self.state.get(collection, id)
 
     def add(self, collection: Collection, doc: Doc) -> Doc:
-        """Store a new document under its `id`. Raises `NotUnique`, also for an id that is taken."""
+        """Store a new document under its `id`, and return it.
+
+        Raises `NotUnique` if its id or the value of a unique field is taken.
+        """
         if doc["id"] in self.state.records(collection):
             raise NotUnique("id", doc["id"])
-        doc = self.in_order(collection, doc)
+        doc = self.order_fields(collection, doc)
         self.state.put(collection, doc["id"], doc, self.now)
         return doc
 
     def update(self, collection: Collection, doc: Doc, **changes: Any) -> Doc:
-        """Replace a document by itself with other members; a member changed to None is taken out."""
+        """Store a document with other values of some fields, and return it; None removes a field.
+
+        Raises `NotUnique` if the value of a unique field is taken.
+        """
         changed = {**doc, **changes}
-        for member, value in changes.items():
+        for field, value in changes.items():
             if value is None:
-                del changed[member]
+                del changed[field]
         return self.replace(collection, changed)
 
     def replace(self, collection: Collection, doc: Doc) -> Doc:
-        """Store a whole new version of an existing document."""
-        doc = self.in_order(collection, doc)
+        """Store a document in place of the one with the same `id`, and return it. Raises `NotUnique` as `add` does."""
+        doc = self.order_fields(collection, doc)
         self.state.put(collection, doc["id"], doc, self.now)
         return doc
 
     def delete(self, collection: Collection, id: str) -> bool:
+        """Delete a document; False if there is none with this id."""
         return self.state.delete(collection, id)
 
     def page(
@@ -253,31 +248,34 @@ class Call:
         offset: int = 0,
         limit: int,
         descending: bool = False,
-    ) -> Listed:
-        """Documents of a list in its order, each with the key of its collection, from `start` up to before `stop`."""
+    ) -> ListView:
+        """Part of a list: pairs of collection key and document, in the order of the numbers from `indexes`.
+
+        start, stop: the numbers from `start` up to, but not including, `stop`. offset, limit: counted among these.
+        """
         return self.state.page(name, start=start, stop=stop, offset=offset, limit=limit, descending=descending)
 
-    def listed(self, name: str, offset: int = 0, limit: int | None = None) -> Listed:
-        """The same as references: the list stays as it is now, and each document is made when it is asked for."""
-        return self.state.listed(name, offset, limit)
+    def list_view(self, name: str, offset: int = 0, limit: int | None = None) -> ListView:
+        """A list as it is now, also while it changes later; each document is decoded when it is read."""
+        return self.state.list_view(name, offset, limit)
 
-    def place(self, collection: Collection, doc: Doc) -> int:
-        """The number by which a stored document is ordered in its first list."""
-        return self.state.place_of(collection, doc)
+    def sort_number(self, collection: Collection, doc: Doc) -> int:
+        """The number that sorts a stored document in its first list."""
+        return self.state.sort_number(collection, doc)
 
-    def size(self, name: str) -> int:
-        """How many documents stand in a list."""
-        return self.state.size(name)
+    def list_size(self, name: str) -> int:
+        """The number of documents in a list."""
+        return self.state.list_size(name)
 
     def emit(self, callback: str, payload: dict[str, Any], encoded: bytes | None = None) -> None:
-        """Tell the subscribers; the payload is judged by the spec's callback of that name.
+        """Send an event to the subscribers, once the call has succeeded. The payload must match the spec's callback.
 
-        `encoded`: the payload as JSON, where it is made of documents that are stored, and so encoded already.
+        encoded: the same payload as JSON, if it exists already.
         """
         self.events.append((callback, payload, encode(payload) if encoded is None else encoded))
 
     def admits_http(self, url: str) -> bool:
-        """Whether the operator lets this callback, which is no https URL, be registered all the same."""
+        """Whether the operator allows this callback URL although it is not https."""
         return self.vendor is not None and self.vendor.admits_http(url)
 
     def issue_token(
@@ -291,14 +289,14 @@ class Call:
         audience: str | None = None,
         any_org: bool = False,
     ) -> str:
-        """A bearer token of this vendor that expires by the org's clock; no scopes given means all.
+        """A new bearer token of this vendor. The vendor's `on_token` rule completes its content.
 
-        seconds: None means for ever. claims: what else it says. audience: the base path of the only API that takes it.
-        any_org: it is not bound to this org. The vendor's `on_token` rule completes it.
+        scopes: None means all. seconds: until it expires by the org's clock; None: never. claims: see `Grant.claims`.
+        audience: base path of the only API that accepts it; None: all. any_org: it is valid in other orgs too.
         """
         terms = TokenTerms(tenant, None if scopes is None else tuple(scopes), customer, claims or {}, audience, {})
-        if self.rules.token_form is not None:
-            terms = self.rules.token_form(self, terms)
+        if self.rules.token_rule is not None:
+            terms = self.rules.token_rule(self, terms)
         return self.issuer.issue(
             org=None if any_org else self.org,
             vendor=self.rules.vendor,
@@ -309,21 +307,24 @@ class Call:
         )
 
     def read_token(self, token: str) -> Grant | None:
-        """What a token that a client sent elsewhere than in `Authorization` grants here and now; None if nothing."""
+        """The rights of a token that is not in the `Authorization` header; None if it is invalid or has expired."""
         return self.issuer.read(token, self.org, self.rules.vendor, self.now)
 
     def knows_client(self, client: str, secret: str) -> bool:
-        """Whether these are a client's name and secret; in lenient mode any but a secret that begins with `invalid`."""
-        return self.issuer.knows(client, secret)
+        """Whether a client's name and secret are valid. In lenient mode all are, except secrets like `invalid…`."""
+        return self.issuer.knows_client(client, secret)
 
     def reject(self, name: str, detail: str | None = None, **fields: Any) -> NoReturn:
-        """Refuse with the named example of this operation; `detail` and `fields` replace the example's own."""
+        """Answer with the named error example of this operation, and undo all changes. Raises `Rejected`.
+
+        detail: for the error's body, see `Rules.error_body`. fields: replace fields of that body.
+        """
         raise Rejected(name, detail, fields)
 
     def reject_and_keep(self, name: str, detail: str | None = None, **fields: Any) -> NoReturn:
-        """The same, but what the rule wrote stays: for a vendor that fails half-way."""
+        """As `reject`, but the changes and events of this call are kept."""
         rejected = Rejected(name, detail, fields)
-        rejected.keep = True
+        rejected.keep_changes = True
         raise rejected
 
     def reply(
@@ -334,9 +335,9 @@ class Call:
         status: int | None = None,
         encoded: bytes | None = None,
     ) -> Reply:
-        """Succeed: the status and the media type are the spec's only success, or its first and `status` another.
+        """A success with the operation's first 2xx status in the spec, or another `status` that the spec declares.
 
-        `encoded`: the content as JSON, where there is such a thing already.
+        content: a JSON value, or JSON as bytes. encoded: the same content as JSON, if it exists already.
         """
         operation = self.operation
         assert operation is not None  # only a request is replied to
@@ -346,7 +347,7 @@ class Call:
         return Reply(status, content, next(iter(operation.responses[status].content), None), headers)
 
     def reply_in_pieces(self, content: Any, pieces: Iterator[bytes]) -> Reply:
-        """Succeed with JSON that is sent piece by piece; `content` is judged in its place, and has its shape."""
+        """A success with JSON that is sent in pieces; `content` of the same shape is validated instead."""
         reply = self.reply(content)
         reply.body, reply.stream = b"", pieces
         return reply
@@ -354,9 +355,9 @@ class Call:
     def reply_all(
         self, items: Iterator[Any], headers: tuple[tuple[str, str], ...] = (), *, within: WrapItems | None = None
     ) -> Reply:
-        """Succeed with an array of all items. A long one is made, judged and sent in pieces, which stalls nobody.
+        """A success with an array of all items. A long array is created, validated and sent in pieces.
 
-        within: makes the content of an array.
+        within: array -> the whole content, in which the array is the last part.
         """
         operation = self.operation
         assert operation is not None  # only a request is replied to
@@ -364,7 +365,7 @@ class Call:
         over = Slice().over
         for item in items:
             first.append(item)
-            if len(first) > _AT_ONCE or over():
+            if len(first) > _MAX_ITEMS_AT_ONCE or over():
                 break
         else:
             return self.reply(first if within is None else within(first), headers)
@@ -374,22 +375,23 @@ class Call:
         return reply
 
     def reply_later(self, work: Work[Reply]) -> Reply:
-        """Answer with the reply that long work returns; what is not done in a moment is done between other requests.
+        """The reply that a generator returns; it runs in slices between other requests, so it must `yield` often.
 
-        The work must only read, and refuse nothing after its first `yield`. See `promo_sandbox.base.slices`.
+        The generator must only read. After its first `yield` it must not reject the call.
         """
         operation = self.operation
         assert operation is not None  # only a request is replied to
         try:
-            return run_slice(work)  # at least until it has taken the references
+            return run_slice(work)  # at least up to its first `yield`
         except Unfinished:
-            waiting = Reply(operation.success.status)
-            waiting.work = work
-            return waiting
+            pending = Reply(operation.success.status)
+            pending.work = work
+            return pending
 
     def reply_after_writing(self, work: Work[Reply]) -> Reply:
-        """The same for work that writes: others see how far it has come, so what it wrote stays if it breaks.
-        After its first `yield` it must refuse nothing, unless it keeps what it wrote, and it must tell nobody anything.
+        """As `reply_later`, for a generator that writes. Other requests see each step, and its changes are not undone.
+
+        After its first `yield` it must not emit events, and it may only reject with `reject_and_keep`.
         """
         self.written = list(self.state.changes)
-        return self.reply_later(writing(self.state, work, self.written))
+        return self.reply_later(write_in_steps(self.state, work, self.written))

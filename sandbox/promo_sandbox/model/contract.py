@@ -1,4 +1,4 @@
-"""A vendor whole: its specs and its rules, bound to each other and checked, so that neither can drift."""
+"""The contract of a vendor: its specs and its rules, bound to each other and checked against each other."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from promo_sandbox.base.callback_policy import Policy
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.messages import FieldOrder, Reply, Request, Violation, decode, encode
 from promo_sandbox.model import auth
-from promo_sandbox.model.call import Call, Rejected
+from promo_sandbox.model.call import Call
 from promo_sandbox.model.journal import Event
+from promo_sandbox.model.rejected import Rejected
 from promo_sandbox.model.rules import SETTINGS, Rule, Rules
 from promo_sandbox.model.state import Doc, State
 from promo_sandbox.openapi.document import Document
@@ -29,11 +30,11 @@ _NAME = re.compile(r"[a-z]+(-[a-z]+)+")
 
 
 class OffContract(Exception):
-    """Our own failure: a reply or an event that the spec does not know."""
+    """An internal error: a rule's reply or event does not match the spec."""
 
 
 class Route(NamedTuple):
-    """Where a request goes."""
+    """An operation and the rule that answers it."""
 
     operation: Operation
     rule: Rule
@@ -43,7 +44,7 @@ class Route(NamedTuple):
 
 
 class Contract:
-    """One vendor's documents and rules. Raises `SandboxError` if an operation has no rule, or a rule no operation."""
+    """A vendor's documents and rules. Raises `SandboxError` if an operation has no rule, or a rule no operation."""
 
     def __init__(self, documents: list[Document], rules: Rules) -> None:
         self.documents = documents
@@ -55,18 +56,22 @@ class Contract:
         self._defaults: Doc = {}  # of the settings
         for document in documents:
             if document.version_of is not None:
-                continue  # what is told and stored is the same in every version
+                continue  # callbacks and collections are the same in all versions
             self.callbacks |= document.callbacks
             self.schemas |= document.collections
-            rules.internal |= {f"{self.vendor}.{name}": members for name, members in document.internal_fields.items()}
-            rules.order |= {f"{self.vendor}.{name}": FieldOrder(it) for name, it in document.field_order.items() if it}
+            rules.internal_fields |= {
+                f"{self.vendor}.{name}": fields for name, fields in document.internal_fields.items()
+            }
+            rules.field_order |= {
+                f"{self.vendor}.{name}": FieldOrder(it) for name, it in document.field_order.items() if it
+            }
             self._defaults |= document.defaults(SETTINGS)
         self._encoded_defaults = encode(self._defaults)
         self._bind()
         self._routes = {route.operation.id: route for route in self.routes()}
 
-    def default(self, place: list[str], text: str) -> None:
-        """Have a setting of every org be this, unless the org has another. Raises `SandboxError`."""
+    def set_default(self, place: list[str], text: str) -> None:
+        """Change the default of a setting. Raises `SandboxError` if there is no such setting or its type differs."""
         shown = f"{self.vendor}.{'.'.join(place)}"
         present: Any = self._defaults
         for name in place:
@@ -78,46 +83,46 @@ class Contract:
         for name in reversed(place):
             given = {name: given}
         violations: list[Violation] = []
-        kept = self.schemas[SETTINGS].read({"id": SETTINGS, **given}, self.vendor, violations)
+        valid = self.schemas[SETTINGS].read({"id": SETTINGS, **given}, self.vendor, violations)
         if violations:
             raise SandboxError(f"the setting {violations[0]}")
-        self._defaults = _over(self._defaults, {name: kept[name] for name in given})
+        self._defaults = _merged(self._defaults, {name: valid[name] for name in given})
         self._encoded_defaults = encode(self._defaults)
 
     def settings(self, state: State) -> Doc:
-        """An org's settings, over the defaults that the schema says."""
+        """A copy of an org's settings, completed with the defaults."""
         collection = self.rules.collections.get(SETTINGS)
         stored = state.get(collection, SETTINGS) if collection else None
-        defaults = decode(self._encoded_defaults)  # the caller's own
-        return defaults if stored is None else _over(defaults, stored)
+        defaults = decode(self._encoded_defaults)  # a copy
+        return defaults if stored is None else _merged(defaults, stored)
 
-    def in_force(self, route: Route, state: State) -> Route:
-        """The route in the version of the contract that the org's settings choose."""
+    def select_version(self, route: Route, state: State) -> Route:
+        """The route in the version of the contract that is selected in the org's settings."""
         if route.versions is None or route.document.setting is None:
             return route
-        return route.versions.get(self._chosen(route.document.setting, state), route)
+        return route.versions.get(self._selected_version(route.document.setting, state), route)
 
-    def document_in_force(self, document: Document, state: State) -> Document:
-        """A document in that version, for what is answered outside its operations."""
+    def select_document_version(self, document: Document, state: State) -> Document:
+        """The document in the version that is selected in the org's settings, for replies outside its operations."""
         if document.setting is None:
             return document
-        version = self._chosen(document.setting, state)
+        version = self._selected_version(document.setting, state)
         others = (other for other in self.documents if other.version_of is document)
         return next((other for other in others if other.version == version), document)
 
-    def _chosen(self, name: str, state: State) -> str:
+    def _selected_version(self, name: str, state: State) -> str:
         collection = self.rules.collections.get(SETTINGS)
         stored = state.get(collection, SETTINGS) if collection else None
         return str(self._defaults[name] if stored is None else stored.get(name, self._defaults[name]))
 
-    def ask(self, call: Call, operation_id: str, path: dict[str, str], body: Any) -> Reply | Rejected:
-        """The platform itself does an operation within a call. A refusal undoes what that wrote, and is returned."""
-        route = self.in_force(self._routes[operation_id], call.state)
+    def invoke(self, call: Call, operation_id: str, path: dict[str, str], body: Any) -> Reply | Rejected:
+        """Call an operation within another call, see `Call.invoke`."""
+        route = self.select_version(self._routes[operation_id], call.state)
         inner = Call(call.org, call.state, self.rules, call.now, call.issuer, self)
         inner.operation, inner.request, inner.tenant = route.operation, call.request, call.tenant
-        inner.grant = auth.ANYBODY
+        inner.grant = auth.UNRESTRICTED
         media = next(iter(route.operation.body.content)) if route.operation.body else ""
-        asked = Request(
+        request = Request(
             route.operation.method,
             route.operation.template,
             [(b"content-type", media.encode())],
@@ -125,7 +130,7 @@ class Contract:
         )
         before = len(call.state.changes)
         try:
-            reply = _done(route, inner, asked, path)
+            reply = _run_nested(route, inner, request, path)
         except Rejected as rejected:
             if rejected.name not in route.operation.rejections:
                 raise OffContract(f"{operation_id} declares no rejection {rejected.name}") from None
@@ -145,17 +150,19 @@ class Contract:
             raise SandboxError(f"the collection {name} of {self.vendor} is not in both rules and x-collections")
         for document in self.documents:
             for operation in document.operations:
-                for name in _needed(operation, document):
+                for name in _required_rejections(operation, document):
                     if name not in operation.rejections:
                         raise SandboxError(f"{document.name}: {operation.id} must declare the rejection {name}")
 
     def _bind_settings(self) -> None:
         for document in self.documents:
             if document.setting is not None and document.setting not in self._defaults:
-                raise SandboxError(f"{document.name}: no settings of {self.vendor} have a {document.setting}")
+                raise SandboxError(
+                    f"{document.name}: x-versions names the setting {document.setting}, which {self.vendor} has not"
+                )
 
     def routes(self) -> Iterator[Route]:
-        """One for each operation, as the first version of its document has it."""
+        """One route for each operation, in the first version of its document."""
         for document in self.documents:
             if document.version_of is not None:
                 continue
@@ -163,12 +170,12 @@ class Contract:
             for operation in document.operations:
                 rule = self.rules.operations[operation.id]
                 versions = {
-                    str(other.version): Route(found, _with_constants(rule, found), self, other)
+                    str(other.version): Route(found, _with_constant_headers(rule, found), self, other)
                     for other in later
                     for found in other.operations
                     if found.id == operation.id
                 }
-                yield Route(operation, _with_constants(rule, operation), self, document, versions or None)
+                yield Route(operation, _with_constant_headers(rule, operation), self, document, versions or None)
 
     def rejections(self) -> Iterator[tuple[Operation, Rejection]]:
         for document in self.documents:
@@ -176,8 +183,8 @@ class Contract:
                 for rejection in operation.rejections.values():
                     yield operation, rejection
 
-    def events(self, call: Call) -> list[Event]:
-        """The events of a finished call, judged by the spec's callbacks. Raises `OffContract`."""
+    def validated_events(self, call: Call) -> list[Event]:
+        """The events of a finished call, validated by the spec's callbacks. Raises `OffContract`."""
         events = []
         for name, payload, encoded in call.events:
             validator = self.callbacks.get(name)
@@ -185,28 +192,32 @@ class Contract:
                 raise OffContract(f"no spec declares the callback {name}")
             violations = validator.violations(payload, f"event {name}")
             if violations:
-                raise OffContract(_sentence(violations))
+                raise OffContract(_joined(violations))
             events.append(Event(call.now, name, encoded))
         return events
 
-    def unknown_names(self) -> Iterator[str]:
-        """Names in the rules' source that neither spec nor rules declare: a rejection or a callback misspelt.
+    def undeclared_names(self) -> Iterator[str]:
+        """Names in the source of the rules that neither spec nor rules declare, such as a misspelt rejection.
 
-        In a rule, every text of lower-case words joined by hyphens is the name of something declared.
+        In rules, each string of lower-case words joined by hyphens must be a declared name.
         """
-        known = {rejection.name for _, rejection in self.rejections()} | self.callbacks.keys() | self.rules.due.keys()
+        known = (
+            {rejection.name for _, rejection in self.rejections()}
+            | self.callbacks.keys()
+            | self.rules.timer_rules.keys()
+        )
         for document in self.documents:
             known |= document.field_names
             for operation in document.operations:
                 known |= {parameter.name for parameter in operation.parameters} | set(operation.template.split("/"))
                 known |= {header.lower() for response in operation.responses.values() for header, _ in response.headers}
-        for file, line, text in _texts(self.rules):
+        for file, line, text in _string_literals(self.rules):
             if _NAME.fullmatch(text) and text not in known:
                 yield f"{file}:{line}: {text!r} is declared nowhere"
 
 
-def _with_constants(rule: Rule, operation: Operation) -> Rule:
-    """The rule, whose replies have the headers that the spec gives but one value."""
+def _with_constant_headers(rule: Rule, operation: Operation) -> Rule:
+    """The rule, with the headers added for which the spec has a constant value."""
     constant = {status: response.constant for status, response in operation.responses.items() if response.constant}
     if not constant:
         return rule
@@ -219,8 +230,8 @@ def _with_constants(rule: Rule, operation: Operation) -> Rule:
     return replying
 
 
-def _needed(operation: Operation, document: Document) -> set[str]:
-    """The rejections by which the engine itself refuses."""
+def _required_rejections(operation: Operation, document: Document) -> set[str]:
+    """The rejections that the engine itself uses for an operation."""
     names: set[str] = set()
     if operation.security:
         names |= {auth.MISSING, auth.INVALID}
@@ -237,55 +248,57 @@ def _needed(operation: Operation, document: Document) -> set[str]:
     return names
 
 
-def _done(route: Route, call: Call, request: Request, path: dict[str, str]) -> Reply:
-    """One operation within another, by the same stages as a client's. Raises `Rejected`."""
-    armed = call.state.disarm(route.operation.id, on_the_wire=False)
+def _run_nested(route: Route, call: Call, request: Request, path: dict[str, str]) -> Reply:
+    """Run an operation within another one, with the same stages as for a client. Raises `Rejected`."""
+    armed = call.state.take_armed(route.operation.id, from_client=False)
     if armed is not None and armed.reject is not None:
         raise Rejected(armed.reject)
     call.values, violations = route.operation.read(request, path)
-    violations = [violation for violation in violations if not violation.where.startswith("path.")]  # the rule's own
+    violations = [
+        violation for violation in violations if not violation.where.startswith("path.")
+    ]  # those come from the calling rule
     if violations:
         raise Rejected(INVALID_REQUEST, violations=violations)
     reply = route.rule(call)
     flaws = route.operation.validate_reply(reply)
     if flaws:
-        raise OffContract(_sentence(flaws))
+        raise OffContract(_joined(flaws))
     return reply
 
 
-def _over(defaults: Doc, stored: Doc) -> Doc:
-    """What is stored, and below it what is not."""
+def _merged(defaults: Doc, stored: Doc) -> Doc:
+    """The stored settings, completed with the defaults at each level."""
     merged = {**defaults, **stored}
     for name, value in defaults.items():
         if isinstance(value, dict) and isinstance(merged[name], dict):
-            merged[name] = _over(value, merged[name])
+            merged[name] = _merged(value, merged[name])
     return merged
 
 
-def _texts(rules: Rules) -> Iterator[tuple[str, int, str]]:
-    modules = {rule.__module__ for rule in (*rules.operations.values(), *rules.due.values())}
+def _string_literals(rules: Rules) -> Iterator[tuple[str, int, str]]:
+    modules = {rule.__module__ for rule in (*rules.operations.values(), *rules.timer_rules.values())}
     for name in sorted(modules):
         file = importlib.import_module(name).__file__
-        assert file is not None  # rules are written in files
+        assert file is not None  # rules are in files
         path = Path(file)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield path.name, node.lineno, node.value
 
 
-def _sentence(violations: list[Violation]) -> str:
+def _joined(violations: list[Violation]) -> str:
     return "; ".join(map(str, violations))
 
 
 def router(contracts: list[Contract]) -> Router[Route]:
-    """One tree for all vendors. Raises `SandboxError` where two specs claim the same path or operationId."""
+    """One router for all vendors. Raises `SandboxError` if two specs have the same path or operationId."""
     tree: Router[Route] = Router()
     taken: dict[str, str] = {}
     for contract in contracts:
         for route in contract.routes():
             id = route.operation.id
             if taken.setdefault(id, contract.vendor) != contract.vendor:
-                raise SandboxError(f"{route.document.name}: {taken[id]} has an operation {id} too")
+                raise SandboxError(f"{route.document.name}: {taken[id]} already has an operation {id}")
             try:
                 tree.add(route.operation.method, route.operation.template, route)
             except ValueError as error:

@@ -1,7 +1,7 @@
-"""A mapping from texts whose copies share what neither has changed since, so that a copy costs what changes after it.
+"""A mapping with `str` keys whose copies share their entries: a copy costs only as much as is changed after it.
 
-The entries stand in buckets by their hashes; a bucket that gets too full is split in two (extendible hashing), so no
-single write ever moves many entries. A bucket that a copy may have, too, is copied before it is written to.
+The entries are in buckets by their hashes. A full bucket is split in two (extendible hashing), so no single write moves
+many entries. A bucket that a copy may share is copied before a write.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, Generic, TypeVar, overload
 
 V = TypeVar("V")
 D = TypeVar("D")
-FULL = 170  # entries of a bucket; a dictionary of so many is full, too
-_SLICE = 300  # entries moved or freed in one go
-_ALONE = 2  # references that there are while the only one is counted
-_DEEPEST = 24  # bits of a hash that tell buckets apart
+BUCKET_SIZE = 170  # a dict with so many entries is full, too
+_SLICE = 300  # entries that are moved or freed at a time
+_NOT_SHARED = 2  # `getrefcount` of an object with no other reference than the local name
+_MAX_DEPTH = 24  # bits of the hash
 
 
 class _Bucket(Generic[V]):
@@ -27,24 +27,24 @@ class _Bucket(Generic[V]):
     def __init__(self, entries: dict[str, V], depth: int, owner: object) -> None:
         self.entries = entries
         self.depth = depth
-        self.owner = owner  # the table that may write to it
+        self.owner = owner  # of the map that may write to it
 
 
-class Table(MutableMapping[str, V]):
-    """Values by texts, in no particular order. It is a little slower than a dictionary."""
+class CopyOnWriteMap(MutableMapping[str, V]):
+    """An unordered mapping, a little slower than a dict, with a `copy` that takes little time and memory."""
 
     __slots__ = ("_buckets", "_mask", "_owner")
 
     def __init__(self) -> None:
-        self._owner = object()  # stands for this table until it is copied
+        self._owner = object()  # marks the buckets of this map; replaced by each copy
         self._buckets: list[_Bucket[V]] = [_Bucket({}, 0, self._owner)]  # by the last bits of the hash
         self._mask = 0  # of these bits
 
     def __len__(self) -> int:
-        return sum(len(bucket.entries) for bucket in self._different())
+        return sum(len(bucket.entries) for bucket in self._distinct())
 
     def __iter__(self) -> Iterator[str]:
-        return chain.from_iterable(bucket.entries for bucket in self._different())
+        return chain.from_iterable(bucket.entries for bucket in self._distinct())
 
     def __contains__(self, key: object) -> bool:
         return key in self._buckets[hash(key) & self._mask].entries
@@ -63,42 +63,42 @@ class Table(MutableMapping[str, V]):
         place = hash(key) & self._mask
         bucket = self._buckets[place]
         if bucket.owner is not self._owner:
-            bucket = self._own(place)
+            bucket = self._own_bucket(place)
         entries = bucket.entries
         entries[key] = value
-        if len(entries) > FULL and bucket.depth < _DEEPEST:
+        if len(entries) > BUCKET_SIZE and bucket.depth < _MAX_DEPTH:
             self._split(place)
 
     def __delitem__(self, key: str) -> None:
         place = hash(key) & self._mask
         bucket = self._buckets[place]
         if bucket.owner is not self._owner:
-            bucket = self._own(place)
+            bucket = self._own_bucket(place)
         del bucket.entries[key]
 
-    def copy(self) -> Table[V]:
-        """Another table of the same entries. From now on neither writes to what they share."""
-        copied: Table[V] = Table()
+    def copy(self) -> CopyOnWriteMap[V]:
+        """A map with the same entries. Neither writes to shared buckets from now on."""
+        copied: CopyOnWriteMap[V] = CopyOnWriteMap()
         copied._buckets, copied._mask = self._buckets.copy(), self._mask
         self._owner = object()
         return copied
 
-    def shorten(self) -> int | None:
-        """Let go of some entries, whichever: how many that frees, since no copy has them; None if nothing is left.
+    def drop_some(self) -> int | None:
+        """Drop any bucket of a map that is no longer used; None if there is none.
 
-        For a table that nobody asks any more.
+        Returns how many entries that frees: none if a copy shares them.
         """
         if not self._buckets:
             return None
         bucket = self._buckets.pop()
-        return len(bucket.entries) if getrefcount(bucket) == _ALONE else 0
+        return len(bucket.entries) if getrefcount(bucket) == _NOT_SHARED else 0
 
-    def _different(self) -> Iterator[_Bucket[V]]:
-        """Each bucket once, though it may stand at several places."""
+    def _distinct(self) -> Iterator[_Bucket[V]]:
+        """Each bucket once, although it may be at several places."""
         return (bucket for place, bucket in enumerate(self._buckets) if not place >> bucket.depth)
 
-    def _own(self, place: int) -> _Bucket[V]:
-        """A bucket of this table's own, in the place of one that others may have, too."""
+    def _own_bucket(self, place: int) -> _Bucket[V]:
+        """Replace a bucket that copies may share by a copy of it."""
         shared = self._buckets[place]
         own = _Bucket(shared.entries.copy(), shared.depth, self._owner)
         self._set(place, own)
@@ -126,75 +126,75 @@ class Table(MutableMapping[str, V]):
         self._set(place & (bit - 1) | bit, _Bucket(others, full.depth + 1, self._owner))
 
 
-class Pouring(MutableMapping[str, V]):
-    """The entries of a dictionary on their way into a table. Each is in one of the two; new ones go into the table."""
+class MigratingMap(MutableMapping[str, V]):
+    """A dict while its entries are moved to a copy-on-write map. Each entry is in one of the two."""
 
-    __slots__ = ("rest", "table")
+    __slots__ = ("remaining", "target")
 
     def __init__(self, entries: dict[str, V]) -> None:
-        self.rest = entries
-        self.table: Table[V] = Table()
+        self.remaining = entries
+        self.target: CopyOnWriteMap[V] = CopyOnWriteMap()
 
     def __len__(self) -> int:
-        return len(self.rest) + len(self.table)
+        return len(self.remaining) + len(self.target)
 
     def __iter__(self) -> Iterator[str]:
-        return chain(self.rest, self.table)
+        return chain(self.remaining, self.target)
 
     def __contains__(self, key: object) -> bool:
-        return key in self.rest or key in self.table
+        return key in self.remaining or key in self.target
 
     def __getitem__(self, key: str) -> V:
-        return self.rest[key] if key in self.rest else self.table[key]
+        return self.remaining[key] if key in self.remaining else self.target[key]
 
     def __setitem__(self, key: str, value: V) -> None:
-        self.rest.pop(key, None)
-        self.table[key] = value
+        self.remaining.pop(key, None)
+        self.target[key] = value
 
     def __delitem__(self, key: str) -> None:
-        del (self.rest if key in self.rest else self.table)[key]
+        del (self.remaining if key in self.remaining else self.target)[key]
 
-    def pour(self) -> None:
+    def move_some(self) -> None:
         """Move some entries."""
-        for _ in range(min(_SLICE, len(self.rest))):
-            key, value = self.rest.popitem()
-            self.table[key] = value
+        for _ in range(min(_SLICE, len(self.remaining))):
+            key, value = self.remaining.popitem()
+            self.target[key] = value
 
-    def shorten(self) -> int | None:
-        """As that of a table."""
-        count = min(_SLICE, len(self.rest))
+    def drop_some(self) -> int | None:
+        """As `CopyOnWriteMap.drop_some`."""
+        count = min(_SLICE, len(self.remaining))
         for _ in range(count):
-            self.rest.popitem()
-        return count or self.table.shorten()
+            self.remaining.popitem()
+        return count or self.target.drop_some()
 
 
-def poured(entries: MutableMapping[str, V]) -> MutableMapping[str, V]:
-    """The same entries, of which some more stand in a table, and at last all; a dictionary is used up."""
+def migrated_some(entries: MutableMapping[str, V]) -> MutableMapping[str, V]:
+    """The same entries, with some more of them in a copy-on-write map. A dict that is given is emptied."""
     if isinstance(entries, dict):
-        entries = Pouring(entries)
-    if not isinstance(entries, Pouring):
+        entries = MigratingMap(entries)
+    if not isinstance(entries, MigratingMap):
         return entries
-    entries.pour()
-    return entries if entries.rest else entries.table
+    entries.move_some()
+    return entries if entries.remaining else entries.target
 
 
-def in_table(entries: MutableMapping[str, V]) -> Table[V]:
-    """The same entries, all of them in a table."""
-    while not isinstance(entries, Table):
-        entries = poured(entries)
+def migrated(entries: MutableMapping[str, V]) -> CopyOnWriteMap[V]:
+    """The same entries, all in a copy-on-write map."""
+    while not isinstance(entries, CopyOnWriteMap):
+        entries = migrated_some(entries)
     return entries
 
 
-def emptied(containers: list[Any]) -> Iterator[None]:
-    """Take everything out of dictionaries, tables and what else can `shorten`, in slices: it may take long."""
-    let_go = 0
+def free_in_slices(containers: list[Any]) -> Iterator[None]:
+    """Empty dicts and objects with `drop_some`, in slices, because freeing much memory takes long."""
+    dropped = 0
     while containers:
         container = containers.pop()
-        container = Pouring(container) if isinstance(container, dict) else container
-        while (freed := container.shorten()) is not None:
-            let_go += 1 + freed
-            if let_go >= _SLICE:
-                let_go = 0
+        container = MigratingMap(container) if isinstance(container, dict) else container
+        while (freed := container.drop_some()) is not None:
+            dropped += 1 + freed
+            if dropped >= _SLICE:
+                dropped = 0
                 yield
-    if let_go:
+    if dropped:
         yield

@@ -1,6 +1,6 @@
-"""What of the contracts the clients have met: operations, documented statuses, named rejections, callbacks.
+"""Which parts of the contracts are covered by requests: operations, statuses, named rejections, callbacks.
 
-Counting is one look-up in a table of the org; what it comes to, with what is there to meet, is told when somebody asks.
+Each org has its counts, so counting is one dict access. The report compares them with the contracts on request.
 """
 
 from __future__ import annotations
@@ -15,26 +15,25 @@ from promo_sandbox.openapi.operation import Operation, Rejection
 
 KINDS = ("operations", "statuses", "rejections", "callbacks")
 Doc = dict[str, Any]
-# operationId, status and rejection of a reply; vendor, 0 and name of a callback
+# (operationId, status, rejection) of a reply, or (vendor, 0, name) of a callback
 Key = tuple[str | None, int, str | None]
 Counts = dict[Key, int]
 
 
 class Coverage:
-    """Counts for orgs, and keeps what those had that were reset or forgotten."""
+    """Counts for orgs, and retains the counts of orgs that were reset or removed."""
 
-    __slots__ = ("_kept", "_keys")
+    __slots__ = ("_keys", "_retained")
 
     def __init__(self) -> None:
-        self._kept: Counts = {}
-        self._keys: dict[Key, Key] = {}  # one object for each, whichever org counts it
+        self._retained: Counts = {}
+        self._keys: dict[Key, Key] = {}  # one object for each key, shared by all orgs
 
     def count(self, counts: Counts | None, exchange: Exchange, reply: Reply) -> Counts | None:
-        """Count a reply of an operation, and what it told the subscribers. An org has no counts until the first.
+        """Count a reply of an operation, and its events. An org's counts are None before the first.
 
-        A reply that was forced counts: the client has met it. Of one that is cut off the client has met nothing but the
-        operation. A defect is no part of any contract, nor is the sandbox's own complaint about a `Prefer` or about a
-        call that a scenario did not expect.
+        A forced reply counts. If the connection is dropped, only the operation counts. These do not count, because
+        they are not in the contract: internal errors, invalid `Prefer` headers, calls that a scenario does not expect.
         """
         rejection = exchange.rejection
         if exchange.internal_error is not None or exchange.unexpected or (rejection is None and exchange.violations):
@@ -47,10 +46,10 @@ class Coverage:
             counts[key] += 1
         except KeyError:
             counts[self._keys.setdefault(key, key)] = 1
-        return self.told(counts, exchange.vendor, exchange.events) if exchange.events else counts
+        return self.count_events(counts, exchange.vendor, exchange.events) if exchange.events else counts
 
-    def told(self, counts: Counts | None, vendor: str | None, events: list[Event]) -> Counts | None:
-        """Count callbacks, whatever led to them."""
+    def count_events(self, counts: Counts | None, vendor: str | None, events: list[Event]) -> Counts | None:
+        """Count the callbacks of events."""
         for event in events:
             if counts is None:
                 counts = {}
@@ -61,16 +60,16 @@ class Coverage:
                 counts[self._keys.setdefault(key, key)] = 1
         return counts
 
-    def keep(self, counts: Counts | None) -> None:
-        """Add the counts of an org that has them no longer to what is told of all."""
-        _add(self._kept, counts)
+    def retain(self, counts: Counts | None) -> None:
+        """Retain the counts of an org that is reset or removed."""
+        _add(self._retained, counts)
 
     def clear(self) -> None:
-        self._kept = {}
+        self._retained = {}
 
     def total(self, orgs: Iterable[Counts | None]) -> Counts:
-        """What was kept and what the orgs have."""
-        total = dict(self._kept)
+        """The retained counts and those of the orgs, added up."""
+        total = dict(self._retained)
         for counts in orgs:
             _add(total, counts)
         return total
@@ -81,39 +80,42 @@ def _add(total: Counts, counts: Counts | None) -> None:
         total[key] = total.get(key, 0) + number
 
 
-class _Part(NamedTuple):
-    """How many of one kind there are, and how many of them were met."""
+class _Share(NamedTuple):
+    """How many items there are of one kind, and how many of them are covered."""
 
     covered: int
     all: int
 
     def json(self) -> Doc:
-        """The percentage is rounded down to a tenth, so that only all of them are 100."""
+        """The percentage is rounded down to a tenth, so only full coverage is 100."""
         percent = self.covered * 1000 // self.all / 10 if self.all else 100.0
         return {"covered": self.covered, "all": self.all, "percent": percent}
 
 
 def report(contracts: Iterable[Contract], counts: Counts | None) -> Doc:
-    """What there is to meet, each with how often it was met; the versions of a contract are taken together."""
+    """All items of the contracts with their counts. The versions of a contract are taken together."""
     vendors = [_vendor_json(contract, counts or {}) for contract in contracts]
     return {"totals": totals(vendors), "vendors": vendors}
 
 
 def _vendor_json(contract: Contract, counts: Counts) -> Doc:
-    found: dict[str | None, Counts] = {}
+    by_owner: dict[str | None, Counts] = {}
     for key, number in counts.items():
-        found.setdefault(key[0], {})[key] = number
-    told = found.get(contract.vendor, {})
+        by_owner.setdefault(key[0], {})[key] = number
+    callback_counts = by_owner.get(contract.vendor, {})
     operations = [
-        _operation_json(versions, found.get(id, {}), _transport(contract)) for id, versions in _operations(contract)
+        _operation_json(versions, by_owner.get(id, {}), _transport_rejections(contract))
+        for id, versions in _operations(contract)
     ]
-    callbacks = [{"callback": name, "count": told.get((contract.vendor, 0, name), 0)} for name in contract.callbacks]
+    callbacks = [
+        {"callback": name, "count": callback_counts.get((contract.vendor, 0, name), 0)} for name in contract.callbacks
+    ]
     whole = {"vendor": contract.vendor, "operations": operations, "callbacks": callbacks}
     return {"vendor": contract.vendor, "totals": totals([whole]), "operations": operations, "callbacks": callbacks}
 
 
 def _operations(contract: Contract) -> Iterator[tuple[str, list[Operation]]]:
-    """Every operation in all versions of the contract, the first one first."""
+    """Each operation in all versions of the contract, the first version first."""
     versions: dict[str, list[Operation]] = {}
     for document in contract.documents:
         for operation in document.operations:
@@ -121,8 +123,8 @@ def _operations(contract: Contract) -> Iterator[tuple[str, list[Operation]]]:
     return iter(versions.items())
 
 
-def _transport(contract: Contract) -> set[str]:
-    """The names of refusals that a vendor has outside its operations."""
+def _transport_rejections(contract: Contract) -> set[str]:
+    """The names of the rejections outside the vendor's operations."""
     return {rejection.name for document in contract.documents for rejection in document.transport_rejections.values()}
 
 
@@ -131,7 +133,7 @@ def _operation_json(versions: list[Operation], counts: Counts, transport: set[st
     statuses = sorted({status for version in versions for status in version.responses})
     rejections: dict[str, Rejection] = {}
     for version in reversed(versions):
-        rejections |= version.rejections  # so the first version says what a name means
+        rejections |= version.rejections  # so the first version decides what a name means
     by_status: dict[int, int] = {}
     by_name: dict[str, int] = {}
     for (_, status, name), number in counts.items():
@@ -160,14 +162,14 @@ def _operation_json(versions: list[Operation], counts: Counts, transport: set[st
 
 
 def totals(vendors: list[Doc]) -> Doc:
-    """By kind, and of everything together."""
+    """The coverage of each kind, and of all kinds together."""
     operations = [operation for vendor in vendors for operation in vendor["operations"]]
-    met = {
+    items = {
         "operations": operations,
         "statuses": [status for operation in operations for status in operation["statuses"]],
         "rejections": [rejection for operation in operations for rejection in operation["rejections"]],
         "callbacks": [callback for vendor in vendors for callback in vendor["callbacks"]],
     }
-    parts = {kind: _Part(sum(item["count"] > 0 for item in met[kind]), len(met[kind])) for kind in KINDS}
-    everything = _Part(sum(part.covered for part in parts.values()), sum(part.all for part in parts.values()))
+    parts = {kind: _Share(sum(item["count"] > 0 for item in items[kind]), len(items[kind])) for kind in KINDS}
+    everything = _Share(sum(part.covered for part in parts.values()), sum(part.all for part in parts.values()))
     return {**{kind: part.json() for kind, part in parts.items()}, "everything": everything.json()}

@@ -1,4 +1,4 @@
-"""What a scenario, a trigger or `Prefer: wait` does to an answer, as values; who chooses it and when is not known."""
+"""The effects of a scenario, a trigger or `Prefer: wait` on a reply, as values. When they apply is left to others."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from promo_sandbox.base.messages import Reply, encode
 
-_CLOSED = (b"{", b"[", b'"')  # how JSON begins that is no longer JSON when its end is missing
+_OPENING = (b"{", b"[", b'"')  # the first byte of JSON that is invalid without its end
 
 
 class Fault:
-    """What befalls a reply after it was computed and found to keep the contract."""
+    """A change of how a reply is sent, after it was validated: late, cut off, or with invalid JSON."""
 
     __slots__ = ("corrupt", "cut", "delay", "preferred")
 
@@ -20,9 +20,9 @@ class Fault:
         self, delay: float = 0.0, cut: str | None = None, corrupt: bool = False, preferred: str | None = None
     ) -> None:
         self.delay = delay  # seconds
-        self.cut = cut  # `before` the rule, `after` it, `midway` through the reply
+        self.cut = cut  # the connection is dropped: `before` the rule, `after` it, or `midway` through the reply
         self.corrupt = corrupt
-        self.preferred = preferred  # the preference that asked for the delay, for `Preference-Applied`
+        self.preferred = preferred  # the `Prefer` that requested the delay, for `Preference-Applied`
 
     def __add__(self, other: Fault) -> Fault:
         return Fault(
@@ -49,14 +49,14 @@ class Fault:
 
 
 class Throttle(NamedTuple):
-    """So many calls in so long a time by the org's clock; the window begins with the first call that comes in it."""
+    """At most `limit` calls in `per` nanoseconds by the org's clock. A window begins with its first call."""
 
     limit: int
-    per: int  # nanoseconds
+    per: int
 
 
-class Written(NamedTuple):
-    """A reply as a script has it, sent as it is."""
+class ScriptedReply(NamedTuple):
+    """A reply from a scenario or a trigger, sent unchanged."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -69,13 +69,13 @@ class Written(NamedTuple):
         reply.media, reply.content = self.media, self.content
         if self.media is not None:
             media = self.media.partition(";")[0].strip().lower()
-            as_it_is = isinstance(self.content, str) and not media.endswith("json")
-            reply.body = self.content.encode() if as_it_is else encode(self.content)
+            is_text = isinstance(self.content, str) and not media.endswith("json")
+            reply.body = self.content.encode() if is_text else encode(self.content)
         return reply
 
 
-class Emission(NamedTuple):
-    """An event that is told without a rule."""
+class ScriptedEvent(NamedTuple):
+    """An event from a scenario, without a rule."""
 
     vendor: str
     callback: str
@@ -83,44 +83,41 @@ class Emission(NamedTuple):
 
 
 class DeliveryFault(NamedTuple):
-    """What befalls the deliveries of the events that a call tells."""
+    """A fault in the deliveries of a call's events."""
 
-    shown: Any  # as it was written
+    source: Any  # as in the document
     kind: str
     late: int = 0  # nanoseconds by the org's clock
-    status: int = 0  # what the first attempts count as answered with
-    times: int = 0  # how many do
+    status: int = 0  # the assumed answer to the first attempts
+    times: int = 0  # the number of these attempts
 
 
 class Effects(NamedTuple):
-    """What happens when a step is taken: at most one answer, a delay, and trouble for what is told besides.
+    """The effects on a call: at most one reply, a delay, and a delivery fault. Without a reply, the rule answers."""
 
-    All absent: the rule answers.
-    """
-
-    shown: dict[str, Any]  # as it was written
+    source: dict[str, Any]  # as in the document
     fault: Fault | None = None
     reject: str | None = None
-    written: Written | None = None
+    scripted_reply: ScriptedReply | None = None
     throttle: Throttle | None = None
-    pause: int | None = None  # nanoseconds by the org's clock, of a step that waits for no call
+    pause: int | None = None  # nanoseconds by the org's clock, in a step without operation
     advance: str | None = None  # ISO 8601
-    emission: Emission | None = None
+    scripted_event: ScriptedEvent | None = None
     webhook: DeliveryFault | None = None
 
     @property
-    def lost_before(self) -> bool:
-        """Whether the connection is lost before the rule runs."""
+    def drops_before_rule(self) -> bool:
+        """Whether the connection is dropped before the rule runs."""
         return self.fault is not None and self.fault.cut == "before"
 
     def __str__(self) -> str:
-        """In a line of the journal: a rejection by its name alone."""
-        said = (name if name in ("reply", "corrupt") else f"{name} {value}" for name, value in self.shown.items())
-        return self.reject or ", ".join(said)
+        """A short form for the journal: a rejection is its name only."""
+        parts = (name if name in ("reply", "corrupt") else f"{name} {value}" for name, value in self.source.items())
+        return self.reject or ", ".join(parts)
 
 
 def _corrupted(body: bytes) -> bytes:
-    """No JSON any more, whatever it was: the second half is missing, or a bracket is closed that nothing opened."""
+    """The body as invalid JSON: without its second half, or with an additional closing brace."""
     if not body:
         return body
-    return body[: (len(body) + 1) // 2] if len(body) > 1 and body.startswith(_CLOSED) else body + b"}"
+    return body[: (len(body) + 1) // 2] if len(body) > 1 and body.startswith(_OPENING) else body + b"}"

@@ -1,6 +1,6 @@
-"""What happened in an org, bounded, with a count of what was dropped: exchanges, and what the clock or a seed did.
+"""The journal of an org: its newest exchanges, timers and seeds, and how many older entries were dropped.
 
-Keeps what was on the wire and what the engine knew; writing it down as JSON happens only when somebody asks.
+An entry keeps the bytes that were sent and what the engine knew. The admin API makes JSON of it on request.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from promo_sandbox.model.effects import DeliveryFault, Fault
 from promo_sandbox.model.state import Change
 
 MAX_BODY = 65_536  # bytes kept of each body
-_SLICE = 4  # entries freed at a time; one of a seed may hold the events of thousands of objects
-_OVERHEAD = 800  # bytes of an entry besides its bodies, measured
-_TOLD = 100  # bytes of an event besides its payload, measured
-_CHANGED = 60  # bytes of a change besides what only it keeps, measured
-_VIOLATION = 700  # bytes of a violation besides its texts: the steps to the broken keyword, measured
+_SLICE = 4  # entries freed at a time; a seed's entry may contain the events of thousands of objects
+# Sizes in bytes, measured.
+_ENTRY_SIZE = 800  # without its bodies
+_EVENT_SIZE = 100  # without its payload
+_CHANGE_SIZE = 60  # without the document before it
+_VIOLATION_SIZE = 700  # without its texts
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """Something a vendor tells its subscribers: a callback's name and its payload as JSON."""
+    """An event for subscribers: the name of a callback, and its payload as JSON."""
 
     at: int
     name: str
@@ -32,30 +33,30 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class Entry(msgspec.Struct, kw_only=True):
-    """Something that happened: what it changed and what it told."""
+    """Something that happened, with its changes and events."""
 
     id: int = 0
     changes: list[Change] = []
     events: list[Event] = []
-    size: int = _OVERHEAD  # bytes, about
+    size: int = _ENTRY_SIZE  # bytes, estimated
     internal_error: str | None = None
 
-    def told(self, events: list[Event]) -> None:
+    def set_events(self, events: list[Event]) -> None:
         self.events = events
         for event in events:
-            self.size += _TOLD + len(event.payload)
+            self.size += _EVENT_SIZE + len(event.payload)
 
-    def changed(self, changes: list[Change]) -> None:
+    def set_changes(self, changes: list[Change]) -> None:
         self.changes = changes
         for change in changes:
             before = change.before
-            self.size += _CHANGED if before is None else _CHANGED + len(before.body)
+            self.size += _CHANGE_SIZE if before is None else _CHANGE_SIZE + len(before.body)
 
-    def changed_later(self, changes: list[Change]) -> None:
-        """As many of the first changes as have room in what was kept for them in `size`: `MAX_BODY`."""
+    def set_later_changes(self, changes: list[Change]) -> None:
+        """Keep the first changes, up to the `MAX_BODY` bytes that are reserved for them in `size`."""
         room = MAX_BODY
         for number, change in enumerate(changes):
-            room -= _CHANGED + (len(change.before.body) if change.before is not None else 0)
+            room -= _CHANGE_SIZE + (len(change.before.body) if change.before is not None else 0)
             if room < 0:
                 self.changes = changes[:number]
                 return
@@ -63,30 +64,30 @@ class Entry(msgspec.Struct, kw_only=True):
 
 
 class Occurrence(Entry):
-    """What happened without a request: an agenda entry that fell due, or a seed."""
+    """Something that happened without a request: a timer, or a seed."""
 
     at: int  # moment by the org's clock
     name: str
-    document: str | None = None  # id of the document it fell due for
+    document: str | None = None  # id of the timer's document
 
 
 class Exchange(Entry):
-    """A request, its reply, and why it was answered so."""
+    """A request, its reply, and the reasons for it."""
 
     at: int  # moment by the org's clock
     request: Request
     body_size: int = 0
     vendor: str | None = None
-    operation: str | None = None  # operationId; None where nothing matched
-    version: str | None = None  # of the vendor's contract, where its spec has several
+    operation: str | None = None  # operationId; None if no operation matched
+    version: str | None = None  # of the vendor's contract, if its spec has several
     rejection: str | None = None
     source: str | None = None  # the rejection's x-source
     violations: list[Violation] = []
-    preference: str | None = None  # the `Prefer` that chose the answer
+    preference: str | None = None  # the `Prefer` header that chose the reply
     step: int | None = None  # of the org's scenario, from 1
-    unexpected: str | None = None  # why no step took it, where the scenario wants one to
-    fault: Fault | None = None  # what befell the reply
-    delivery_fault: DeliveryFault | None = None  # what befalls the deliveries of what it tells
+    unexpected: str | None = None  # why no step took it, if the scenario requires one
+    fault: Fault | None = None  # in the reply
+    delivery_fault: DeliveryFault | None = None  # in the deliveries of its events
     nanoseconds: int = 0
     status: int = 0
     reply_media: str | None = None
@@ -94,18 +95,18 @@ class Exchange(Entry):
     reply_size: int = 0
     reply_body: bytes = b""
 
-    def answered(self, reply: Reply) -> None:
+    def set_reply(self, reply: Reply) -> None:
         request = self.request
-        self.completed(reply)
+        self.update_reply(reply)
         size = self.body_size = len(request.body)
         if size > MAX_BODY:
             request.body, size = request.body[:MAX_BODY], MAX_BODY
         self.size += request.head_size + size + len(self.reply_body)
         for violation in self.violations:
-            self.size += _VIOLATION + len(violation.where) + len(violation.message)
+            self.size += _VIOLATION_SIZE + len(violation.where) + len(violation.message)
 
-    def completed(self, reply: Reply) -> None:
-        """What was answered; once more where the reply was made later, for which room was kept in `size`."""
+    def update_reply(self, reply: Reply) -> None:
+        """Set the parts of the reply; again when a reply that is made later is complete, without a new `size`."""
         self.status = reply.status
         self.reply_media = reply.media
         self.reply_headers = reply.headers
@@ -118,27 +119,27 @@ Listener = Callable[["Journal", Entry], None]
 
 
 class Budget:
-    """The bytes that the journals of all orgs may keep together. Over it, those that keep most forget their oldest.
+    """The bytes that the journals of all orgs may keep together. Beyond that, the largest journals drop entries.
 
-    So a loud org costs a quiet one nothing, and a new one finds room beside a thousand that nobody asks any more.
+    So an org with many requests does not remove the journal of an org with few.
     """
 
-    __slots__ = ("_size", "journals", "left", "listener")
+    __slots__ = ("_size", "available", "journals", "listener")
 
     def __init__(self, size: int) -> None:
-        self.left = size
+        self.available = size
         self._size = size
-        self.journals: set[Journal] = set()  # those that keep something
-        self.listener: Listener | None = None  # is told of every entry
+        self.journals: set[Journal] = set()  # all that are not empty
+        self.listener: Listener | None = None  # called with each new entry
 
-    def shrink(self, busy: Journal) -> None:
-        """Make room, enough for a while; of the busy journal the newest entry stays."""
-        heap = [(-journal.kept, at, journal) for at, journal in enumerate(self.journals)]
+    def make_room(self, writing: Journal) -> None:
+        """Drop entries until a sixteenth is available. The newest entry of the journal that is written to stays."""
+        heap = [(-journal.size, number, journal) for number, journal in enumerate(self.journals)]
         heapify(heap)
-        while self.left < self._size // 16 and heap:
-            _, at, journal = heap[0]
-            if journal.drop(keep=1 if journal is busy else 0):
-                heapreplace(heap, (-journal.kept, at, journal))
+        while self.available < self._size // 16 and heap:
+            _, number, journal = heap[0]
+            if journal.drop_oldest(keep=1 if journal is writing else 0):
+                heapreplace(heap, (-journal.size, number, journal))
             else:
                 heappop(heap)
 
@@ -146,46 +147,46 @@ class Budget:
 class Journal:
     """The newest entries of one org."""
 
-    __slots__ = ("_budget", "_entries", "_limit", "dropped", "kept", "last", "org")
+    __slots__ = ("_budget", "_entries", "_limit", "dropped", "last_id", "org", "size")
 
     def __init__(self, limit: int, budget: Budget, org: str = "") -> None:
         self.org = org
         self._limit = limit
         self._budget = budget
-        self.kept = 0  # bytes
-        self._entries: deque[Entry] | None = None  # an org nobody asks of again should cost little
-        self.last = 0
+        self.size = 0  # bytes
+        self._entries: deque[Entry] | None = None  # None while it is empty, which takes less memory
+        self.last_id = 0
         self.dropped = 0
 
     def next_id(self) -> int:
-        self.last += 1
-        return self.last
+        self.last_id += 1
+        return self.last_id
 
     def add(self, entry: Entry) -> None:
-        """Keep an entry; over the limit the oldest of this org goes, over the budget those of whoever keeps most."""
+        """Add an entry. Beyond the limit this journal drops its oldest one, beyond the budget see `Budget`."""
         entries, budget = self._entries, self._budget
         if entries is None:
             entries = self._entries = deque()
             budget.journals.add(self)
         entries.append(entry)
         size = entry.size
-        self.kept += size
-        budget.left -= size
+        self.size += size
+        budget.available -= size
         if len(entries) > self._limit:
-            self.drop(keep=self._limit)
-        if budget.left < 0:
-            budget.shrink(self)
+            self.drop_oldest(keep=self._limit)
+        if budget.available < 0:
+            budget.make_room(self)
         if budget.listener is not None:
             budget.listener(self, entry)
 
-    def drop(self, keep: int) -> bool:
-        """Drop the oldest entry if there are more than to `keep`; whether that was so."""
+    def drop_oldest(self, keep: int) -> bool:
+        """Drop the oldest entry if there are more than `keep`; whether it was dropped."""
         entries = self._entries
         if entries is None or len(entries) <= keep:
             return False
         size = entries.popleft().size
-        self.kept -= size
-        self._budget.left += size
+        self.size -= size
+        self._budget.available += size
         self.dropped += 1
         if not entries:
             self._entries = None
@@ -193,14 +194,14 @@ class Journal:
         return True
 
     def entries(self) -> Iterator[Entry]:
-        """Oldest first."""
+        """All entries, the oldest first."""
         return iter(self._entries or ())
 
     def exchanges(self) -> Iterator[Exchange]:
         return (entry for entry in self.entries() if isinstance(entry, Exchange))
 
     def find(self, id: int) -> Exchange | None:
-        """An exchange by its id; ids are consecutive, so it is looked up, not searched for."""
+        """The exchange with an id. Ids are consecutive, so this is an index access."""
         if not self._entries:
             return None
         place = id - self._entries[0].id
@@ -208,19 +209,19 @@ class Journal:
         return entry if isinstance(entry, Exchange) else None
 
     def clear(self) -> Iterator[None]:
-        """Forget what is kept; the ids go on, so that an old `Sandbox-Exchange` never names a new exchange.
+        """Empty the journal. Ids continue, so that an old `Sandbox-Exchange` never names a new exchange.
 
-        The journal is empty at once; its memory is freed in slices, so that forgetting stalls nobody.
+        It is empty at once. The generator frees its memory in slices, so that other requests do not wait.
         """
         entries = self._entries or deque()
-        self._budget.left += self.kept
+        self._budget.available += self.size
         self._budget.journals.discard(self)
-        self.kept = 0
+        self.size = 0
         self._entries, self.dropped = None, 0
-        return _freed(entries)
+        return _free_in_slices(entries)
 
 
-def _freed(entries: deque[Entry]) -> Iterator[None]:
+def _free_in_slices(entries: deque[Entry]) -> Iterator[None]:
     while entries:
         for _ in range(min(_SLICE, len(entries))):
             entries.popleft()

@@ -1,7 +1,6 @@
-"""A vendor's rules: which function answers which operation, what is stored, and how errors are worded.
+"""The rules of a vendor: which function answers which operation, what is stored, and the bodies of its errors.
 
-Paths, fields, statuses and error bodies are not here but in the specs. A rule rejects a call by the name that the spec
-gives the rejection.
+Paths, fields, statuses and error bodies are in the specs. A rule rejects a call by the name of an example in the spec.
 """
 
 from __future__ import annotations
@@ -20,28 +19,27 @@ TimerRule = Callable[["Call", str], None]
 ErrorBody = Callable[["RejectionContext"], Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
+SETTINGS = "settings"  # the collection's name, and the id of its only document
+
 
 class Subscriptions(NamedTuple):
-    """Where a vendor's subscriptions are, so that what is told finds its subscribers."""
+    """Where a vendor stores its webhook subscriptions. See `Rules.subscribers`."""
 
     collection: Collection
-    listed: Callable[[str], str]  # a callback's name -> the list in which its subscriptions stand
-    url: str  # the member that says where the event is sent
+    list_name: Callable[[str], str]
+    url_field: str
     https_only: bool
 
 
-SETTINGS = "settings"  # the collection's name, and its only document's id
-
-
 class RejectionContext(NamedTuple):
-    """What there is to word: the example that the spec declares, and what is known of this case."""
+    """The data for the body of an error: the example from the spec, and the details of this request."""
 
     rejection: Rejection
-    detail: str | None
-    violations: list[Violation]
-    path: str  # of the request, below the base path of its document
-    at: int  # moment
-    whole_path: str = ""  # with the base path
+    detail: str | None  # as given to `Call.reject`
+    violations: list[Violation]  # of the contract, if the request is invalid; else empty
+    path: str  # of the request, without the base path of its document
+    now: int  # moment
+    full_path: str = ""  # with the base path
 
 
 class Rules:
@@ -50,54 +48,64 @@ class Rules:
     def __init__(self, vendor: str) -> None:
         self.vendor = vendor
         self.operations: dict[str, Rule] = {}
-        self.due: dict[str, TimerRule] = {}
+        self.timer_rules: dict[str, TimerRule] = {}  # by event
         self.collections: dict[str, Collection] = {}
         self.write_error_body: ErrorBody = _example_with_detail
         self.subscriptions: list[Subscriptions] = []
-        self.internal: dict[str, tuple[str, ...]] = {}  # by collection key; the spec says which
-        self.order: dict[str, FieldOrder] = {}  # of members, in the same way; without one: as they came
-        self.admission: Callable[[Call], None] | None = None
-        self.token_form: Callable[[Call, TokenTerms], TokenTerms] | None = None
+        self.internal_fields: dict[str, tuple[str, ...]] = {}  # by collection key, from the spec
+        self.field_order: dict[str, FieldOrder] = {}  # by collection key, from the spec; without one: as received
+        self.admission_rule: Callable[[Call], None] | None = None
+        self.token_rule: Callable[[Call, TokenTerms], TokenTerms] | None = None
 
     def operation(self, *operation_ids: str) -> Callable[[F], F]:
-        """The rule that answers these operations. A request reaches it only when it fits the contract."""
+        """Decorator: the function `(call) -> Reply` answers these operations.
+
+        It runs only for requests with valid credentials that match the contract. Its reply must match the contract,
+        or the client gets a 500. Raises `ValueError` if an operation already has a rule.
+        """
 
         def bind(rule: F) -> F:
             for operation_id in operation_ids:
                 if operation_id in self.operations:
-                    raise ValueError(f"{operation_id} has two rules")
+                    raise ValueError(f"{operation_id} already has a rule")
                 self.operations[operation_id] = rule
             return rule
 
         return bind
 
     def on_timer(self, *events: str) -> Callable[[F], F]:
-        """The rule that runs at the moment a collection's `dues` named, with the document's id."""
+        """Decorator: the function `(call, id) -> None` runs when a timer with one of these events becomes due.
+
+        `id` is the document that the collection's `timers` returned the event for. `call.now` is the timer's moment.
+        """
 
         def bind(rule: F) -> F:
             for event in events:
-                self.due[event] = rule
+                self.timer_rules[event] = rule
             return rule
 
         return bind
 
     def on_admission(self, rule: Callable[[Call], None]) -> Callable[[Call], None]:
-        """What this vendor asks of credentials beyond what they say of themselves; the rule may reject."""
-        self.admission = rule
+        """Decorator: the function checks what this vendor requires of valid credentials, and may reject the call."""
+        self.admission_rule = rule
         return rule
 
     def on_token(self, rule: Callable[[Call, TokenTerms], TokenTerms]) -> Callable[[Call, TokenTerms], TokenTerms]:
-        """What is in each token of this vendor, whoever issues it; the rule returns the terms with that."""
-        self.token_form = rule
+        """Decorator: the function completes the terms of each token of this vendor, also those of the admin API."""
+        self.token_rule = rule
         return rule
 
     def error_body(self, write: ErrorBody) -> ErrorBody:
-        """The function that writes the body of this vendor's errors, from a `RejectionContext`."""
+        """Decorator: the function returns the body of an error. Without it: the spec's example, with a new `detail`."""
         self.write_error_body = write
         return write
 
     def settings(self) -> Collection:
-        """Declare that orgs have settings, by the collection `settings`: one document, defaults by its schema."""
+        """Declare that orgs have settings: the collection `settings`, with one document.
+
+        The defaults are those of its schema. Read them with `Call.settings`.
+        """
         return self.collection(SETTINGS, indexes=_settings_indexes, prepare=_prepare_settings)
 
     def collection(
@@ -108,28 +116,33 @@ class Rules:
         unique: tuple[str, ...] = (),
         timers: Timers | None = None,
         prepare: Callable[[Doc, Call], None] | None = None,
-        seeded: Callable[[Call, Doc], Iterator[None] | None] | None = None,
+        on_seeded: Callable[[Call, Doc], Iterator[None] | None] | None = None,
     ) -> Collection:
-        """Declare a kind of document; its schema is the spec's `x-collections` entry of that name.
+        """Declare a kind of document. Its schema is the spec's `x-collections` entry of that name.
 
-        places: (document, moment of creation) -> the lists it stands in, each with the number that orders it there.
-        unique: members no two documents share. dues: document -> (moment, event) of what falls due with it.
-        prepare: fills in what a seeded document leaves out, before it is judged; it must not trust any type.
-        seeded: runs when a document was seeded, to tell the subscribers; in steps where it may take long.
+        indexes: (document, moment of creation) -> pairs of a list's name and the number that sorts the document there.
+        unique: fields whose text values no two documents of the collection share.
+        timers: document -> pairs of a moment and the event that then becomes due; see `on_timer`.
+        prepare: (document, call) fills in missing fields of a seeded document. It runs before the document is
+        validated, so it must not rely on any type.
+        on_seeded: (call, document) runs after a document was seeded, to emit events. A generator if it may take long.
+
+        `indexes` and `timers` must depend on their arguments only.
         """
-        collection = Collection(f"{self.vendor}.{name}", unique, indexes, timers, prepare, seeded)
+        collection = Collection(f"{self.vendor}.{name}", unique, indexes, timers, prepare, on_seeded)
         self.collections[name] = collection
         return collection
 
     def subscribers(
-        self, collection: Collection, *, listed: Callable[[str], str], url: str, https_only: bool = False
+        self, collection: Collection, *, list_name: Callable[[str], str], url_field: str, https_only: bool = False
     ) -> None:
-        """Declare that the documents of a collection are subscriptions.
+        """Declare that the documents of a collection are webhook subscriptions.
 
-        listed: callback's name -> the list in which its subscriptions stand. url: the member with the callback's URL.
-        https_only: the vendor calls no plain http URL, however its subscription came to be stored.
+        list_name: name of a callback in the spec -> name of the list with its subscriptions.
+        url_field: the field with the callback URL.
+        https_only: send nothing to plain http URLs, even if such a subscription is stored.
         """
-        self.subscriptions.append(Subscriptions(collection, listed, url, https_only))
+        self.subscriptions.append(Subscriptions(collection, list_name, url_field, https_only))
 
 
 def _settings_indexes(_: Doc, created: int) -> list[tuple[str, int]]:
@@ -140,11 +153,11 @@ def _prepare_settings(doc: Doc, _: Call) -> None:
     doc["id"] = SETTINGS
 
 
-def _example_with_detail(refusal: RejectionContext) -> Any:
-    """The spec's example; where it has a `detail`, that says what is wrong this time."""
-    body, detail = refusal.rejection.value, refusal.detail
-    if refusal.violations:
-        detail = "; ".join(map(str, refusal.violations))
+def _example_with_detail(context: RejectionContext) -> Any:
+    """The spec's example. If it has a `detail`, that is replaced by the detail of this request."""
+    body, detail = context.rejection.value, context.detail
+    if context.violations:
+        detail = "; ".join(map(str, context.violations))
     if detail and isinstance(body, dict) and "detail" in body:
         body = {**body, "detail": detail}
     return body

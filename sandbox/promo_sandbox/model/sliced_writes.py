@@ -1,4 +1,4 @@
-"""Long work that writes, a unit of its own in each step: between two of them others write to the same state."""
+"""Long work that writes in steps. Each step is a unit of work; between two steps, others may write to the state."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from promo_sandbox.model.state import Change, State
 T = TypeVar("T")
 
 
-def writing(state: State, work: Work[T], written: list[Change]) -> Work[T]:
-    """The same work; the changes of its steps are added to those that are written."""
-    state.writers += 1
+def write_in_steps(state: State, work: Work[T], written: list[Change]) -> Work[T]:
+    """The same work, which also adds the changes of each step to `written`."""
+    state.active_writers += 1
     try:
         while True:
             state.begin()
             next(work)
-            _gather(state, written)
+            _collect_changes(state, written)
             yield
     except StopIteration as ended:
-        _gather(state, written)
+        _collect_changes(state, written)
         result: T = ended.value
         return result
-    except Exception:  # a rule may break in any way; what it wrote before stays
-        _gather(state, written)
+    except Exception:  # a rule may fail in any way; its earlier changes stay
+        _collect_changes(state, written)
         raise
     finally:
-        state.writers -= 1
+        state.active_writers -= 1
 
 
-def _gather(state: State, written: list[Change]) -> None:
-    """Add the changes of a step to those before, which are the request's if it has no more to do."""
+def _collect_changes(state: State, written: list[Change]) -> None:
+    """Add the changes of a step to those of the steps before."""
     written += state.changes
     state.changes = written
 
 
 def growth(change: Change) -> int:
-    """How many bytes of documents more there are with it."""
+    """By how many bytes a change makes the stored documents larger."""
     return len(change.after.body if change.after else b"") - len(change.before.body if change.before else b"")

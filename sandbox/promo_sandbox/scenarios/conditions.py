@@ -16,7 +16,7 @@ from promo_sandbox.base.messages import Request
 from promo_sandbox.openapi.operation import Values
 from promo_sandbox.openapi.parameters import parse_form
 
-Fits = Callable[[Any], bool]
+Matcher = Callable[[Any], bool]
 
 
 class _Absent:
@@ -30,7 +30,7 @@ _MAX_SHOWN = 60
 _MASKS = Masks()
 
 
-def compiled(wanted: Any) -> Fits:
+def compiled(wanted: Any) -> Matcher:
     """Whether a value fits the pattern. Raises `ValueError` for a regular expression that is none."""
     if isinstance(wanted, dict):
         if is_operator(wanted):
@@ -52,7 +52,7 @@ def compiled(wanted: Any) -> Fits:
     return lambda value: bool(value == wanted) and not isinstance(value, bool)
 
 
-def _members(members: list[tuple[str, Fits]]) -> Fits:
+def _members(members: list[tuple[str, Matcher]]) -> Matcher:
     def fit(value: Any) -> bool:
         if not isinstance(value, dict):
             return False
@@ -71,7 +71,7 @@ def is_operator(pattern: Any) -> bool:
     return isinstance(pattern.get("matches"), str) or isinstance(pattern.get("present"), bool)
 
 
-def _search(expression: str) -> Fits:
+def _search(expression: str) -> Matcher:
     matches = compile_pattern(expression).matches
     return lambda value: isinstance(value, str) and matches(value)
 
@@ -86,30 +86,30 @@ def expressions(wanted: Any) -> Iterator[str]:
             yield from expressions(part)
 
 
-def as_texts(pattern: Any) -> Any:
+def text_pattern(pattern: Any) -> Any:
     """A pattern for what is text on the wire, such as a query: `10` there is the text 10."""
     if isinstance(pattern, dict):
         if is_operator(pattern):
             return pattern
-        return {name: as_texts(part) for name, part in pattern.items()}
+        return {name: text_pattern(part) for name, part in pattern.items()}
     if isinstance(pattern, list):
-        return [as_texts(part) for part in pattern]
+        return [text_pattern(part) for part in pattern]
     if isinstance(pattern, bool):
         return "true" if pattern else "false"
     return str(pattern) if isinstance(pattern, int | Decimal) else pattern
 
 
-def why_not(pattern: Any, value: Any, where: str) -> str | None:
+def mismatch(pattern: Any, value: Any, where: str) -> str | None:
     """The first reason why a value does not fit a pattern; None if it does."""
     if compiled(pattern)(value):
         return None
     if value is ABSENT:
         return f"{where} is not there"
     if isinstance(pattern, dict) and isinstance(value, dict) and not is_operator(pattern):
-        inner = (why_not(part, value.get(name, ABSENT), f"{where}.{name}") for name, part in pattern.items())
+        inner = (mismatch(part, value.get(name, ABSENT), f"{where}.{name}") for name, part in pattern.items())
         return next((reason for reason in inner if reason is not None), None)
     if isinstance(pattern, list) and isinstance(value, list) and len(pattern) == len(value):
-        inner = (why_not(part, value[at], f"{where}[{at}]") for at, part in enumerate(pattern))
+        inner = (mismatch(part, value[at], f"{where}[{at}]") for at, part in enumerate(pattern))
         return next((reason for reason in inner if reason is not None), None)
     if _MASKS.is_secret(where.rpartition(".")[2]):
         return f"{where} is another one"
@@ -122,7 +122,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
-class Said:
+class CallParts:
     """What a call says, part by part, looked at only when a step asks."""
 
     __slots__ = ("_query", "_request", "_values")
@@ -132,14 +132,14 @@ class Said:
         self._values = values
         self._query: dict[str, Any] | None = None
 
-    def fits(self, parts: tuple[tuple[str, Fits], ...]) -> bool:
+    def fits(self, parts: tuple[tuple[str, Matcher], ...]) -> bool:
         for name, fits in parts:  # noqa: SIM110 - asked on every call, and a generator costs as much as what it asks
             if not fits(self._part(name)):
                 return False
         return True
 
-    def why_not(self, when: dict[str, Any]) -> str | None:
-        found = (why_not(pattern, self._part(name), name) for name, pattern in when.items())
+    def mismatch(self, when: dict[str, Any]) -> str | None:
+        found = (mismatch(pattern, self._part(name), name) for name, pattern in when.items())
         return next((reason for reason in found if reason is not None), None)
 
     def _part(self, name: str) -> Any:

@@ -27,7 +27,7 @@ from promo_sandbox.model.state import State
 from promo_sandbox.openapi.explanation import Explanation
 from promo_sandbox.openapi.integers import Integers
 from promo_sandbox.openapi.validation import json_schema
-from promo_sandbox.scenarios.conditions import PARTS, Fits, as_texts, compiled, expressions, is_operator
+from promo_sandbox.scenarios.conditions import PARTS, Matcher, compiled, expressions, is_operator, text_pattern
 from promo_sandbox.scenarios.effects_document import EffectsReader, duration
 from promo_sandbox.scenarios.run import Given, Scenario, Step
 
@@ -37,7 +37,7 @@ MAX_VALUES = 10_000  # in the steps of a scenario, besides what is seeded
 _DEEP = 20  # schemas composed of schemas
 
 
-class Reader:
+class ScenarioReader:
     """Reads scenarios for these vendors."""
 
     def __init__(self, schema: Path, contracts: Iterable[Contract]) -> None:
@@ -58,7 +58,7 @@ class Reader:
     def read(self, text: str, file: str, raw: Any = None, *, name: str | None = None) -> Scenario:
         """The scenario that a text is. Raises `InvalidDocument` with all problems. raw: the text, already parsed."""
         if raw is None:
-            raw = parsed(text, file)
+            raw = parse(text, file)
         flaws = Flaws()
         for place, detail in islice(self._misshapen(raw), MAX_FLAWS):
             flaws.add(place, detail)
@@ -71,13 +71,13 @@ class Reader:
         flaws.raise_if_any(file, text)
         return scenario
 
-    def then(self, raw: dict[str, Any], route: Route, flaws: Flaws) -> Effects:
+    def read_effects(self, raw: dict[str, Any], route: Route, flaws: Flaws) -> Effects:
         """What a trigger does, for one operation."""
         if "throttle" in raw:
             flaws.add(("then", "throttle"), "counts calls, so it is for a step of a scenario")
         return EffectsReader(self._contracts.values(), flaws).compiled(raw, [route], ("then",))
 
-    def then_of_events(self, raw: dict[str, Any], flaws: Flaws) -> Effects:
+    def read_event_effects(self, raw: dict[str, Any], flaws: Flaws) -> Effects:
         """What a trigger does to the deliveries of a callback's events."""
         return EffectsReader(self._contracts.values(), flaws).of_events(raw, ("then",))
 
@@ -121,11 +121,11 @@ class Reader:
                 break
             steps.append(self._step(at, step, state, thens, flaws))
             before = steps[-2] if at else None
-            if before and before.times is None and before.lasts is None and steps[-1].operations is None:
+            if before and before.times is None and before.duration is None and steps[-1].operations is None:
                 flaws.add(
                     ("steps", at), "is never reached: the step before it takes any number of calls; say for how long"
                 )
-        return Scenario(name, raw, given, tuple(steps), fails=raw.get("otherwise") == "fail")
+        return Scenario(name, raw, given, tuple(steps), fails_otherwise=raw.get("otherwise") == "fail")
 
     def _given(self, raw: dict[str, Any], flaws: Flaws) -> Given:
         seed = {vendor: dict(collections) for vendor, collections in raw.get("seed", {}).items()}
@@ -177,7 +177,7 @@ class Reader:
                     flaws.add((*place, name), "needs an operation")
             return Step(at + 1, None, None, (), {}, 1, None, thens.by_itself(then, (*place, "then")))
         routes = self._named(wanted, place, flaws)
-        in_force = [route.contract.in_force(route, state) for route in routes]
+        in_force = [route.contract.select_version(route, state) for route in routes]
         times = raw.get("times", _ANY if lasts is not None else 1)
         when = _when(raw.get("when", {}))
         parts = tuple(_parts(when, (*place, "when"), in_force, flaws))
@@ -221,7 +221,7 @@ def _values(whole: Any) -> int:
     return count
 
 
-def parsed(text: str, file: str) -> Any:
+def parse(text: str, file: str) -> Any:
     """A document as it stands. Raises `InvalidDocument` if it is no YAML."""
     try:
         return yaml_file.parse_untrusted(text, file)
@@ -229,7 +229,7 @@ def parsed(text: str, file: str) -> Any:
         raise InvalidDocument(file, [Flaw("", error.line, error.reason)]) from None
 
 
-def refused_seed(text: str, file: str, raw: Any, violations: list[Violation]) -> InvalidDocument:
+def seed_errors(text: str, file: str, raw: Any, violations: list[Violation]) -> InvalidDocument:
     """What an org says to a seed that it cannot begin with, told of the document that holds it."""
     flaws = Flaws()
     for violation in violations:
@@ -247,7 +247,7 @@ def refused_seed(text: str, file: str, raw: Any, violations: list[Violation]) ->
 
 def _when(raw: dict[str, Any]) -> dict[str, Any]:
     """The patterns by part: texts where the wire has texts, names of headers in lower case."""
-    when = {name: raw[name] if name == "body" else as_texts(raw[name]) for name in PARTS if name in raw}
+    when = {name: raw[name] if name == "body" else text_pattern(raw[name]) for name in PARTS if name in raw}
     if "headers" in when:
         when["headers"] = {name.lower(): part for name, part in when["headers"].items()}
     return when
@@ -259,7 +259,7 @@ def _sizes(when: Any) -> Iterator[int]:
             yield compile_pattern(expression).size
 
 
-def _parts(when: dict[str, Any], place: Place, routes: list[Route], flaws: Flaws) -> Iterator[tuple[str, Fits]]:
+def _parts(when: dict[str, Any], place: Place, routes: list[Route], flaws: Flaws) -> Iterator[tuple[str, Matcher]]:
     for name, wanted in when.items():
         try:
             yield name, compiled(wanted)

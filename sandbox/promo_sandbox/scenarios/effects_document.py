@@ -12,7 +12,7 @@ from promo_sandbox.base import clock
 from promo_sandbox.base.document_errors import Flaws, Place, shortened, suggestion
 from promo_sandbox.base.messages import encode
 from promo_sandbox.model.contract import Contract, Route
-from promo_sandbox.model.effects import DeliveryFault, Effects, Emission, Fault, Throttle, Written
+from promo_sandbox.model.effects import DeliveryFault, Effects, Fault, ScriptedEvent, ScriptedReply, Throttle
 from promo_sandbox.openapi.operation import Operation
 
 MAX_DELAY = 300  # seconds
@@ -77,7 +77,7 @@ class EffectsReader:
         pause = self._duration(raw["delay"], (*place, "delay")) if "delay" in raw else None
         emission = self._emission(raw["emit"], (*place, "emit")) if "emit" in raw else None
         delivery_fault = self._delivery_fault(raw["webhook"], (*place, "webhook")) if "webhook" in raw else None
-        return Effects(dict(raw), pause=pause, advance=advance, emission=emission, webhook=delivery_fault)
+        return Effects(dict(raw), pause=pause, advance=advance, scripted_event=emission, webhook=delivery_fault)
 
     def _delay(self, raw: Mapping[str, Any], place: Place) -> float:
         if "delay" not in raw:
@@ -119,7 +119,7 @@ class EffectsReader:
                 )
                 return
 
-    def _written(self, raw: Mapping[str, Any], routes: list[Route], place: Place) -> Written | None:
+    def _written(self, raw: Mapping[str, Any], routes: list[Route], place: Place) -> ScriptedReply | None:
         headers = self._headers(raw.get("headers", {}), (*place, "headers"))
         status, off_contract = int(raw["status"]), raw.get("off_contract", False)
         if status not in {int(known) for known in http.HTTPStatus}:
@@ -138,7 +138,7 @@ class EffectsReader:
         if not off_contract and media is not None:
             for route in routes:
                 content = route.operation.normalise_integers(status, media, content)
-        written = Written(status, rest, media, content, off_contract)
+        written = ScriptedReply(status, rest, media, content, off_contract)
         if not off_contract:
             for violation in _first_flaws(written, routes):
                 self._flaws.add(place, f"{violation}; `off_contract: true` sends it all the same")
@@ -153,7 +153,7 @@ class EffectsReader:
                 self._flaws.add((*place, name), "has a character that no header may have")
         return list(raw.items())
 
-    def _emission(self, raw: Mapping[str, Any], place: Place) -> Emission | None:
+    def _emission(self, raw: Mapping[str, Any], place: Place) -> ScriptedEvent | None:
         name: str = raw["callback"]
         known = [(contract, callback) for contract in self._contracts for callback in contract.callbacks]
         found = [
@@ -171,7 +171,7 @@ class EffectsReader:
             payload = contract.callbacks[callback].normalise_integers(payload)
             for violation in contract.callbacks[callback].violations(payload, "payload"):
                 self._flaws.add((*place, "payload"), f"{violation}; `off_contract: true` sends it all the same")
-        return Emission(contract.vendor, callback, encode(payload))
+        return ScriptedEvent(contract.vendor, callback, encode(payload))
 
 
 def duration(written: Any) -> int:
@@ -197,7 +197,7 @@ def _declared_media(operation: Operation, status: int) -> str:
     return next(iter(response.content), "application/json") if response else "application/json"
 
 
-def _first_flaws(written: Written, routes: list[Route]) -> list[Any]:
+def _first_flaws(written: ScriptedReply, routes: list[Route]) -> list[Any]:
     """How the reply breaks the contract of the first operation whose contract it breaks."""
     for route in routes:
         reply = written.reply()

@@ -17,7 +17,7 @@ from promo_sandbox.model.effects import Effects
 from promo_sandbox.model.journal import Exchange
 from promo_sandbox.model.state import NEVER
 from promo_sandbox.openapi.operation import Operation, Values
-from promo_sandbox.scenarios.conditions import Fits, Said
+from promo_sandbox.scenarios.conditions import CallParts, Matcher
 
 T = TypeVar("T")
 MAX_KEPT = 100  # exchanges told of each step, and unexpected ones
@@ -31,7 +31,7 @@ class Throttled(Exception):
         self.seconds = seconds
 
 
-class Unexpected(Exception):
+class UnexpectedCallError(Exception):
     """No step takes the call, and the scenario says that it then fails."""
 
 
@@ -39,13 +39,13 @@ class Step(NamedTuple):
     """One step. Without operations it waits for no call."""
 
     number: int  # from 1
-    shown: str | None  # the operation as it was written
+    operation_text: str | None  # the operation as it was written
     operations: frozenset[str] | None
-    parts: tuple[tuple[str, Fits], ...]  # of `when`
+    parts: tuple[tuple[str, Matcher], ...]  # of `when`
     when: dict[str, Any]
     times: int | None  # None: any number
-    lasts: int | None  # nanoseconds by the org's clock
-    then: Effects
+    duration: int | None  # nanoseconds by the org's clock
+    effects: Effects
 
 
 class Given(NamedTuple):
@@ -59,13 +59,19 @@ class Scenario:
     """A script that was read and checked; many orgs may run it."""
 
     def __init__(
-        self, name: str | None, document: dict[str, Any], given: Given, steps: tuple[Step, ...], *, fails: bool
+        self,
+        name: str | None,
+        document: dict[str, Any],
+        given: Given,
+        steps: tuple[Step, ...],
+        *,
+        fails_otherwise: bool,
     ) -> None:
         self.name = name  # if it has one
         self.document = document
         self.given = given
         self.steps = steps
-        self.fails = fails  # a call that no step takes is refused
+        self.fails_otherwise = fails_otherwise  # a call that no step takes is refused
         self._indexes: dict[str, list[int]] = {}
         self._last = [0] * len(steps)  # for each place the last one that a call may take from there
         for at in reversed(range(len(steps))):
@@ -90,7 +96,7 @@ class Scenario:
         return indexes[first : bisect_right(indexes, self._last[at], first)]
 
 
-class Unexpectedness(msgspec.Struct, frozen=True):
+class UnexpectedCall(msgspec.Struct, frozen=True):
     """A call that no step took."""
 
     exchange: int
@@ -112,19 +118,19 @@ class Progress(msgspec.Struct, forbid_unknown_fields=True):
     entered: int  # the moment when the current step became that
     at: int = 0  # steps before this one are spent
     counts: dict[int, Counts] = {}  # by number; a step that nothing took has none
-    unexpected: list[Unexpectedness] = []  # at most the newest hundred
+    unexpected: list[UnexpectedCall] = []  # at most the newest hundred
     unexpected_count: int = 0
 
 
 class Run:
     """One org's way through a scenario."""
 
-    __slots__ = ("_progress", "scenario", "wakes_at")
+    __slots__ = ("_progress", "next_due", "scenario")
 
     def __init__(self, scenario: Scenario, now: int) -> None:
         self.scenario = scenario
         self._progress = Progress(now)
-        self.wakes_at = self._wakes_at()  # when something is to be done without a call
+        self.next_due = self._next_due()  # when something is to be done without a call
 
     @classmethod
     def resumed(cls, scenario: Scenario, progress: Any) -> Run:
@@ -134,7 +140,7 @@ class Run:
         numbers = range(1, len(scenario.steps) + 1)
         if not 0 <= found.at <= len(scenario.steps) or any(number not in numbers for number in found.counts):
             raise ValueError("the scenario has no such step")
-        run.wakes_at = run._wakes_at()
+        run.next_due = run._next_due()
         return run
 
     @property
@@ -152,7 +158,7 @@ class Run:
         return self._progress.at
 
     @property
-    def unexpected(self) -> list[Unexpectedness]:
+    def unexpected(self) -> list[UnexpectedCall]:
         return self._progress.unexpected
 
     @property
@@ -175,62 +181,62 @@ class Run:
         return (counts.taken, counts.by) if counts else (0, [])
 
     def take(self, operation: Operation, request: Request, values: Values, now: int) -> Step | None:
-        """The step that this call takes. Raises `Throttled`, and `Unexpected` where the scenario wants that."""
-        if self.wakes_at <= now:
-            self.wake(now)
+        """The step that takes this call. Raises `UnexpectedCallError` if none does and the scenario then fails."""
+        if self.next_due <= now:
+            self._skip_elapsed_steps(now)
         said = None
         for at in self.scenario.candidates(operation.id, self._progress.at):
             step = self.scenario.steps[at]
-            said = said or Said(request, values)
+            said = said or CallParts(request, values)
             if not step.parts or said.fits(step.parts):
                 if at != self._progress.at:
                     self._enter(at, now)
                 return self._taken(step, now)
-        if self.scenario.fails:
-            raise Unexpected(self._why_not(operation, Said(request, values)))
+        if self.scenario.fails_otherwise:
+            raise UnexpectedCallError(self._unexpected_reason(operation, CallParts(request, values)))
         return None
 
-    def wake(self, now: int) -> None:
+    def _skip_elapsed_steps(self, now: int) -> None:
         """Leave behind what lasts a certain time only, once that has passed."""
         while (step := self.current) is not None:
-            lasts = step.then.pause if step.operations is None else step.lasts
+            lasts = step.effects.pause if step.operations is None else step.duration
             if lasts is None or now < self._progress.entered + lasts:
                 return
             if step.operations is None:
                 self._count(step)
             self._enter(self.at + 1, self._progress.entered + lasts)
 
-    def due(self, now: int) -> Step | None:
+    def take_timed_step(self, now: int) -> Step | None:
         """Take the next step that waits for no call, if it is its turn."""
-        self.wake(now)
+        self._skip_elapsed_steps(now)
         step = self.current
-        if step is None or step.operations is not None or step.then.pause is not None:
+        if step is None or step.operations is not None or step.effects.pause is not None:
             return None
         self._count(step)
         self._enter(self.at + 1, now)
         return step
 
-    def went_on(self, now: int) -> None:
+    def restart_step_time(self, now: int) -> None:
         """What `due` gave is done, and this the moment from which the next step counts its time."""
         self._enter(self._progress.at, now)
 
-    def told(self, exchange: Exchange) -> None:
+    def record(self, exchange: Exchange) -> None:
         """What came of a call, now that its exchange has an id."""
         if exchange.step is not None:
             _keep(self._progress.counts[exchange.step].by, exchange.id)
         elif exchange.unexpected is not None:
-            _keep(self.unexpected, Unexpectedness(exchange.id, exchange.operation, exchange.unexpected))
+            _keep(self.unexpected, UnexpectedCall(exchange.id, exchange.operation, exchange.unexpected))
             self._progress.unexpected_count += 1
 
     def _enter(self, at: int, now: int) -> None:
         self._progress.at, self._progress.entered = at, now
-        self.wakes_at = self._wakes_at()
+        self.next_due = self._next_due()
 
-    def _wakes_at(self) -> int:
+    def _next_due(self) -> int:
         step = self.current
         if step is None:
             return NEVER
-        lasts = step.lasts if step.operations is not None else step.then.pause or 0
+        lasts = step.duration if step.operations is not None else step.effects.pause or 0
         return NEVER if lasts is None else self._progress.entered + lasts
 
     def _count(self, step: Step) -> Counts:
@@ -247,8 +253,8 @@ class Run:
         return step
 
     def throttle(self, step: Step, now: int) -> None:
-        """Count a call of a step that limits them. Raises `Throttled`."""
-        limit = step.then.throttle
+        """Count a call of a step with a throttle. Raises `Throttled` if it is one too many."""
+        limit = step.effects.throttle
         assert limit is not None  # that is asked before
         counts = self._progress.counts[step.number]
         began, calls = counts.window or (now, 0)
@@ -258,7 +264,7 @@ class Run:
         if calls >= limit.limit:
             raise Throttled(max(1, -(-(began + limit.per - now) // clock.SECOND)))
 
-    def _why_not(self, operation: Operation, said: Said) -> str:
+    def _unexpected_reason(self, operation: Operation, said: CallParts) -> str:
         step = self.current
         if step is None:
             return f"All steps are spent; {operation.id} was not awaited."
@@ -266,8 +272,8 @@ class Run:
         if step.operations is None:
             return f"{awaited} that time passes, no call; {operation.id} came."
         if operation.id not in step.operations:
-            return f"{awaited} {step.shown}; {operation.id} came."
-        return f"{awaited} another {operation.id}: {said.why_not(step.when)}."
+            return f"{awaited} {step.operation_text}; {operation.id} came."
+        return f"{awaited} another {operation.id}: {said.mismatch(step.when)}."
 
 
 def _keep(newest: list[T], one: T) -> None:

@@ -27,12 +27,12 @@ from promo_sandbox.engine.execution import FULL, no_room, problem
 from promo_sandbox.engine.orgs import Orgs
 from promo_sandbox.engine.pipeline import Pipeline
 from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
-from promo_sandbox.model.auth import Gate
+from promo_sandbox.model.auth import Authenticator
 from promo_sandbox.model.contract import Contract
 from promo_sandbox.model.rules import Rules
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.openapi.paths import normalise_path
-from promo_sandbox.scenarios.document import Reader
+from promo_sandbox.scenarios.document import ScenarioReader
 from promo_sandbox.webhooks.delivery import Limits
 from promo_sandbox.webhooks.dispatch import Webhooks
 from promo_sandbox.webhooks.sender import Sender
@@ -73,9 +73,11 @@ class App:
             contract = next((contract for contract in self.contracts if contract.vendor == vendor), None)
             if contract is None or not place:
                 raise SandboxError(f"there is no setting {name}")
-            contract.default(place, text)
+            contract.set_default(place, text)
         self.memory = Memory(self.config.max_memory or default_limit())
-        gate = Gate(strict=self.config.strict, clients=self.config.clients, key=self.config.signing_key)
+        authenticator = Authenticator(
+            strict=self.config.strict, clients=self.config.clients, key=self.config.signing_key
+        )
         callbacks = self.config.callbacks
         limits = Limits(callbacks.attempts, max(int(callbacks.longest_retry * SECOND), MILLISECOND))
         for contract in self.contracts:
@@ -84,7 +86,7 @@ class App:
         self.courier = Sender(webhooks, callbacks)
         self.orgs = Orgs(
             self.contracts,
-            gate,
+            authenticator,
             limit=self.config.max_orgs,
             journal_limit=self.config.journal_limit,
             journal_bytes=self.config.journal_bytes,
@@ -93,15 +95,15 @@ class App:
             memory=self.memory,
         )
         self._under_way: set[asyncio.Task[Reply]] = set()
-        self._pipeline = Pipeline(self.contracts, self.orgs, gate)
-        reader = Reader(specs / _OWN / "scenario.schema.json", self.contracts)
+        self._pipeline = Pipeline(self.contracts, self.orgs, authenticator)
+        reader = ScenarioReader(specs / _OWN / "scenario.schema.json", self.contracts)
         self.library = ScenarioCatalogue(
             reader, self.orgs, configuration.data_folder("scenarios"), self.config.scenarios
         )
         spec = specs / _OWN / "admin.yaml"
         guard = Guard(self.config.admin_hosts)
         token = self.config.admin_token
-        self.admin = Admin(spec, self.contracts, self.orgs, gate, token, self.library, guard=guard)
+        self.admin = Admin(spec, self.contracts, self.orgs, authenticator, token, self.library, guard=guard)
 
     def handle(self, request: Request) -> Reply:
         """The reply to any request. Synchronous, so that each one is atomic; never raises."""

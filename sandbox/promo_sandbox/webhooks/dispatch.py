@@ -18,7 +18,7 @@ from promo_sandbox.base.messages import decode, encode
 from promo_sandbox.model.contract import Contract
 from promo_sandbox.model.effects import DeliveryFault
 from promo_sandbox.model.journal import Entry, Event, Occurrence
-from promo_sandbox.model.list_view import Listed
+from promo_sandbox.model.list_view import ListView
 from promo_sandbox.model.rules import Subscriptions
 from promo_sandbox.model.state import NEVER, Doc, State
 from promo_sandbox.webhooks.delivery import WAITING, Attempt, Delivery, Limits, answered
@@ -61,7 +61,7 @@ class _Telling(NamedTuple):
     cause: str
     delivery_fault: DeliveryFault | None
     not_before: float  # by the monotonic clock
-    subscribers: Listed  # when it happened
+    subscribers: ListView  # when it happened
 
 
 class Webhooks:
@@ -90,7 +90,7 @@ class Webhooks:
         self._turns: dict[Outbox, None] = {}  # where something is ready, in order
         self._chores: deque[Iterator[None]] = deque()  # what is too much for one turn of the event loop
         self._spreading: dict[Outbox, deque[_Telling]] = {}
-        self._listed: dict[Outbox, dict[str, Listed]] = {}  # subscribers, as long as they are the same
+        self._listed: dict[Outbox, dict[str, ListView]] = {}  # subscribers, as long as they are the same
         self._behind: set[Outbox] = set()  # where more is due than was found yet
         self._shrinking: Iterator[None] | None = None
         self._at_once = SLICE  # deliveries of an entry that may still be made before others have their turn
@@ -118,7 +118,7 @@ class Webhooks:
         cause = entry.name if isinstance(entry, Occurrence) else str(entry.id)
         self._at_once = SLICE
         for event in entry.events:
-            then = org.state.disarm(event.name) if delivery_fault is None and org.state.armed else None
+            then = org.state.take_armed(event.name) if delivery_fault is None and org.state.armed else None
             met = then.webhook if then is not None else delivery_fault
             self._tell(org, event, cause, met, perf_counter() + after if after else 0.0)
         if org.outbox is not None and entry.events:
@@ -227,7 +227,7 @@ class Webhooks:
         subscription = org.state.get(subscriptions.collection, delivery.subscription)
         if subscription is None:
             return None
-        url = subscription[subscriptions.url]
+        url = subscription[subscriptions.url_field]
         now = org.clock.now()
         made = outbox.add(
             Delivery(0, delivery.event, delivery.cause, delivery.subscription, url, now, redelivery_of=delivery.id),
@@ -267,16 +267,16 @@ class Webhooks:
     def _tell(self, org: Teller, event: Event, cause: str, fault: DeliveryFault | None, not_before: float) -> None:
         """Make the deliveries of an event: for many subscribers in slices. Events keep their order."""
         subscriptions = self._subscriptions.get(event.name)
-        name = subscriptions.listed(event.name) if subscriptions is not None else ""
+        name = subscriptions.list_name(event.name) if subscriptions is not None else ""
         outbox = org.outbox
-        if subscriptions is None or (outbox is None and not org.state.size(name)):
+        if subscriptions is None or (outbox is None and not org.state.list_size(name)):
             return
         if outbox is None:
             outbox = org.outbox = Outbox(self._limits, self._kept, self._tally, org.news)
         listed = self._listed.setdefault(outbox, {})
         subscribers = listed.get(name)
         if subscribers is None:  # the next event's are the same
-            subscribers = listed[name] = org.state.listed(name)
+            subscribers = listed[name] = org.state.list_view(name)
         telling = _Telling(outbox, event, cause, fault, not_before, subscribers)
         if outbox in self._spreading:
             self._queue(telling)
@@ -287,7 +287,7 @@ class Webhooks:
         else:
             self._at_once -= len(subscribers)
             for _, subscription in subscribers:
-                self._add(telling, subscription, subscriptions.url)
+                self._add(telling, subscription, subscriptions.url_field)
 
     def _queue(self, telling: _Telling) -> None:
         queue, outbox = self._spreading[telling.outbox], telling.outbox
@@ -312,7 +312,7 @@ class Webhooks:
                 there = owner.state.records(subscriptions.collection)
                 for _, subscription in telling.subscribers[at : at + SLICE]:
                     if subscription["id"] in there:
-                        self._add(telling, subscription, subscriptions.url)
+                        self._add(telling, subscription, subscriptions.url_field)
                 self.run(owner)
                 self._shrink()
                 yield

@@ -17,7 +17,7 @@ from promo_sandbox.client.http import segment
 from promo_sandbox.conformance.parity.cases import Case, Step, filled
 from promo_sandbox.conformance.target import NoReply, ServerReply, Target
 from promo_sandbox.reports.results import FAILED, PASSED, Failure, Result, curl, shortened
-from promo_sandbox.scenarios.conditions import ABSENT, is_operator, why_not
+from promo_sandbox.scenarios.conditions import ABSENT, is_operator, mismatch
 
 Json = Any
 _REJECTED = frozenset((401, 403))
@@ -143,7 +143,7 @@ def _mismatches(expect: Json, seen: Mapping[str, Json], masks: Masks) -> Iterato
     media, pattern = seen["headers"].get("content-type"), headers.get("content-type")
     if media is not None and pattern is not None:
         lowered = pattern.lower() if isinstance(pattern, str) else pattern
-        if why_not(lowered, media.lower(), "") is None:  # media types are case-insensitive
+        if mismatch(lowered, media.lower(), "") is None:  # media types are case-insensitive
             del headers["content-type"]
     yield from _differences(headers, seen["headers"], "headers", masks)
     if "body" in expect:
@@ -151,7 +151,7 @@ def _mismatches(expect: Json, seen: Mapping[str, Json], masks: Masks) -> Iterato
 
 
 def _differences(pattern: Json, value: Json, where: str, masks: Masks) -> Iterator[str]:
-    """All differences; `why_not` gives only the first."""
+    """All differences; `mismatch` gives only the first."""
     if isinstance(pattern, dict) and isinstance(value, dict) and not is_operator(pattern):
         for name, part in pattern.items():
             yield from _differences(part, value.get(name, ABSENT), f"{where}.{name}", masks)
@@ -159,7 +159,7 @@ def _differences(pattern: Json, value: Json, where: str, masks: Masks) -> Iterat
         for at, part in enumerate(pattern):
             yield from _differences(part, value[at], f"{where}[{at}]", masks)
     else:
-        reason = why_not(pattern, value, where)
+        reason = mismatch(pattern, value, where)
         if reason is not None:
             hidden = value is not ABSENT and masks.is_secret(where.rpartition(".")[2])
             yield f"{where} differs" if hidden else reason

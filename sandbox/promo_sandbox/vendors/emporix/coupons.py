@@ -147,7 +147,7 @@ def delete_coupon(call: Call) -> Reply:
 
 
 def _delete_with_redemptions(call: Call, coupon: Doc) -> Work[Reply]:
-    redemptions = call.listed(redemptions_of(coupon["code"]))
+    redemptions = call.list_view(redemptions_of(coupon["code"]))
     call.delete(COUPONS, coupon["id"])
     for _, redemption in redemptions:
         call.delete(REDEMPTIONS, redemption["id"])

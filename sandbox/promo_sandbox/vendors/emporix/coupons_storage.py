@@ -175,7 +175,7 @@ def acting_customer(call: Call, requested: str | None) -> str | None:
 
 
 def redemption_limit_reached(call: Call, coupon: Doc) -> bool:
-    return bool(0 <= coupon["maxRedemptions"] <= call.size(redemptions_of(coupon["code"])))
+    return bool(0 <= coupon["maxRedemptions"] <= call.list_size(redemptions_of(coupon["code"])))
 
 
 def is_not_yet_valid(call: Call, coupon: Doc) -> bool:
@@ -192,7 +192,7 @@ def has_expired(call: Call, coupon: Doc) -> bool:
 def with_computed_fields(call: Call, coupon: Doc) -> Doc:
     """A stored coupon with the fields that depend on the time and on its redemptions."""
     code = coupon["code"]
-    shown = {**coupon, "status": _status(call, coupon), "redemptionCount": call.size(redemptions_of(code))}
+    shown = {**coupon, "status": _status(call, coupon), "redemptionCount": call.list_size(redemptions_of(code))}
     shown.pop("coming", None)  # `q` must not find internal fields
     entities = _entity_counts(call, code)
     if entities:
@@ -215,7 +215,7 @@ def _entity_counts(call: Call, code: str) -> list[Doc]:
     start = None
     while len(counts) < _MAX_ENTITIES and (first := call.page(_redemptions_by_entity(code), start=start, limit=1)):
         entity = first[0][1]["legalEntityId"]
-        counts.append({"legalEntityId": entity, "count": call.size(_redemptions_for(code, entity))})
+        counts.append({"legalEntityId": entity, "count": call.list_size(_redemptions_for(code, entity))})
         start = _entity_order(entity) + 1
     return counts
 

@@ -98,7 +98,7 @@ def check_bearer(call: Call) -> None:
 
 
 def _is_logged_out(call: Call, token: str) -> bool:
-    return call.size("logouts") > 0 and call.get(LOGOUTS, _signature(token)) is not None
+    return call.list_size("logouts") > 0 and call.get(LOGOUTS, _signature(token)) is not None
 
 
 def _signature(token: str) -> str:

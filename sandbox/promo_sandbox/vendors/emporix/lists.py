@@ -10,7 +10,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-from promo_sandbox.rules import Call, Collection, Doc, Listed, Reply, Work
+from promo_sandbox.rules import Call, Collection, Doc, ListView, Reply, Work
 from promo_sandbox.vendors.emporix.lists_query import MISSING, Condition, parse_query, value_at
 
 Show = Callable[[Doc], Doc]
@@ -50,10 +50,10 @@ def page(call: Call, collection: Collection, index: str, show: Show = lambda doc
     """
     conditions, keys = _query_conditions(call), _sort_keys(call)
     if conditions or keys:
-        return call.reply_later(_search(call, collection, call.listed(index), show, conditions, keys))
+        return call.reply_later(_search(call, collection, call.list_view(index), show, conditions, keys))
     offset, limit = _offset_and_limit(call)
-    shown = (call.public(collection, show(doc)) for _, doc in call.listed(index, offset, limit))
-    return call.reply_all(shown, _count_header(call, call.size(index)))
+    shown = (call.public(collection, show(doc)) for _, doc in call.list_view(index, offset, limit))
+    return call.reply_all(shown, _count_header(call, call.list_size(index)))
 
 
 def _offset_and_limit(call: Call) -> tuple[int, int]:
@@ -66,7 +66,7 @@ def _count_header(call: Call, total: int) -> tuple[tuple[str, str], ...]:
 
 
 def _search(
-    call: Call, collection: Collection, docs: Listed, show: Show, conditions: list[Condition], keys: list[SortKey]
+    call: Call, collection: Collection, docs: ListView, show: Show, conditions: list[Condition], keys: list[SortKey]
 ) -> Work[Reply]:
     """The page as work in slices. It keeps positions instead of documents, which could fill the memory."""
     found: list[_Ranked] = []

@@ -109,7 +109,7 @@ def _prepare_added(doc: Doc, call: Call) -> None:
 
 def _reject_too_many_entries(call: Call, customer: str) -> None:
     """A limit of the sandbox for seeds: seeding a single entry adds up all open entries of the account."""
-    if call.size(_open_list(customer)) >= _MAX_OPEN_ENTRIES:
+    if call.list_size(_open_list(customer)) >= _MAX_OPEN_ENTRIES:
         detail = f"The customer {customer} has {_MAX_OPEN_ENTRIES} entries with points left"
         raise Rejected("invalid-request", detail, violations=[Violation("body", detail)])
 
@@ -135,15 +135,15 @@ def _store_seeded(call: Call, doc: Doc) -> Work[None]:
 def _recompute_balance(call: Call, doc: Doc) -> Work[None]:
     """Recomputes the balance of an account after a single entry was seeded."""
     customer, active = doc["customerId"], 0
-    for _, entry in call.listed(_open_list(customer)):
+    for _, entry in call.list_view(_open_list(customer)):
         active += _points_left(entry)
         yield
     call.update(ACCOUNTS, _get_or_create_account(call, customer), activePoints=active)
 
 
-ACCOUNTS = rules.collection(ALL_ACCOUNTS, indexes=_account_indexes, prepare=_prepare_account, seeded=_store_seeded)
+ACCOUNTS = rules.collection(ALL_ACCOUNTS, indexes=_account_indexes, prepare=_prepare_account, on_seeded=_store_seeded)
 ADDED = rules.collection(
-    "added_points", indexes=_added_indexes, timers=_added_timers, prepare=_prepare_added, seeded=_recompute_balance
+    "added_points", indexes=_added_indexes, timers=_added_timers, prepare=_prepare_added, on_seeded=_recompute_balance
 )
 REDEEMED = rules.collection("redeemed_points", indexes=_redeemed_indexes, prepare=_prepare_entry)
 
@@ -335,7 +335,7 @@ def _write_redemption(call: Call, account: Doc, terms: Doc, active: int, sources
 
 
 def _delete_entries(call: Call, customer: str) -> Work[None]:
-    lists = (call.listed(added_list(customer)), ADDED), (call.listed(redeemed_list(customer)), REDEEMED)
+    lists = (call.list_view(added_list(customer)), ADDED), (call.list_view(redeemed_list(customer)), REDEEMED)
     for entries, collection in lists:
         for _, doc in entries:
             call.delete(collection, doc["id"])

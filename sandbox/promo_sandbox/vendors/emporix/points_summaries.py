@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from promo_sandbox.rules import Call, Doc, Listed, Reply, Work, encoded
+from promo_sandbox.rules import Call, Doc, ListView, Reply, Work, encode
 from promo_sandbox.vendors.emporix.points import ALL_ACCOUNTS, added_list, find_account, redeemed_list
 from promo_sandbox.vendors.emporix.rules import rules
 
@@ -28,7 +28,7 @@ def list_summaries(call: Call) -> Reply:
 
 
 def _all_summaries(call: Call) -> Work[Reply]:
-    accounts = call.listed(ALL_ACCOUNTS)
+    accounts = call.list_view(ALL_ACCOUNTS)
     for _, account in accounts:
         if _entry_count(call, account) > _MAX_UNSLICED:
             return call.reply_in_pieces([], _summaries_in_pieces(call, accounts))
@@ -36,7 +36,7 @@ def _all_summaries(call: Call) -> Work[Reply]:
     return call.reply_all(_summary(call, account) for _, account in accounts)
 
 
-def _summaries_in_pieces(call: Call, accounts: Listed) -> Iterator[bytes]:
+def _summaries_in_pieces(call: Call, accounts: ListView) -> Iterator[bytes]:
     opening = b"["
     for _, account in accounts:
         yield opening
@@ -48,24 +48,24 @@ def _summaries_in_pieces(call: Call, accounts: Listed) -> Iterator[bytes]:
 def _summary(call: Call, account: Doc) -> Doc:
     """Documented: all entries, also expired and used ones. Each added entry lists the redemptions that used it."""
     customer = account["id"]
-    redeemed = list(call.listed(redeemed_list(customer)))
+    redeemed = list(call.list_view(redeemed_list(customer)))
     used_with: _UsedWith = {}
     for _, doc in redeemed:
         _collect_sources(doc, used_with)
-    added = [_added_entry(doc, used_with) for _, doc in call.listed(added_list(customer))]
+    added = [_added_entry(doc, used_with) for _, doc in call.list_view(added_list(customer))]
     return _summary_json(account, added, [doc["entry"] for _, doc in redeemed])
 
 
 def _summary_in_pieces(call: Call, account: Doc) -> Iterator[bytes]:
     """The summary as JSON, in pieces of a few entries."""
     customer = account["id"]
-    redeemed, added = call.listed(redeemed_list(customer)), call.listed(added_list(customer))
+    redeemed, added = call.list_view(redeemed_list(customer)), call.list_view(added_list(customer))
     used_with: _UsedWith = {}
     for number, (_, doc) in enumerate(redeemed):
         _collect_sources(doc, used_with)
         if not number % _SLICE_LENGTH:
             yield b""
-    head, between, end = encoded(_summary_json(account, [], [])).split(b"[]")
+    head, between, end = encode(_summary_json(account, [], [])).split(b"[]")
     yield head
     yield from _array(_added_entry(doc, used_with) for _, doc in added)
     yield between
@@ -76,7 +76,7 @@ def _summary_in_pieces(call: Call, account: Doc) -> Iterator[bytes]:
 def _array(items: Iterator[Doc]) -> Iterator[bytes]:
     opening = b"["
     while some := list(islice(items, _SLICE_LENGTH)):
-        yield opening + encoded(some)[1:-1]
+        yield opening + encode(some)[1:-1]
         opening = b","
     yield b"]" if opening == b"," else b"[]"
 
@@ -101,4 +101,4 @@ def _summary_json(account: Doc, added: list[Doc], redeemed: list[Doc]) -> Doc:
 
 
 def _entry_count(call: Call, account: Doc) -> int:
-    return call.size(added_list(account["id"])) + call.size(redeemed_list(account["id"]))
+    return call.list_size(added_list(account["id"])) + call.list_size(redeemed_list(account["id"]))

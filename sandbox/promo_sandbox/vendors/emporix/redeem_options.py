@@ -132,7 +132,7 @@ def _create_coupon(call: Call, option: Doc) -> str | None:
         code = _new_coupon_code(call, reward_settings(call)["codePrefix"])
         if code is None:
             return None
-        created = call.ask("createCoupon", path={"tenant": call.tenant}, body={**template, "code": code})
+        created = call.invoke("createCoupon", path={"tenant": call.tenant}, body={**template, "code": code})
         if not isinstance(created, Rejected):
             return str(created.content["id"])
         if created.name != "coupon-exists":
@@ -202,7 +202,7 @@ def _find_option(call: Call, id: str) -> Doc:
 
 def _visible_options(call: Call) -> Iterator[Doc]:
     """Inferred: for a customer, each option has the balance after its exchange, below 0 if it costs too much."""
-    options = (option for _, option in call.listed(_INDEX))
+    options = (option for _, option in call.list_view(_INDEX))
     customer = call.grant.customer if call.grant is not None else None
     if customer is None:
         return options

@@ -98,7 +98,7 @@ def _customer_limit_reached(call: Call, coupon: Doc, customer: str | None, entit
     Inferred: redemptions without a legal entity count separately too.
     """
     limit = coupon["maxRedemptionsPerCustomer"]
-    return customer is not None and 0 <= limit <= call.size(redemptions_by(coupon["code"], customer, entity))
+    return customer is not None and 0 <= limit <= call.list_size(redemptions_by(coupon["code"], customer, entity))
 
 
 def _money_rejections(coupon: Doc, order: Money, discount: Money) -> Iterator[str]:

@@ -52,9 +52,9 @@ def error_body(context: RejectionContext) -> Any:
         if field in body:
             body[field] = context.path
     if "fault" in body:
-        body["fault"] = _gateway_fault(body["fault"], context.whole_path)
+        body["fault"] = _gateway_fault(body["fault"], context.full_path)
     if "timestamp" in body:
-        body["timestamp"] = moment_text(context.at).replace("Z", "+00:00")
+        body["timestamp"] = moment_text(context.now).replace("Z", "+00:00")
     return body
 
 

@@ -99,7 +99,7 @@ def _active_status(call: Call, card: Doc) -> str:
         unspent = money(card["initial_balance"]).value == balance.value
     else:
         name = _redemption_index(card["id"])  # contains problems too
-        unspent = all(key != REDEMPTIONS.key for key, _ in call.page(name, limit=call.size(name)))
+        unspent = all(key != REDEMPTIONS.key for key, _ in call.page(name, limit=call.list_size(name)))
     return "ISSUED" if unspent else "PARTIALLY_REDEEMED"
 
 

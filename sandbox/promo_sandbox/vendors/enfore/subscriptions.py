@@ -41,7 +41,7 @@ def _index(event: str) -> str:
     return f"subscriptions/{event}"
 
 
-rules.subscribers(SUBSCRIPTIONS, listed=_index, url="callback_url", https_only=True)
+rules.subscribers(SUBSCRIPTIONS, list_name=_index, url_field="callback_url", https_only=True)
 
 
 def _registration(event: object, callback_url: object) -> str:
@@ -57,7 +57,7 @@ def _event(call: Call) -> str:
 @rules.operation(*(name for name in _EVENT_BY_OPERATION if name.startswith("get")))
 def get_subscriptions(call: Call) -> Reply:
     """Documented: all active subscriptions."""
-    subscriptions = (_content(doc) for _, doc in call.listed(_index(_event(call))))
+    subscriptions = (_content(doc) for _, doc in call.list_view(_index(_event(call))))
     return call.reply_all(subscriptions, within=lambda items: {"items": items, "problems": []})
 
 

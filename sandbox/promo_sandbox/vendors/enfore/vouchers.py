@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from promo_sandbox.rules import Call, Collection, Doc, Raw, Reply, encoded, moment
+from promo_sandbox.rules import Call, Collection, Doc, Raw, Reply, encode, moment
 from promo_sandbox.vendors.enfore import lists
 from promo_sandbox.vendors.enfore.rules import rules
 
@@ -41,7 +41,7 @@ def _define_kind(name: str, event: str, expiry: str, unknown: str) -> VoucherKin
         notify(call, kind, doc)
 
     collection = rules.collection(
-        name, indexes=indexes, unique=("number", "external_number"), timers=timers, prepare=prepare, seeded=seeded
+        name, indexes=indexes, unique=("number", "external_number"), timers=timers, prepare=prepare, on_seeded=seeded
     )
     kind = VoucherKind(collection, event, unknown)
 
@@ -62,7 +62,7 @@ def notify(call: Call, kind: VoucherKind, voucher: Doc) -> bytes | None:
     """
     payload = {"org_id": call.tenant, "items": [voucher], "problems": []}
     stored = call.get_encoded(kind.collection, voucher["id"])
-    call.emit(kind.event, payload, encoded({**payload, "items": [Raw(stored)]}) if stored is not None else None)
+    call.emit(kind.event, payload, encode({**payload, "items": [Raw(stored)]}) if stored is not None else None)
     return stored
 
 
@@ -94,7 +94,7 @@ def list_vouchers(call: Call, kind: VoucherKind) -> Reply:
     voucher = call.find(kind.collection, field, value)
     if voucher is None or any(voucher.get(field) != value for field, value in filters.items()):
         return lists.reply_items(call, kind.collection, [])
-    place = call.place(kind.collection, voucher)
+    place = call.sort_number(kind.collection, voucher)
     is_on_page = start <= place < stop and call.query["offset"] == 0
     return lists.reply_items(call, kind.collection, [voucher] if is_on_page else [])
 

@@ -54,7 +54,7 @@ def add_vendor_claims(call: Call, terms: TokenTerms) -> TokenTerms:
         "client_id": terms.claims.get("client", _SANDBOX_CLIENT),
         "scope": list(_ENVIRONMENTS if terms.scopes is None else terms.scopes),
     }
-    return terms._replace(shown=shown)
+    return terms._replace(extra_fields=shown)
 
 
 def _count_request(call: Call) -> None:

@@ -35,7 +35,7 @@ from promo_sandbox.vendors.norce.storage import (
 def list_promotions(call: Call) -> Reply:
     """Documented: one response with all promotions; with cultures, without requirements and effects."""
     promotions = promotion_index(identify_caller(call).application)
-    return call.reply_all(represent(call, doc, LIST_FIELDS) for _, doc in call.listed(promotions))
+    return call.reply_all(represent(call, doc, LIST_FIELDS) for _, doc in call.list_view(promotions))
 
 
 @rules.operation("PromotionApi_Get")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from promo_sandbox.rules import Call, Doc, decoded, encoded, moment, raw_fields
+from promo_sandbox.rules import Call, Doc, decode, encode, moment, raw_fields
 from promo_sandbox.vendors.norce.caller import DEFAULT_APPLICATION, SYSTEM, stopped_fields
 from promo_sandbox.vendors.norce.defaults import (
     PROMOTION_DEFAULTS,
@@ -178,24 +178,24 @@ def represent(call: Call, promotion: Doc, fields: tuple[str, ...] = FIELDS) -> D
     """A stored promotion as it is sent, with its counters."""
     codes = code_index(promotion["application"], promotion["Id"])
     allowed, used = promotion["AllowedUsageCount"], promotion["UsageCount"]
-    complete = {**promotion, **_counters(allowed, used, call.size(codes), call.size(_claimed_index(codes)))}
+    complete = {**promotion, **_counters(allowed, used, call.list_size(codes), call.list_size(_claimed_index(codes)))}
     return {field: complete[field] for field in fields}
 
 
 def represent_encoded(call: Call, application: int) -> bytes:
-    """The promotion with the path's id as it is sent, encoded. Cached until the promotion or its counters change."""
+    """The promotion with the path's id as encoded bytes. Cached until the promotion or its counters change."""
     stored = call.get_encoded(PROMOTIONS, promotion_key(application, int(call.path["id"]))) or _reject_unknown(call)
     codes = code_index(application, int(call.path["id"]))
     encode = _represent_encoded if len(stored) <= _MAX_CACHED else _represent_encoded.__wrapped__
-    return encode(stored, call.size(codes), call.size(_claimed_index(codes)))
+    return encode(stored, call.list_size(codes), call.list_size(_claimed_index(codes)))
 
 
 @lru_cache(maxsize=256)
 def _represent_encoded(stored: bytes, codes: int, claimed: int) -> bytes:
     promotion = raw_fields(stored)
-    allowed, used = (decoded(promotion[field]) for field in ("AllowedUsageCount", "UsageCount"))
+    allowed, used = (decode(promotion[field]) for field in ("AllowedUsageCount", "UsageCount"))
     complete = {**promotion, **_counters(allowed, used, codes, claimed)}
-    return encoded({field: complete[field] for field in FIELDS})
+    return encode({field: complete[field] for field in FIELDS})
 
 
 def _counters(allowed: int | None, used: int, codes: int, claimed: int) -> Doc:

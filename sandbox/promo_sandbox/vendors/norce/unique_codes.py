@@ -18,7 +18,7 @@ def list_codes(call: Call) -> Reply:
     """Documented: one response with all codes. Inferred: in the order of their insertion."""
     promotion = find_promotion(call, identify_caller(call).application)
     codes = code_index(promotion["application"], promotion["Id"])
-    return call.reply_all(call.public(CODES, doc) for _, doc in call.listed(codes))
+    return call.reply_all(call.public(CODES, doc) for _, doc in call.list_view(codes))
 
 
 @rules.operation("PromotionApi_InsertUniqueCodes")
