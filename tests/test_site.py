@@ -1,4 +1,4 @@
-"""The documentation site: built as `make docs` builds it, whole, and with nothing in it that is not so."""
+"""The documentation site, built as `make docs` builds it, is complete and correct."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def build(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_site_is_built_without_a_warning_and_fetches_nothing_from_elsewhere(tmp_path: Path) -> None:
+def test_the_site_is_built_without_a_warning_and_loads_nothing_from_other_hosts(tmp_path: Path) -> None:
     built = build("-d", tmp_path)
 
     assert built.returncode == 0, built.stderr
@@ -55,15 +55,17 @@ def test_the_site_is_built_without_a_warning_and_fetches_nothing_from_elsewhere(
     assert (tmp_path / "search" / "search_index.json").stat().st_size > 100_000
 
 
-def complaints(said: str, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> str:
-    """What the build of a site says that has one page, and another that is not among its contents."""
+def warnings_of_build(
+    content: str, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> str:
+    """The warnings of a failing build: one page has this content, another is missing from `nav`."""
     from mkdocs.commands import build as building  # noqa: PLC0415 - half a second to import
-    from mkdocs.config import load_config  # noqa: PLC0415 - the same
-    from mkdocs.exceptions import Abort, PluginError  # noqa: PLC0415 - the same
+    from mkdocs.config import load_config  # noqa: PLC0415 - also slow to import
+    from mkdocs.exceptions import Abort, PluginError  # noqa: PLC0415 - also slow to import
 
     pages = folder / "docs"
     pages.mkdir()
-    (pages / "wrong.md").write_text(f"# A page\n\n{said}\n", encoding="utf-8")
+    (pages / "wrong.md").write_text(f"# A page\n\n{content}\n", encoding="utf-8")
     (pages / "forgotten.md").write_text("# Forgotten\n", encoding="utf-8")
     monkeypatch.setattr(links, "PAGES", {})
     config = load_config(
@@ -76,32 +78,32 @@ def complaints(said: str, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog:
     return caplog.text
 
 
-def test_a_link_that_leads_nowhere_breaks_the_build_and_so_does_a_forgotten_page(
+def test_a_broken_link_or_a_page_that_is_not_in_nav_breaks_the_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    said = "[A page](nowhere.md), [a spec](../specs/nowhere.yaml), [a part of this page](#nowhere)"
+    content = "[A page](nowhere.md), [a spec](../specs/nowhere.yaml), [a part of this page](#nowhere)"
 
-    found = complaints(said, tmp_path, monkeypatch, caplog)
+    found = warnings_of_build(content, tmp_path, monkeypatch, caplog)
 
     assert all(target in found for target in ("'nowhere.md'", "'specs/nowhere.yaml'", "'#nowhere'", "- forgotten.md"))
 
 
-def test_a_marker_that_nothing_stands_for_breaks_the_build(
+def test_an_unknown_marker_breaks_the_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = complaints("<!-- generated: horoscopes -->", tmp_path, monkeypatch, caplog)
+    found = warnings_of_build("<!-- generated: horoscopes -->", tmp_path, monkeypatch, caplog)
 
-    assert "docs/wrong.md: nothing generates horoscopes" in found
+    assert "docs/wrong.md: no generator for horoscopes" in found
 
 
-@pytest.mark.parametrize("marker", ["refusals acme/things.yaml", "operations acme", "dues acme", "admin-api acme"])
-def test_a_marker_names_a_vendor_and_a_spec_that_there_are(marker: str) -> None:
+@pytest.mark.parametrize("marker", ["rejections acme/things.yaml", "operations acme", "timers acme", "admin-api acme"])
+def test_a_marker_with_an_unknown_name_is_rejected(marker: str) -> None:
     with pytest.raises(vendors.UnknownMarker, match="acme"):
         markers.filled(f"<!-- generated: {marker} -->")
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_a_vendor_s_page_has_every_operation_and_every_refusal_of_its_specs(vendor: str) -> None:
+def test_the_page_of_a_vendor_has_every_operation_and_every_rejection_of_its_specs(vendor: str) -> None:
     page = markers.filled(PAGES[vendor])
     contract = vendors.contracts()[vendor]
 
@@ -130,13 +132,13 @@ def test_a_vendor_s_page_says_what_falls_due(vendor: str) -> None:
     assert [event for event, rule in due.items() if not rule.__doc__] == []
 
 
-def test_the_page_on_the_admin_api_has_every_operation_and_every_refusal() -> None:
+def test_the_page_on_the_admin_api_has_every_operation_and_every_rejection() -> None:
     page = markers.filled(PAGES["admin-api"])
 
     for operation in admin.document().operations:
         assert f"{{ #{operation.id} }}" in page
         for rejection in operation.rejections.values():
-            assert page.count(f'id="refusal-{rejection.name}-{rejection.status}"') == 1
+            assert page.count(f'id="rejection-{rejection.name}-{rejection.status}"') == 1
 
 
 def test_the_page_on_the_command_line_has_every_command_and_every_option() -> None:
@@ -171,7 +173,7 @@ def test_a_list_begins_after_an_empty_line_because_the_site_shows_none_otherwise
 # The hints of the tables
 
 
-def refused(app: App, operation: Operation, authorization: str | None) -> str | None:
+def rejection_of(app: App, operation: Operation, authorization: str | None) -> str | None:
     """The rejection of a request to the org `acme` with these credentials."""
     path = operation.template
     for name in operation.path_names:
@@ -184,7 +186,7 @@ def refused(app: App, operation: Operation, authorization: str | None) -> str | 
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_credentials_are_refused_as_the_tables_say(vendor: str) -> None:
+def test_credentials_are_rejected_as_the_tables_say(vendor: str) -> None:
     app = App()
     asked = Request(
         "POST", "/__admin/orgs/another/tokens", [(b"content-type", b"application/json")], encode({"vendor": vendor})
@@ -199,19 +201,19 @@ def test_credentials_are_refused_as_the_tables_say(vendor: str) -> None:
             if "basic" in schemes:
                 hints[auth.INVALID] = [basic]
             if "bearer" in schemes:
-                hints |= {name: [*hints.get(name, ()), said] for name, said in vendors.BEARERS.items()}
+                hints |= {name: [*hints.get(name, ()), value] for name, value in vendors.BEARERS.items()}
                 hints[auth.FOREIGN] = [issued]
                 if vendors.names_org(operation, document):
                     hints[auth.FOREIGN].append(vendors.BEARERS[auth.FOREIGN])
             for name, sent in hints.items():
                 if name in operation.rejections:
-                    assert [refused(app, operation, said) for said in sent] == [name] * len(sent), operation.id
+                    assert [rejection_of(app, operation, value) for value in sent] == [name] * len(sent), operation.id
 
 
 # Links
 
 
-def test_links_out_of_the_folder_lead_to_pages_or_files_of_the_site() -> None:
+def test_links_to_files_outside_docs_lead_to_pages_or_files_of_the_site() -> None:
     said = "[a](../README.md#five-minutes) [b](../specs/x/y.yaml), [c](time.md), [d](https://e.example/f), [g](#h)"
 
     assert links.relinked(said, "docs/scenarios.md") == (
@@ -226,14 +228,14 @@ def test_a_link_to_a_folder_is_text_on_the_site() -> None:
     assert links.relinked("[specs](../specs), [a](a.md)", "docs/b.md", {"specs"}.__contains__) == "specs, [a](a.md)"
 
 
-def test_what_looks_like_a_link_in_code_is_none() -> None:
+def test_a_link_in_a_code_block_is_not_rewritten() -> None:
     said = "```sh\necho '[a](../README.md)'\n```\n[b](../README.md)"
 
     assert links.relinked(said, "docs/time.md") == "```sh\necho '[a](../README.md)'\n```\n[b](index.md)"
     assert links.targets("~~~\n```\n[a](b.md)\n~~~\n", "README.md") == set()
 
 
-def test_what_stands_in_a_cell_does_not_end_it() -> None:
+def test_a_bar_in_a_cell_does_not_end_the_cell() -> None:
     written = markdown.table(("A", "B"), [(markdown.code("x|*y*"), markdown.prose("a | b\n`c|d` < e"))])
 
     assert written.splitlines()[2] == ("| <code>x&#124;&#42;y&#42;</code> | a &#124; b <code>c&#124;d</code> &lt; e |")

@@ -1,1 +1,1 @@
-"""What the pages of `docs/` do not say themselves: made from specs, rules and options while the site is built."""
+"""The generated parts of the documentation site: tables of operations, rejections, scheduled events and options."""

@@ -1,4 +1,4 @@
-"""The command line, from its own declarations: every command, argument and option."""
+"""The command line: every command, argument and option, from the declarations in the code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def page() -> str:
 
 
 def commands(group: click.Group = cli, path: str = _PROGRAM) -> Iterator[tuple[str, click.Command]]:
-    """Every command with the words that call it, those of groups too."""
+    """Every command with its full name, including the commands of groups."""
     for name, command in group.commands.items():
         yield f"{path} {name}", command
         if isinstance(command, click.Group):
@@ -25,7 +25,7 @@ def commands(group: click.Group = cli, path: str = _PROGRAM) -> Iterator[tuple[s
 
 
 def options(command: click.Command) -> Iterator[click.Option]:
-    """The options of a command but `--help`."""
+    """The options of a command, without `--help`."""
     return (parameter for parameter in command.params if isinstance(parameter, click.Option) and not parameter.hidden)
 
 
@@ -36,7 +36,7 @@ def _command(path: str, command: click.Command) -> Iterator[str]:
     yield block("text", " ".join([path, *command.collect_usage_pieces(context)]))
     rows = [_row(option, context) for option in options(command)]
     if rows:
-        yield table(("Option", "Variable", "Default", ""), rows)
+        yield table(("Option", "Variable", "Default", "Description"), rows)
 
 
 def _row(option: click.Option, context: click.Context) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Links between the repository's documents, as the site has them: what lies outside `docs/` comes along."""
+"""Links between the documents of the repository, rewritten for the site."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import groupby
 
-# Documents that are pages of the site, though they lie elsewhere.
+# Documents outside `docs/` that are pages of the site.
 PAGES = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
@@ -21,12 +21,12 @@ _FENCE = re.compile(r"\s*(```+|~~~+)")
 
 
 def source_of(page: str) -> str:
-    """Where a page of the site stands in the repository."""
+    """The path in the repository of a page of the site."""
     return SOURCES.get(page, f"docs/{page}")
 
 
 def on_site(path: str) -> str:
-    """The same the other way, for any file of the repository."""
+    """The path on the site of a file of the repository."""
     return PAGES.get(path, path.removeprefix("docs/"))
 
 
@@ -35,29 +35,29 @@ def targets(text: str, source: str) -> set[str]:
     return {path for link in _links(text) if (path := _resolved(link, source)[0]) is not None}
 
 
-def relinked(text: str, source: str, folders: Callable[[str], bool] = lambda _: False) -> str:
-    """The document with its links as they must be on the site. A folder is no page there: what links to it is text."""
+def relinked(text: str, source: str, is_folder: Callable[[str], bool] = lambda _: False) -> str:
+    """The document with its links rewritten for the site. A link to a folder becomes text, as it has no page."""
     here = posixpath.dirname(on_site(source))
 
     def replaced(match: re.Match[str]) -> str:
         path, anchor = _resolved(match["target"], source)
         if path is None:
             return match[0]
-        if folders(path):
+        if is_folder(path):
             return match["label"]
         return f"[{match['label']}]({posixpath.relpath(on_site(path), here or '.')}{anchor})"
 
-    return "\n".join(part if code else _LINK.sub(replaced, part) for part, code in _parts(text))
+    return "\n".join(part if is_code else _LINK.sub(replaced, part) for part, is_code in _parts(text))
 
 
 def _links(text: str) -> Iterator[str]:
-    for part, code in _parts(text):
-        if not code:
+    for part, is_code in _parts(text):
+        if not is_code:
             yield from (match["target"] for match in _LINK.finditer(part))
 
 
 def _resolved(link: str, source: str) -> tuple[str | None, str]:
-    """The path in the repository, if it is a path, and what follows it."""
+    """The path in the repository that a link leads to, or None, and the anchor."""
     path, hash_, anchor = link.partition("#")
     if not path or "://" in path or path.startswith("mailto:"):
         return None, ""
@@ -65,13 +65,13 @@ def _resolved(link: str, source: str) -> tuple[str | None, str]:
 
 
 def _parts(text: str) -> Iterator[tuple[str, bool]]:
-    """What stands between blocks of code, since a link may go over a line's end, and those blocks."""
-    for code, found in groupby(lines(text), key=lambda line: line[1]):
-        yield "\n".join(line for line, _ in found), code
+    """The text between code blocks and the code blocks, in order; a link may continue in the next line."""
+    for is_code, group in groupby(lines(text), key=lambda line: line[1]):
+        yield "\n".join(line for line, _ in group), is_code
 
 
 def lines(text: str) -> Iterator[tuple[str, bool]]:
-    """Each line, and whether it is in a block of code."""
+    """Each line, and whether it belongs to a code block."""
     fence: str | None = None
     for line in text.split("\n"):
         match = _FENCE.match(line)

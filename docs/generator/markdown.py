@@ -1,4 +1,4 @@
-"""Markdown written by a program: tables, code, anchors. Knows nothing of what stands in them."""
+"""Writes Markdown: tables, code, anchors, folded text."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from collections.abc import Iterable, Sequence
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Cells are Markdown in one line."""
+    """A table; its cells are Markdown, and each becomes one line."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(' '.join(cell.split()) for cell in line)} |" for line in lines)
 
 
 def code(text: str) -> str:
-    """Code that may stand in a table: no bar in it ends the cell, and nothing in it is Markdown."""
-    escaped = html.escape(text, quote=False)
+    """Code for a cell of a table, escaped so that it neither ends the cell nor is read as Markdown."""
+    text = html.escape(text, quote=False)
     for character in "|*_`[]{}\\~":
-        escaped = escaped.replace(character, f"&#{ord(character)};")
-    return f"<code>{escaped}</code>"
+        text = text.replace(character, f"&#{ord(character)};")
+    return f"<code>{text}</code>"
 
 
 def prose(text: str) -> str:
-    """A text of a spec as it stands in a table: code in it stays code."""
+    """A text of a spec for a cell of a table; code between backticks stays code."""
     parts = text.split("`")
-    if len(parts) % 2 == 0:  # a backtick that closes nothing
+    if len(parts) % 2 == 0:  # a backtick without its partner
         parts = [text]
-    return "".join(code(part) if at % 2 else _plain(part) for at, part in enumerate(parts))
+    return "".join(code(part) if index % 2 else _escaped(part) for index, part in enumerate(parts))
 
 
-def _plain(text: str) -> str:
+def _escaped(text: str) -> str:
     return text.replace("<", "&lt;").replace("|", "&#124;")
 
 
 def anchor(name: str, shown: str) -> str:
-    """Something that others link to."""
+    """A target for links."""
     return f'<span id="{html.escape(name)}">{shown}</span>'
 
 
 def folded(summary: str, inner: str) -> str:
-    """What is shown when a reader asks for it, in one line."""
+    """Text that a reader opens with a click, in one line."""
     return f"<details><summary>{summary}</summary>{inner}</details>"
 
 

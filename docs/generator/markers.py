@@ -1,4 +1,4 @@
-"""Where a page leaves something to be generated: `<!-- generated: kind name -->`, alone in its line."""
+"""Replaces the markers in a page: `<!-- generated: kind name -->`, alone in a line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MARKER = re.compile(r"^<!-- generated: (\S+)(?: (\S+))? -->$", re.MULTILINE)
 
 
 def filled(text: str) -> str:
-    """The text with what its markers ask for. Raises `UnknownMarker`."""
+    """The text with each marker replaced by the generated part. Raises `UnknownMarker`."""
     return _MARKER.sub(lambda marker: _generated(marker[1], marker[2]), text)
 
 
@@ -18,12 +18,12 @@ def _generated(kind: str, name: str | None) -> str:
     match kind, name:
         case "operations", str():
             return vendors.operations(name)
-        case "refusals", str():
-            return vendors.refusals(name)
+        case "rejections", str():
+            return vendors.rejections(name)
         case "timers", _:
             return vendors.timers(name)
         case "admin-api", None:
             return admin.page()
         case "command-line", None:
             return commands.page()
-    raise vendors.UnknownMarker(f"nothing generates {kind} {name or ''}".strip())
+    raise vendors.UnknownMarker(f"no generator for {kind} {name or ''}".strip())
