@@ -114,9 +114,7 @@ def exchange(call: Call) -> Reply:
 
 def _exchange(call: Call, account: Doc, option: Doc) -> Work[Reply]:
     # Documented by the example of a summary: the entry has the option's points and description.
-    yield from book_redemption(
-        call, account, {name: option[name] for name in ("points", "description") if name in option}
-    )
+    yield from book_redemption(call, account, _pick(("points", "description"), option))
     code = _create_coupon(call, option)
     if code is None:
         end = add_months(call.now, _CHARGEBACK_MONTHS)
