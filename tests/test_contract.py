@@ -221,7 +221,7 @@ def test_settings_that_are_set_again_are_set_anew() -> None:
         ({"edition": "9"}, 'acme.settings[0].edition: "9" is not one of "7" or "8"'),
         ({"orders": {"marks": {"after": 7}}}, 'acme.settings[0].orders.marks.after: 7 is not of type "string"'),
         ({"orders": "no"}, 'acme.settings[0].orders: "no" is not of type "object"'),
-        ({"editoin": "8"}, "acme.settings[0].editoin: is no member; did you mean edition?"),
+        ({"editoin": "8"}, "acme.settings[0].editoin: is not a known field; did you mean edition?"),
         ("8", 'acme.settings[0]: "8" is not of type "object"'),
     ],
 )

@@ -111,12 +111,20 @@ def test_the_text_that_the_other_tests_break_is_right(tmp_path: Path) -> None:
         ("schemas/Thing'", "schemas/Thin'", "acme/things.yaml:8: the schema 'Thin' does not exist"),
         ("{type: object}", "{$ref: '#/components/schemas/No'}", "acme/things.yaml:17: the schema 'No' does not exist"),
         ("{$ref: '#/components/schemas/Thing'}", "{$ref: 'other.yaml#/Thing'}", "acme/things.yaml:13: "),
-        ("      operationId: putThing\n", "", "acme/things.yaml:8: an operation needs an operationId"),
-        ("'200':", "'302':", "acme/things.yaml:14: an operation needs a response for its success"),
+        ("      operationId: putThing\n", "", "acme/things.yaml:8: the operation needs an operationId"),
+        ("'200':", "'302':", "acme/things.yaml:14: the operation needs a response with a status from 200 to 299"),
         (", x-source: 'inferred: no'", "", "acme/things.yaml:17: the rejection unknown-thing needs x-source"),
         ("{summary: None., x", "{x", "acme/things.yaml:17: the rejection unknown-thing needs summary"),
-        ("name: id,", "name: key,", "acme/things.yaml:8: the path parameter 'id' is not described"),
-        ("in: path,", "in: query,", "acme/things.yaml:8: the path parameter 'id' is not described"),
+        (
+            "name: id,",
+            "name: key,",
+            "acme/things.yaml:8: the path parameter 'id' is not declared; add it to parameters",
+        ),
+        (
+            "in: path,",
+            "in: query,",
+            "acme/things.yaml:8: the path parameter 'id' is not declared; add it to parameters",
+        ),
         (
             "    put:",
             "    put:\n      security: [{key: []}]",
@@ -127,7 +135,7 @@ def test_the_text_that_the_other_tests_break_is_right(tmp_path: Path) -> None:
         (
             "{name: id, in: path,",
             "{name: id, x-aliases: [key], in: path,",
-            "acme/things.yaml:8: id: x-aliases is for headers",
+            "acme/things.yaml:8: id: x-aliases is only for headers",
         ),
         ("paths:", "x-org: [query]\npaths:", "acme/things.yaml:4: x-org.0: "),
         ("paths:", "x-org: [token, form.]\npaths:", "acme/things.yaml:4: x-org.1: "),
@@ -190,13 +198,13 @@ def test_a_reference_that_leads_back_to_itself_is_told(tmp_path: Path, old: str,
 
     said = broken(tmp_path, (old, new), ("components:\n", f"components:\n{loops}"), ("  schemas:\n", schemas))
 
-    assert "leads back to itself" in said
+    assert "refers to itself" in said
 
 
 def test_a_schema_composed_of_itself_is_told(tmp_path: Path) -> None:
     said = broken(tmp_path, ("    Thing:\n", "    Thing:\n      allOf: [{$ref: '#/components/schemas/Thing'}]\n"))
 
-    assert "allOf leads back to the same schema" in said
+    assert "allOf contains the same schema again" in said
 
 
 def test_a_schema_may_contain_itself(tmp_path: Path) -> None:
@@ -228,7 +236,7 @@ def test_an_operation_id_stands_once(tmp_path: Path) -> None:
 def test_two_schemes_at_once_are_not_served(tmp_path: Path) -> None:
     said = broken(tmp_path, ("      requestBody:", "      security: [{token: [], other: []}]\n      requestBody:"))
 
-    assert said == "acme/things.yaml:8: two security schemes at once are not served"
+    assert said == "acme/things.yaml:8: two security schemes at once are not supported; write them as alternatives"
 
 
 def test_an_api_key_is_described_to_be_masked_and_not_to_be_asked_for(tmp_path: Path) -> None:
@@ -237,7 +245,7 @@ def test_an_api_key_is_described_to_be_masked_and_not_to_be_asked_for(tmp_path: 
 
     assert "Acme-Key" in str(document(tmp_path, TEXT.replace(bearer, key)).raw)
     said = broken(tmp_path, (bearer, key), asked)
-    assert said.endswith("token is no http scheme; an apiKey is not checked, but only masked")
+    assert said.endswith("token is not an http scheme; an apiKey is only masked, not checked")
     assert '"in" is a required property' in broken(tmp_path, (bearer, "    token: {type: apiKey, name: Acme-Key}"))
 
 
@@ -449,11 +457,11 @@ def test_a_patch_leaves_the_version_that_stands_there_as_it_is(tmp_path: Path) -
         ("'2':\n  components:\n    schemas:\n      Name: {typ: string}", "acme/things.yaml:11: "),
         (
             "'2':\n  paths:\n    /things/{id}:\n      put:\n        responses: {'200': null}",
-            "acme/things.yaml:12: an operation needs a response for its success",
+            "acme/things.yaml:12: the operation needs a response with a status from 200 to 299",
         ),
         (
             "'2':\n  paths:\n    /things/{id}:\n      put:\n        operationId: null",
-            "acme/things.yaml:11: an operation needs an operationId",
+            "acme/things.yaml:11: the operation needs an operationId",
         ),
         (
             "'2':\n  paths: {'/things/{id}': {get: {operationId: putThing, responses: {'204': {description: x}}}}}",
@@ -461,7 +469,7 @@ def test_a_patch_leaves_the_version_that_stands_there_as_it_is(tmp_path: Path) -
         ),
         (
             "'2':\n  paths:\n    /things/{key}:\n      get: {operationId: x, responses: {'200': {description: x}}}",
-            "acme/things.yaml:11: the path parameter 'key' is not described",
+            "acme/things.yaml:11: the path parameter 'key' is not declared; add it to parameters",
         ),
         # It takes out what something that it does not name still needs: told where that stands.
         ("'2':\n  components: {schemas: {Name: null}}", "acme/things.yaml:14: the schema 'Name' does not exist"),
@@ -484,7 +492,7 @@ def test_the_order_of_members_is_that_of_the_document(tmp_path: Path) -> None:
 
     assert document(tmp_path, text).field_order == {"settings": ("word", "old")}
 
-    with pytest.raises(DocumentError, match=r"acme/things\.yaml:\d+: no schema has a member wrod$"):
+    with pytest.raises(DocumentError, match=r"acme/things\.yaml:\d+: no schema has a field wrod$"):
         document(tmp_path, text.replace("[word, old]", "[wrod, old]"))
 
 

@@ -103,7 +103,7 @@ def test_of_alternatives_that_nothing_decides_between_only_that_none_fits_is_tol
 
     [found] = islice(Explanation(schema).errors([1] * 100_000), 5)
 
-    assert (found.error.kind.name, found.schema_steps()) == ("anyOf", ("anyOf",))
+    assert (found.error.kind.name, found.schema_path()) == ("anyOf", ("anyOf",))
 
 
 def test_of_many_members_that_are_not_known_some_are_named() -> None:

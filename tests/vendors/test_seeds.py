@@ -17,7 +17,7 @@ from tests.vendors import enfore_support as enfore
 
 MISTAKEN = enfore.new_card(expiration_date_time="2030-01-01T00:00:00Z")
 PLACE = "enfore.gift_cards[0].expiration_date_time"
-HINT = "is no member; did you mean expiration_date_and_time?"
+HINT = "is not a known field; did you mean expiration_date_and_time?"
 
 # What is misspelt, and what it should have been.
 MISTAKES: dict[str, tuple[str, str, Json, str, str]] = {
@@ -94,7 +94,7 @@ def test_what_is_misspelt_is_refused_with_the_nearest_name(
 ) -> None:
     errors = _errors(world, "POST", "/seed", {vendor: {collection: [given]}})
 
-    assert (f"{vendor}.{collection}[0]{place}", f"is no member; did you mean {meant}?") in errors
+    assert (f"{vendor}.{collection}[0]{place}", f"is not a known field; did you mean {meant}?") in errors
 
 
 @pytest.mark.parametrize("door", ["/state", "/import"])
@@ -248,4 +248,4 @@ def test_no_redeem_option_is_seeded_with_what_the_api_would_not_keep(world: Worl
 
     errors = _errors(world, "POST", "/seed", {"emporix": {"redeem_options": [option]}})
 
-    assert [detail.partition(";")[0] for _, detail in errors] == ["is no member"]
+    assert [detail.partition(";")[0] for _, detail in errors] == ["is not a known field"]

@@ -1,5 +1,5 @@
-"""OpenAPI 3.1 documents, compiled for serving: what a request and a reply must be.
+"""OpenAPI 3.1 documents, compiled to validate requests and replies.
 
-Nothing here knows the sandbox, an org or a vendor. Start with `document`, which reads a specification; `operation`
+No module here knows orgs or vendors. Start with `document`, which reads a specification; then `operation`, which
 validates one request and one reply.
 """

@@ -1,4 +1,4 @@
-"""A specification read, judged against the part of OpenAPI 3.1 that is served, and compiled into operations."""
+"""Reads a specification, validates it against the supported part of OpenAPI 3.1, and compiles its operations."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import jsonschema_rs
 
 from promo_sandbox.base import yaml_file
+from promo_sandbox.base.document_errors import Place
 from promo_sandbox.base.errors import DocumentError
 from promo_sandbox.openapi import spec_cache
 from promo_sandbox.openapi.operation import Body, Operation, Rejection, Response, Security
@@ -21,15 +22,13 @@ from promo_sandbox.openapi.validation import Validator, json_schema, references
 METHODS = ("get", "put", "post", "delete", "patch")
 _ERROR = 400
 _UNAUTHORIZED = 401
-_MAX_DEPTH = 50  # of schemas composed of schemas
-
-Place = tuple[str | int, ...]
+_MAX_DEPTH = 50  # of `allOf` inside `allOf`
 
 
 class Document:
-    """One version of a file of `specs/<vendor>/`: as it stands, or with one of its `x-versions` patches applied.
+    """One version of a file in `specs/<vendor>/`: the file itself, or the file with one of its `x-versions` patches.
 
-    Raises `DocumentError` with file, line and reason if it cannot be served.
+    Raises `DocumentError` with file, line and reason if the document is invalid.
     """
 
     def __init__(self, path: Path, version_of: Document | None = None, version: str | None = None) -> None:
@@ -46,30 +45,30 @@ class Document:
         self._patch: Place = ("x-versions", "patches", version) if version else ()
         self._validate_structure()
         versions = self.raw.get("x-versions", {})
-        self.setting: str | None = versions.get("setting")  # the member of an org's settings that chooses
+        self.setting: str | None = versions.get("setting")  # the field of an org's settings that chooses the version
         self.version: str | None = version or versions.get("default")
         self.label = self.name if self.version is None else f"{self.name} ({self.version})"
-        self.cors: bool = self.raw.get("x-cors", False)  # whether browsers may call it from other sites
+        self.cors: bool = self.raw.get("x-cors", False)  # whether pages of other origins may call the API
         self._compile()
         if version_of is not None:
             self._validate_version(version_of)
 
-    def _validate_version(self, whole: Document) -> None:
-        """A version says otherwise how operations are asked and answered; which there are and what is stored stays."""
+    def _validate_version(self, base: Document) -> None:
+        """A version may change requests and replies, but not the list of operations or the stored documents."""
         if {(it.id, it.method, it.template) for it in self.operations} != {
-            (it.id, it.method, it.template) for it in whole.operations
+            (it.id, it.method, it.template) for it in base.operations
         }:
             raise self.error(("paths",), f"the version {self.version} must have the same operations")
-        if self.raw.get("x-collections") != whole.raw.get("x-collections") or self.org_sources != whole.org_sources:
+        if self.raw.get("x-collections") != base.raw.get("x-collections") or self.org_sources != base.org_sources:
             raise self.error((), f"the version {self.version} must have the same x-org and x-collections")
 
     def _compile(self) -> None:
-        """Everything that is looked up while serving."""
+        """Prepare everything that requests need."""
         components = self.raw.get("components", {})
         self._schemas = {name: json_schema(schema) for name, schema in components.get("schemas", {}).items()}
         self._references = {name: references(schema) for name, schema in self._schemas.items()}
         self._validators: dict[str, Validator] = {}
-        self._responses: dict[tuple[int, str | None], Response] = {}  # those that operations share, by their $ref
+        self._responses: dict[tuple[int, str | None], Response] = {}  # shared responses by status and $ref
         self._operation_ids: set[str] = set()
         self.title: str = self.raw["info"]["title"]
         self.base_path = urlsplit(self.raw["servers"][0]["url"]).path.rstrip("/")
@@ -90,33 +89,33 @@ class Document:
             name: self.validator(collection["schema"], ("x-collections", name))
             for name, collection in collections.items()
         }
-        # In which order its members are stored, and so sent, whatever the order in which they came.
+        # The order in which the fields of a document are stored and sent.
         self.field_order = {name: self._order(name, collection) for name, collection in collections.items()}
-        # What is stored with an object but never sent.
+        # Fields that are stored but never sent.
         self.internal_fields = {
             name: tuple(
-                member
-                for member, schema in self._properties(collection["schema"], ("x-collections", name)).items()
+                field
+                for field, schema in self._properties(collection["schema"], ("x-collections", name)).items()
                 if schema.get("x-internal")
             )
             for name, collection in collections.items()
         }
 
     def _order(self, name: str, collection: dict[str, Any]) -> tuple[str, ...]:
-        for member in collection.get("order", ()):
-            if member not in self.field_names:
-                raise self.error(("x-collections", name, "order"), f"no schema has a member {member}")
+        for field in collection.get("order", ()):
+            if field not in self.field_names:
+                raise self.error(("x-collections", name, "order"), f"no schema has a field {field}")
         return tuple(collection.get("order", ()))
 
     @classmethod
     def load(cls, path: Path) -> list[Document]:
-        """Every version of a file, the one that stands there first."""
+        """All versions of a file; the unpatched one comes first."""
         document = cls(path)
         patches = document.raw.get("x-versions", {}).get("patches", {})
         return [document, *(cls(path, document, version) for version in patches)]
 
     def defaults(self, collection: str) -> dict[str, Any]:
-        """The defaults that the schema of a collection's documents says, those of objects inside them too."""
+        """The defaults in the schema of a collection's documents, with those of nested objects."""
         declared = self.raw.get("x-collections", {}).get(collection)
         return self._defaults(declared["schema"], ("x-collections", collection)) if declared else {}
 
@@ -131,24 +130,24 @@ class Document:
 
     @cached_property
     def field_names(self) -> set[str]:
-        """The names of all members that the component schemas declare."""
+        """The names of all fields in the component schemas."""
         schemas = self.raw.get("components", {}).get("schemas", {}).values()
         return {name for schema in schemas for name in _property_names(schema)}
 
     @cached_property
     def org_parameter(self) -> str | None:
-        """The path parameter that names the org, if one does."""
+        """The path parameter with the name of the org; None if there is none."""
         return next((source[5:] for source in self.org_sources if source.startswith("path.")), None)
 
     @cached_property
     def org_prefix(self) -> tuple[tuple[str, ...], int] | None:
-        """Where in every path the org stands, for paths that match no operation: the segments before it, its place."""
-        wanted = f"{{{self.org_parameter}}}"
+        """The position of the org in every path, and the segments before it. Used if a path matches no operation."""
+        parameter = f"{{{self.org_parameter}}}"
         for operation in self.operations:
             segments = operation.template.split("/")[1:]
-            if wanted in segments:
-                place = segments.index(wanted)
-                return tuple(segments[:place]), place
+            if parameter in segments:
+                position = segments.index(parameter)
+                return tuple(segments[:position]), position
         return None
 
     def error(self, place: Place, reason: str) -> DocumentError:
@@ -160,12 +159,12 @@ class Document:
         return DocumentError(self.name, yaml_file.line_of(self.text, place), reason)
 
     def resolve(self, node: Any, place: Place) -> Any:
-        """The node, or what its `$ref` names."""
-        followed: list[str] = []
+        """The node, or the target of its `$ref`."""
+        visited: list[str] = []
         while isinstance(node, dict) and "$ref" in node:
-            if node["$ref"] in followed:
-                raise self.error(place, f"{node['$ref']} leads back to itself")
-            followed.append(node["$ref"])
+            if node["$ref"] in visited:
+                raise self.error(place, f"{node['$ref']} refers to itself")
+            visited.append(node["$ref"])
             target: Any = self.raw
             for step in node["$ref"].split("/")[1:]:
                 target = target.get(step) if isinstance(target, dict) else None
@@ -175,7 +174,7 @@ class Document:
         return node
 
     def validator(self, schema: dict[str, Any], place: Place) -> Validator:
-        """The validator of a schema, with the component schemas that it needs and no others."""
+        """The validator of a schema. It contains only the component schemas that the schema needs."""
         key = schema.get("$ref", "")
         if key and key in self._validators:
             return self._validators[key]
@@ -187,15 +186,15 @@ class Document:
         return validator
 
     def _needed(self, schema: Any, place: Place) -> set[str]:
-        """The names of all component schemas that a schema comes to."""
+        """The names of all component schemas that a schema refers to, directly or not."""
         found: set[str] = set()
-        wanted = references(schema)
-        while wanted:
-            name = wanted.pop()
+        pending = references(schema)
+        while pending:
+            name = pending.pop()
             if name not in self._schemas:
                 raise self.error(place, f"the schema {name!r} does not exist")
             found.add(name)
-            wanted |= self._references[name] - found
+            pending |= self._references[name] - found
         return found
 
     def _validate_structure(self) -> None:
@@ -204,7 +203,7 @@ class Document:
         dialect = _dialect()
         if dialect.is_valid(self.raw):
             return
-        # The deepest complaint is the one that says something; those around it only repeat that it does not fit.
+        # The deepest error has the real reason; the errors around it only repeat that the document is invalid.
         error = max(_innermost(dialect.iter_errors(self.raw)), key=lambda error: len(error.instance_path))
         where = "".join(f"{step}." for step in error.instance_path)[:-1]
         raise self.error(tuple(error.instance_path), f"{where}{': ' if where else ''}{error.message[:300]}")
@@ -220,7 +219,7 @@ class Document:
     def _operation(self, method: str, template: str, item: dict[str, Any], raw: dict[str, Any]) -> Operation:
         place: Place = ("paths", template, method)
         if "operationId" not in raw:
-            raise self.error(place, "an operation needs an operationId")
+            raise self.error(place, "the operation needs an operationId")
         if raw["operationId"] in self._operation_ids:
             raise self.error((*place, "operationId"), f"the operationId {raw['operationId']} occurs twice")
         self._operation_ids.add(raw["operationId"])
@@ -229,7 +228,7 @@ class Document:
             for status, response in raw["responses"].items()
         }
         if not any(200 <= status < 300 for status in responses):  # noqa: PLR2004 - the class of successes
-            raise self.error((*place, "responses"), "an operation needs a response for its success")
+            raise self.error((*place, "responses"), "the operation needs a response with a status from 200 to 299")
         security = self._security(raw, place)
         rejections: dict[str, Rejection] = {}
         for status, response in responses.items():
@@ -262,11 +261,11 @@ class Document:
             schema = self.resolve(parameter["schema"], place)
             where = (parameter["in"], parameter["name"])
             if "x-aliases" in parameter and parameter["in"] != "header":
-                raise self.error(place, f"{parameter['name']}: x-aliases is for headers")
+                raise self.error(place, f"{parameter['name']}: x-aliases is only for headers")
             found[where] = Parameter(parameter, schema, self.validator(parameter["schema"], place))
         for segment in template.split("/"):
             if segment.startswith("{") and ("path", segment[1:-1]) not in found:
-                raise self.error(place, f"the path parameter {segment[1:-1]!r} is not described")
+                raise self.error(place, f"the path parameter {segment[1:-1]!r} is not declared; add it to parameters")
         return list(found.values())
 
     def _body(self, raw: dict[str, Any], place: Place) -> Body | None:
@@ -274,23 +273,22 @@ class Document:
         if body is None:
             return None
         content = {media: self.validator(entry["schema"], place) for media, entry in body["content"].items()}
-        members = self._properties(next(iter(body["content"].values()))["schema"], place)
+        fields = self._properties(next(iter(body["content"].values()))["schema"], place)
         item_fields = {
-            name: tuple(self._properties(schema.get("items", schema), place)) for name, schema in members.items()
+            name: tuple(self._properties(schema.get("items", schema), place)) for name, schema in fields.items()
         }
         item_fields = {name: declared for name, declared in item_fields.items() if declared}
-        return Body(body.get("required", False), content, tuple(members), item_fields)
+        return Body(body.get("required", False), content, tuple(fields), item_fields)
 
     def _properties(self, node: dict[str, Any], place: Place, depth: int = 0) -> dict[str, dict[str, Any]]:
-        """The properties that an object's schema declares, those of what it is composed of first."""
+        """The properties of an object's schema; those of its `allOf` come first."""
         if depth > _MAX_DEPTH:
-            raise self.error(place, "allOf leads back to the same schema")
+            raise self.error(place, "allOf contains the same schema again")
         schema = self.resolve(node, place)
         found: dict[str, dict[str, Any]] = {}
         for part in schema.get("allOf", ()):
             found |= self._properties(part, place, depth + 1)
-        found |= {name: self.resolve(member, place) for name, member in schema.get("properties", {}).items()}
-        return found
+        return found | {name: self.resolve(field, place) for name, field in schema.get("properties", {}).items()}
 
     def _response(self, status: int, node: dict[str, Any], place: Place) -> Response:
         shared = (status, node.get("$ref"))
@@ -309,29 +307,29 @@ class Document:
         required = tuple(name.lower() for name, header in declared.items() if header.get("required"))
         constant = {name: header["schema"]["const"] for name, header in declared.items() if "const" in header["schema"]}
         headers = {name: header["example"] for name, header in declared.items() if "example" in header} | constant
-        made = Response(status, content, examples, required, tuple(headers.items()), tuple(constant.items()))
+        compiled = Response(status, content, examples, required, tuple(headers.items()), tuple(constant.items()))
         if shared[1]:
-            self._responses[shared] = made
-        return made
+            self._responses[shared] = compiled
+        return compiled
 
     def _rejections(self, status: int, response: Response, place: Place) -> list[Rejection]:
         if status < _ERROR:
             return []
         found = []
         for name, (media, example) in response.examples.items():
-            for member in ("summary", "x-source"):
-                if member not in example:
-                    raise self.error(place, f"the rejection {name} needs {member}")
+            for field in ("summary", "x-source"):
+                if field not in example:
+                    raise self.error(place, f"the rejection {name} needs {field}")
             summary, source = example["summary"], example["x-source"]
             found.append(Rejection(name, status, media, example["value"], summary, source, response.headers))
         return found
 
     def _with_challenge(self, rejection: Rejection, security: tuple[Security, ...]) -> Rejection:
-        """A 401 says how to be admitted (RFC 9110, 15.5.2); where the document does not, its security schemes do."""
+        """Add the `WWW-Authenticate` header that a 401 must have (RFC 9110, 15.5.2), unless the spec declares it."""
         headers = rejection.headers
         if rejection.status != _UNAUTHORIZED or any(name.lower() == "www-authenticate" for name, _ in headers):
             return rejection
-        schemes = dict.fromkeys(way.scheme.title() for way in security)
+        schemes = dict.fromkeys(alternative.scheme.title() for alternative in security)
         challenge = ", ".join(f'{scheme} realm="{self.vendor}"' for scheme in schemes)
         return rejection._replace(headers=(*headers, ("WWW-Authenticate", challenge))) if challenge else rejection
 
@@ -350,12 +348,12 @@ class Document:
         found = []
         for requirement in raw.get("security", self.raw.get("security", ())):
             if len(requirement) > 1:
-                raise self.error(place, "two security schemes at once are not served")
+                raise self.error(place, "two security schemes at once are not supported; write them as alternatives")
             for name, scopes in requirement.items():
                 if name not in schemes:
                     raise self.error(place, f"the security scheme {name!r} does not exist")
                 if schemes[name]["type"] != "http":
-                    raise self.error(place, f"{name} is no http scheme; an apiKey is not checked, but only masked")
+                    raise self.error(place, f"{name} is not an http scheme; an apiKey is only masked, not checked")
                 found.append(Security(schemes[name]["scheme"], frozenset(scopes)))
         return tuple(found)
 
@@ -391,9 +389,9 @@ def _dialect() -> jsonschema_rs.Draft202012Validator:
 
 
 def _innermost(errors: Any) -> list[jsonschema_rs.ValidationError]:
-    """The complaints inside each `anyOf`, where a reference and an object are the two choices."""
+    """The errors inside each `anyOf`, which offers a reference or an object."""
     found = []
     for error in errors:
         inner = getattr(error.kind, "context", None) if error.kind.name == "anyOf" else None
-        found += [leaf for branch in inner for leaf in _innermost(branch)] if inner else [error]
+        found += [it for branch in inner for it in _innermost(branch)] if inner else [error]
     return found

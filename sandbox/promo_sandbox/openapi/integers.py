@@ -1,4 +1,4 @@
-"""Integers in their own notation: where a schema says integer, `3.0` and `3e0` are kept, and answered, as `3`."""
+"""Normalises integers: where a schema has the type integer, `3.0` and `3e0` are stored and sent as `3`."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ _PARTS = ("allOf", "anyOf", "oneOf")
 
 
 class Integers:
-    """All schemas that describe one place of a document, and with that where in it integers are."""
+    """Where a document has integers, by all schemas that describe the same place of it."""
 
-    __slots__ = ("_additional", "_declared", "_definitions", "_is_integer", "_items", "_members", "_schemas")
+    __slots__ = ("_additional", "_declared", "_definitions", "_fields", "_is_integer", "_items", "_schemas")
 
     def __init__(self, schemas: Iterable[Schema], definitions: Schema) -> None:
         self._definitions = definitions
         self._schemas = list(_composed(schemas, definitions))
-        kinds = [kind for schema in self._schemas for kind in _types(schema)]
-        self._is_integer = "integer" in kinds and "number" not in kinds  # of two alternatives, either may be meant
+        types = [type_ for schema in self._schemas for type_ in _types(schema)]
+        self._is_integer = "integer" in types and "number" not in types  # with both, an alternative may be a number
         self._declared = {name for schema in self._schemas for name in schema.get("properties", ())}
-        self._members: dict[str, Integers | None] = {}  # of those that are declared; made when they are first met
+        self._fields: dict[str, Integers | None] = {}  # of declared fields, filled on first use
         self._additional: list[Integers | None] = []
         self._items: list[Integers | None] = []
 
     def normalise(self, value: Any) -> Any:
-        """A value that fits its schema with its integers as integers; the same object if they were written so."""
+        """A valid value with normalised integers; the same object if they already are normalised."""
         if type(value) is Decimal:
             return int(value) if self._is_integer and value == value.to_integral_value() else value
         if type(value) is dict:
             changed = None
-            for name, member in value.items():
-                place = self._member(name) if type(member) in (Decimal, dict, list) else None
-                kept = member if place is None else place.normalise(member)
-                if kept is not member:
+            for name, field in value.items():
+                place = self._field(name) if type(field) in (Decimal, dict, list) else None
+                kept = field if place is None else place.normalise(field)
+                if kept is not field:
                     changed = dict(value) if changed is None else changed
                     changed[name] = kept
             return value if changed is None else changed
@@ -44,13 +44,13 @@ class Integers:
             return items if any(kept is not item for kept, item in zip(items, value, strict=True)) else value
         return value
 
-    def _member(self, name: str) -> Integers | None:
+    def _field(self, name: str) -> Integers | None:
         if name in self._declared:
-            if name not in self._members:
-                self._members[name] = self._place(
+            if name not in self._fields:
+                self._fields[name] = self._place(
                     schema["properties"][name] for schema in self._schemas if name in schema.get("properties", ())
                 )
-            return self._members[name]
+            return self._fields[name]
         if not self._additional:
             self._additional.append(self._place(self._under("additionalProperties")))
         return self._additional[0]
@@ -69,36 +69,36 @@ class Integers:
 
 
 def mentions_integer(schemas: Iterable[Schema], definitions: Schema) -> bool:
-    """Whether the schemas, or any that they come to, speak of an integer."""
-    waiting: list[Any] = list(schemas)
-    met: set[str] = set()
-    while waiting:
-        schema = waiting.pop()
+    """Whether the schemas, or schemas that they refer to, contain the type integer."""
+    pending: list[Any] = list(schemas)
+    visited: set[str] = set()
+    while pending:
+        schema = pending.pop()
         if isinstance(schema, list):
-            waiting += schema
+            pending += schema
         elif isinstance(schema, Mapping):
             if "integer" in _types(schema):
                 return True
             name = _reference(schema)
-            if name is not None and name not in met:
-                met.add(name)
-                waiting.append(definitions[name])
-            waiting += schema.values()
+            if name is not None and name not in visited:
+                visited.add(name)
+                pending.append(definitions[name])
+            pending += schema.values()
     return False
 
 
 def _composed(schemas: Iterable[Schema], definitions: Schema) -> Iterator[Schema]:
-    """The schemas with all that they refer to or are composed of."""
-    waiting = list(schemas)
-    met: set[str] = set()
-    while waiting:
-        schema = waiting.pop()
+    """The schemas, and the schemas that they refer to or are composed of."""
+    pending = list(schemas)
+    visited: set[str] = set()
+    while pending:
+        schema = pending.pop()
         name = _reference(schema)
-        if name is not None and name not in met:
-            met.add(name)
-            waiting.append(definitions[name])
+        if name is not None and name not in visited:
+            visited.add(name)
+            pending.append(definitions[name])
         for keyword in _PARTS:
-            waiting += schema.get(keyword, ())
+            pending += schema.get(keyword, ())
         yield schema
 
 
@@ -108,5 +108,5 @@ def _reference(schema: Schema) -> str | None:
 
 
 def _types(schema: Schema) -> list[str]:
-    kind = schema.get("type")
-    return [kind] if isinstance(kind, str) else kind if isinstance(kind, list) else []
+    type_ = schema.get("type")
+    return [type_] if isinstance(type_, str) else type_ if isinstance(type_, list) else []

@@ -1,4 +1,4 @@
-"""One operation: reads a request, knows its replies and its named rejections, judges what is sent."""
+"""One operation: validates its requests and replies, and knows its named rejections."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from promo_sandbox.base.slices import Slice
 from promo_sandbox.openapi.parameters import Parameter, parse_form, percent_decode
 from promo_sandbox.openapi.validation import MAX_VIOLATIONS, Validator
 
-_PIECE = 200  # items of a reply that is sent in pieces
-_ITEMS = "where the items of an array are"
+_PIECE = 200  # items in one piece of a reply
+_PLACEHOLDER = "the items of the array"
 PROBLEM = "application/problem+json"
 _BAD_REQUEST = 400
 
 
-WrapItems = Callable[[list[Any]], Any]  # makes the content of a reply of the array that is its last part
+WrapItems = Callable[[list[Any]], Any]  # wraps an array into the content of a reply, as its last value
 
 
 class Rejection(NamedTuple):
-    """A named example under an error response: one way in which the vendor refuses."""
+    """A named example of an error response: one way in which the vendor rejects a request."""
 
     name: str
     status: int
@@ -39,43 +39,42 @@ class Rejection(NamedTuple):
 
 
 class Response(NamedTuple):
-    """One declared status: its schemas by media type, its examples by name, the headers it must carry."""
+    """The declared response of one status."""
 
     status: int
-    content: dict[str, Validator]
+    content: dict[str, Validator]  # by media type
     examples: dict[str, tuple[str, Any]]  # name -> media type, value
     required_headers: tuple[str, ...]
-    headers: tuple[tuple[str, str], ...]  # those that the document gives an example for, or a `const`
-    constant: tuple[tuple[str, str], ...] = ()  # those with a `const`, which say the same in each reply
+    headers: tuple[tuple[str, str], ...]  # headers with an example or a `const`
+    constant: tuple[tuple[str, str], ...] = ()  # headers with a `const`; every reply has them
 
 
 class Body(NamedTuple):
-    """The declared request body; `members` are the names its schema declares, `item_fields` those in each of these: of
-    an object itself, of an array its items."""
+    """The declared request body."""
 
     required: bool
-    content: dict[str, Validator]
+    content: dict[str, Validator]  # by media type
     fields: tuple[str, ...]
-    item_fields: dict[str, tuple[str, ...]]
+    item_fields: dict[str, tuple[str, ...]]  # field -> the fields of its object, or of the items of its array
 
 
 class Security(NamedTuple):
-    """One way to be admitted: an HTTP authentication scheme and the scopes it must carry."""
+    """One alternative of the security requirement: an HTTP authentication scheme and its required scopes."""
 
     scheme: str  # `bearer` or `basic`
     scopes: frozenset[str]
 
 
 class UnreadableBody(Exception):
-    """The body cannot be judged at all, for the same reasons as `BodyProblem` has."""
+    """The body cannot be validated at all; the attributes are those of `BodyProblem`."""
 
-    def __init__(self, unread: BodyProblem) -> None:
-        super().__init__(unread.detail)
-        self.status, _, self.headers, self.title = unread
+    def __init__(self, problem: BodyProblem) -> None:
+        super().__init__(problem.detail)
+        self.status, _, self.headers, self.title = problem
 
 
 class Values(msgspec.Struct):
-    """What a request says, typed and judged."""
+    """The validated values of a request, with their types."""
 
     path: dict[str, str]
     query: dict[str, Any]
@@ -84,7 +83,7 @@ class Values(msgspec.Struct):
 
 
 class Operation:
-    """A compiled operation. Everything is looked up when it is made, nothing per request."""
+    """A compiled operation. All look-ups in the document are done here, not in each request."""
 
     def __init__(
         self,
@@ -106,7 +105,7 @@ class Operation:
         self.summary, self.deprecated = summary, deprecated
         self.parameters = parameters
         self.body = body
-        self.body_fields = frozenset(body.fields) if body else frozenset()  # the members of a body that mean anything
+        self.body_fields = frozenset(body.fields) if body else frozenset()
         self._media_types = {media.encode(): media for media in body.content} if body else {}
         self.responses = responses
         self.rejections = rejections
@@ -117,18 +116,18 @@ class Operation:
             (name, in_path[name]) for name in self.path_names if name in in_path and in_path[name].validator
         )
         self._query = [parameter for parameter in parameters if parameter.location == "query"]
-        self._only = {it.name for it in self._query} if closed and _BAD_REQUEST in responses else None  # else anything
+        self._only = {it.name for it in self._query} if closed and _BAD_REQUEST in responses else None  # None: any
         self._headers = [it for it in parameters if it.location == "header" and not it.aliases]
         self._aliased = [it for it in parameters if it.aliases]
         self.success = responses[min(status for status in responses if 200 <= status < 300)]  # noqa: PLR2004 - successes
         self.success_media = next(iter(self.success.content), None)
-        self._acceptable = tuple(self.success.content) if len(self.success.content) > 1 else ()  # to choose from
+        self._negotiable = tuple(self.success.content) if len(self.success.content) > 1 else ()
         self._ok = self.success.content[self.success_media] if self.success_media else None
-        self._is_get = method == "GET"  # what is asked again is answered so again
+        self._is_get = method == "GET"  # its replies often repeat, so valid ones are remembered
         self._ok_status = None if self.success.required_headers else self.success.status
 
     def path_values(self, segments: tuple[str, ...], path: str) -> dict[str, str]:
-        """The decoded path parameters by name; one that is not UTF-8 stays as it is written, and names nothing."""
+        """The decoded path parameters by name. A value that is not UTF-8 stays encoded."""
         values = dict(zip(self.path_names, segments, strict=True))
         if "%" in path:
             for name, segment in values.items():
@@ -139,7 +138,7 @@ class Operation:
         return values
 
     def read(self, request: Request, path: dict[str, str]) -> tuple[Values, list[Violation]]:
-        """Everything the request says, and every way in which it breaks the contract. Raises `UnreadableBody`."""
+        """The values of a request, and all violations of the contract. Raises `UnreadableBody`."""
         violations: list[Violation] = []
         query: dict[str, Any] = {}
         headers: dict[str, Any] = {}
@@ -160,7 +159,7 @@ class Operation:
         return Values(path, query, headers, body), violations
 
     def _unknown(self, given: Iterable[str], known: set[str]) -> Iterator[Violation]:
-        """Names that mean nothing here: whoever misspells a filter must not take what it lets through for an answer."""
+        """Violations for unknown query parameters, since a misspelled filter would return too many results."""
         for name in islice((name for name in given if name not in known), MAX_VIOLATIONS):
             near = nearest(name, known) or sorted(known) or ["none"]
             message = f"is no parameter of {self.id}; there is {', '.join(near)}"
@@ -168,11 +167,11 @@ class Operation:
 
     def _read_body(self, request: Request, violations: list[Violation]) -> Any:
         declared = self.body
-        assert declared is not None  # for the type checker; `read` has asked
-        if (unread := request.body_problem) is not None:
-            if unread.status != _BAD_REQUEST:
-                raise UnreadableBody(unread)
-            violations.append(Violation("body", unread.detail, "syntax"))
+        assert declared is not None  # for the type checker; `read` has checked it
+        if (problem := request.body_problem) is not None:
+            if problem.status != _BAD_REQUEST:
+                raise UnreadableBody(problem)
+            violations.append(Violation("body", problem.detail, "syntax"))
             return None
         if not request.body:
             if declared.required:
@@ -180,21 +179,21 @@ class Operation:
             return None
         media = self.media_of(request)
         try:
-            content = _content(media, request.body)
+            content = _decode(media, request.body)
         except (ValueError, DocumentError) as error:
             violations.append(Violation("body", str(error), "syntax"))
             return None
         return declared.content[media].read(content, "body", violations)
 
     def media_of(self, request: Request) -> str:
-        """The declared media type the request names; one that is not named is taken to be the first."""
+        """The declared media type of the request's body; without `Content-Type`, the first one."""
         declared = self.body.content if self.body else {}
-        named = request.fields.get(b"content-type")
-        if named is None:
+        header = request.fields.get(b"content-type")
+        if header is None:
             return next(iter(declared))
-        if named in self._media_types:
-            return self._media_types[named]
-        media = named.partition(b";")[0].strip().lower().decode("latin-1")
+        if header in self._media_types:
+            return self._media_types[header]
+        media = header.partition(b";")[0].strip().lower().decode("latin-1")
         if media not in declared:
             expected = " or ".join(declared)
             raise UnreadableBody(
@@ -203,16 +202,16 @@ class Operation:
         return media
 
     def negotiate_media_type(self, request: Request | None) -> str | None:
-        """The media type of a success: the declared one that the request's `Accept` prefers, or else the first.
+        """The media type of a successful reply: the one that the request's `Accept` prefers, else the first.
 
-        Where it accepts none of them, RFC 9110, 12.5.1 leaves the choice between that and 406, which no vendor has.
+        If the request accepts none of them, RFC 9110 (12.5.1) allows the first one or 406; no vendor has 406.
         """
-        if self._acceptable and request is not None and (accept := request.header(b"accept")):
-            return preferred_media_type(accept, self._acceptable) or self.success_media
+        if self._negotiable and request is not None and (accept := request.header(b"accept")):
+            return preferred_media_type(accept, self._negotiable) or self.success_media
         return self.success_media
 
     def validate_reply(self, reply: Reply) -> list[Violation]:
-        """How a reply breaks the contract; empty for nearly every one."""
+        """The violations of a reply; nearly always none."""
         if reply.status == self._ok_status and reply.media == self.success_media:
             if self._ok is not None:
                 if self._is_get or type(reply.content) is bytes:
@@ -226,44 +225,45 @@ class Operation:
         return validate_response(response, reply)
 
     def normalise_integers(self, status: int, media: str, content: Any) -> Any:
-        """The content of a reply, written by somebody, with what are integers by its schema written as integers."""
+        """The content of a scripted reply, with the integers of its schema normalised."""
         response = self.responses.get(status)
         validator = None if response is None else response.content.get(media.partition(";")[0].strip().lower())
         return content if validator is None else validator.normalise_integers(content)
 
     def encode_in_pieces(self, reply: Reply, items: Iterator[Any], within: WrapItems | None = None) -> Iterator[bytes]:
-        """An array of this reply's media type, judged piece by piece. Raises `ValueError` for a flaw, and then ends.
+        """The JSON of an array in pieces. Each piece is validated; a violation raises `ValueError`.
 
-        within: makes the whole of an array.
+        within: wraps the array into the content of the reply.
         """
         validator = self.responses[reply.status].content[reply.media or ""]
-        before, _, end = encode([_ITEMS] if within is None else within([_ITEMS])).partition(encode(_ITEMS))
+        template = encode([_PLACEHOLDER] if within is None else within([_PLACEHOLDER]))
+        before, _, end = template.partition(encode(_PLACEHOLDER))
         for piece in _batches(items):
-            for flaw in validator.violations(piece if within is None else within(piece), "reply"):
-                raise ValueError(f"{self.id} does not keep its contract: {flaw}")
+            for violation in validator.violations(piece if within is None else within(piece), "reply"):
+                raise ValueError(f"{self.id} does not keep its contract: {violation}")
             yield before + encode(piece)[1:-1]
             before = b","
         yield (b"" if before == b"," else before) + end
 
 
 def _batches(items: Iterator[Any]) -> Iterator[list[Any]]:
-    """The items in lists that take no longer than a slice to make."""
-    portion: list[Any] = []
+    """The items in lists; computing a list takes no longer than a slice."""
+    batch: list[Any] = []
     over = Slice().over
     for item in items:
-        portion.append(item)
-        if len(portion) >= _PIECE or over():
-            yield portion
-            portion = []
+        batch.append(item)
+        if len(batch) >= _PIECE or over():
+            yield batch
+            batch = []
             over = Slice().over
-    if portion:
-        yield portion
+    if batch:
+        yield batch
 
 
 def _aliased_header(parameter: Parameter, request: Request, violations: list[Violation]) -> list[str]:
-    """What a header says that has several names; under two of them it must say the same."""
-    said = {name: request.header(name.lower().encode()) for name in (parameter.name, *parameter.aliases)}
-    given = {name: text for name, text in said.items() if text is not None}
+    """The value of a header with several names. If the request has several of them, their values must be equal."""
+    values = {name: request.header(name.lower().encode()) for name in (parameter.name, *parameter.aliases)}
+    given = {name: text for name, text in values.items() if text is not None}
     if len(set(given.values())) > 1:
         violations.append(Violation(f"header.{parameter.name}", f"differs between {' and '.join(given)}", "const"))
     return list(given.values())[:1]
@@ -280,7 +280,7 @@ def validate_response(response: Response, reply: Reply) -> list[Violation]:
     return missing + validator.validate(reply.body, reply.content, "reply")
 
 
-def _content(media: str, body: bytes) -> Any:
+def _decode(media: str, body: bytes) -> Any:
     if media == "application/x-www-form-urlencoded":
         violations: list[Violation] = []
         form = {name: texts[-1] for name, texts in parse_form(_text(body), violations, "form").items()}

@@ -1,4 +1,4 @@
-"""Parameters of a query, a header or a path: from text to the type their schema names, then judged by it."""
+"""Parameters of query, header and path: converts texts to the types of their schemas, then validates them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from promo_sandbox.base.messages import Violation, parse_decimal
 from promo_sandbox.openapi.validation import MAX_VIOLATIONS, Validator
 
 MAX_FIELDS = 1000  # of a query or a form
-MAX_ESCAPES = 50_000  # the same
+MAX_ESCAPES = 50_000  # percent-encoded bytes of a query or a form
 _INTEGER = re.compile(r"-?\d{1,40}", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _ANNOTATIONS = {"type", "description", "example", "examples", "title", "deprecated"}
@@ -19,7 +19,7 @@ _ABSENT: Any = object()
 
 
 class Parameter:
-    """One declared parameter. A schema that admits every text is not asked."""
+    """One declared parameter."""
 
     __slots__ = ("aliases", "default", "explode", "field", "kind", "location", "name", "required", "validator")
 
@@ -27,7 +27,7 @@ class Parameter:
         self.name: str = raw["name"]
         self.location: str = raw["in"]
         self.field = self.name.lower().encode()
-        self.aliases: tuple[str, ...] = tuple(raw.get("x-aliases", ()))  # what else a header is called
+        self.aliases: tuple[str, ...] = tuple(raw.get("x-aliases", ()))  # other names of a header
         self.required: bool = raw.get("required", False)
         self.explode: bool = raw.get("explode", self.location == "query")
         self.kind: str = schema.get("type", "string")
@@ -35,11 +35,11 @@ class Parameter:
         trivial = (
             self.kind == "string" and set(schema) <= _ANNOTATIONS | {"minLength"} and schema.get("minLength", 1) <= 1
         )
-        # A path segment is never empty, so there a minimal length of one judges nothing either.
+        # A schema that accepts every text needs no validator. A path segment is never empty.
         self.validator = None if trivial and (self.location == "path" or "minLength" not in schema) else validator
 
     def read(self, texts: list[str], values: dict[str, Any], violations: list[Violation]) -> None:
-        """Put the value into `values`, or what is wrong with it into `violations`."""
+        """Add the value to `values`, or its errors to `violations`."""
         where = f"{self.location}.{self.name}"
         if not texts:
             if self.required:
@@ -60,11 +60,11 @@ class Parameter:
             if self.location == "header":
                 return list(list_elements(texts[-1]))
             return texts if self.explode else texts[-1].split(",")
-        return _typed(texts[-1], self.kind)  # the last of two equal names wins, as in a JSON object
+        return _convert(texts[-1], self.kind)  # the last of two equal names wins, as in a JSON object
 
 
-def _typed(text: str, kind: str) -> Any:
-    """The text as its type; a text that is none stays a text, and the schema says so."""
+def _convert(text: str, kind: str) -> Any:
+    """Convert a text to a type. An unsuitable text stays a text, which the schema then rejects."""
     if kind == "integer" and _INTEGER.fullmatch(text):
         return int(text)
     if kind == "number" and _NUMBER.fullmatch(text):
@@ -78,12 +78,12 @@ def _typed(text: str, kind: str) -> Any:
 
 
 def percent_decode(text: str) -> str:
-    """Percent-decoding of a path segment. Raises `ValueError` if the result is not UTF-8."""
+    """Decode a path segment. Raises `ValueError` if the result is not UTF-8."""
     return unquote_to_bytes(text).decode() if "%" in text else text
 
 
 def parse_form(query: str, violations: list[Violation], where: str = "query") -> dict[str, list[str]]:
-    """The names and values of a query or a form, in `application/x-www-form-urlencoded`; of 1,000 at most."""
+    """The names and values of a query or a form (`application/x-www-form-urlencoded`), at most 1,000 fields."""
     found: dict[str, list[str]] = {}
     if query.count("%") > MAX_ESCAPES:
         violations.append(Violation(where, f"has more than {MAX_ESCAPES} escaped bytes", "maxLength"))

@@ -1,4 +1,4 @@
-"""Which operation a method and a path name: a tree of path segments, literal ones before templated ones."""
+"""Finds the operation of a method and a path in a tree of segments; literal segments go before templated ones."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 
 
 def normalise_path(path: str) -> str:
-    """The path with its unreserved characters as they are; `%2f` becomes `%2F` and stays (RFC 3986, 6.2.2)."""
-    return _ESCAPED.sub(_unescaped, path)
+    """Decode unreserved characters of a path; `%2f` becomes `%2F` and stays encoded (RFC 3986, 6.2.2)."""
+    return _ESCAPED.sub(_unescape, path)
 
 
-def _unescaped(escaped: re.Match[str]) -> str:
+def _unescape(escaped: re.Match[str]) -> str:
     character = chr(int(escaped[1], 16))
     return character if _UNRESERVED.fullmatch(character) else escaped[0].upper()
 
 
 class Match(NamedTuple, Generic[T]):
-    """What was found: `target` is None when the path exists only for other methods, listed in `allow`."""
+    """The target of a path, or its allowed methods if the path exists only for other methods."""
 
     target: T | None
-    values: tuple[str, ...]
+    values: tuple[str, ...]  # of the templated segments
     allow: tuple[str, ...]
 
 
@@ -39,15 +39,15 @@ class _Node(Generic[T]):
 
 
 class Router(Generic[T]):
-    """Matches raw paths, so a percent-encoded slash stays inside its segment."""
+    """Finds the target of a raw path, so that a percent-encoded slash stays inside its segment."""
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
 
     def add(self, method: str, template: str, target: T) -> None:
-        """Raises `ValueError` if another template of the same shape has the method.
+        """Add a target. Raises `ValueError` if the method exists for a template of the same shape.
 
-        What answers GET answers HEAD, too; whoever sends the reply leaves its body out.
+        A target of GET is also that of HEAD; the server sends its reply without the body.
         """
         node = self._root
         for segment in template.split("/")[1:]:
@@ -63,7 +63,7 @@ class Router(Generic[T]):
             node.targets["HEAD"] = target
 
     def match(self, method: str, path: str) -> Match[T] | None:
-        """The most literal template that has the method; None where no template has the path."""
+        """The most literal template with the method; None if no template matches the path."""
         segments = path.split("/")[1:]
         node, values = self._root, []
         for segment in segments:

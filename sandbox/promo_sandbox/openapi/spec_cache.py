@@ -1,6 +1,6 @@
-"""Specs as they were parsed before: kept beside them as JSON, as Python keeps its compiled modules, in `__pycache__`.
+"""Caches parsed YAML files as JSON in `__pycache__` beside them, as Python does with compiled modules.
 
-Where nothing can be written, or Python is told to write nothing, they are parsed each time. Knows nothing of specs.
+If the folder is read-only, or Python must not write bytecode, each start parses the files again.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ import msgspec
 from promo_sandbox.base import yaml_file
 from promo_sandbox.base.messages import decode_trusted, encode
 
-_FORM = b"promo-sandbox 1"  # of what is kept
+_FORMAT = b"promo-sandbox 1"  # the version of the cache's format
 
 
 def parse(path: Path, text: str, name: str) -> Any:
-    """What `yamlfile.parse` makes of the text of a file."""
-    digest = blake2b(text.encode(), digest_size=16, person=_FORM).hexdigest().encode()
-    kept = path.parent / "__pycache__" / f"{path.name}.json"
+    """The result of `yaml_file.parse` for the text of a file."""
+    digest = blake2b(text.encode(), digest_size=16, person=_FORMAT).hexdigest().encode()
+    cache = path.parent / "__pycache__" / f"{path.name}.json"
     with suppress(OSError, ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
-        before, _, document = kept.read_bytes().partition(b"\n")
-        if before == digest:
+        cached_digest, _, document = cache.read_bytes().partition(b"\n")
+        if cached_digest == digest:
             return decode_trusted(document)
     document = yaml_file.parse(text, name)
     if not sys.dont_write_bytecode:
         with suppress(OSError):
-            _keep(kept, digest + b"\n" + encode(document))
+            _write(cache, digest + b"\n" + encode(document))
     return document
 
 
-def _keep(path: Path, content: bytes) -> None:
-    """Whole or not at all, whoever else is writing it and whenever this one is killed."""
+def _write(path: Path, content: bytes) -> None:
+    """Write atomically, since other processes may write the same file or be killed."""
     path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
+        temporary.write_bytes(content)
+        temporary.replace(path)
     finally:
-        unfinished.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

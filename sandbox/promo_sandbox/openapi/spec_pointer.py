@@ -1,12 +1,13 @@
-"""Which part of a spec a violation breaks: from what a validator said to a JSON pointer into the document.
+"""Finds the part of a spec that a violation breaks, as a JSON pointer into the document.
 
-Asked when somebody reads the journal; a request that is refused only keeps the steps to the broken keyword.
+This is computed when a client reads the journal. The journal itself keeps only the path of the broken keyword.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from promo_sandbox.base.document_errors import pointer
 from promo_sandbox.base.messages import Request, Violation
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.openapi.operation import Operation
@@ -16,14 +17,14 @@ _ABSENT: Any = object()
 
 
 def find_spec_pointer(document: Document, operation: Operation, request: Request, violation: Violation) -> str | None:
-    """`vendor/api.yaml#/components/schemas/Thing/properties/name/minLength`; None where no spec says it, but a rule."""
+    """Such as `vendor/api.yaml#/components/schemas/Thing/properties/name/minLength`; None for a violation of a rule."""
     place: Steps = ["paths", operation.template.removeprefix(document.base_path), operation.method.lower()]
     location = violation.where.partition(".")[0].partition("[")[0]
     if location == "body":
         steps = _in_body(document, operation, request, [*place, "requestBody"], violation)
     else:
         steps = _in_parameter(document, place, location, violation)
-    return None if steps is None else f"{document.name}#{_written(document, _existing(document.raw, steps))}"
+    return None if steps is None else f"{document.name}#{pointer(_in_patch(document, _existing(document.raw, steps)))}"
 
 
 def _in_body(
@@ -36,25 +37,25 @@ def _in_body(
 
 
 def _in_parameter(document: Document, place: Steps, location: str, violation: Violation) -> Steps | None:
-    """The parameter that the place of the violation begins with; one of the operation goes before one of its path."""
+    """The parameter of the violation. A parameter of the operation goes before one of the path."""
     for owner in (place, place[:-1]):
         for at in range(len(_node(document.raw, [*owner, "parameters"], ()))):
             steps = _resolve(document.raw, [*owner, "parameters", at])
             parameter = _node(document.raw, steps, {})
-            named, _, rest = violation.where.partition(f"{location}.{parameter['name']}")
-            if parameter["in"] == location and not named and rest[:1] in ("", ".", "["):
+            before, _, rest = violation.where.partition(f"{location}.{parameter['name']}")
+            if parameter["in"] == location and not before and rest[:1] in ("", ".", "["):
                 required = violation.kind == "required" and not violation.keyword_path
                 return [*steps, "required"] if required else _in_schema([*steps, "schema"], violation)
     return None
 
 
 def _in_schema(place: Steps, violation: Violation) -> Steps:
-    rule = list(violation.keyword_path)
-    return ["components", "schemas", *rule[1:]] if rule[:1] == ["$defs"] else [*place, *rule]
+    path = list(violation.keyword_path)
+    return ["components", "schemas", *path[1:]] if path[:1] == ["$defs"] else [*place, *path]
 
 
 def _resolve(raw: Any, steps: Steps) -> Steps:
-    """The steps to what stands there, or to what its `$ref` names."""
+    """The steps to a node, or to the target of its `$ref`."""
     node = _node(raw, steps, None)
     while isinstance(node, dict) and "$ref" in node:
         steps = [*node["$ref"].split("/")[1:]]
@@ -78,7 +79,7 @@ def _child(node: Any, step: str | int) -> Any:
 
 
 def _existing(raw: Any, steps: Steps) -> Steps:
-    """The steps as far as something stands there: the bounds of an `int32` are said by its `format`."""
+    """The existing part of the steps. The bounds of an `int32` come from its `format`."""
     node: Any = raw
     found: Steps = []
     for step in steps:
@@ -90,17 +91,17 @@ def _existing(raw: Any, steps: Steps) -> Steps:
     return found
 
 
-def _written(document: Document, steps: Steps) -> str:
-    """The pointer; what another version of the contract says stands among its patches."""
+def _in_patch(document: Document, steps: Steps) -> Steps:
+    """The steps; into the patch of the document's version if the patch has the value."""
     if document.version_of is not None and document.version is not None:
         patch: Steps = ["x-versions", "patches", document.version]
         node: Any = _node(document.version_of.raw, patch, {})
         for step in steps:
             if not isinstance(node, dict):
-                break  # what a patch says that is no object, it says whole
+                break  # a patch replaces a value that is not an object as a whole
             node = node.get(step, _ABSENT)
             if node is _ABSENT:
                 break
         if node is not _ABSENT:
-            steps = [*patch, *steps]
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
+            return [*patch, *steps]
+    return steps

@@ -1,4 +1,4 @@
-"""JSON Schema compiled once per schema, judged per message; every violation at once, each with its place."""
+"""Validates values against JSON Schemas, and reports all violations with their places."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from promo_sandbox.base.document_errors import Place
 from promo_sandbox.base.messages import Violation, decode_trusted
 from promo_sandbox.base.nearest_names import nearest
 from promo_sandbox.openapi.explanation import Explanation, OwnError, is_large
@@ -17,9 +18,9 @@ from promo_sandbox.openapi.integers import Integers
 MAX_VIOLATIONS = 50
 MAX_MESSAGE = 300
 _MAX_DEPTH = 50  # of schemas composed of schemas
-_REMEMBERED = 64  # replies that each validator knows to be valid
+_REMEMBERED = 64  # valid bodies that each validator remembers
 
-# Members of an OpenAPI schema that say nothing about validity.
+# Keywords of an OpenAPI schema that do not affect validity.
 _ANNOTATIONS = frozenset(
     {"default", "deprecated", "description", "discriminator", "example", "examples", "readOnly", "title", "writeOnly"}
 )
@@ -28,7 +29,7 @@ _SCHEMAS = "#/components/schemas/"
 
 
 class Validator:
-    """A schema that is compiled when it is first asked."""
+    """A schema that is compiled on first use."""
 
     __slots__ = (
         "_accepts",
@@ -47,9 +48,11 @@ class Validator:
         self._accepts: Test | None = None
         self._integers: Integers | None = None
         self._optional_field_tests: dict[str, Test] | None = None
-        self._known: _Known | None = None
+        self._known: _KnownFields | None = None
         self._explanation: Explanation | None = None
-        self._valid: set[int] = set()  # by 64 bits of a hash that nobody outside can aim at
+        self._valid: set[int] = (
+            set()
+        )  # hashes of valid bodies; clients cannot cause collisions, since hashes are salted
 
     @property
     def compiled(self) -> jsonschema_rs.Draft202012Validator:
@@ -58,7 +61,7 @@ class Validator:
         return self._compiled
 
     def validate(self, body: bytes, value: Any, where: str) -> list[Violation]:
-        """The same for a value with its encoding, or that twice: what was valid a moment ago is not judged again."""
+        """The violations of a value with its encoding (or value is the encoding). Valid bodies are remembered."""
         known = hash(body)
         if known in self._valid:
             return []
@@ -70,10 +73,7 @@ class Validator:
         return found
 
     def read(self, value: Any, where: str, violations: list[Violation]) -> Any:
-        """A value from outside as it is to be kept: its integers written as integers. What is wrong is put on the list.
-
-        What is accepted at a glance has them so.
-        """
+        """A value of a client with normalised integers. Its violations are added to the list."""
         if (self._accepts or self._compile_test())(value):
             return value
         found = self._find_violations(value, where)
@@ -83,7 +83,7 @@ class Validator:
         return self.normalise_integers(value)
 
     def normalise_integers(self, value: Any) -> Any:
-        """A value, be it right or not, with what are integers by the schema written as integers."""
+        """A value, valid or not, with the integers of the schema normalised."""
         if self._integers is None:
             self._integers = Integers([self.schema], self.schema.get("$defs", {}))
         return self._integers.normalise(value)
@@ -93,65 +93,65 @@ class Validator:
         return self._accepts
 
     def violations(self, value: Any, where: str) -> list[Violation]:
-        """What is wrong with `value`, at most 50; `where` names its place in the message, as `body`."""
+        """The violations of `value`, at most 50. where: its place in the message, such as `body`."""
         return [] if (self._accepts or self._compile_test())(value) else self._find_violations(value, where)
 
     def _find_violations(self, value: Any, where: str) -> list[Violation]:
-        """The same for a value that was not accepted at a glance."""
-        doubtful = self._without_valid_fields(value)
-        if is_large(doubtful):
-            return list(islice(self._explain(doubtful, where), MAX_VIOLATIONS))
-        errors = self.compiled.iter_errors(doubtful)
+        """The same for a value that the fast test did not accept."""
+        rest = self._without_valid_fields(value)
+        if is_large(rest):
+            return list(islice(self._explain(rest, where), MAX_VIOLATIONS))
+        errors = self.compiled.iter_errors(rest)
         return list(islice((found for error in errors for found in describe_error(error, where)), MAX_VIOLATIONS))
 
     def unknown_fields(self, value: Any, where: str, *, deep: bool) -> Iterator[Violation]:
-        """The members of an object that its schema does not know, each with the nearest name that it does know.
+        """Violations for the fields that an object's schema does not declare, each with the nearest declared name.
 
-        A schema that says `additionalProperties`, or no member at all, knows any. deep: of the objects inside it too;
-        else there only where the schema itself forbids others.
+        A schema with `additionalProperties`, or without properties, allows all fields. deep: also check nested objects;
+        otherwise they are checked only where their schema itself forbids other fields.
         """
         if self._known is None:
-            self._known = _known([self.schema], self.schema.get("$defs", {}), {})
+            self._known = _known_fields([self.schema], self.schema.get("$defs", {}), {})
         return _unknown_fields(self._known, value, where, strict=True, deep=deep)
 
     def _explain(self, value: Any, where: str) -> Iterator[Violation]:
-        """The same, worked out as it is asked for."""
+        """The violations of a large value. Each violation is computed when it is needed."""
         if self._explanation is None:
             self._explanation = Explanation(self.schema)
         for found in self._explanation.errors(value):
             yield from describe_error(found.error, _where(where, found.place), found.keyword_path)
 
     def _without_valid_fields(self, value: Any) -> Any:
-        """An object without members that are right and may be absent: to explain the rest takes half the time."""
+        """An object without its valid optional fields. Finding the errors of the rest takes half the time."""
         if type(value) is not dict:
             return value
         if self._optional_field_tests is None:
             self._optional_field_tests = optional_field_tests(self.schema, self.schema.get("$defs", {}))
         tests = self._optional_field_tests
-        return {name: member for name, member in value.items() if name not in tests or not tests[name](member)}
+        return {name: field for name, field in value.items() if name not in tests or not tests[name](field)}
 
 
 def describe_error(
-    error: jsonschema_rs.ValidationError | OwnError, where: str, rule: tuple[str | int, ...] = ()
+    error: jsonschema_rs.ValidationError | OwnError, where: str, keyword_path: Place = ()
 ) -> Iterator[Violation]:
-    """What is wrong; of alternatives, with the only one that the value can mean, by its type or its constants.
+    """The violations of an error. If only one alternative is possible by its type or constants, those of it.
 
-    where: the place of what was asked about; rule: that of its schema.
+    where: the place of the validated value; keyword_path: the place of its schema.
     """
     alternatives: list[list[jsonschema_rs.ValidationError]] = getattr(error.kind, "context", [])
     depth = len(error.instance_path)
-    left = [found for found in alternatives if _excluded(found, depth) is None]
-    if len(left) == 1 and left[0]:
-        for inner in left[0]:
-            yield from describe_error(inner, where, rule)
+    possible = [errors for errors in alternatives if _mismatch(errors, depth) is None]
+    if len(possible) == 1 and possible[0]:
+        for inner in possible[0]:
+            yield from describe_error(inner, where, keyword_path)
         return
-    message = _either(left or alternatives, depth) if alternatives else error.message
-    yield _violation(error, message, where, rule)
+    message = _describe_alternatives(possible or alternatives, depth) if alternatives else error.message
+    yield _violation(error, message, where, keyword_path)
 
 
-def _excluded(found: list[jsonschema_rs.ValidationError], depth: int) -> jsonschema_rs.ValidationError | None:
-    """Why the value at a depth cannot be meant for an alternative: another type, or another constant in a member."""
-    for error in found:
+def _mismatch(errors: list[jsonschema_rs.ValidationError], depth: int) -> jsonschema_rs.ValidationError | None:
+    """The error that excludes an alternative: the value has another type, or a field has another constant."""
+    for error in errors:
         kind, steps = error.kind.name, len(error.instance_path)
         if (steps == depth and kind == "type") or (steps == depth + 1 and kind == "const"):
             return error
@@ -160,16 +160,16 @@ def _excluded(found: list[jsonschema_rs.ValidationError], depth: int) -> jsonsch
     return None
 
 
-def _either(alternatives: list[list[jsonschema_rs.ValidationError]], depth: int) -> str:
-    """What is wrong by each of some alternatives, or that more than one is right."""
+def _describe_alternatives(alternatives: list[list[jsonschema_rs.ValidationError]], depth: int) -> str:
+    """The error of each alternative, or a sentence if the value matches several ones."""
     if not all(alternatives):
         return "fits more than one alternative, and may fit only one"
-    errors = [_excluded(found, depth) or found[0] for found in alternatives]
+    errors = [_mismatch(found, depth) or found[0] for found in alternatives]
     if all(error.kind.name == "type" and len(error.instance_path) == depth for error in errors):
         others = [", ".join(f'"{it}"' for it in error.kind.as_dict()["types"]) for error in errors[1:]]
         return " or ".join([errors[0].message, *others])
-    told = [(_where("", list(error.instance_path)[depth:]).removeprefix("."), error.message) for error in errors]
-    return "; or ".join(dict.fromkeys(f"{place}: {said}" if place else said for place, said in told))
+    messages = [(_where("", list(error.instance_path)[depth:]).removeprefix("."), error.message) for error in errors]
+    return "; or ".join(dict.fromkeys(f"{place}: {message}" if place else message for place, message in messages))
 
 
 def _where(where: str, steps: Iterable[str | int]) -> str:
@@ -179,7 +179,7 @@ def _where(where: str, steps: Iterable[str | int]) -> str:
 
 
 def _violation(
-    error: jsonschema_rs.ValidationError | OwnError, message: str, where: str, rule: tuple[str | int, ...]
+    error: jsonschema_rs.ValidationError | OwnError, message: str, where: str, keyword_path: Place
 ) -> Violation:
     kind, where = error.kind.name, _where(where, error.instance_path)
     if kind == "required":
@@ -189,11 +189,12 @@ def _violation(
         message = f"{message[:MAX_MESSAGE]}…"
     where = where if len(where) <= MAX_MESSAGE else f"{where[:MAX_MESSAGE]}…"
     path = error.schema_path
-    return Violation(where, message, kind, path if not rule or path[:1] == ["$defs"] else [*rule, *path])
+    whole_path = path if not keyword_path or path[:1] == ["$defs"] else [*keyword_path, *path]
+    return Violation(where, message, kind, whole_path)
 
 
 def json_schema(schema: Any) -> Any:
-    """An OpenAPI schema as plain JSON Schema, references pointing into `$defs`."""
+    """Convert an OpenAPI schema to plain JSON Schema, with references into `$defs`."""
     if isinstance(schema, list):
         return [json_schema(item) for item in schema]
     if not isinstance(schema, dict):
@@ -203,7 +204,7 @@ def json_schema(schema: Any) -> Any:
         if key == "$ref":
             plain[key] = value.replace(_SCHEMAS, "#/$defs/")
         elif key == "properties":
-            plain[key] = {name: json_schema(member) for name, member in value.items()}
+            plain[key] = {name: json_schema(field) for name, field in value.items()}
         elif key in ("enum", "const", "required"):
             plain[key] = value
         elif key not in _ANNOTATIONS and not key.startswith("x-"):
@@ -230,51 +231,51 @@ def references(schema: Any) -> set[str]:
     return found
 
 
-class _Known:
-    """The members that the schemas of a value know, whatever they are composed of."""
+class _KnownFields:
+    """The fields that the schemas of a value declare, with all schemas that they are composed of."""
 
-    __slots__ = ("closed", "items", "members", "open")
+    __slots__ = ("closed", "fields", "items", "open")
 
     def __init__(self) -> None:
-        self.members: dict[str, _Known] = {}
-        self.items: _Known | None = None
-        self.closed = False  # to any other member
-        self.open = True  # to any other, because a schema says so or because it says nothing of members
+        self.fields: dict[str, _KnownFields] = {}
+        self.items: _KnownFields | None = None
+        self.closed = False  # whether a schema forbids other fields
+        self.open = True  # whether a schema allows other fields, or no schema declares fields
 
 
-def _known(schemas: list[Any], definitions: dict[str, Any], made: dict[tuple[int, ...], _Known]) -> _Known:
-    """made: what is known of other schemas, for those that contain themselves."""
+def _known_fields(
+    schemas: list[Any], definitions: dict[str, Any], done: dict[tuple[int, ...], _KnownFields]
+) -> _KnownFields:
+    """done: the results for other schemas, since a schema may contain itself."""
     key = tuple(map(id, schemas))
-    if key in made:
-        return made[key]
-    found = made[key] = _Known()
+    if key in done:
+        return done[key]
+    found = done[key] = _KnownFields()
     parts = [part for schema in schemas for part in _parts(schema, definitions)]
-    members: dict[str, list[Any]] = {}
+    fields: dict[str, list[Any]] = {}
     for part in parts:
-        for name, member in part.get("properties", {}).items():
-            members.setdefault(name, []).append(member)
-    others = [part["additionalProperties"] for part in parts if "additionalProperties" in part]
+        for name, field in part.get("properties", {}).items():
+            fields.setdefault(name, []).append(field)
+    additional = [part["additionalProperties"] for part in parts if "additionalProperties" in part]
     items = [part["items"] for part in parts if "items" in part]
-    found.closed, found.open = False in others, bool(others) or not members
-    found.members = {name: _known(each, definitions, made) for name, each in members.items()}
-    found.items = _known(items, definitions, made) if items else None
+    found.closed, found.open = False in additional, bool(additional) or not fields
+    found.fields = {name: _known_fields(each, definitions, done) for name, each in fields.items()}
+    found.items = _known_fields(items, definitions, done) if items else None
     return found
 
 
-def _unknown_fields(known: _Known, value: Any, where: str, *, strict: bool, deep: bool) -> Iterator[Violation]:
+def _unknown_fields(known: _KnownFields, value: Any, where: str, *, strict: bool, deep: bool) -> Iterator[Violation]:
     if type(value) is dict:
-        if not known.closed and known.open and not known.members:
+        if not known.closed and known.open and not known.fields:
             return
-        for name, member in value.items():
-            inner = known.members.get(name)
+        for name, field in value.items():
+            inner = known.fields.get(name)
             if inner is not None:
-                if type(member) is dict or type(member) is list:
-                    yield from _unknown_fields(inner, member, f"{where}.{name}", strict=strict and deep, deep=deep)
+                if type(field) is dict or type(field) is list:
+                    yield from _unknown_fields(inner, field, f"{where}.{name}", strict=strict and deep, deep=deep)
             elif known.closed or (strict and not known.open):
-                place = f"{where}.{name}"
-                yield Violation(
-                    place[:MAX_MESSAGE], f"is no member{_hint(name, known.members)}", "additionalProperties"
-                )
+                message = f"is not a known field{_hint(name, known.fields)}"
+                yield Violation(f"{where}.{name}"[:MAX_MESSAGE], message, "additionalProperties")
     elif type(value) is list and known.items is not None:
         for at, item in enumerate(value):
             if type(item) is dict or type(item) is list:
@@ -282,7 +283,7 @@ def _unknown_fields(known: _Known, value: Any, where: str, *, strict: bool, deep
 
 
 def _parts(schema: Any, definitions: dict[str, Any], depth: int = 0) -> Iterator[dict[str, Any]]:
-    """A schema and all that it is composed of."""
+    """A schema and all schemas that it is composed of."""
     if not isinstance(schema, dict) or depth > _MAX_DEPTH:
         return
     yield schema

@@ -86,10 +86,10 @@ class ScenarioReader:
         if self._shape is None:
             self._shape = Explanation(json_schema(self.schema))
         for found in self._shape.errors(raw):
-            error, place = found.error, found.steps()
+            error, place = found.error, found.value_path()
             if error.kind.name == "additionalProperties":
                 known: Any = self.schema
-                for step in found.schema_steps()[:-1]:
+                for step in found.schema_path()[:-1]:
                     known = known[step]
                 for name in getattr(error.kind, "unexpected", ()):  # of this kind, which mypy does not know
                     yield (*place, name), f"is not known here{suggestion(name, known['properties'])}"
