@@ -93,7 +93,7 @@ def ask(app: App, method: str, path: str, body: Any) -> tuple[float, Any]:
     began = time.process_time()  # on a machine that others use too, the steadier figure
     reply = app.handle(sent)
     seconds = time.process_time() - began
-    while app.orgs.sweep():
+    while app.orgs.free_slice():
         pass
     if reply.status >= 300:  # noqa: PLR2004 - the end of the class of successes
         raise SystemExit(f"{method} {path} answers {reply.status}: {reply.body[:500].decode()}")

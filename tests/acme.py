@@ -213,7 +213,7 @@ Stored = dict[str, dict[str, list[tuple[Doc, int | None, int | None]]]]
 def documents_of(orgs: Orgs, org: Org) -> Stored:
     """All that is stored in the order of creation, as `Orgs.restore` takes it."""
     found: Stored = {}
-    for vendor, name, collection in orgs.kinds(org.state):
+    for vendor, name, collection in orgs.collections_in_use(org.state):
         records = chain.from_iterable(org.state.records_by_creation(collection))
         found.setdefault(vendor, {})[name] = [(decode(it.body), it.created, it.place) for it in records]
     return found

@@ -1,4 +1,4 @@
-"""A connection without a socket: what a protocol makes of the bytes that it receives, and what it answers."""
+"""A connection without a socket, to test the requests and the answers of a protocol."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_BODY = 1000  # bytes
 
 
 class Transport(asyncio.Transport):
-    """Notes what is written; nobody is at the other end."""
+    """A transport that records the written bytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Transport(asyncio.Transport):
 
 
 class Loop:
-    """A clock that stands, timers that never ring, and turns that are taken when somebody asks for them."""
+    """A loop with a stopped clock and timers that never fire. `turn` runs the ready callbacks."""
 
     def __init__(self) -> None:
         self._ready: deque[Callable[[], None]] = deque()
@@ -60,7 +60,7 @@ class Loop:
         self._ready.append(callback)
 
     def turn(self) -> bool:
-        """Run what is ready; whether there was anything."""
+        """Run the ready callbacks. Return whether there were any."""
         ready = list(self._ready)
         self._ready.clear()
         for callback in ready:
@@ -69,19 +69,19 @@ class Loop:
 
 
 class Connection:
-    """A connection of its own world: what requests it made of what it received, and what it answered."""
+    """A connection that records its requests and its answers."""
 
     def __init__(self, known: HeaderCache | None = None, room: int = 10 * MAX_BODY) -> None:
-        """room: how long a body may be so that there is memory for it."""
+        """room: the longest body for which there is memory."""
         self._room = room
         self.requests: list[Request] = []
-        self.known = known or HeaderCache(MAX_BODY)
+        self.header_cache = known or HeaderCache(MAX_BODY)
         self.loop = Loop()
         config = SimpleNamespace(max_body=MAX_BODY, request_timeout=30)
         sandbox = SimpleNamespace(
-            config=config, handle=self._handle, max_body=lambda _: MAX_BODY, body_problem=self._unread
+            config=config, handle=self._handle, max_body=lambda _: MAX_BODY, check_body_size=self._check_body_size
         )
-        kind = type("Recording", (Protocol,), {"sandbox": sandbox, "known": self.known})
+        kind = type("Recording", (Protocol,), {"sandbox": sandbox, "header_cache": self.header_cache})
         state = ServerState()
         state.default_headers = [(b"date", b"now")]
         loop = cast(asyncio.AbstractEventLoop, self.loop)
@@ -90,7 +90,7 @@ class Connection:
         self.protocol.connection_made(self._transport)
 
     def receive(self, data: bytes) -> list[dict[str, Any]]:
-        """The requests that this came to, each with all that it says."""
+        """The requests in the data, with all their attributes."""
         self.requests.clear()
         self.protocol.data_received(data)
         while self.loop.turn():
@@ -101,7 +101,7 @@ class Connection:
     def answered(self) -> bytes:
         return self._transport.written
 
-    def _unread(self, size: int, limit: int, _: int | None) -> BodyProblem | None:
+    def _check_body_size(self, size: int, limit: int, _: int | None) -> BodyProblem | None:
         if size > self._room:
             return BodyProblem(507, "full")
         return TOO_LARGE if size > limit else None

@@ -1,4 +1,4 @@
-"""A real receiver of callbacks on loopback, over http or https, that can behave as badly as one is told to."""
+"""A real receiver of callbacks on loopback, over http or https, that can misbehave in several ways."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ import uvloop
 
 from tests.patience import LONG
 
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: what is closed is reset
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a close resets the connection
 _SMALL = 4096  # bytes that the kernel takes for a receiver that does not read, before it doubles them
 
 
 class Received(NamedTuple):
-    """A callback that came whole; `at_order` counts those of its receiver from 0."""
+    """A complete callback. `at_order` is its number at the receiver, from 0."""
 
     path: str  # and query
     headers: dict[str, str]  # by lower-case name
@@ -38,7 +38,7 @@ class Received(NamedTuple):
 
 
 class Connection(asyncio.Protocol):
-    """One connection; a mode answers on it."""
+    """One connection, on which a mode answers."""
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._receiver.mode.answer(self)
 
     def send(self, status: int, body: bytes = b"", headers: bytes = b"") -> None:
-        """Answer; headers as they go over the wire, each with its line's end."""
+        """Send an answer. headers: bytes as sent, each with a line end."""
         if not self.transport.is_closing():
             head = b"HTTP/1.1 %d X\r\n%scontent-length: %d\r\n\r\n" % (status, headers, len(body))
             self.transport.write(head + body)
@@ -87,14 +87,14 @@ class Connection(asyncio.Protocol):
 
 
 class Mode(NamedTuple):
-    """What a receiver does when a callback has come, and whether it reads any."""
+    """How a receiver answers a callback, and whether it reads at all."""
 
     answer: Callable[[Connection], None]
     reads: bool = True
 
 
 def answers(*statuses: int) -> Mode:
-    """These statuses in turn, the last one for all that follow."""
+    """Answers with these statuses in order; the last one repeats."""
     left = itertools.chain(statuses, itertools.repeat(statuses[-1]))
     return Mode(lambda connection: connection.send(next(left)))
 
@@ -115,33 +115,33 @@ def resets() -> Mode:
 
 
 def redirects(url: str, status: int = 307) -> Mode:
-    """Sends callers elsewhere."""
+    """Redirects."""
     return Mode(lambda connection: connection.send(status, headers=b"location: %s\r\n" % url.encode()))
 
 
 def floods(size: int = 10_000_000, status: int = 202) -> Mode:
-    """Answers with a body of so many bytes."""
+    """Answers with a body of this many bytes."""
     body = bytes(size)
     return Mode(lambda connection: connection.send(status, body))
 
 
 def never_reads() -> Mode:
-    """Takes connections and reads nothing from them, no greeting of TLS either; what the kernel buffers is little."""
+    """Accepts connections and reads nothing, not even the start of TLS. The kernel's buffer is small."""
     return Mode(lambda _: None, reads=False)
 
 
 def is_slow(seconds: float, status: int = 202) -> Mode:
-    """Answers so much later."""
+    """Answers after a delay."""
     return Mode(lambda connection: connection.later(seconds, lambda: connection.send(status)))
 
 
 class Receiver:
-    """In a thread of its own from `with` to its end. Read `received` whenever; `mode` may be changed at any time."""
+    """Runs in a thread of its own inside `with`. `mode` may be changed at any time."""
 
     def __init__(self, mode: Mode | None = None, *, tls: bool = False, port: int = 0) -> None:
         self.mode = mode or answers(202)
         self.received: list[Received] = []
-        self.connections = 0  # ever opened
+        self.connections = 0  # opened so far
         self._open: set[Connection] = set()
         self._unread: list[socket.socket] = []
         self._greeting: dict[asyncio.Task[None], socket.socket] = {}
@@ -169,21 +169,21 @@ class Receiver:
         self.stop()
 
     def stop(self) -> None:
-        """End all connections and be gone; the end of the context does it anyway."""
+        """Close all connections and the receiver, as the end of `with` does."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._closing.set)
             self._thread.join(LONG)
             assert not self._thread.is_alive(), "the receiver did not stop"
 
     def wait(self, count: int, timeout: float = LONG) -> list[Received]:
-        """What has come, as soon as that is so many. Fails if it is fewer after the timeout (seconds)."""
+        """Wait for this many callbacks and return them. Fails after the timeout in seconds."""
         with self._came:
             came = self._came.wait_for(lambda: len(self.received) >= count, timeout)
             assert came, f"{len(self.received)} callbacks came in {timeout} s instead of {count}"
             return list(self.received)
 
     def wait_for_connections(self, count: int, timeout: float = LONG) -> None:
-        """Return as soon as so many connections were opened. Fails if it is fewer after the timeout (seconds)."""
+        """Wait until this many connections were opened. Fails after the timeout in seconds."""
         with self._came:
             came = self._came.wait_for(lambda: self.connections >= count, timeout)
             assert came, f"{self.connections} connections were opened in {timeout} s instead of {count}"
@@ -227,7 +227,7 @@ class Receiver:
             await asyncio.sleep(0)
 
     def _accept(self) -> None:
-        with suppress(OSError):  # whoever came has gone already
+        with suppress(OSError):  # the client has closed it already
             accepted, _ = self._listener.accept()
             accepted.setblocking(False)
             if self.mode.reads:
@@ -239,7 +239,7 @@ class Receiver:
                 self._count()
 
     async def _greet(self, accepted: socket.socket) -> None:
-        """A connection is one as soon as both sides have agreed upon TLS, if they are to."""
+        """A connection counts once TLS is set up, if it is used."""
         with suppress(OSError):
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: Connection(self), accepted, ssl=_context() if self._tls else None
@@ -254,7 +254,7 @@ def _authority() -> Any:
 
 
 def ca_pem() -> bytes:
-    """The certificate to trust the receivers of this process by."""
+    """The authority of the receivers' certificates."""
     pem: bytes = _authority().cert_pem.bytes()
     return pem
 

@@ -1,4 +1,4 @@
-"""The same replies over ASGI, in this process, as over a socket; and what `App` puts together."""
+"""The replies over ASGI are the same as over a socket; and the parts that `App` combines."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tests.patience import LONG
 from tests.serving import running
 
 MAX_BODY = 10_000
-CONNECTION = ("date", "connection", "transfer-encoding")  # what no ASGI application says
+CONNECTION = ("date", "connection", "transfer-encoding")  # not sent by an ASGI application
 MOMENT = {"now": "2030-01-01T00:00:00Z", "frozen": True}
 BEARER = {"Authorization": "Bearer any"}
 THING = {"name": "Lamp", "price": {"unit": "EUR", "value": 7}}
 
-# A conversation: what each says depends on what was said before.
+# A conversation: each reply depends on the requests before.
 CONVERSATION: list[tuple[str, str, dict[str, Any]]] = [
     ("PUT", "/__admin/orgs/shop/clock", {"json": MOMENT}),
     ("POST", "/acme/shop/things", {"json": THING, "headers": BEARER}),
@@ -83,7 +83,7 @@ def app(specs: Path) -> App:
 
 
 def heard(response: httpx2.Response) -> tuple[int, dict[str, str], bytes]:
-    """A reply without what belongs to the connection."""
+    """A reply without the headers of the connection."""
     ours = {name: value for name, value in response.headers.items() if name not in CONNECTION}
     return response.status_code, ours, response.content
 
@@ -101,7 +101,7 @@ def test_the_conversation_has_every_kind_of_answer(over_a_socket: list[tuple[int
     assert {status for status, _, _ in over_a_socket} == {200, 201, 204, 400, 401, 404, 405, 409, 413, 415, 500}
 
 
-def test_starlette_s_client_hears_what_a_socket_does(
+def test_starlette_s_client_gets_the_same_replies_as_a_socket(
     app: App, over_a_socket: list[tuple[int, dict[str, str], bytes]]
 ) -> None:
     with TestClient(app) as client:
@@ -110,7 +110,7 @@ def test_starlette_s_client_hears_what_a_socket_does(
     assert replies == over_a_socket
 
 
-def test_an_asgi_transport_hears_what_a_socket_does(
+def test_an_asgi_transport_gets_the_same_replies_as_a_socket(
     app: App, over_a_socket: list[tuple[int, dict[str, str], bytes]]
 ) -> None:
     async def converse() -> list[tuple[int, dict[str, str], bytes]]:
@@ -122,7 +122,7 @@ def test_an_asgi_transport_hears_what_a_socket_does(
 
 
 async def _exchange(app: App, scope: dict[str, Any], incoming: list[dict[str, Any]]) -> list[Any]:
-    """What the app sends when it is sent these messages."""
+    """The messages that the app sends after these."""
     waiting, sent = iter(incoming), []
 
     async def receive() -> dict[str, Any]:
@@ -135,7 +135,7 @@ async def _exchange(app: App, scope: dict[str, Any], incoming: list[dict[str, An
     return sent
 
 
-def test_an_asgi_client_hears_pieces_and_what_comes_late(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_asgi_client_gets_pieces_and_late_replies(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield b"one"
         yield b"two"
@@ -150,7 +150,7 @@ def test_an_asgi_client_hears_pieces_and_what_comes_late(app: App, monkeypatch: 
     assert "content-length" not in response.headers
 
 
-def test_an_asgi_client_hears_what_takes_long_to_work_out(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_asgi_client_gets_replies_with_long_work(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     reply = Reply(202)
 
     def work() -> Work[Reply]:
@@ -186,7 +186,7 @@ def scope(method: str, path: str) -> dict[str, Any]:
         ("HEAD", 200, "whole", "midway", []),
     ],
 )
-def test_an_asgi_server_is_told_by_an_error_to_cut(
+def test_an_asgi_server_gets_an_error_to_drop_the_connection(
     app: App, monkeypatch: pytest.MonkeyPatch, method: str, status: int, content: str, cut: str, sent: list[bytes]
 ) -> None:
     reply = Reply(status, content, "text/plain")
@@ -203,7 +203,7 @@ def test_an_asgi_server_is_told_by_an_error_to_cut(
     with pytest.raises(ConnectionAbortedError):
         asyncio.run(app(scope(method, "/anything"), receive, send))
 
-    # A head alone, of a reply without a body, would be the whole of it.
+    # Without a body, a head alone would be the whole reply.
     assert [message["body"] for message in messages[1:]] == sent
     assert all(message["more_body"] for message in messages[1:])
 
@@ -254,7 +254,7 @@ def test_other_kinds_of_connections_are_left_alone(app: App) -> None:
     assert asyncio.run(_exchange(app, {"type": "websocket"}, [])) == []
 
 
-def test_what_is_forgotten_is_freed_without_a_server_too(app: App) -> None:
+def test_discarded_objects_are_freed_without_a_server_too(app: App) -> None:
     with TestClient(app) as client:
         client.post("/__admin/orgs/shop/seed", json={"acme": {"things": [THING] * 1200}})
         state = app.orgs.get("shop").state

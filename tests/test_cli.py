@@ -304,13 +304,13 @@ def test_a_mistake_is_one_clear_line(mistake: Callable[..., str], arguments: tup
         ("- shop", "{file}:1: must be {org: {vendor: {collection: [object]}}}"),
         ("shop: []", "{file}:1: must be {org: {vendor: {collection: [object]}}}"),
         ("", "{file}:1: must be {org: {vendor: {collection: [object]}}}"),
-        ("shop: {acme: {}}", f"the seed of the org 'shop' is refused: acme: is no vendor; there are {VENDORS}"),
-        ("shop: {enfore: []}", "the seed of the org 'shop' is refused: enfore: "),
+        ("shop: {acme: {}}", f"the seed of the org 'shop' is invalid: acme: is not a vendor; there are {VENDORS}"),
+        ("shop: {enfore: []}", "the seed of the org 'shop' is invalid: enfore: "),
         (
             "shop: {enfore: {gift_card: []}}",
-            "the seed of the org 'shop' is refused: enfore.gift_card: is no collection; did you mean",
+            "the seed of the org 'shop' is invalid: enfore.gift_card: is not a collection; did you mean",
         ),
-        ("shop: {enfore: {gift_cards: [{}]}}", "the seed of the org 'shop' is refused: enfore.gift_cards[0]"),
+        ("shop: {enfore: {gift_cards: [{}]}}", "the seed of the org 'shop' is invalid: enfore.gift_cards[0]"),
     ],
 )
 def test_a_broken_seed_is_one_clear_line(mistake: Callable[..., str], tmp_path: Path, text: str, line: str) -> None:
@@ -333,7 +333,7 @@ def test_more_seeded_orgs_than_admitted_are_a_mistake(mistake: Callable[..., str
     file = tmp_path / "seed.yaml"
     file.write_text("a: {}\nb: {}", encoding="utf-8")
 
-    assert mistake("serve", "--seed", str(file), "--max-orgs", "1") == "2 orgs are seeded, but there may only be 1"
+    assert mistake("serve", "--seed", str(file), "--max-orgs", "1") == "2 orgs are seeded, but the limit is 1"
 
 
 # check

@@ -13,7 +13,7 @@ import pytest
 
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.messages import decode
-from promo_sandbox.engine.seeding import Unacceptable
+from promo_sandbox.engine.seeding import InvalidObjects
 from promo_sandbox.model.contract import Contract, router
 from promo_sandbox.model.rules import Rule
 from promo_sandbox.openapi.document import Document
@@ -228,7 +228,7 @@ def test_settings_that_are_set_again_are_set_anew() -> None:
 def test_settings_that_do_not_fit_are_refused(given: Any, said: str) -> None:
     acme = Acme()
 
-    with pytest.raises(Unacceptable) as caught:
+    with pytest.raises(InvalidObjects) as caught:
         acme.seed("shop", settings=[given])
 
     assert str(caught.value) == said

@@ -25,8 +25,8 @@ def acme() -> Acme:
 
 def told(acme: Acme, org: str | None = None) -> dict[str, Any]:
     """The report of the made-up vendor, of one org or of all."""
-    known = acme.orgs.known(org) if org else None
-    counts = acme.orgs.met() if org is None else known.met if known else None
+    known = acme.orgs.find(org) if org else None
+    counts = acme.orgs.covered() if org is None else known.covered if known else None
     vendor: dict[str, Any] = report([acme.contract], counts)["vendors"][0]
     return vendor
 
@@ -147,14 +147,14 @@ def test_a_defect_counts_for_nothing(acme: Acme, kind: str) -> None:
 
     assert reply.status == 500
     assert told(acme)["totals"]["everything"]["covered"] == 0
-    assert acme.orgs.get("shop").met is None
+    assert acme.orgs.get("shop").covered is None
 
 
 @pytest.mark.parametrize(("method", "target"), [("GET", "/acme/shop/thing"), ("PATCH", "/acme/shop/things")])
 def test_a_request_that_matches_no_operation_counts_for_nothing(acme: Acme, method: str, target: str) -> None:
     acme.send(method, target)
 
-    assert acme.orgs.get("shop").met is None
+    assert acme.orgs.get("shop").covered is None
 
 
 def test_a_refusal_that_only_the_platform_met_counts_for_neither_operation(acme: Acme) -> None:
@@ -181,7 +181,7 @@ def test_what_the_clock_brings_about_counts(acme: Acme) -> None:
     acme.seed("shop", things=[dict(DUE)])
     assert callbacks(acme) == {"thing-changed": 0}  # a seed is the tester's own doing
 
-    acme.orgs.pass_time(org, BEFORE_DUE + 1)
+    acme.orgs.run_due_timers(org, BEFORE_DUE + 1)
 
     assert callbacks(acme) == {"thing-changed": 1}
     assert told(acme)["totals"]["everything"]["covered"] == 1
@@ -194,7 +194,7 @@ def test_of_a_reply_that_is_cut_off_only_the_operation_is_met(acme: Acme, cut: s
     exchange = Exchange(at=0, request=Request("POST", "/acme/shop/things", []))
     exchange.vendor, exchange.operation, exchange.rejection = "acme", "addThing", "code-taken"
 
-    acme.orgs.get("shop").met = acme.orgs.coverage.count(None, exchange, reply)
+    acme.orgs.get("shop").covered = acme.orgs.coverage.count(None, exchange, reply)
 
     assert of(acme, "addThing")["count"] == 1
     assert (statuses(acme, "addThing"), rejections(acme, "addThing")) == ({}, {})
@@ -238,7 +238,7 @@ def test_orgs_count_for_themselves_and_together(acme: Acme) -> None:
 
 def test_an_org_that_is_reset_begins_anew_and_takes_nothing_from_all(acme: Acme) -> None:
     add(acme, "a")
-    run_to_end(acme.orgs.resetting(acme.orgs.get("a")))
+    run_to_end(acme.orgs.reset(acme.orgs.get("a")))
     add(acme, "a", code="1")
     add(acme, "a", code="1")
 
@@ -250,7 +250,7 @@ def test_an_org_that_is_forgotten_takes_nothing_from_all(acme: Acme) -> None:
     add(acme, "a")
     add(acme, "b")
 
-    acme.orgs.forget("a")
+    acme.orgs.delete("a")
 
     assert statuses(acme, "addThing") == {201: 2}
     assert statuses(acme, "addThing", "a") == {}
@@ -269,7 +269,7 @@ def test_counting_begins_anew_in_all_orgs_or_in_one(acme: Acme) -> None:
     add(acme, "a")
     add(acme, "b")
 
-    acme.orgs.forget_coverage(acme.orgs.get("a"))
+    acme.orgs.reset_coverage(acme.orgs.get("a"))
     assert (statuses(acme, "addThing", "a"), statuses(acme, "addThing")) == ({}, {201: 2})
 
     acme.orgs.clear_coverage()
@@ -280,14 +280,16 @@ def test_counting_begins_anew_in_all_orgs_or_in_one(acme: Acme) -> None:
 
 
 def test_an_org_that_was_never_called_has_no_counts(acme: Acme) -> None:
-    assert acme.orgs.get("quiet").met is None
+    assert acme.orgs.get("quiet").covered is None
 
 
 def test_orgs_share_the_keys_by_which_they_count(acme: Acme) -> None:
     for name in "ab":
         add(acme, name)
 
-    assert [id(key) for key in acme.orgs.get("a").met or ()] == [id(key) for key in acme.orgs.get("b").met or ()]
+    assert [id(key) for key in acme.orgs.get("a").covered or ()] == [
+        id(key) for key in acme.orgs.get("b").covered or ()
+    ]
 
 
 # The figures

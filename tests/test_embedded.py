@@ -1,4 +1,4 @@
-"""A server in the tests' own process answers other threads without a connection, as it answers over one."""
+"""A server in the tests' process gives other threads the same replies without a connection as over one."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def test_both_ways_at_once_lose_nothing(org: Org) -> None:
     assert org.count(status=404) == 300
 
 
-def test_what_only_time_can_answer_is_waited_for(org: Org) -> None:
+def test_a_late_reply_is_awaited(org: Org) -> None:
     with pytest.raises(TooFew):
         org.webhooks.wait(timeout=0.01)
 
 
-def test_whoever_waits_when_the_server_ends_is_told() -> None:
+def test_a_waiting_request_ends_with_the_server() -> None:
     with ThreadPoolExecutor(4) as threads:
         with running() as server:
             org = server.org("t1")
@@ -72,7 +72,7 @@ def test_whoever_waits_when_the_server_ends_is_told() -> None:
     assert {type(failure) for failure in failures} == {Unreachable}
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # as a user's may be
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # as in a user's tests
 def test_a_forked_process_asks_the_server_of_the_one_it_was_forked_from(org: Org) -> None:
     def ask() -> None:
         org.seed(enfore={"gift_cards": [{"id": "forked", "name": "Xmas", "current_balance": EUR}]})
@@ -85,7 +85,7 @@ def test_a_forked_process_asks_the_server_of_the_one_it_was_forked_from(org: Org
     assert [it["document"]["id"] for it in org.state()["documents"]["enfore"]["gift_cards"]] == ["forked"]
 
 
-@pytest.mark.fuzz  # which is not traced: coverage takes a lock that a signal may come in the middle of
+@pytest.mark.fuzz  # not traced: a signal may interrupt coverage while it holds a lock
 def test_a_time_limit_ends_a_wait_and_breaks_nothing(org: Org) -> None:
     def over(*_: object) -> None:
         raise TimeoutError("the test has taken too long")
@@ -106,7 +106,7 @@ def test_a_time_limit_ends_a_wait_and_breaks_nothing(org: Org) -> None:
 
 
 @pytest.mark.fuzz  # as above
-def test_a_signals_handler_may_ask_whatever_it_interrupts(org: Org) -> None:
+def test_a_signal_handler_may_send_a_request(org: Org) -> None:
     asked: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda *_: asked.append(org.about()["documents"]))
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
@@ -134,7 +134,7 @@ def test_an_export_is_the_same_over_a_connection(org: Org, server: Sandbox) -> N
     assert {**by_connection.json(), "exported": "now"} == {**org.export(), "exported": "now"}
 
 
-def test_the_arithmetic_of_the_thread_that_asks_is_not_the_sandboxs(org: Org) -> None:
+def test_the_decimal_context_of_the_calling_thread_has_no_effect(org: Org) -> None:
     with decimal.localcontext(
         decimal.Context(prec=2, Emax=2, Emin=-2, traps=[decimal.Inexact, decimal.FloatOperation])
     ):
@@ -145,7 +145,7 @@ def test_the_arithmetic_of_the_thread_that_asks_is_not_the_sandboxs(org: Org) ->
     assert card["current_balance"] == RICH
 
 
-def test_a_refusal_says_the_same(org: Org, server: Sandbox) -> None:
+def test_a_rejection_is_the_same(org: Org, server: Sandbox) -> None:
     with pytest.raises(Refused) as refused:
         org.scenario("none")
 

@@ -1,4 +1,4 @@
-"""Where one request ends and the next begins is the same however the bytes come, and what comes is bounded."""
+"""The borders between requests do not depend on how the bytes are split, and all input is limited."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def get(fields: bytes = b"") -> bytes:
 
 
 def in_parts(*parts: bytes) -> tuple[list[dict[str, Any]], bytes]:
-    """The requests that these bytes come to, and what is answered."""
+    """The requests in these bytes, and the answers."""
     connection = Connection()
     came = [request for part in parts for request in connection.receive(part)]
     return came, connection.answered
@@ -95,7 +95,7 @@ def test_a_request_between_two_others_may_be_split_at_every_offset(name: str) ->
     assert in_parts(*(stream[at : at + 1] for at in range(len(stream)))) == whole
 
 
-def test_what_was_offered_is_in_the_request_as_it_came() -> None:
+def test_an_ignored_upgrade_is_in_the_recorded_request() -> None:
     came, _ = in_parts(sized(b"hello", b"X-A: b\r\n" + OFFER))
 
     assert came[0]["headers"] == [
@@ -168,11 +168,11 @@ def test_a_body_of_chunks_of_a_byte_takes_hardly_more_memory_than_it_is_long() -
     assert [request["body"] for request in connection.receive(b"0\r\n\r\n")] == [b"ab" * (MAX_BODY // 2)]
 
 
-def test_a_body_for_which_there_is_no_memory_is_answered_and_the_rest_of_it_dropped() -> None:
+def test_a_body_without_memory_for_it_is_answered_and_its_rest_dropped() -> None:
     connection = Connection(room=10)
     head = b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-    with patch("promo_sandbox.server.protocol._UNASKED", 5):
+    with patch("promo_sandbox.server.protocol._CHECK_INTERVAL", 5):
         came = connection.receive(head + b"a\r\n0123456789\r\n")
         came += connection.receive(b"6\r\nabcdef\r\n" * 3 + get())
 
@@ -197,7 +197,7 @@ def test_an_idle_connection_keeps_no_body() -> None:
         b"GET / HTTP/1.1\r\nHost: x\r\nField: ",
     ],
 )
-def test_what_never_ends_is_refused(endless: bytes) -> None:
+def test_an_endless_head_is_rejected(endless: bytes) -> None:
     connection = Connection()
 
     connection.receive(endless)

@@ -1,4 +1,4 @@
-"""Requests whose header fields came before are the same as httptools would read them, and no others are taken."""
+"""The header cache reads requests exactly as httptools does, and leaves all special requests to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POST = b"POST /things?a=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
 
 
 class Forgetful(HeaderCache):
-    """Has httptools read everything."""
+    """Caches nothing, so that httptools reads everything."""
 
     def add(self, data: bytes, fields: Fields) -> None:
         pass
@@ -34,7 +34,7 @@ LINES = st.sampled_from(
 
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
-    """Bytes that may be a request; how long the body is may be told wrongly, or not at all."""
+    """Bytes that may be a request. Content-Length may be wrong or missing."""
     body = draw(st.binary(max_size=20))
     told = draw(st.sampled_from([len(body), len(body), len(body) + 1, max(len(body) - 1, 0), None]))
     fields = draw(st.lists(st.tuples(NAMES, VALUES), max_size=5))
@@ -47,7 +47,7 @@ def requests(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(requests(), min_size=1, max_size=3), st.lists(st.integers(0, 2), min_size=5, max_size=12))
-def test_what_is_known_is_read_as_httptools_reads_it(pieces: list[bytes], order: list[int]) -> None:
+def test_cached_fields_are_read_as_httptools_reads_them(pieces: list[bytes], order: list[int]) -> None:
     remembering, forgetful = Connection(), Connection(Forgetful(MAX_BODY))
 
     for data in [*pieces, *(pieces[at % len(pieces)] for at in order)]:
@@ -55,24 +55,24 @@ def test_what_is_known_is_read_as_httptools_reads_it(pieces: list[bytes], order:
     assert remembering.answered == forgetful.answered
 
 
-def test_what_comes_again_is_not_parsed_again() -> None:
+def test_repeated_fields_are_not_parsed_again() -> None:
     connection = Connection()
     first, second = connection.receive(POST), connection.receive(POST)
 
     assert first == second
-    assert connection.known.request(POST) is not None
+    assert connection.header_cache.request(POST) is not None
     assert connection.receive(POST) == first
     assert first[0]["target"] == "/things?a=1"
     assert first[0]["body"] == b"hello"
 
 
-def test_the_fields_are_known_for_any_path_method_and_body() -> None:
+def test_cached_fields_apply_to_any_path_method_and_body() -> None:
     connection = Connection()
     connection.receive(POST)
     connection.receive(POST)
     other = POST.replace(b"POST /things?a=1", b"PUT /others").replace(b"hello", b"\r\n\r\n!")
 
-    known = connection.known.request(other)
+    known = connection.header_cache.request(other)
 
     assert known is not None
     assert (known.method, known.path, known.query, known.body) == ("PUT", "/others", "", b"\r\n\r\n!")
@@ -102,7 +102,7 @@ def test_the_fields_are_known_for_any_path_method_and_body() -> None:
         b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
     ],
 )
-def test_what_is_special_is_never_known(data: bytes) -> None:
+def test_special_requests_are_never_cached(data: bytes) -> None:
     known = HeaderCache(MAX_BODY)
 
     for _ in range(3):
@@ -111,7 +111,7 @@ def test_what_is_special_is_never_known(data: bytes) -> None:
     assert known.request(data) is None
 
 
-def test_what_is_in_a_body_is_no_request() -> None:
+def test_a_request_inside_a_body_is_not_handled() -> None:
     connection = Connection()
     connection.receive(POST)
     connection.receive(POST)
@@ -121,7 +121,7 @@ def test_what_is_in_a_body_is_no_request() -> None:
     assert [request["body"] for request in connection.receive(POST)] == [POST]
 
 
-def test_who_announced_to_close_is_asked_no_more() -> None:
+def test_a_client_that_announced_to_close_gets_no_more_replies() -> None:
     connection = Connection()
     connection.receive(POST)
     connection.receive(POST)
@@ -134,13 +134,13 @@ def numbered(number: int) -> bytes:
     return b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-Id: %d\r\n\r\n" % number
 
 
-def test_fields_that_come_once_are_not_remembered() -> None:
+def test_fields_that_are_received_once_are_not_cached() -> None:
     connection = Connection()
 
     for number in range(1000):
         connection.receive(numbered(number))
 
-    assert not any(connection.known.request(numbered(number)) for number in range(1000))
+    assert not any(connection.header_cache.request(numbered(number)) for number in range(1000))
 
 
 def test_only_so_many_fields_are_remembered() -> None:
@@ -150,7 +150,7 @@ def test_only_so_many_fields_are_remembered() -> None:
         connection.receive(numbered(number))
         connection.receive(numbered(number))
 
-    kept = [number for number in range(1000) if connection.known.request(numbered(number))]
+    kept = [number for number in range(1000) if connection.header_cache.request(numbered(number))]
     assert 0 < len(kept) <= 256
     assert kept[-1] == 999
 

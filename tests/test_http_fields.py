@@ -32,14 +32,14 @@ def server(app: App) -> Iterator[str]:
 
 @pytest.fixture
 def shop(server: str, http: httpx2.Client) -> World:
-    """The org `shop`, with nothing in it."""
+    """The empty org `shop`."""
     found = World(server, "shop", http)
     assert found.admin("POST", "/reset").status_code in (200, 204, 404)
     return found
 
 
 def ask(shop: World, method: str, path: str, *lines: tuple[str, str], body: Any = None) -> httpx2.Response:
-    """A request whose header fields are these lines, each as it stands."""
+    """A request with these lines as header fields."""
     return shop.http.request(method, shop.url + path, json=body, headers=[BEARER, *lines])
 
 
@@ -72,13 +72,13 @@ def test_a_step_sees_the_lines_of_a_header_as_one_list(shop: World) -> None:
     assert (first.status_code, second.status_code) == (201, 409)
 
 
-def test_a_header_parameter_that_is_no_list_is_judged_as_the_list_it_is(shop: World) -> None:
+def test_a_repeated_header_that_is_not_a_list_is_validated_as_a_list(shop: World) -> None:
     response = ask(shop, "GET", THINGS, ("Acme-Trace", "abc"), ("Acme-Trace", "def"))
 
     assert (response.status_code, shop.last()["violations"][0]["where"]) == (400, "header.Acme-Trace")
 
 
-def test_of_what_can_be_said_once_only_the_last_counts(shop: World) -> None:
+def test_the_last_of_repeated_single_headers_counts(shop: World) -> None:
     lines = [("Content-Type", "text/plain"), ("Content-Type", "application/json")]
     response = shop.http.post(
         shop.url + THINGS, content=b'{"name":"Lamp"}', headers=[("Authorization", "Bearer invalid"), BEARER, *lines]
@@ -87,7 +87,7 @@ def test_of_what_can_be_said_once_only_the_last_counts(shop: World) -> None:
     assert response.status_code == 201
 
 
-def test_the_org_that_is_named_last_is_meant(shop: World) -> None:
+def test_the_last_named_org_is_used(shop: World) -> None:
     by_us = ask(shop, "GET", "/acme/greeting", ("Sandbox-Org", "a"), ("Sandbox-Org", "b"))
     by_the_vendor = ask(shop, "GET", "/acme/greeting", ("Acme-Shop", "a"), ("Acme-Shop", "b"))
 
@@ -155,11 +155,11 @@ def test_a_success_is_in_the_media_type_that_weighs_most(world: World) -> None:
         ('wait="0"', 201),
     ],
 )
-def test_a_preference_is_read_as_the_standard_says(shop: World, preference: str, status: int) -> None:
+def test_a_preference_is_read_as_in_rfc_7240(shop: World, preference: str, status: int) -> None:
     assert add(shop, ("Prefer", preference)).status_code == status
 
 
-def test_what_was_applied_is_a_list(shop: World) -> None:
+def test_applied_preferences_are_a_list(shop: World) -> None:
     response = add(shop, ("Prefer", 'CODE="403", example=insufficient-scope, wait=0'))
 
     assert response.headers.get_list("Preference-Applied", split_commas=True) == [
@@ -200,7 +200,7 @@ def test_a_reserved_character_is_another_one_percent_encoded(shop: World, path: 
     assert ask(shop, "GET", path).status_code == 404
 
 
-def test_what_is_encoded_twice_is_decoded_once(shop: World) -> None:
+def test_a_path_that_is_encoded_twice_is_decoded_once(shop: World) -> None:
     seeded = [{"id": id, "name": id} for id in ("a%41", "aA", "a/b")]
     assert shop.admin("POST", "/seed", {"acme": {"things": seeded}}).status_code == 200
 
@@ -209,7 +209,7 @@ def test_what_is_encoded_twice_is_decoded_once(shop: World) -> None:
     assert found == ["a%41", "aA", "a/b", "a/b"]
 
 
-def test_a_percent_sign_that_encodes_nothing_is_no_mistake_of_the_server(shop: World) -> None:
+def test_an_invalid_percent_sign_is_not_an_internal_error(shop: World) -> None:
     assert {ask(shop, "GET", f"{THINGS}/{odd}").status_code for odd in ("%25", "%E9")} == {404}
 
 

@@ -37,7 +37,7 @@ def card(number: int) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("promo_sandbox.engine.agenda.AT_ONCE", 1)
+    monkeypatch.setattr("promo_sandbox.engine.timers.MAX_BYTES_PER_RUN", 1)
     monkeypatch.setattr("promo_sandbox.admin.documents._FEW", 2)
     monkeypatch.setattr("promo_sandbox.admin.documents._PIECE", 1000)
     monkeypatch.setattr("promo_sandbox.model.sorted_index._SORTED_AT_ONCE", 3)
@@ -76,7 +76,7 @@ def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
         yield asked
 
 
-def test_an_advance_says_all_that_happened(ask: Ask) -> None:
+def test_an_advance_reports_all_occurrences(ask: Ask) -> None:
     advanced = ask("POST", f"{ORG}/clock/advance", {"to": END})
 
     assert (advanced["now"], advanced["frozen"]) == (END, True)
@@ -132,7 +132,7 @@ def test_state_and_export_say_the_same_in_pieces(ask: Ask) -> None:
     assert ask("GET", "/__admin/orgs/other/state")["documents"] == state["documents"]
 
 
-def test_an_old_client_hears_it_too() -> None:
+def test_an_http_1_0_client_gets_it_too() -> None:
     with running() as (_, url), httpx2.Client(base_url=url) as client:
         client.put(f"{ORG}/clock", json={"now": START, "frozen": True})
         client.post(f"{ORG}/seed", json={"enfore": {"gift_cards": [card(number) for number in range(MANY)]}})
@@ -145,7 +145,7 @@ def test_an_old_client_hears_it_too() -> None:
     assert body.count(b'"place"') == MANY
 
 
-def test_what_breaks_late_is_a_defect_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_late_work_is_an_internal_error_too(monkeypatch: pytest.MonkeyPatch) -> None:
     app = App()
 
     def work() -> Any:

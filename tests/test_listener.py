@@ -1,4 +1,4 @@
-"""`promo-sandbox listen`: what it prints of a callback, how it answers, and how it ends."""
+"""`promo-sandbox listen`: its output, its answers, its start and its end."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from starlette.testclient import TestClient
 
 from promo_sandbox.base.sockets import listen as bind
 from promo_sandbox.webhooks import listener
-from promo_sandbox.webhooks.listener import MAX_BODY, Answers, Listening, Printer
+from promo_sandbox.webhooks.listener import MAX_BODY, CallbackPrinter, ListenerApp, StatusSequence
 from tests.command import PYTHON, Invoke, environment
 from tests.patience import LONG
 
 AT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}"
 
 
-def client(answers: Answers | None = None, *, as_json: bool = False, coloured: bool = False) -> TestClient:
+def client(answers: StatusSequence | None = None, *, as_json: bool = False, coloured: bool = False) -> TestClient:
     """A client of a receiver that prints to standard output."""
-    printer = Printer(as_json=as_json, coloured=coloured)
-    return TestClient(Listening(answers or Answers(), printer.write, lambda _: None))
+    printer = CallbackPrinter(as_json=as_json, coloured=coloured)
+    return TestClient(ListenerApp(answers or StatusSequence(), printer.write, lambda _: None))
 
 
 @contextmanager
 def listening_in_a_process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and the line that it says first."""
+    """The process and the first line of its output."""
     process = subprocess.Popen(  # noqa: S603 - our own command
         [*PYTHON, "listen", "--port", "0", *arguments],
         env=environment(),
@@ -55,7 +55,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
-# What is printed
+# Output
 
 
 def test_a_callback_is_printed_with_its_payload_indented(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +88,7 @@ def test_colours_tell_names_texts_numbers_and_words_apart(capsys: pytest.Capture
     assert "\x1b[35mnull\x1b[0m" in printed
 
 
-def test_what_is_not_json_is_printed_as_text_and_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_body_that_is_not_json_is_printed_as_text_with_a_note(capsys: pytest.CaptureFixture[str]) -> None:
     client().post("/", content=b'{"items": [\nand \xff')
     client().post("/", content=b"x" * 5000)
     client().get("/")
@@ -119,7 +119,7 @@ def test_a_delivery_of_the_sandbox_is_named(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_line_of_json_has_it_all(capsys: pytest.CaptureFixture[str]) -> None:
-    listener = client(Answers(500), as_json=True)
+    listener = client(StatusSequence(500), as_json=True)
     listener.post("/hook?a", content=b'{"value": 50.00}', headers={"X-Word": "said"})
     listener.post("/", content=b"text\xff")
     listener.get("/")
@@ -134,31 +134,31 @@ def test_a_line_of_json_has_it_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert not {"text", "body"} & set(json.loads(empty))
 
 
-# How it answers
+# Answers
 
 
 def test_the_first_callbacks_get_the_status_and_then_it_is_202() -> None:
-    listener = client(Answers(500, times=2))
+    listener = client(StatusSequence(500, times=2))
 
     assert [listener.post("/").status_code for _ in range(4)] == [500, 500, 202, 202]
 
 
 def test_without_a_number_every_callback_gets_the_status() -> None:
-    listener = client(Answers(503))
+    listener = client(StatusSequence(503))
 
     assert [listener.post("/").status_code for _ in range(3)] == [503] * 3
 
 
 def test_an_answer_without_body_has_no_length_either() -> None:
-    assert "content-length" not in client(Answers(204)).post("/").headers
+    assert "content-length" not in client(StatusSequence(204)).post("/").headers
     assert client().post("/").headers["content-length"] == "0"
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_a_body_beyond_the_limit_is_refused_and_does_not_count(
+def test_a_body_beyond_the_limit_is_rejected_and_does_not_count(
     capsys: pytest.CaptureFixture[str], *, announced: bool
 ) -> None:
-    listener = client(Answers(500, times=1))
+    listener = client(StatusSequence(500, times=1))
     body = bytes(MAX_BODY + 1)
 
     refused = listener.post("/", content=body if announced else iter([body[:-1], body[-1:]]))
@@ -168,10 +168,10 @@ def test_a_body_beyond_the_limit_is_refused_and_does_not_count(
     assert listener.post("/", content=body[:-1]).status_code == 500
 
 
-# How it begins and ends
+# Start and end
 
 
-def test_it_says_where_it_listens_and_ends_quietly_when_interrupted(tmp_path: Path) -> None:
+def test_it_prints_its_url_and_ends_quietly_when_interrupted(tmp_path: Path) -> None:
     authority, cert = trustme.CA(), tmp_path / "cert.pem"
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(cert))
     trusting = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
@@ -199,7 +199,7 @@ def test_it_says_where_it_listens_and_ends_quietly_when_interrupted(tmp_path: Pa
     assert (process.returncode, err) == (130, "")
 
 
-def test_it_ends_when_nobody_reads_it_any_more() -> None:
+def test_it_ends_when_its_output_is_closed() -> None:
     with listening_in_a_process("--json") as (process, said):
         assert process.stdout is not None
         assert process.stderr is not None
@@ -213,7 +213,7 @@ def test_it_ends_when_nobody_reads_it_any_more() -> None:
         assert (status, code, process.stderr.read()) == (202, 0, "")
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(invoke: Invoke) -> None:
+def test_a_port_that_is_taken_is_reported_in_one_line(invoke: Invoke) -> None:
     with closing(bind("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -224,7 +224,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(invoke: Invoke) -> None:
         )
 
 
-def test_what_cannot_be_is_told_in_one_line(invoke: Invoke, tmp_path: Path) -> None:
+def test_invalid_options_are_reported_in_one_line(invoke: Invoke, tmp_path: Path) -> None:
     nothing, missing = tmp_path / "nothing.pem", tmp_path / "missing.pem"
     nothing.touch()
 
@@ -237,7 +237,7 @@ def test_what_cannot_be_is_told_in_one_line(invoke: Invoke, tmp_path: Path) -> N
     assert invoke("listen", "--tls-cert", str(nothing), "--tls-key", str(nothing)) == (
         2,
         "",
-        f"promo-sandbox: {nothing} and {nothing} are no certificate and its key in PEM, without a pass phrase\n",
+        f"promo-sandbox: {nothing} and {nothing} must be a certificate and its key in PEM without a pass phrase\n",
     )
     for arguments in (("--status", "99"), ("--times", "0"), ("--delay", "-1"), ("--port", "65536")):
         code, out, err = invoke("listen", *arguments)
@@ -246,7 +246,7 @@ def test_what_cannot_be_is_told_in_one_line(invoke: Invoke, tmp_path: Path) -> N
 
 def test_no_colour_goes_anywhere_but_to_a_terminal(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "listen", lambda *_: None)
-    monkeypatch.setattr(listener, "Printer", lambda *, as_json, coloured: used.append((as_json, coloured)))
+    monkeypatch.setattr(listener, "CallbackPrinter", lambda *, as_json, coloured: used.append((as_json, coloured)))
     used: list[tuple[bool, bool]] = []
 
     invoke("listen")

@@ -1,4 +1,4 @@
-"""Worlds: made on first use, seeded whole or not at all, and time passes in each by itself."""
+"""Orgs: created on first use, seeded completely or not at all, each with its own clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from promo_sandbox.base import clock
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.slices import run_to_end
 from promo_sandbox.engine.orgs import Org, Orgs, TooManyOrgs
-from promo_sandbox.engine.seeding import Unacceptable
+from promo_sandbox.engine.seeding import InvalidObjects
 from promo_sandbox.model.journal import Occurrence
 from promo_sandbox.rules import Call, Rejected
 from tests.acme import Acme, rejecting
@@ -25,7 +25,7 @@ def acme() -> Acme:
 
 @pytest.fixture
 def org(acme: Acme) -> Org:
-    """An org whose clock stands still."""
+    """An org with a frozen clock."""
     org = acme.orgs.get("world")
     org.clock.freeze()
     org.clock.set(START)
@@ -41,8 +41,8 @@ def seed(acme: Acme, org: Org, *things: Any) -> Any:
 
 
 def refused(acme: Acme, org: Org, documents: Any) -> list[str]:
-    """The violations of a seed that is refused."""
-    with pytest.raises(Unacceptable) as caught:
+    """The violations of an invalid seed."""
+    with pytest.raises(InvalidObjects) as caught:
         acme.orgs.seed(org, documents)
     return [str(violation) for violation in caught.value.violations]
 
@@ -50,11 +50,11 @@ def refused(acme: Acme, org: Org, documents: Any) -> list[str]:
 def test_an_org_is_made_on_first_use_and_stays() -> None:
     orgs = Acme().orgs
 
-    assert orgs.known("a") is None
+    assert orgs.find("a") is None
     first = orgs.get("a")
 
     assert orgs.get("a") is first
-    assert orgs.known("a") is first
+    assert orgs.find("a") is first
     assert len(orgs) == 1
 
 
@@ -75,7 +75,7 @@ def test_no_more_orgs_are_made_than_admitted() -> None:
         orgs.get("c")
 
     assert orgs.get("a").name == "a"
-    orgs.forget("a")
+    orgs.delete("a")
     assert orgs.get("c").name == "c"
 
 
@@ -84,8 +84,8 @@ def test_names_that_look_alike_are_near() -> None:
     for name in ("payments-1", "payments-2", "loyalty"):
         orgs.get(name)
 
-    assert set(orgs.near("payment-1")) == {"payments-1", "payments-2"}
-    assert orgs.near("zzz") == []
+    assert set(orgs.similar_names("payment-1")) == {"payments-1", "payments-2"}
+    assert orgs.similar_names("zzz") == []
 
 
 def test_orgs_share_nothing(acme: Acme, org: Org) -> None:
@@ -103,21 +103,21 @@ def test_orgs_share_nothing(acme: Acme, org: Org) -> None:
 def test_a_forgotten_org_is_as_if_it_had_never_been(acme: Acme, org: Org) -> None:
     seed(acme, org, thing("a"))
 
-    assert acme.orgs.forget("world")
+    assert acme.orgs.delete("world")
 
-    assert acme.orgs.known("world") is None
-    assert not acme.orgs.forget("world")
+    assert acme.orgs.find("world") is None
+    assert not acme.orgs.delete("world")
     assert acme.orgs.get("world").state.count == 0
 
 
-def test_what_is_forgotten_is_freed_in_slices(acme: Acme, org: Org) -> None:
-    assert not acme.orgs.sweep()
+def test_discarded_objects_are_freed_in_slices(acme: Acme, org: Org) -> None:
+    assert not acme.orgs.free_slice()
     seed(acme, org, *(thing(str(number)) for number in range(1200)))
     state = org.state
-    acme.orgs.forget("world")
+    acme.orgs.delete("world")
 
     slices = 1
-    while acme.orgs.sweep():
+    while acme.orgs.free_slice():
         slices += 1
 
     assert slices > 3
@@ -128,9 +128,9 @@ def test_a_reset_org_is_as_on_first_use(acme: Acme, org: Org) -> None:
     acme.send("POST", "/acme/world/things", {"name": "Lamp"})
     first = acme.stored("world")[0]["id"]
 
-    run_to_end(acme.orgs.resetting(org))
+    run_to_end(acme.orgs.reset(org))
 
-    assert acme.orgs.known("world") is org
+    assert acme.orgs.find("world") is org
     assert (org.state.count, org.journal.last_id, org.clock.frozen) == (0, 0, False)
     assert org.clock.now() < START
     acme.send("POST", "/acme/world/things", {"name": "Lamp"})
@@ -139,32 +139,32 @@ def test_a_reset_org_is_as_on_first_use(acme: Acme, org: Org) -> None:
 
 def test_the_operator_s_seeds_are_there_from_the_start_and_after_a_reset() -> None:
     acme = Acme(seeds={"shop": {"acme": {"things": [thing("a")]}}})
-    org = acme.orgs.known("shop")
+    org = acme.orgs.find("shop")
     assert org is not None
     assert [doc["id"] for doc in acme.stored("shop")] == ["a"]
     acme.send("DELETE", "/acme/shop/things/a")
 
-    run_to_end(acme.orgs.resetting(org))
+    run_to_end(acme.orgs.reset(org))
     assert [doc["id"] for doc in acme.stored("shop")] == ["a"]
 
-    acme.orgs.forget("shop")
+    acme.orgs.delete("shop")
     assert [doc["id"] for doc in acme.stored("shop")] == ["a"]
     assert acme.stored("another") == []
 
 
-def test_a_seed_of_the_operator_that_is_refused_stops_the_start() -> None:
+def test_an_invalid_seed_of_the_operator_stops_the_start() -> None:
     with pytest.raises(
-        SandboxError, match=r"^the seed of the org 'shop' is refused: acme.things\[0\].name: is required$"
+        SandboxError, match=r"^the seed of the org 'shop' is invalid: acme.things\[0\].name: is required$"
     ):
         Acme(seeds={"shop": {"acme": {"things": [{}]}}})
 
 
 def test_more_seeded_orgs_than_admitted_stop_the_start() -> None:
-    with pytest.raises(SandboxError, match=r"^2 orgs are seeded, but there may only be 1$"):
+    with pytest.raises(SandboxError, match=r"^2 orgs are seeded, but the limit is 1$"):
         Acme(seeds={"a": {}, "b": {}}, limit=1)
 
 
-def test_a_seeded_object_is_filled_in_stored_and_told(acme: Acme, org: Org) -> None:
+def test_a_seeded_object_is_filled_in_and_stored_and_sends_a_webhook(acme: Acme, org: Org) -> None:
     stored = seed(acme, org, {"name": "Lamp", "secret": "s"})
 
     [lamp] = stored["acme"]["things"]
@@ -196,7 +196,7 @@ def test_the_caller_s_own_objects_stay_as_they_are(acme: Acme, org: Org) -> None
     assert lamp == {"name": "Lamp"}
 
 
-def test_a_seed_is_refused_whole_with_the_place_of_every_violation(acme: Acme, org: Org) -> None:
+def test_an_invalid_seed_stores_nothing_and_names_the_place_of_each_violation(acme: Acme, org: Org) -> None:
     seed(acme, org, thing("a", code="1"))
     before = list(org.journal.entries())
 
@@ -223,9 +223,9 @@ def test_a_seed_is_refused_whole_with_the_place_of_every_violation(acme: Acme, o
     )
 
     assert sorted(set(said)) == [
-        "acme.notes: is a collection, but what it is given holds no objects",
-        "acme.thing: is no collection; did you mean things?",
-        "acme.things[1].code: '1' is taken by another one",
+        "acme.notes: is a collection, but its value holds no objects",
+        "acme.thing: is not a collection; did you mean things?",
+        "acme.things[1].code: '1' is taken by another object",
         "acme.things[3].code: '2' is taken by acme.things[2]",
         'acme.things[4].id: 7 is not of type "string"',
         "acme.things[4].name: is required",
@@ -233,15 +233,15 @@ def test_a_seed_is_refused_whole_with_the_place_of_every_violation(acme: Acme, o
         'acme.things[4].status: "BROKEN" is not one of "NEW" or "EXPIRED"',
         "acme.things[5]: Nobody may store this.",
         'acme.things[6]: "no object" is not of type "object"',
-        "acne: is no vendor; did you mean acme?",
-        "other: is no vendor; there are acme",
+        "acne: is not a vendor; did you mean acme?",
+        "other: is not a vendor; there are acme",
     ]
     assert acme.stored("world") == [thing("a", code="1")]
     assert list(org.journal.entries()) == before
     assert org.state.find(acme.things, "code", "2") is None
 
 
-def test_a_seed_with_very_many_violations_tells_the_first(acme: Acme, org: Org) -> None:
+def test_a_seed_with_very_many_violations_names_the_first(acme: Acme, org: Org) -> None:
     assert len(refused(acme, org, {"acme": {"things": [{}] * 10_000}})) == 50
 
 
@@ -255,7 +255,7 @@ def test_a_seed_that_breaks_the_sandbox_leaves_nothing(acme: Acme, org: Org) -> 
     assert list(org.journal.entries()) == []
 
 
-def test_what_is_due_when_it_is_seeded_happens_at_once(acme: Acme, org: Org) -> None:
+def test_a_timer_that_is_due_when_seeded_runs_at_once(acme: Acme, org: Org) -> None:
     seed(acme, org, thing("a", expires="2029-12-31T00:00:00Z"))
 
     entries = [entry for entry in org.journal.entries() if isinstance(entry, Occurrence)]
@@ -274,7 +274,7 @@ def test_time_passes_in_order_each_entry_at_its_own_instant(acme: Acme, org: Org
         thing("never"),
     )
 
-    happened = acme.orgs.pass_time(org, clock.parse("2030-03-01T00:00:00Z"))
+    happened = acme.orgs.run_due_timers(org, clock.parse("2030-03-01T00:00:00Z"))
 
     assert [(clock.text(what.at), what.name, what.document, what.internal_error) for what in happened] == [
         ("2030-01-15T12:00:00.000Z", "expire-thing", "early", None),
@@ -284,13 +284,13 @@ def test_time_passes_in_order_each_entry_at_its_own_instant(acme: Acme, org: Org
     assert [event.at for what in happened for event in what.events] == [what.at for what in happened]
     assert {doc["id"] for doc in acme.stored("world") if doc["status"] == "EXPIRED"} == {"early", "late", "same"}
     assert list(org.journal.entries())[1:] == happened
-    assert acme.orgs.pass_time(org, clock.parse("2030-03-01T00:00:00Z")) == []
+    assert acme.orgs.run_due_timers(org, clock.parse("2030-03-01T00:00:00Z")) == []
 
 
-def test_a_due_rule_that_fails_is_a_defect_and_does_not_stop_the_clock(acme: Acme, org: Org) -> None:
+def test_a_due_rule_that_fails_is_an_internal_error_and_does_not_stop_the_clock(acme: Acme, org: Org) -> None:
     seed(acme, org, thing("a", breaks="2030-01-02T00:00:00Z"), thing("b", expires="2030-01-03T00:00:00Z"))
 
-    happened = acme.orgs.pass_time(org, clock.parse("2030-02-01T00:00:00Z"))
+    happened = acme.orgs.run_due_timers(org, clock.parse("2030-02-01T00:00:00Z"))
 
     assert [(what.name, what.document, what.internal_error) for what in happened] == [
         ("break-thing", "a", "RuntimeError: A breaks"),
@@ -298,16 +298,16 @@ def test_a_due_rule_that_fails_is_a_defect_and_does_not_stop_the_clock(acme: Acm
     ]
     assert happened[0].changes == []
     assert acme.stored("world")[0] == thing("a", breaks="2030-01-02T00:00:00Z")
-    assert acme.orgs.pass_time(org, clock.parse("2031-01-01T00:00:00Z")) == []
+    assert acme.orgs.run_due_timers(org, clock.parse("2031-01-01T00:00:00Z")) == []
 
 
-def test_a_due_rule_that_is_missing_or_tells_what_no_callback_declares_is_a_defect_too(acme: Acme, org: Org) -> None:
+def test_a_missing_due_rule_or_an_undeclared_event_is_an_internal_error(acme: Acme, org: Org) -> None:
     rules = acme.contract.rules
     del rules.timer_rules["break-thing"]
     rules.timer_rules["expire-thing"] = lambda call, _id: call.emit("thing-vanished", {})
     seed(acme, org, thing("a", breaks="2030-01-02T00:00:00Z", expires="2030-01-03T00:00:00Z"))
 
-    happened = acme.orgs.pass_time(org, clock.parse("2030-02-01T00:00:00Z"))
+    happened = acme.orgs.run_due_timers(org, clock.parse("2030-02-01T00:00:00Z"))
 
     assert [what.internal_error for what in happened] == [
         "KeyError: 'break-thing'",
@@ -325,7 +325,7 @@ def test_a_due_rule_may_have_an_operation_done_and_reads_the_settings(acme: Acme
     acme.seed("world", settings=[{"orders": {"word": "gone"}}])
     seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"), thing("b"))
 
-    [happened] = acme.orgs.pass_time(org, START + 2 * clock.DAY)
+    [happened] = acme.orgs.run_due_timers(org, START + 2 * clock.DAY)
 
     assert (happened.at, happened.internal_error) == (START + clock.DAY, None)
     assert [(change.collection.key, change.id) for change in happened.changes] == [
@@ -336,7 +336,7 @@ def test_a_due_rule_may_have_an_operation_done_and_reads_the_settings(acme: Acme
     assert acme.stored("world", "notes") == [{"id": "n", "text": "gone"}]
 
 
-def test_what_a_due_rule_asks_for_is_taken_back_when_it_is_refused(acme: Acme, org: Org) -> None:
+def test_a_rejected_internal_call_of_a_due_rule_is_rolled_back(acme: Acme, org: Org) -> None:
     refusals: list[str] = []
 
     def expire(call: Call, _: str) -> None:
@@ -347,30 +347,30 @@ def test_what_a_due_rule_asks_for_is_taken_back_when_it_is_refused(acme: Acme, o
     acme.contract.rules.timer_rules["expire-thing"] = expire
     seed(acme, org, thing("a", code="1", expires="2030-01-02T00:00:00Z"))
 
-    [happened] = acme.orgs.pass_time(org, START + clock.DAY)
+    [happened] = acme.orgs.run_due_timers(org, START + clock.DAY)
 
     assert refusals == ["code-taken"]
     assert (happened.internal_error, happened.changes, happened.events) == (None, [], [])
 
 
-def test_what_a_due_rule_asks_for_fails_with_it(acme: Acme, org: Org) -> None:
+def test_an_internal_call_of_a_due_rule_fails_with_it(acme: Acme, org: Org) -> None:
     def expire(call: Call, _: str) -> None:
         call.invoke("makeTrouble", {"shop": call.tenant, "kind": "raise"})
 
     acme.contract.rules.timer_rules["expire-thing"] = expire
     seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"))
 
-    [happened] = acme.orgs.pass_time(org, START + clock.DAY)
+    [happened] = acme.orgs.run_due_timers(org, START + clock.DAY)
 
     assert happened.internal_error == "RuntimeError: the rule broke"
     assert acme.stored("world") == [thing("a", expires="2030-01-02T00:00:00Z")]
 
 
-def test_what_is_armed_goes_with_a_reset_and_is_the_org_s_own(acme: Acme, org: Org) -> None:
+def test_armed_effects_belong_to_one_org_and_end_with_a_reset(acme: Acme, org: Org) -> None:
     org.state.arm("addThing", [rejecting("code-taken")])
 
     assert acme.orgs.get("other").state.armed is None
-    run_to_end(acme.orgs.resetting(org))
+    run_to_end(acme.orgs.reset(org))
 
     assert org.state.armed is None
 
@@ -380,7 +380,7 @@ def test_settings_are_seeded_by_the_operator_and_after_a_reset() -> None:
     org = acme.orgs.get("shop")
 
     acme.seed("shop", settings=[{"edition": "7"}])
-    run_to_end(acme.orgs.resetting(org))
+    run_to_end(acme.orgs.reset(org))
 
     assert acme.contract.settings(org.state)["edition"] == "8"
 
@@ -389,12 +389,12 @@ def test_settings_are_restored_with_the_state(acme: Acme, org: Org) -> None:
     acme.seed("world", settings=[{"edition": "8"}])
     other = acme.orgs.get("other")
 
-    run_to_end(acme.orgs.restoring(other, whole(acme, org), 0))
+    run_to_end(acme.orgs.restore_state(other, whole(acme, org), 0))
 
     assert acme.contract.settings(other.state)["edition"] == "8"
 
 
-def test_what_falls_due_in_real_time_happens_before_the_next_request(acme: Acme, org: Org) -> None:
+def test_timers_that_become_due_in_real_time_run_before_the_next_request(acme: Acme, org: Org) -> None:
     seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"))
     org.clock.set(clock.parse("2030-01-02T00:00:00Z"))
 
@@ -406,10 +406,10 @@ def test_what_falls_due_in_real_time_happens_before_the_next_request(acme: Acme,
 
 def test_setting_the_clock_back_undoes_nothing_and_repeats_nothing(acme: Acme, org: Org) -> None:
     seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"))
-    acme.orgs.pass_time(org, START + 5 * clock.DAY)
+    acme.orgs.run_due_timers(org, START + 5 * clock.DAY)
     org.clock.set(START)
 
-    assert acme.orgs.pass_time(org, START + 5 * clock.DAY) == []
+    assert acme.orgs.run_due_timers(org, START + 5 * clock.DAY) == []
     assert acme.stored("world")[0]["status"] == "EXPIRED"
 
 
@@ -431,7 +431,7 @@ def test_a_state_that_is_read_out_and_restored_is_the_same(acme: Acme, org: Org)
     other = acme.orgs.get("other")
     seed(acme, other, thing("gone"))
 
-    run_to_end(acme.orgs.restoring(other, documents, sequence))
+    run_to_end(acme.orgs.restore_state(other, documents, sequence))
 
     assert whole(acme, other) == documents
     assert [(doc["id"], created, place) for doc, created, place in documents["acme"]["things"]] == [
@@ -443,17 +443,19 @@ def test_a_state_that_is_read_out_and_restored_is_the_same(acme: Acme, org: Org)
         *org.state.page("things", start=None, stop=None, offset=0, limit=9)
     ]
     far = START + 30 * clock.DAY
-    assert [what.document for what in acme.orgs.pass_time(other, far)] == ["b", "a"]
-    assert [what.document for what in acme.orgs.pass_time(org, far)] == ["b", "a"]
+    assert [what.document for what in acme.orgs.run_due_timers(other, far)] == ["b", "a"]
+    assert [what.document for what in acme.orgs.run_due_timers(org, far)] == ["b", "a"]
 
 
-def test_what_is_restored_without_creation_was_created_now(acme: Acme, org: Org) -> None:
-    run_to_end(acme.orgs.restoring(org, {"acme": {"things": [(thing("a"), None, None), (thing("b"), None, None)]}}, 0))
+def test_a_document_restored_without_a_time_of_creation_is_created_now(acme: Acme, org: Org) -> None:
+    run_to_end(
+        acme.orgs.restore_state(org, {"acme": {"things": [(thing("a"), None, None), (thing("b"), None, None)]}}, 0)
+    )
 
     assert whole(acme, org) == {"acme": {"things": [(thing("a"), START, 0), (thing("b"), START, 1)]}}
 
 
-def test_a_state_that_is_refused_changes_nothing(acme: Acme, org: Org) -> None:
+def test_an_invalid_state_changes_nothing(acme: Acme, org: Org) -> None:
     fill(acme, org)
     before, sequence = whole(acme, org), org.state.sequence
     documents: Any = {
@@ -464,8 +466,8 @@ def test_a_state_that_is_refused_changes_nothing(acme: Acme, org: Org) -> None:
         "acne": {},
     }
 
-    with pytest.raises(Unacceptable) as caught:
-        run_to_end(acme.orgs.restoring(org, documents, 99))
+    with pytest.raises(InvalidObjects) as caught:
+        run_to_end(acme.orgs.restore_state(org, documents, 99))
 
     assert [violation.where for violation in caught.value.violations] == [
         "acme.things[0].name",
@@ -486,11 +488,11 @@ def test_ids_are_the_same_in_every_org(acme: Acme) -> None:
 def test_orgs_know_nothing_but_what_they_are_given() -> None:
     orgs = Orgs([], Acme().authenticator, limit=1, journal_limit=1, journal_bytes=1)
 
-    with pytest.raises(Unacceptable, match="x: is no vendor"):
+    with pytest.raises(InvalidObjects, match="x: is not a vendor"):
         orgs.seed(orgs.get("a"), {"x": {}})
 
 
-def test_what_falls_due_happens_by_itself_too_in_every_org() -> None:
+def test_ticks_run_the_due_timers_of_all_orgs() -> None:
     acme = Acme(limit=2000)
     for number in range(1200):
         org = acme.orgs.get(f"org-{number}")
@@ -498,14 +500,14 @@ def test_what_falls_due_happens_by_itself_too_in_every_org() -> None:
         org.clock.set(START)
         seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"))
         org.clock.set(clock.parse("2030-01-03T00:00:00Z" if number % 2 else "2030-01-01T12:00:00Z"))
-    acme.orgs.forget("org-1")
+    acme.orgs.delete("org-1")
 
     for _ in range(6):
         acme.orgs.tick()
 
     expired = [name for name in (f"org-{number}" for number in range(2, 1200)) if is_expired(acme, name)]
     assert expired == [f"org-{number}" for number in range(3, 1200, 2)]
-    assert acme.orgs.known("org-1") is None
+    assert acme.orgs.find("org-1") is None
 
 
 def is_expired(acme: Acme, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""From a request to its reply: which org, which operation, and every way in which that can fail."""
+"""From a request to its reply: the org, the operation, and all error responses."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def acme() -> Acme:
 
 
 def greeted(acme: Acme, target: str = "/acme/greeting", **sent: Any) -> Any:
-    """The org and the tenant that a rule saw."""
+    """The org and the tenant in the rule's call."""
     seen = content(acme.send("GET", target, **sent))
     return seen["org"], seen["tenant"]
 
 
-# Which org
+# The org
 
 
 def test_a_request_that_names_no_org_is_for_the_default_one(acme: Acme) -> None:
@@ -99,7 +99,7 @@ WHO = b"client=app&secret=s"
 
 
 def opened(acme: Acme, form: bytes, **sent: Any) -> Any:
-    """What a client hears that says who it is in a form."""
+    """The reply to a client that sends its credentials in a form."""
     return content(acme.send("POST", "/acme/session", form=form, token=None, **sent))
 
 
@@ -149,7 +149,7 @@ def test_a_body_of_another_media_type_names_no_org(acme: Acme) -> None:
 
 
 @pytest.mark.parametrize("form", [b"shop=%FF", b"shop=%FF&scope=shop%3D%FE", b"%FF=f1", b"&&=&shop"])
-def test_a_form_that_is_not_utf_8_names_no_org_and_is_refused(acme: Acme, form: bytes) -> None:
+def test_a_form_that_is_not_utf_8_names_no_org_and_is_rejected(acme: Acme, form: bytes) -> None:
     reply = acme.send("POST", "/acme/session", form=WHO + b"&client=%FF&" + form, token=None)
 
     assert reply.status == 400
@@ -157,7 +157,7 @@ def test_a_form_that_is_not_utf_8_names_no_org_and_is_refused(acme: Acme, form: 
     assert (acme.last("default").rejection, acme.last("default").violations[0].kind) == ("invalid-request", "syntax")
 
 
-def test_bytes_that_are_not_utf_8_in_a_form_are_refused_and_nothing_breaks(acme: Acme) -> None:
+def test_a_form_with_bytes_that_are_not_utf_8_is_rejected(acme: Acme) -> None:
     reply = acme.send("POST", "/acme/session", form=WHO + b"&x=\xff\xfe", token=None)
 
     assert (reply.status, content(reply)["detail"]) == (400, "body: The body is not UTF-8.")
@@ -213,7 +213,7 @@ def test_a_prefix_changes_the_org_and_not_what_the_vendor_calls_it(acme: Acme) -
 
     assert reply.status == 201
     assert [doc["name"] for doc in acme.stored("t42")] == ["Lamp"]
-    assert acme.orgs.known("shop") is None
+    assert acme.orgs.find("shop") is None
 
 
 def test_a_prefix_works_for_every_path_and_is_kept_in_the_journal(acme: Acme) -> None:
@@ -268,10 +268,10 @@ def test_no_more_orgs_than_admitted() -> None:
     assert acme.send("GET", "/acme/a/things").status == 200
 
 
-# Which operation
+# The operation
 
 
-def test_a_path_that_no_operation_has_is_refused_in_the_vendor_s_words(acme: Acme) -> None:
+def test_an_unknown_path_is_rejected_in_the_vendor_s_form(acme: Acme) -> None:
     reply = acme.send("GET", "/acme/shop/thingies")
 
     assert (reply.status, reply.media) == (404, "application/problem+json")
@@ -280,7 +280,7 @@ def test_a_path_that_no_operation_has_is_refused_in_the_vendor_s_words(acme: Acm
     assert (acme.last("shop").vendor, acme.last("shop").rejection) == ("acme", "unknown-path")
 
 
-def test_a_path_near_to_no_vendor_s_is_refused_in_the_sandbox_s_own_words(acme: Acme) -> None:
+def test_an_unknown_path_of_no_vendor_is_rejected_in_the_sandbox_s_form(acme: Acme) -> None:
     reply = acme.send("GET", "/elsewhere")
 
     assert content(reply) == {
@@ -293,7 +293,7 @@ def test_a_path_near_to_no_vendor_s_is_refused_in_the_sandbox_s_own_words(acme: 
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS", "get", "BREW"])
-def test_another_method_is_refused_with_all_that_the_path_has(acme: Acme, method: str) -> None:
+def test_another_method_is_rejected_with_all_methods_of_the_path(acme: Acme, method: str) -> None:
     reply = acme.send(method, "/acme/shop/things/t-1")
 
     assert reply.status == 405
@@ -389,7 +389,7 @@ def test_a_vendor_may_ask_more_of_credentials_than_that_they_are_right(acme: Acm
     ]
 
 
-def test_what_a_vendor_asks_more_comes_after_what_is_asked_of_every_token(acme: Acme) -> None:
+def test_the_admission_of_a_vendor_runs_after_the_check_of_the_token(acme: Acme) -> None:
     acme.send("POST", "/acme/shop/things", {}, token="sandbox;state=banned;tenant=other")
 
     assert acme.last("shop").rejection == "foreign-credentials"
@@ -412,7 +412,7 @@ def test_a_rule_of_admission_sees_the_grant_and_the_tenant_but_no_values_yet() -
     assert seen == [(Grant(tenant="t1", claims={"entity": "E1"}), "t1", None)]
 
 
-def test_what_a_rule_of_admission_writes_before_it_refuses_is_taken_back() -> None:
+def test_changes_of_an_admission_that_rejects_are_rolled_back() -> None:
     rules = new_rules()
 
     @rules.on_admission
@@ -426,7 +426,7 @@ def test_what_a_rule_of_admission_writes_before_it_refuses_is_taken_back() -> No
     assert acme.stored("shop", "notes") == []
 
 
-def test_a_rule_of_admission_that_fails_is_a_defect() -> None:
+def test_an_admission_that_fails_is_an_internal_error() -> None:
     rules = new_rules()
     rules.on_admission(lambda call: call.reject("no-such-name"))
     acme = Acme(rules=rules)
@@ -435,7 +435,7 @@ def test_a_rule_of_admission_that_fails_is_a_defect() -> None:
     assert acme.last("shop").internal_error == "OffContract: listThings declares no rejection no-such-name"
 
 
-def test_a_client_says_who_it_is_elsewhere_than_in_authorization(acme: Acme) -> None:
+def test_credentials_may_be_outside_authorization(acme: Acme) -> None:
     known = opened(acme, b"client=app&secret=s")
     unknown = acme.send("POST", "/acme/session", form=b"client=app&secret=invalid", token=None)
 
@@ -474,7 +474,7 @@ def test_a_token_that_a_rule_issued_for_ever_does_not_expire(acme: Acme) -> None
     assert acme.send("GET", "/acme/f1/things", token=token).status == 200
 
 
-def test_a_token_whose_claims_are_not_texts_is_a_stranger_s(acme: Acme) -> None:
+def test_a_token_whose_claims_are_not_strings_is_invalid(acme: Acme) -> None:
     claims: dict[str, Any] = {"entity": 7}
     token = acme.authenticator.issue(
         org="shop",
@@ -515,7 +515,7 @@ def test_a_client_s_secret_may_stand_for_a_token(acme: Acme) -> None:
     assert (reply.status, content(reply)["refundable"]) == (200, True)
 
 
-def test_all_violations_are_told_at_once_and_journalled(acme: Acme) -> None:
+def test_all_violations_are_reported_at_once_and_journalled(acme: Acme) -> None:
     reply = acme.send("GET", "/acme/shop/things?limit=0&tag=a&tag=b&tag=c", headers={"Acme-Trace": "1"})
 
     assert reply.status == 400
@@ -528,7 +528,7 @@ def test_all_violations_are_told_at_once_and_journalled(acme: Acme) -> None:
     assert content(reply)["detail"] == "; ".join(map(str, acme.last("shop").violations))
 
 
-def test_a_vendor_may_have_a_refusal_of_its_own_for_a_body_that_is_missing(acme: Acme) -> None:
+def test_a_vendor_may_declare_a_rejection_for_a_missing_body(acme: Acme) -> None:
     empty = acme.send("POST", "/acme/session", form=b"", token=None)
     incomplete = acme.send("POST", "/acme/session", form=b"client=app", token=None)
     none_of_its_own = acme.send("POST", "/acme/shop/things")
@@ -545,14 +545,14 @@ def test_a_vendor_may_have_a_refusal_of_its_own_for_a_body_that_is_missing(acme:
     assert acme.last("shop").rejection == "invalid-request"
 
 
-def test_a_body_that_cannot_be_read_is_refused_even_where_the_vendor_says_nothing_of_it(acme: Acme) -> None:
+def test_an_unreadable_body_is_rejected_even_if_the_vendor_declares_no_rejection(acme: Acme) -> None:
     reply = acme.send("POST", "/acme/shop/things", {"name": "Lamp"}, headers={"Content-Type": "text/plain"})
 
     assert reply.status == 415
     assert content(reply)["type"] == "about:blank"
 
 
-# The answer
+# The reply
 
 
 def test_a_success_has_the_status_of_the_spec_and_the_id_of_its_exchange(acme: Acme) -> None:
@@ -567,7 +567,7 @@ def test_a_success_has_the_status_of_the_spec_and_the_id_of_its_exchange(acme: A
     assert "unknown" not in acme.stored("shop")[0]
 
 
-def test_the_changes_of_an_exchange_are_told_before_and_after(acme: Acme) -> None:
+def test_the_changes_of_an_exchange_have_before_and_after(acme: Acme) -> None:
     acme.send("POST", "/acme/shop/things", {"name": "Lamp"})
     added = acme.last("shop")
     thing = acme.stored("shop")[0]
@@ -585,14 +585,14 @@ def test_the_changes_of_an_exchange_are_told_before_and_after(acme: Acme) -> Non
     assert removed.status == 204
 
 
-def test_what_subscribers_are_told_is_journalled_with_the_exchange(acme: Acme) -> None:
+def test_events_are_journalled_with_the_exchange(acme: Acme) -> None:
     reply = acme.send("POST", "/acme/shop/things", {"name": "Lamp"})
 
     [event] = acme.last("shop").events
     assert (event.name, event.payload) == ("thing-changed", b'{"thing":' + reply.body + b"}")
 
 
-def test_a_rejection_looks_like_the_vendor_s_example_with_what_the_rule_adds(acme: Acme) -> None:
+def test_a_rejection_is_the_vendor_s_example_with_the_fields_of_the_rule(acme: Acme) -> None:
     acme.send("POST", "/acme/shop/things", {"name": "Lamp", "code": "1"})
 
     reply = acme.send("POST", "/acme/shop/things", {"name": "Lamp", "code": "1"})
@@ -629,7 +629,7 @@ def test_internal_members_are_stored_and_not_sent(acme: Acme) -> None:
 
 
 def make_trouble(acme: Acme, kind: str) -> Any:
-    """The reply of the rule that writes a thing and then fails, after a thing was written well."""
+    """The reply of a rule that writes a thing and then fails. Another thing was stored before."""
     acme.send("POST", "/acme/shop/things", {"name": "Lamp"})
     return acme.send("POST", f"/acme/shop/trouble/{kind}")
 
@@ -642,7 +642,7 @@ def test_a_rejection_after_writes_takes_them_back(acme: Acme) -> None:
     assert (acme.last("shop").changes, acme.last("shop").internal_error) == ([], None)
 
 
-def test_a_rejection_that_keeps_what_was_written_is_journalled_with_its_changes_and_events(acme: Acme) -> None:
+def test_a_rejection_that_keeps_changes_is_journalled_with_its_changes_and_events(acme: Acme) -> None:
     reply = make_trouble(acme, "keep")
 
     made = acme.last("shop")
@@ -669,13 +669,11 @@ def test_a_rejection_that_keeps_what_was_written_is_journalled_with_its_changes_
         ("unwritable", "TypeError: Encoding objects of type object is unsupported"),
     ],
 )
-def test_a_failure_of_ours_is_a_defect_and_leaves_the_state_as_it_was(
-    acme: Acme, kind: str, internal_error: str
-) -> None:
+def test_an_internal_error_leaves_the_state_as_it_was(acme: Acme, kind: str, internal_error: str) -> None:
     reply = make_trouble(acme, kind)
 
     assert (reply.status, reply.media) == (500, "application/problem+json")
-    assert content(reply)["title"] == "Defect of the sandbox"
+    assert content(reply)["title"] == "Internal error of the sandbox"
     assert content(reply)["detail"].startswith(internal_error)
     made = acme.last("shop")
     assert made.internal_error is not None
@@ -688,7 +686,7 @@ def test_a_failure_of_ours_is_a_defect_and_leaves_the_state_as_it_was(
 
 
 @pytest.mark.parametrize("target", ["/acme/shop/things/none", "/acme/shop/nothing"])
-def test_a_wording_that_fails_is_a_defect_too(acme: Acme, target: str) -> None:
+def test_an_error_body_that_fails_is_an_internal_error(acme: Acme, target: str) -> None:
     acme.contract.rules.write_error_body = lambda _refusal: 1 // 0
 
     reply = acme.send("GET", target)
@@ -698,7 +696,7 @@ def test_a_wording_that_fails_is_a_defect_too(acme: Acme, target: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["reject", "keep"])
-def test_a_wording_that_the_spec_does_not_know_is_a_defect_and_keeps_nothing(acme: Acme, kind: str) -> None:
+def test_an_error_body_that_violates_the_spec_is_an_internal_error(acme: Acme, kind: str) -> None:
     acme.contract.rules.write_error_body = lambda _refusal: {"error": 7, "detail": "x"}
 
     reply = make_trouble(acme, kind)
@@ -709,7 +707,7 @@ def test_a_wording_that_the_spec_does_not_know_is_a_defect_and_keeps_nothing(acm
     assert (acme.last("shop").changes, acme.last("shop").events) == ([], [])
 
 
-def test_a_rule_cannot_change_what_the_next_request_says(acme: Acme) -> None:
+def test_a_rule_cannot_change_the_next_request(acme: Acme) -> None:
     def careless(call: Call) -> Reply:
         return call.reply({"id": call.path.pop("id"), "name": "x", "status": "NEW"})
 
@@ -729,10 +727,10 @@ def test_no_id_is_given_out_twice_even_where_the_first_was_taken_back(acme: Acme
     assert len({doc["id"] for doc in acme.stored("shop")} - ids) == 3
 
 
-# What is armed
+# Armed effects
 
 
-def test_the_next_calls_of_an_operation_meet_what_is_armed_in_the_vendor_s_words(acme: Acme) -> None:
+def test_the_next_calls_of_an_operation_get_the_armed_rejection(acme: Acme) -> None:
     acme.orgs.get("shop").state.arm("addThing", [rejecting("code-taken"), rejecting("insufficient-scope")])
 
     replies = [acme.send("POST", "/acme/shop/things", {"name": "Lamp"}) for _ in range(3)]
@@ -749,7 +747,7 @@ def test_the_next_calls_of_an_operation_meet_what_is_armed_in_the_vendor_s_words
     assert len(acme.stored("shop")) == 1
 
 
-def test_what_is_armed_waits_for_a_call_that_is_right_of_that_operation_in_that_org(acme: Acme) -> None:
+def test_armed_effects_wait_for_a_valid_call_of_the_operation_in_the_org(acme: Acme) -> None:
     acme.orgs.get("shop").state.arm("addThing", [rejecting("code-taken")])
 
     others = [
@@ -764,7 +762,7 @@ def test_what_is_armed_waits_for_a_call_that_is_right_of_that_operation_in_that_
     assert acme.send("POST", "/acme/shop/things", {"name": "Lamp"}).status == 409
 
 
-def test_what_is_armed_is_met_by_what_the_platform_does_for_itself_too(acme: Acme) -> None:
+def test_armed_effects_apply_to_internal_calls(acme: Acme) -> None:
     acme.orgs.get("shop").state.arm("addThing", [rejecting("code-taken")])
 
     replies = [acme.send("POST", "/acme/shop/orders", {"name": "Lamp"}) for _ in range(2)]
@@ -773,7 +771,7 @@ def test_what_is_armed_is_met_by_what_the_platform_does_for_itself_too(acme: Acm
     assert content(replies[0])["holder"] == "code-taken"
 
 
-def test_an_armed_name_that_the_operation_does_not_declare_is_a_defect_once(acme: Acme) -> None:
+def test_an_armed_rejection_that_is_not_declared_is_an_internal_error_once(acme: Acme) -> None:
     acme.orgs.get("shop").state.arm("getThing", [rejecting("code-taken")])
 
     assert [acme.send("GET", "/acme/shop/things/t").status for _ in range(2)] == [500, 404]
@@ -787,7 +785,7 @@ ASKING = {**BROWSER, "Access-Control-Request-Method": "POST"}
 
 
 def allowed(reply: Reply) -> dict[str, str]:
-    """What a browser hears of what it may do."""
+    """The CORS headers of a reply."""
     return {name: value for name, value in reply.headers if name.startswith("access-control-")}
 
 
@@ -815,11 +813,11 @@ def test_a_browser_may_read_every_reply_of_a_vendor_that_browsers_call(
     assert allowed(reply) == EVERYBODY
 
 
-def test_who_is_no_browser_hears_nothing_of_origins(acme: Acme) -> None:
+def test_a_request_without_origin_gets_no_cors_headers(acme: Acme) -> None:
     assert allowed(acme.send("GET", "/acme/greeting")) == {}
 
 
-def test_a_preflight_is_told_the_methods_of_its_path_and_gets_the_headers_it_wants(acme: Acme) -> None:
+def test_a_preflight_gets_the_methods_of_its_path_and_the_requested_headers(acme: Acme) -> None:
     headers = {**ASKING, "Access-Control-Request-Headers": "authorization, content-type"}
 
     reply = acme.send("OPTIONS", "/acme/shop/things/t-1", token=None, headers=headers)
@@ -847,7 +845,7 @@ def test_a_preflight_that_wants_no_headers_may_send_any(acme: Acme) -> None:
     assert allowed(reply)["access-control-allow-methods"] == "GET, HEAD, POST"
 
 
-def test_a_preflight_for_a_path_that_is_not_there_is_refused_so_that_a_browser_can_read_it(acme: Acme) -> None:
+def test_a_preflight_for_an_unknown_path_is_rejected_with_cors_headers(acme: Acme) -> None:
     reply = acme.send("OPTIONS", "/acme/shop/nothing", token=None, headers=ASKING)
     nowhere = acme.send("OPTIONS", "/elsewhere", token=None, headers=ASKING)
 
@@ -856,14 +854,14 @@ def test_a_preflight_for_a_path_that_is_not_there_is_refused_so_that_a_browser_c
     assert (nowhere.status, allowed(nowhere)) == (404, {})
 
 
-def test_options_that_are_no_preflight_are_refused(acme: Acme) -> None:
+def test_options_without_preflight_headers_are_rejected(acme: Acme) -> None:
     reply = acme.send("OPTIONS", "/acme/shop/things", headers=BROWSER)
     other = acme.send("PATCH", "/acme/shop/things", headers=ASKING)
 
     assert [(found.status, header(found, "allow")) for found in (reply, other)] == [(405, "GET, HEAD, POST")] * 2
 
 
-def test_a_vendor_that_browsers_do_not_call_says_nothing_to_them(tmp_path: Path) -> None:
+def test_a_vendor_without_cors_sends_no_cors_headers(tmp_path: Path) -> None:
     (tmp_path / "acme").mkdir()
     path = tmp_path / "acme" / "things.yaml"
     path.write_text(SPEC.read_text(encoding="utf-8").replace("x-cors: true\n", ""), encoding="utf-8")
@@ -917,14 +915,14 @@ def test_no_content_can_be_preferred(acme: Acme) -> None:
     assert (reply.status, reply.body) == (204, b"")
 
 
-def test_a_preference_for_a_status_without_an_example_is_no_defect(acme: Acme) -> None:
+def test_a_preference_for_a_status_without_an_example_is_not_an_internal_error(acme: Acme) -> None:
     acme.send("GET", "/acme/guarded-greeting", headers={"Prefer": "code=200"})
 
     assert acme.last("default").internal_error is None
 
 
 @pytest.mark.parametrize("preference", ["code=418", "example=nothing", "code=201, example=code-taken"])
-def test_a_preference_for_what_is_not_declared_is_refused_and_nothing_is_done(acme: Acme, preference: str) -> None:
+def test_a_preference_for_an_undeclared_name_is_rejected_and_nothing_is_done(acme: Acme, preference: str) -> None:
     reply = prefer(acme, preference)
 
     assert (reply.status, content(reply)["title"]) == (400, "No such preference")
@@ -937,7 +935,7 @@ def test_a_misspelt_preference_is_answered_with_the_nearest_name(acme: Acme) -> 
 
 
 @pytest.mark.parametrize("preference", ["", "wait=5", "respond-async", "return=minimal"])
-def test_other_preferences_are_none_of_ours(acme: Acme, preference: str) -> None:
+def test_other_preferences_are_ignored(acme: Acme, preference: str) -> None:
     assert prefer(acme, preference).status == 201
     assert len(acme.stored("shop")) == 1
 
@@ -957,7 +955,7 @@ ALL_THINGS = [{"id": f"t-{number}", "name": f"Thing {number}", "status": "NEW"} 
 
 @pytest.fixture
 def listing(tmp_path: Path) -> Acme:
-    """The vendor, whose list of things is an array of all."""
+    """The test vendor, with a rule that replies with an array of all things."""
     spec = tmp_path / "acme" / "things.yaml"
     spec.parent.mkdir()
     array = "{type: array, items: {$ref: '#/components/schemas/Thing'}}"
@@ -1001,7 +999,7 @@ def test_a_long_list_is_sent_in_pieces_as_it_was_when_it_was_asked_for(listing: 
     assert exchange.reply_body == b"".join(sent)[:MAX_BODY]
 
 
-def test_a_long_list_that_does_not_keep_the_contract_ends_as_a_defect(
+def test_a_long_list_that_violates_the_contract_ends_as_an_internal_error(
     listing: Acme, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = [*ALL_THINGS[:1000], {"id": "t-1000"}]
@@ -1016,11 +1014,11 @@ def test_a_long_list_that_does_not_keep_the_contract_ends_as_a_defect(
     assert "does not keep its contract" in str(listing.last("shop").internal_error)
 
 
-# Replies that take long to work out
+# Replies with long work
 
 
 def finished(waiting: Reply) -> Reply:
-    """The reply that a waiting one's work returns."""
+    """The result of a reply's work."""
     assert waiting.work is not None
     while True:
         try:
@@ -1031,7 +1029,7 @@ def finished(waiting: Reply) -> Reply:
 
 
 def late(acme: Acme, rule: Callable[[Call], Reply], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the rule list the things, and count every moment as a long one."""
+    """Make the rule list all things, with a slice for each step of its work."""
     monkeypatch.setattr(slices.Slice, "over", lambda _: True)
     monkeypatch.setitem(acme.contract.rules.operations, "listThings", rule)
     monkeypatch.setattr(acme, "pipeline", Pipeline([acme.contract], acme.orgs, acme.authenticator))
@@ -1047,7 +1045,7 @@ def counted(call: Call) -> Work[Reply]:
     return call.reply(found, (("acme-found", str(len(found))),))
 
 
-def test_what_takes_long_is_answered_later_by_the_things_as_they_were(
+def test_a_long_request_is_answered_later_with_the_state_at_its_start(
     listing: Acme, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late(listing, lambda call: call.reply_later(counted(call)), monkeypatch)
@@ -1063,7 +1061,7 @@ def test_what_takes_long_is_answered_later_by_the_things_as_they_were(
     assert (exchange.status, exchange.reply_body) == (200, reply.body)
 
 
-def test_what_takes_long_and_breaks_is_a_defect(listing: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_work_that_fails_is_an_internal_error(listing: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
     def breaking() -> Work[Reply]:
         yield
         raise LookupError("the work broke")
@@ -1075,10 +1073,10 @@ def test_what_takes_long_and_breaks_is_a_defect(listing: Acme, monkeypatch: pyte
 
     assert reply.status == listing.last("shop").status == 500
     assert listing.last("shop").internal_error == "LookupError: the work broke"
-    assert content(reply)["title"] == "Defect of the sandbox"
+    assert content(reply)["title"] == "Internal error of the sandbox"
 
 
-def test_what_takes_long_and_does_not_keep_the_contract_is_a_defect(
+def test_long_work_that_violates_the_contract_is_an_internal_error(
     listing: Acme, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def off(call: Call) -> Work[Reply]:
@@ -1094,7 +1092,7 @@ def test_what_takes_long_and_does_not_keep_the_contract_is_a_defect(
     assert "reply[0].id" in str(listing.last("shop").internal_error)
 
 
-def test_what_takes_long_may_be_a_long_list(listing: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_work_may_end_in_a_long_list(listing: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
     def everything(call: Call) -> Work[Reply]:
         docs = call.list_view("things")
         yield
@@ -1110,7 +1108,7 @@ def test_what_takes_long_may_be_a_long_list(listing: Acme, monkeypatch: pytest.M
     assert listing.last("shop").reply_size == len(b"".join(sent))
 
 
-def test_what_befalls_a_reply_befalls_one_that_comes_later(listing: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_applies_to_a_late_reply(listing: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
     late(listing, lambda call: call.reply_later(counted(call)), monkeypatch)
     listing.orgs.get("shop").state.arm("listThings", [Effects({"corrupt": True}, Fault(corrupt=True))])
     reply = listing.send("GET", "/acme/shop/things")

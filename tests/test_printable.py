@@ -25,8 +25,7 @@ from promo_sandbox.reports.results_writer import FORMS as RESULT_FORMS
 from promo_sandbox.reports.results_writer import write
 from promo_sandbox.testing import app
 from promo_sandbox.testing import running as sandboxed
-from promo_sandbox.webhooks.listener import Callback
-from promo_sandbox.webhooks.listener import Printer as ListenPrinter
+from promo_sandbox.webhooks.listener import CallbackPrinter, ReceivedCallback
 from tests.command import Invoke, serving
 
 FORMS = ("text", "json", "junit", "markdown", "html")
@@ -130,11 +129,11 @@ def test_an_exchange_in_json_is_fit_to_print_and_says_the_same(asked: str, capsy
 
 def test_a_callback_in_json_is_fit_to_print_and_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     body = json.dumps({"a": NASTY}, ensure_ascii=False).encode()
-    callback = Callback("2030-01-01T00:00:00.000Z", "POST", "/\x9b", {"x": NASTY}, body, 202)
+    callback = ReceivedCallback("2030-01-01T00:00:00.000Z", "POST", "/\x9b", {"x": NASTY}, body, 202)
 
     for as_json in (True, False):
-        ListenPrinter(as_json=as_json, coloured=False).write(callback)
-        ListenPrinter(as_json=as_json, coloured=False).write(callback._replace(body=NASTY.encode()))
+        CallbackPrinter(as_json=as_json, coloured=False).write(callback)
+        CallbackPrinter(as_json=as_json, coloured=False).write(callback._replace(body=NASTY.encode()))
 
     whole, text, *lines = capsys.readouterr().out.splitlines(keepends=True)
     assert all(map(is_fit, (whole, text, *lines)))

@@ -1,4 +1,4 @@
-"""Names resolved under a policy: what the connector is given, and that a refused name is not even asked for."""
+"""Names are resolved under a policy: only allowed addresses are returned, and forbidden names are not looked up."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import trustme
 from yarl import URL
 
 from promo_sandbox.base.callback_policy import NotAllowed, Policy, Rewrite
-from promo_sandbox.webhooks.resolver import Resolver, trusting
+from promo_sandbox.webhooks.resolver import Resolver, tls_context
 from tests.receiving import Receiver, ca_pem, own_pem
 
 PUBLIC, PRIVATE = "93.184.216.34", "169.254.169.254"
 
 
 class Names:
-    """What a name server would say, and which names it was asked for."""
+    """A name server: its answers, and the names of the look-ups."""
 
     def __init__(self, **addresses: list[str]) -> None:
         self.addresses = {name.replace("_", "."): found for name, found in addresses.items()}
@@ -35,10 +35,10 @@ class Names:
 
 
 def resolve(names: Names, policy: Policy, host: str, port: int = 443, family: int = 0) -> list[str]:
-    """The addresses that the connector is given."""
+    """The addresses that the resolver returns."""
 
     async def resolved() -> list[str]:
-        setattr(asyncio.get_running_loop(), "getaddrinfo", names.getaddrinfo)  # noqa: B010 - no network is asked
+        setattr(asyncio.get_running_loop(), "getaddrinfo", names.getaddrinfo)  # noqa: B010 - no network is used
         found = await Resolver(policy).resolve(host, port, socket.AddressFamily(family))
         assert {(result["hostname"], result["port"]) for result in found} == {(host, port)}
         return [result["host"] for result in found]
@@ -53,7 +53,7 @@ def test_an_allowed_name_is_called_at_its_public_addresses() -> None:
     assert resolve(names, Policy(["shop.example"]), "shop.example", family=socket.AF_INET) == [PUBLIC]
 
 
-def test_a_name_that_is_not_allowed_is_not_even_asked_for() -> None:
+def test_a_forbidden_name_is_not_looked_up() -> None:
     names = Names(shop_example=[PUBLIC])
 
     with pytest.raises(NotAllowed, match=r"^shop\.example:8080 is not allowed; "):
@@ -67,7 +67,7 @@ def test_of_several_addresses_only_the_allowed_ones_are_given() -> None:
     assert resolve(names, Policy(["shop.example"]), "shop.example") == [PUBLIC]
 
 
-def test_a_name_that_points_inside_is_refused_with_the_option_that_would_allow_it() -> None:
+def test_the_error_for_a_name_that_points_inside_names_the_option() -> None:
     names = Names(shop_example=[PRIVATE, "10.0.0.1"])
 
     with pytest.raises(NotAllowed, match=r"--callback-allow 169\.254\.169\.254$"):
@@ -106,16 +106,16 @@ def test_a_spelling_that_a_connector_might_be_given_is_judged_too() -> None:
             resolve(Names(), Policy(["0.0.0.0/0"]), host)
 
 
-# With the client that makes the calls
+# With aiohttp
 
 
 def call(policy: Policy, url: str, names: Names | None = None, ca: Path | None = None) -> int:
-    """The status that the receiver answers with."""
+    """The status of the receiver's answer."""
 
     async def called() -> int:
         if names is not None:
             setattr(asyncio.get_running_loop(), "getaddrinfo", names.getaddrinfo)  # noqa: B010 - no network is asked
-        connector = aiohttp.TCPConnector(resolver=Resolver(policy), use_dns_cache=False, ssl=trusting(ca))
+        connector = aiohttp.TCPConnector(resolver=Resolver(policy), use_dns_cache=False, ssl=tls_context(ca))
         async with aiohttp.ClientSession(connector=connector) as session:
             target = policy.target(url)
             async with session.post(URL(target.url, encoded=True), data=b"{}", allow_redirects=False) as response:
@@ -147,7 +147,7 @@ def test_a_call_goes_to_the_address_that_was_judged() -> None:
     ]
 
 
-def test_a_call_to_a_name_that_points_inside_is_not_made() -> None:
+def test_a_name_that_points_inside_is_not_called() -> None:
     with Receiver() as receiver:
         names = Names(shop_example=["127.0.0.1"])
 

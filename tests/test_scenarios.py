@@ -40,7 +40,7 @@ def library(acme: Acme) -> ScenarioCatalogue:
 
 def begin(acme: Acme, document: str, org: str = "shop") -> None:
     """Have an org follow a scenario."""
-    run_to_end(library(acme).beginning_written(acme.orgs.get(org), dedent(document), "scenario"))
+    run_to_end(library(acme).start_document(acme.orgs.get(org), dedent(document), "scenario"))
 
 
 def run_of(acme: Acme, org: str = "shop") -> Run:
@@ -67,9 +67,9 @@ def advance(acme: Acme, by: str, org: str = "shop") -> None:
     """As the admin API does."""
     world = acme.orgs.get(org)
     moment = clock.later(world.clock.now(), by)
-    acme.orgs.pass_time(world, moment)
+    acme.orgs.run_due_timers(world, moment)
     world.clock.set(moment)
-    acme.orgs.play(world)
+    acme.orgs.run_due_steps(world)
 
 
 @pytest.fixture
@@ -455,7 +455,7 @@ def test_a_defect_of_ours_is_never_disguised(acme: Acme) -> None:
 
     reply = acme.send("POST", "/acme/shop/trouble/raise")
 
-    assert (reply.status, content(reply)["title"], reply.delay) == (500, "Defect of the sandbox", 0)
+    assert (reply.status, content(reply)["title"], reply.delay) == (500, "Internal error of the sandbox", 0)
 
 
 THROTTLED = """
@@ -689,7 +689,7 @@ def test_a_reset_leads_back_to_the_beginning(acme: Acme) -> None:
     statuses = [get(acme).status, get(acme).status]
     advance(acme, "P1D")
 
-    run_to_end(acme.orgs.resetting(acme.orgs.get("shop")))
+    run_to_end(acme.orgs.reset(acme.orgs.get("shop")))
 
     assert (statuses, [get(acme).status, get(acme).status]) == ([404, 200], [404, 200])
     assert clock.text(acme.orgs.get("shop").clock.now()) == "2030-01-01T00:00:00.000Z"
@@ -924,7 +924,7 @@ def test_a_step_that_names_what_there_is_not_is_refused(acme: Acme, step: str, p
             "given:\n  seed:\n    acme:\n      thing: []\nsteps: []",
             "/given/seed/acme/thing",
             4,
-            "is no collection; did you mean things?",
+            "is not a collection; did you mean things?",
         ),
         (
             "given:\n  seed:\n    acme:\n      things:\n        - {name: 7}\nsteps: []",
@@ -991,7 +991,7 @@ def test_a_duration_is_written_in_several_ways(written: Any, nanoseconds: int) -
 @pytest.fixture(scope="module")
 def bundled() -> ScenarioCatalogue:
     """The library of a server with all vendors."""
-    return App().library
+    return App().catalogue
 
 
 def test_every_bundled_scenario_can_be_begun(bundled: ScenarioCatalogue) -> None:

@@ -1,4 +1,4 @@
-"""The socket server, asked byte by byte: limits, odd clients, and nobody else notices."""
+"""The socket server, byte by byte: its limits, and unusual clients, which must not affect other clients."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from tests.command import serving
 from tests.patience import LONG, TICK, patiently, shortest
 from tests.serving import free_port, running
 
-TIMEOUT = 0.5  # of an impatient server for a request
+TIMEOUT = 0.5  # seconds for a request
 MAX_BODY = 100_000
 
 
 class Answer(NamedTuple):
-    """A reply as it came."""
+    """A reply as received."""
 
     status: int
     headers: dict[str, str]
@@ -52,7 +52,7 @@ class Answer(NamedTuple):
 
 
 class Wire:
-    """A connection: bytes out, replies in."""
+    """A connection that sends bytes and receives replies."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=LONG)
@@ -63,7 +63,7 @@ class Wire:
         return self
 
     def send_all_it_takes(self, piece: bytes, most: int) -> None:
-        """Many pieces, until the server has closed or answered."""
+        """Send pieces until the server answers or closes."""
         for _ in range(most):
             if self.readable(0):
                 return
@@ -93,14 +93,14 @@ class Wire:
         return Answer(int(line.split(" ")[1]), headers, body)
 
     def until(self, end: bytes) -> bytes:
-        """Everything up to and with these bytes."""
+        """The received bytes up to and including these."""
         while end not in self._read:
             self._more()
         found, _, self._read = self._read.partition(end)
         return found + end
 
     def rest(self) -> bytes:
-        """Everything until the server closes."""
+        """All bytes until the server closes."""
         while data := self.socket.recv(65_536):
             self._read += data
         found, self._read = self._read, b""
@@ -108,7 +108,7 @@ class Wire:
 
     @property
     def closed(self) -> bool:
-        """Whether the server says nothing more and closes."""
+        """Whether the server closes without sending more."""
         if self._read:
             return False
         try:
@@ -143,7 +143,7 @@ def port(app: App) -> Iterator[int]:
 
 @pytest.fixture
 def connect(port: int) -> Iterator[Connect]:
-    """Opens connections that are closed at the end."""
+    """Opens connections, and closes them at the end of the test."""
     wires: list[Wire] = []
 
     def connected() -> Wire:
@@ -165,7 +165,7 @@ Impatient = Callable[[Callable[[Wire, float], None]], None]
 
 @pytest.fixture
 def impatient(specs: Path) -> Impatient:
-    """Tests with a server that waits for a request no longer than some seconds, and with a connection to it."""
+    """A server with a short request timeout, and a connection to it."""
 
     def tested(test: Callable[[Wire, float], None]) -> None:
         def turn(limit: float) -> None:
@@ -194,7 +194,7 @@ def add(org: str, *headers: str, body: str = '{"name":"Lamp"}') -> bytes:
 
 
 def padded(size: int) -> str:
-    """A thing as JSON, of this many bytes."""
+    """A thing as JSON of this many bytes."""
     return '{"name":"' + "x" * (size - 11) + '"}'
 
 
@@ -268,7 +268,7 @@ def test_a_chunked_body_is_put_together(wire: Wire, body: str) -> None:
     assert wire.send(request()).answer().status == 200
 
 
-def test_whoever_expects_100_is_told_to_continue(wire: Wire) -> None:
+def test_a_client_that_expects_100_gets_it(wire: Wire) -> None:
     head, _, body = add("expects", "Expect: 100-Continue").partition(b"\r\n\r\n")
 
     wire.send(head + b"\r\n\r\n")
@@ -288,7 +288,7 @@ def test_whoever_expects_100_is_told_to_continue(wire: Wire) -> None:
     ],
 )
 def test_a_target_may_be_a_whole_url(wire: Wire, target: str) -> None:
-    assert wire.send(request(target)).answer().json["org"] == "sandbox"  # which the host says
+    assert wire.send(request(target)).answer().json["org"] == "sandbox"  # the host's first label
 
 
 def test_a_url_without_a_path_is_the_root(wire: Wire) -> None:
@@ -339,13 +339,13 @@ def test_head_of_a_live_stream_ends_at_once(wire: Wire) -> None:
     assert wire.send(request("/__admin/health")).answer().status == 200
 
 
-def test_head_of_what_only_other_methods_have_is_refused(wire: Wire) -> None:
+def test_head_of_a_path_without_get_is_rejected(wire: Wire) -> None:
     answer = wire.send(request("/acme/session", method="HEAD")).answer("HEAD")
 
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
 
 
-# Which host
+# The host
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ def test_head_of_what_only_other_methods_have_is_refused(wire: Wire) -> None:
         ),
     ],
 )
-def test_a_request_without_one_host_is_refused(wire: Wire, hosts: tuple[str, ...], detail: str) -> None:
+def test_a_request_without_exactly_one_host_is_rejected(wire: Wire, hosts: tuple[str, ...], detail: str) -> None:
     fields = "".join(f"Host: {host}\r\n" for host in hosts)
 
     wire.send(f"GET /__admin/health HTTP/1.1\r\n{fields}\r\n")
@@ -397,7 +397,7 @@ def test_a_request_without_one_host_is_refused(wire: Wire, hosts: tuple[str, ...
         "a" * 255,
     ],
 )
-def test_whatever_is_a_host_is_taken(wire: Wire, host: str) -> None:
+def test_each_valid_host_is_accepted(wire: Wire, host: str) -> None:
     assert wire.send(f"GET /acme/greeting HTTP/1.1\r\nHost: {host}\r\n\r\n").answer().status == 200
 
 
@@ -409,18 +409,18 @@ def test_http_1_0_needs_no_host_but_has_at_most_one(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("target", ["http:///acme/greeting", "http://a b/", "http://a/b@c:d/x", "**", "acme/greeting"])
-def test_a_target_that_is_neither_path_nor_url_is_refused(wire: Wire, target: str) -> None:
+def test_a_target_that_is_neither_path_nor_url_is_rejected(wire: Wire, target: str) -> None:
     wire.send(request(target, method="OPTIONS"))
 
     assert wire.answer().status in (400, 404)
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_the_server_as_a_whole_may_be_asked_for_its_options(wire: Wire, version: str) -> None:
+def test_options_of_the_whole_server_are_answered(wire: Wire, version: str) -> None:
     assert wire.send(request("*", method="OPTIONS", version=version)).answer().status == 204
 
 
-def test_nothing_else_may_be_asked_of_the_server_as_a_whole(wire: Wire) -> None:
+def test_other_methods_for_the_whole_server_are_rejected(wire: Wire) -> None:
     assert wire.send(request("*")).answer().status == 400
 
 
@@ -436,13 +436,13 @@ def test_the_host_of_the_target_replaces_that_of_the_field_for_this_request_only
 
 
 @pytest.mark.parametrize("connection", ["keep-alive", "Keep-Alive"])
-def test_http_1_0_is_told_that_the_connection_stays(wire: Wire, connection: str) -> None:
+def test_http_1_0_gets_keep_alive(wire: Wire, connection: str) -> None:
     old = request("/acme/greeting", f"Connection: {connection}", version="1.0")
 
     answers = [wire.send(old).answer() for _ in range(3)]
 
     assert [(answer.status, answer.headers["connection"]) for answer in answers] == [(200, "keep-alive")] * 3
-    for _ in range(3):  # also when its fields are known
+    for _ in range(3):  # the third time from the cache
         answer = wire.send(request("/acme/greeting", "Connection: keep-alive")).answer()
         assert (answer.status, "connection" in answer.headers) == (200, False)
 
@@ -454,7 +454,7 @@ def test_http_1_0_that_asks_for_both_is_closed(wire: Wire) -> None:
     assert wire.closed
 
 
-def test_http_1_0_is_never_told_to_continue(wire: Wire) -> None:
+def test_http_1_0_never_gets_100(wire: Wire) -> None:
     head, _, body = add("old", "Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0").partition(b"\r\n\r\n")
 
     wire.send(head + b"\r\n\r\n")
@@ -464,7 +464,7 @@ def test_http_1_0_is_never_told_to_continue(wire: Wire) -> None:
     assert wire.answer().status == 201
 
 
-def test_whoever_sends_no_body_is_not_told_to_continue(wire: Wire) -> None:
+def test_a_request_without_a_body_gets_no_100(wire: Wire) -> None:
     assert wire.send(request("/acme/greeting", "Expect: 100-continue")).answer().status == 200
 
 
@@ -490,7 +490,7 @@ def test_an_offer_of_another_protocol_is_declined_by_answering(
 
 @pytest.mark.parametrize("head", ["CONNECT a:80", "CONNECT /acme/greeting", "CONNECT http://a/acme/greeting"])
 @pytest.mark.parametrize("upgrade", [(), UPGRADE])
-def test_a_tunnel_is_refused_once(wire: Wire, head: str, upgrade: tuple[str, ...]) -> None:
+def test_a_tunnel_is_rejected_once(wire: Wire, head: str, upgrade: tuple[str, ...]) -> None:
     method, _, target = head.partition(" ")
 
     wire.send(request(target, *upgrade, method=method))
@@ -502,7 +502,7 @@ def test_a_tunnel_is_refused_once(wire: Wire, head: str, upgrade: tuple[str, ...
 
 
 def refused(wire: Wire, status: int) -> str:
-    """The detail of a refusal, after which the server closes."""
+    """The detail of an error response, after which the server closes."""
     answer = wire.answer()
     assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
     assert (answer.json["status"], answer.headers["connection"]) == (status, "close")
@@ -517,13 +517,13 @@ def test_a_target_may_be_as_long_as_the_limit(wire: Wire) -> None:
     assert wire.send(request(path + "x" * (MAX_LINE - len(path)))).answer().status == 200
 
 
-def test_a_longer_target_is_refused_and_the_connection_closed(wire: Wire) -> None:
+def test_a_longer_target_is_rejected_and_the_connection_closed(wire: Wire) -> None:
     wire.send(request("/acme/greeting?" + "x" * MAX_LINE))
 
     assert refused(wire, 414) == "The request line is longer than 16384 bytes."
 
 
-def test_a_target_that_never_ends_is_refused(wire: Wire) -> None:
+def test_an_endless_target_is_rejected(wire: Wire) -> None:
     wire.send(b"GET /")
 
     wire.send_all_it_takes(b"x" * 1000, 1000)
@@ -556,14 +556,14 @@ def test_headers_that_come_in_pieces_may_be_as_long(wire: Wire) -> None:
         tuple(f"X-{number}:" for number in range(9000)),
     ],
 )
-def test_longer_headers_are_refused_and_the_connection_closed(wire: Wire, headers: tuple[str, ...]) -> None:
+def test_longer_headers_are_rejected_and_the_connection_closed(wire: Wire, headers: tuple[str, ...]) -> None:
     wire.send_all_it_takes(request("/acme/greeting", *headers), 1)
 
     assert refused(wire, 431) == "The header fields are longer than 65536 bytes together."
 
 
 @pytest.mark.parametrize("piece", [b"v" * 1000, b"v\r\n X-1: v\r\nX-2: v", b"v\r\nX-3: v"])
-def test_headers_that_never_end_are_refused(wire: Wire, piece: bytes) -> None:
+def test_endless_headers_are_rejected(wire: Wire, piece: bytes) -> None:
     wire.send(b"GET /acme/greeting HTTP/1.1\r\nX-Endless: v")
 
     wire.send_all_it_takes(piece, 20_000)
@@ -579,7 +579,7 @@ def test_a_body_may_be_as_long_as_the_limit(wire: Wire) -> None:
     assert len(answer.json["name"]) == MAX_BODY - 11
 
 
-def test_what_another_server_of_the_process_takes_is_not_known_here(tmp_path: Path) -> None:
+def test_servers_of_one_process_share_no_header_cache(tmp_path: Path) -> None:
     specs = write_specs(tmp_path / "specs")
     with (
         running(app=new_app(specs, max_body=1000)) as (_, wide),
@@ -590,7 +590,7 @@ def test_what_another_server_of_the_process_takes_is_not_known_here(tmp_path: Pa
                 assert wire.send(add("two", body=padded(500))).answer().status == status
 
 
-def test_a_body_that_says_it_is_longer_is_refused_without_being_read(wire: Wire) -> None:
+def test_a_body_with_a_longer_content_length_is_rejected_without_being_read(wire: Wire) -> None:
     wire.send(add("toolarge", f"Content-Length: {MAX_BODY + 1}", body=""))
 
     answer = wire.answer()
@@ -600,7 +600,7 @@ def test_a_body_that_says_it_is_longer_is_refused_without_being_read(wire: Wire)
     assert wire.closed
 
 
-def test_a_chunked_body_that_becomes_longer_is_refused(wire: Wire) -> None:
+def test_a_chunked_body_that_becomes_longer_is_rejected(wire: Wire) -> None:
     wire.send(request("/acme/toolarge/things", "Transfer-Encoding: chunked", method="POST"))
 
     wire.send_all_it_takes(b"2710\r\n" + b"x" * 10_000 + b"\r\n", 100)
@@ -609,7 +609,7 @@ def test_a_chunked_body_that_becomes_longer_is_refused(wire: Wire) -> None:
     assert wire.closed
 
 
-def test_whoever_expects_100_with_too_long_a_body_is_refused_at_once(wire: Wire) -> None:
+def test_a_client_that_expects_100_with_a_longer_body_is_rejected_at_once(wire: Wire) -> None:
     wire.send(add("toolarge", "Expect: 100-continue", f"Content-Length: {MAX_BODY + 1}", body=""))
 
     assert wire.answer().status == 413
@@ -622,7 +622,7 @@ def test_the_admin_api_takes_longer_bodies(wire: Wire) -> None:
     assert wire.send(seed).answer().status == 200
 
 
-def test_whoever_does_not_read_for_long_loses_the_connection(specs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_stops_reading_loses_the_connection(specs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def hear_nothing(limit: float) -> None:
         pieces, app = Pieces(endless=True), new_app(specs, request_timeout=limit)
         reply = text("", stream=pieces())
@@ -636,7 +636,7 @@ def test_whoever_does_not_read_for_long_loses_the_connection(specs: Path, monkey
     patiently(TIMEOUT, hear_nothing)
 
 
-def test_whoever_reads_none_of_its_replies_loses_the_connection(specs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_reads_no_replies_loses_the_connection(specs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lose = Protocol.connection_lost
 
     def read_nothing(limit: float) -> None:
@@ -684,7 +684,7 @@ def test_a_failure_on_the_way_does_not_stop_the_time_of_the_others(
         request("/acme/half/things", "Transfer-Encoding: chunked", method="POST") + b"5\r\nab",
     ],
 )
-def test_a_request_without_its_body_is_refused(impatient: Impatient, half: bytes) -> None:
+def test_a_request_without_its_body_is_rejected(impatient: Impatient, half: bytes) -> None:
     def send(wire: Wire, limit: float) -> None:
         wire.send(half)
 
@@ -696,7 +696,7 @@ def test_a_request_without_its_body_is_refused(impatient: Impatient, half: bytes
 @pytest.mark.parametrize(
     "half", [b"GET", b"GET /acme/greeting HTTP/1.1\r\n", b"GET /acme/greeting HTTP/1.1\r\nHost: lo"]
 )
-def test_half_a_head_is_refused(impatient: Impatient, half: bytes) -> None:
+def test_half_a_head_is_rejected(impatient: Impatient, half: bytes) -> None:
     def send(wire: Wire, limit: float) -> None:
         wire.send(half)
 
@@ -705,7 +705,7 @@ def test_half_a_head_is_refused(impatient: Impatient, half: bytes) -> None:
     impatient(send)
 
 
-def test_a_connection_that_says_nothing_is_closed(impatient: Impatient) -> None:
+def test_a_connection_without_a_request_is_closed(impatient: Impatient) -> None:
     def say_nothing(wire: Wire, _: float) -> None:
         assert wire.closed
 
@@ -727,7 +727,7 @@ def test_a_slow_trickle_does_not_help(impatient: Impatient) -> None:
     impatient(trickle)
 
 
-def test_an_idle_connection_is_not_a_request_that_is_late(impatient: Impatient) -> None:
+def test_an_idle_connection_is_not_an_incomplete_request(impatient: Impatient) -> None:
     def rest(wire: Wire, limit: float) -> None:
         wire.send(request()).answer()
 
@@ -751,7 +751,7 @@ def test_a_second_request_has_its_own_time(impatient: Impatient) -> None:
     impatient(ask_twice)
 
 
-def test_a_half_request_behind_a_whole_one_is_refused_too(impatient: Impatient) -> None:
+def test_an_incomplete_request_behind_a_complete_one_is_rejected(impatient: Impatient) -> None:
     def ask_once_and_a_half(wire: Wire, _: float) -> None:
         wire.send(request() + b"GET /acme/gree")
 
@@ -762,7 +762,7 @@ def test_a_half_request_behind_a_whole_one_is_refused_too(impatient: Impatient) 
     impatient(ask_once_and_a_half)
 
 
-# Nonsense
+# Invalid requests
 
 
 @pytest.mark.parametrize(
@@ -785,13 +785,13 @@ def test_a_half_request_behind_a_whole_one_is_refused_too(impatient: Impatient) 
         request("/", "Transfer-Encoding: chunked", method="POST", body="xyz\r\n"),
     ],
 )
-def test_what_is_not_http_is_refused_and_the_connection_closed(wire: Wire, garbage: bytes) -> None:
+def test_invalid_http_is_rejected_and_the_connection_closed(wire: Wire, garbage: bytes) -> None:
     wire.send(garbage)
 
     assert refused(wire, 400) == "The request is not HTTP."
 
 
-def test_a_refusal_comes_after_the_answers_before_it(wire: Wire) -> None:
+def test_an_error_response_follows_the_replies_before_it(wire: Wire) -> None:
     wire.send(request() + b"nonsense\r\n\r\n")
 
     assert wire.answer().status == 200
@@ -844,11 +844,11 @@ def test_a_failure_of_the_app_itself_is_a_500(wire: Wire, app: App, monkeypatch:
     assert wire.send(request()).answer().status == 500
 
 
-# Late, in pieces, cut
+# Late, in pieces, dropped
 
 
 class Pieces:
-    """A stream that tells whether it was closed, and may wait or fail."""
+    """A stream that records whether it was closed, and may wait or fail."""
 
     def __init__(self, *pieces: bytes, fails: bool = False, endless: bool = False) -> None:
         self.closed = threading.Event()
@@ -872,7 +872,7 @@ Replies = Callable[..., None]
 
 @pytest.fixture
 def replies(app: App, monkeypatch: pytest.MonkeyPatch) -> Replies:
-    """Has the vendors' requests answered by these replies, in turn."""
+    """Answers the vendors' requests with these replies, one after the other."""
 
     def given(*made: Reply) -> None:
         waiting = list(made)
@@ -899,7 +899,7 @@ def test_a_reply_may_come_late_and_those_behind_it_wait(wire: Wire, replies: Rep
     assert wire.send(request("/__admin/health")).answer().status == 200
 
 
-def test_nobody_is_told_to_continue_before_the_reply_to_what_came_before(wire: Wire, replies: Replies) -> None:
+def test_no_100_is_sent_before_the_previous_reply(wire: Wire, replies: Replies) -> None:
     replies(text("late", delay=0.1), text("next"))
     expecting = request("/acme/greeting", "Expect: 100-continue", "Content-Length: 2", method="POST")
 
@@ -950,7 +950,7 @@ def test_a_reply_may_come_later_than_a_request_may_take(specs: Path, monkeypatch
     patiently(TIMEOUT, ask)
 
 
-def test_a_late_reply_keeps_nobody_else_waiting(connect: Connect, replies: Replies) -> None:
+def test_a_late_reply_does_not_delay_other_clients(connect: Connect, replies: Replies) -> None:
     patient, other = connect(), connect()
     replies(text("late", delay=2 * LONG))
 
@@ -960,7 +960,7 @@ def test_a_late_reply_keeps_nobody_else_waiting(connect: Connect, replies: Repli
     assert not patient.readable(0)
 
 
-def test_whoever_leaves_before_a_late_reply_does_no_harm(connect: Connect, replies: Replies) -> None:
+def test_a_client_may_disconnect_before_a_late_reply(connect: Connect, replies: Replies) -> None:
     leaving = connect()
     replies(text("late", delay=2 * LONG))
 
@@ -1021,7 +1021,7 @@ def test_a_reply_in_pieces_is_cut_in_the_first(wire: Wire, replies: Replies) -> 
     assert pieces.closed.wait(5)
 
 
-def test_a_reply_in_pieces_is_cut_in_its_status_line_for_who_knows_no_chunks(wire: Wire, replies: Replies) -> None:
+def test_a_reply_in_pieces_is_cut_in_its_status_line_for_http_1_0(wire: Wire, replies: Replies) -> None:
     replies(text("", stream=Pieces(b"0123456789")(), cut="midway"))
 
     assert wire.send(request(version="1.0")).rest() == b"HTTP/1.1 2"
@@ -1052,7 +1052,7 @@ def test_every_client_notices_that_a_reply_was_cut(
 ) -> None:
     cut = text(content, cut="midway")
     cut.status = status
-    replies(cut, cut)  # since aiohttp asks once more
+    replies(cut, cut)  # aiohttp tries once more
 
     with pytest.raises((http.client.HTTPException, OSError, httpx2.HTTPError, aiohttp.ClientError)):
         ask(f"http://127.0.0.1:{port}/acme/greeting", method)
@@ -1083,7 +1083,7 @@ def test_an_old_client_gets_the_pieces_up_to_the_end_of_the_connection(wire: Wir
 def test_a_client_that_was_old_a_moment_ago_gets_them_as_its_last_request_wants(wire: Wire, replies: Replies) -> None:
     streams = [Pieces(b"one")() for _ in range(3)]
     replies(*(text("", stream=stream) for stream in streams[:2]), text("old"), text("", stream=streams[2]))
-    for _ in range(2):  # from now on its fields are known
+    for _ in range(2):  # from now on its fields are cached
         wire.send(request()).until(b"0\r\n\r\n")
 
     wire.send(request("/acme/greeting", "Connection: keep-alive", version="1.0")).answer()
@@ -1091,11 +1091,11 @@ def test_a_client_that_was_old_a_moment_ago_gets_them_as_its_last_request_wants(
     assert b"transfer-encoding: chunked" in wire.send(request()).until(b"0\r\n\r\n")
 
 
-def test_a_header_that_cannot_be_sent_is_a_defect(connect: Connect, replies: Replies) -> None:
+def test_a_header_that_cannot_be_sent_is_an_internal_error(connect: Connect, replies: Replies) -> None:
     broken = [Reply(200, "", "text/plain", (("x", "€"),)) for _ in range(4)]
     replies(*broken)
 
-    for _ in broken:  # whether the request is parsed or known
+    for _ in broken:  # for a parsed and for a cached request
         wire = connect().send(request())
         answer = wire.answer()
 
@@ -1114,7 +1114,7 @@ def test_a_header_that_cannot_be_sent_with_a_special_reply_ends_the_connection(
     assert wire.send(request()).closed
 
 
-def test_pieces_that_end_in_a_failure_are_not_taken_for_the_whole(wire: Wire, replies: Replies) -> None:
+def test_a_client_detects_that_a_reply_in_pieces_has_failed(wire: Wire, replies: Replies) -> None:
     pieces = Pieces(b"one", fails=True)
     replies(text("", stream=pieces()))
 
@@ -1124,7 +1124,7 @@ def test_pieces_that_end_in_a_failure_are_not_taken_for_the_whole(wire: Wire, re
     assert pieces.closed.wait(LONG)
 
 
-def test_whoever_reads_slowly_gets_pieces_slowly_and_whoever_leaves_gets_none(
+def test_pieces_are_made_as_fast_as_the_client_reads_and_end_with_its_connection(
     connect: Connect, replies: Replies
 ) -> None:
     pieces, slow, other = Pieces(endless=True), connect(), connect()
@@ -1142,7 +1142,7 @@ def test_whoever_reads_slowly_gets_pieces_slowly_and_whoever_leaves_gets_none(
 # Time
 
 
-def test_what_falls_due_happens_although_nobody_asks(tmp_path: Path) -> None:
+def test_due_timers_run_without_requests(tmp_path: Path) -> None:
     app = new_app(write_specs(tmp_path / "specs"))
     org = app.orgs.get("on-its-own")
     org.clock.freeze()
@@ -1162,7 +1162,7 @@ def test_what_falls_due_happens_although_nobody_asks(tmp_path: Path) -> None:
 # Start and stop
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_a_port_that_is_taken_is_reported() -> None:
     taken = listen("127.0.0.1", 0)
     try:
         number = taken.getsockname()[1]
@@ -1173,7 +1173,7 @@ def test_a_port_that_is_taken_is_told() -> None:
 
 
 @pytest.mark.parametrize(("host", "number"), [("256.0.0.1", 0), ("127.0.0.1", 70_000), ("192.0.2.1", 0)])
-def test_a_place_where_nobody_can_listen_is_told(host: str, number: int) -> None:
+def test_an_address_that_cannot_be_used_is_reported(host: str, number: int) -> None:
     with pytest.raises(SandboxError, match=f"^cannot listen on {host}:{number}: "):
         listen(host, number)
 
@@ -1198,7 +1198,7 @@ def test_another_host_is_one_address() -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_a_port_that_is_taken_on_one_of_them_is_told(address: str) -> None:
+def test_a_port_that_is_taken_on_one_address_is_reported(address: str) -> None:
     with listen(address, 0) as taken:
         port = taken.getsockname()[1]
         shown = f"[{address}]" if ":" in address else address
@@ -1208,7 +1208,7 @@ def test_a_port_that_is_taken_on_one_of_them_is_told(address: str) -> None:
 
         assert str(raised.value) == f"cannot listen on {shown}:{port}: Address already in use"
         other = "127.0.0.1" if address == "::1" else "::1"
-        listen(other, port).close()  # nothing was left open
+        listen(other, port).close()  # the port is free again
 
 
 def test_a_free_port_is_free_on_both(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1243,7 +1243,7 @@ def test_a_machine_may_have_one_of_them_only(monkeypatch: pytest.MonkeyPatch, mi
         assert listener.getsockname()[0] == left
 
 
-def test_a_server_on_localhost_answers_on_both_and_says_localhost() -> None:
+def test_a_server_on_localhost_answers_on_both_addresses() -> None:
     with serving("--host", "localhost") as served:
         assert served.url == f"http://localhost:{served.port}"
         for host in ("127.0.0.1", "[::1]", "localhost"):
@@ -1251,7 +1251,7 @@ def test_a_server_on_localhost_answers_on_both_and_says_localhost() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_server_within_a_second_whoever_is_connected(number: int) -> None:
+def test_a_signal_stops_the_server_within_a_second_despite_connections(number: int) -> None:
     def stopped() -> float:
         with serving() as served, ExitStack() as stack:
             idle, half, silent, done = (stack.enter_context(closing(Wire(served.port))) for _ in range(4))

@@ -97,7 +97,7 @@ class _Within(Remote):
     def said(self, method: str, path: str, body: bytes | None, fields: dict[str, str]) -> tuple[int, bytes]:
         sent = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
         request = Request(method, f"/__admin{path}", sent, body or b"")
-        reply = self.server.ask(request) if self.server is not None else None
+        reply = self.server.send(request) if self.server is not None else None
         return super().said(method, path, body, fields) if reply is None else (reply.status, reply.body)
 
 

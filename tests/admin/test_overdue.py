@@ -64,7 +64,7 @@ each_way = pytest.mark.parametrize("stored", [_seeded, _put, _imported, _created
 def test_it_is_over_at_once(app: App, quiet: World, stored: Callable[[World], None]) -> None:
     stored(quiet)
 
-    org = app.orgs.known("quiet")
+    org = app.orgs.find("quiet")
     assert org is not None
     documents = documents_of(app.orgs, org)["acme"]["things"]
     assert [doc["status"] for doc, _, _ in documents] == ["EXPIRED"]
@@ -89,7 +89,7 @@ def test_advance_tells_the_same_whether_a_tick_came_between_or_not(app: App, qui
             {**OVER, "id": "b", "expires": "2030-01-02T00:00:00Z"},
         ],
     )
-    org = app.orgs.known("quiet")
+    org = app.orgs.find("quiet")
     assert org is not None
     org.clock.set(org.clock.now() + 2 * clock.SECOND)  # as a running clock goes on by itself
     for _ in range(ticks):
@@ -115,7 +115,7 @@ def test_a_frozen_clock_shows_the_very_time_that_comes_in(quiet: World, door: st
 
 def test_what_ends_between_a_snapshot_and_going_back_to_it_has_ended_then(app: App, quiet: World) -> None:
     quiet.seed("acme", things=[{**OVER, "expires": "2030-01-01T00:00:01Z"}])
-    org = app.orgs.known("quiet")
+    org = app.orgs.find("quiet")
     assert org is not None
     org.clock.run()
     quiet.admin("PUT", "/snapshots/s")

@@ -425,7 +425,7 @@ def test_a_mounted_configmap_has_each_scenario_once(specs: Path, tmp_path: Path)
     (tmp_path / "..data").symlink_to("..2030_01_01")
     (tmp_path / "mine.yaml").symlink_to("..data/mine.yaml")
 
-    library = new_app(specs, scenarios=tmp_path).library
+    library = new_app(specs, scenarios=tmp_path).catalogue
 
     assert [entry.name for entry in library.entries() if not entry.bundled] == ["mine"]
 

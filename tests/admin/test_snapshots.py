@@ -276,7 +276,7 @@ def test_a_first_snapshot_is_made_ready_in_slices_between_which_others_write() -
     org = acme.orgs.get("t")
 
     slices = 0
-    for _ in acme.orgs.get_copyable(org):
+    for _ in acme.orgs.prepare_copy(org):
         acme.seed("t", things=[{"id": str(slices), "name": "y", "code": f"new {slices}"}])
         slices += 1
     snapshot = Snapshot.of(org)
@@ -287,7 +287,7 @@ def test_a_first_snapshot_is_made_ready_in_slices_between_which_others_write() -
     assert [thing["name"] for thing in held] == ["y"] * slices + ["x"] * (2000 - slices)
     assert snapshot.state.find(acme.things, "code", "new 0") == "0"
     assert snapshot.state.find(acme.things, "code", "0") is None
-    assert list(acme.orgs.get_copyable(org)) == []
+    assert list(acme.orgs.prepare_copy(org)) == []
 
 
 def test_the_memory_of_a_dropped_snapshot_is_freed_in_slices() -> None:
@@ -295,14 +295,14 @@ def test_the_memory_of_a_dropped_snapshot_is_freed_in_slices() -> None:
     acme.seed("t", things=[{"id": str(number), "name": "x"} for number in range(2000)])
     org = acme.orgs.get("t")
     snapshot = Snapshot.of(org)
-    run_to_end(acme.orgs.resetting(org))
-    while acme.orgs.sweep():
+    run_to_end(acme.orgs.reset(org))
+    while acme.orgs.free_slice():
         pass
     records = snapshot.state.records(acme.things)
     sizes = []
 
-    acme.orgs.discard(snapshot.state)
-    while acme.orgs.sweep():
+    acme.orgs.free_later(snapshot.state)
+    while acme.orgs.free_slice():
         sizes.append(len(records))
 
     assert sizes[0] >= 1000

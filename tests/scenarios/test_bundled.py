@@ -54,7 +54,7 @@ def test_a_bundled_scenario_is_shown_by_a_test(name: str) -> None:
 
 @each_scenario
 def test_an_org_can_begin_a_bundled_scenario(app: App, name: str) -> None:
-    scenario = app.library.check(name)
+    scenario = app.catalogue.check(name)
 
     assert scenario.steps
     assert scenario.given.clock is not None  # frozen, so that every run is the same

@@ -1,1 +1,1 @@
-"""Tests of events on their way to subscribers."""
+"""Tests of webhooks."""

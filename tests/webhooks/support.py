@@ -1,4 +1,4 @@
-"""What the tests of webhooks share: an org with a subscriber, cards that change, and what was delivered."""
+"""Shared by the tests of webhooks: an org with a subscriber, cards that change, and the deliveries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EVENT = "gift-card-changed"
 
 
 def subscribe(world: World, url: str = SINK, kind: str = "gift-card-subscriptions") -> str:
-    """The subscription's id."""
+    """Subscribe and return the subscription's id."""
     response = world.request("POST", path(world, "sales-vouchers", kind), {"callback_url": url})
     assert response.status_code == 201, response.text
     return str(response.json()["id"])
@@ -22,7 +22,7 @@ def unsubscribe(world: World, id: str) -> None:
 
 
 def sell(world: World, number: str = "X-1", **members: Json) -> str:
-    """A card is brought in, which is told; its id."""
+    """Create a card, which sends an event. Return its id."""
     response = world.request("POST", cards(world), new_card(external_number=number, **members))
     assert response.status_code == 201, response.text
     return str(response.json()["id"])
@@ -55,12 +55,12 @@ def statuses(world: World) -> list[str]:
     return [webhook["status"] for webhook in webhooks(world)]
 
 
-def told(webhook: Json) -> Json:
-    """The card that an event tells of."""
+def card_of(webhook: Json) -> Json:
+    """The card in an event's payload."""
     return webhook["payload"]["items"][0]
 
 
 def numbers(world: World, query: str = "") -> list[str]:
-    """The cards of the deliveries by their external numbers, in the order in which they were first attempted."""
+    """The external numbers of the delivered cards, in the order of the first attempts."""
     found = [webhook for webhook in webhooks(world, query) if webhook["attempts"]]
-    return [told(webhook)["external_number"] for webhook in sorted(found, key=lambda it: it["attempts"][0]["at"])]
+    return [card_of(webhook)["external_number"] for webhook in sorted(found, key=lambda it: it["attempts"][0]["at"])]

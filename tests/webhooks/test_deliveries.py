@@ -1,4 +1,4 @@
-"""Deliveries to the sink, which needs no receiver: who is told what, in which order, again when, and until when."""
+"""Deliveries to the sink, which needs no receiver: subscribers, order, retries and the end of deliveries."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.webhooks.support import (
     EVENT,
     SINK,
     arm,
+    card_of,
     frozen,
     redeem,
     sell,
     statuses,
     subscribe,
-    told,
     unsubscribe,
     webhooks,
 )
@@ -30,7 +30,7 @@ VOUCHERS = {
 }
 
 
-def test_a_new_card_is_delivered_to_whoever_subscribed(world: World) -> None:
+def test_a_new_card_is_delivered_to_each_subscriber(world: World) -> None:
     subscription = subscribe(frozen(world))
     card = sell(world)
 
@@ -39,7 +39,7 @@ def test_a_new_card_is_delivered_to_whoever_subscribed(world: World) -> None:
     assert delivery["status"] == "delivered"
     assert delivery["subscription"] == subscription
     assert (delivery["event"], delivery["url"], delivery["at"]) == (EVENT, SINK, NOW)
-    assert told(delivery)["id"] == card
+    assert card_of(delivery)["id"] == card
     assert delivery["attempts"] == [{"at": NOW, "status": 202, "milliseconds": 0, "body": None, "error": None}]
     assert delivery["cause"] == str(world.last()["id"])
 
@@ -78,7 +78,7 @@ def test_each_kind_of_voucher_has_its_subscribers(world: World, kind: str, colle
     assert delivery["url"] == f"https://sink.sandbox/{kind.removesuffix('-subscriptions')}"
 
 
-def test_a_redemption_a_deactivation_and_an_expiry_are_told_in_their_order(world: World) -> None:
+def test_a_redemption_a_deactivation_and_an_expiry_are_delivered_in_order(world: World) -> None:
     subscribe(frozen(world))
     card = sell(world, expiration_date_and_time=SOON)
     redeem(world, card)
@@ -88,7 +88,7 @@ def test_a_redemption_a_deactivation_and_an_expiry_are_told_in_their_order(world
     world.advance("P60D")
 
     found = webhooks(world)
-    assert [told(it)["status"] for it in found] == [
+    assert [card_of(it)["status"] for it in found] == [
         "ISSUED", "PARTIALLY_REDEEMED", "DEACTIVATED", "PARTIALLY_REDEEMED", "EXPIRED",
     ]  # fmt: skip
     assert found[-1]["at"] == found[-1]["attempts"][0]["at"] == SOON
@@ -102,7 +102,7 @@ def test_two_subscribers_each_get_it(world: World) -> None:
     assert {delivery["subscription"] for delivery in webhooks(world)} == ids
 
 
-def test_an_org_hears_nothing_of_another(world: World) -> None:
+def test_subscribers_get_only_events_of_their_org(world: World) -> None:
     subscribe(world)
     other = World(world.url, f"{world.org}-other", world.http)
 
@@ -111,7 +111,7 @@ def test_an_org_hears_nothing_of_another(world: World) -> None:
     assert webhooks(world) == []
 
 
-def test_what_failed_is_tried_again_after_one_second_then_two_then_four(world: World) -> None:
+def test_a_failed_delivery_is_retried_after_one_second_then_two_then_four(world: World) -> None:
     subscribe(frozen(world))
     arm(world, {"status": 500, "times": 3})
     sell(world)
@@ -126,7 +126,7 @@ def test_what_failed_is_tried_again_after_one_second_then_two_then_four(world: W
     ]  # fmt: skip
 
 
-def test_a_frozen_clock_holds_what_is_to_be_tried_again(world: World) -> None:
+def test_a_frozen_clock_holds_retries(world: World) -> None:
     subscribe(frozen(world))
     arm(world, {"status": 500})
     sell(world)
@@ -157,7 +157,7 @@ def test_a_retry_and_an_expiry_in_between_happen_in_their_order(world: World) ->
 
     first, second = webhooks(world)
     assert [it["at"][17:19] for it in first["attempts"]] == ["00", "01", "03", "07"]
-    assert told(second)["status"] == "EXPIRED"
+    assert card_of(second)["status"] == "EXPIRED"
     assert second["at"][17:19] == "02"
     assert second["attempts"][0]["at"][17:19] == "07", "it waits for the one before it"
 
@@ -199,7 +199,7 @@ def test_deleting_the_subscription_ends_its_attempts(world: World) -> None:
     assert [it["attempted"] for it in webhooks(world)] == [1, 0]
 
 
-def test_a_flush_attempts_what_a_frozen_clock_holds(world: World) -> None:
+def test_a_flush_attempts_deliveries_that_a_frozen_clock_holds(world: World) -> None:
     subscribe(frozen(world))
     arm(world, {"status": 500})
     sell(world, "X-1")
@@ -211,7 +211,7 @@ def test_a_flush_attempts_what_a_frozen_clock_holds(world: World) -> None:
     assert statuses(world) == ["delivered", "delivered"]
 
 
-def test_a_flush_of_an_org_that_tells_nobody_does_nothing(world: World) -> None:
+def test_a_flush_of_an_org_without_deliveries_does_nothing(world: World) -> None:
     sell(world)
 
     assert world.admin("POST", "/webhooks/flush").json() == {"attempted": 0, "delivered": 0, "waiting": 0}
@@ -230,7 +230,7 @@ def test_a_delivery_can_be_repeated(world: World) -> None:
     assert second["status"] == "delivered"
 
 
-def test_what_was_delivered_to_nobody_any_more_is_not_repeated(world: World) -> None:
+def test_a_delivery_of_a_deleted_subscription_is_not_repeated(world: World) -> None:
     subscription = subscribe(world)
     sell(world)
     unsubscribe(world, subscription)
@@ -242,7 +242,7 @@ def test_what_was_delivered_to_nobody_any_more_is_not_repeated(world: World) -> 
 
 
 @pytest.mark.parametrize("id", ["7", "x", "9" * 30, "1.0"])
-def test_an_unknown_delivery_is_told_so(world: World, id: str) -> None:
+def test_an_unknown_delivery_is_rejected(world: World, id: str) -> None:
     subscribe(world)
 
     for response in (world.admin("GET", f"/webhooks/{id}"), world.admin("POST", f"/webhooks/{id}/redeliver")):
@@ -272,7 +272,7 @@ def test_waiting_ends_when_the_time_is_over(world: World) -> None:
 
 
 @pytest.mark.parametrize("query", ["wait=61", "wait=soon", "wait=-1", "count=0", "status=lost", "limit=0", "since=x"])
-def test_a_question_that_makes_no_sense_is_refused(world: World, query: str) -> None:
+def test_an_invalid_query_is_rejected(world: World, query: str) -> None:
     subscribe(world)
 
     response = world.admin("GET", f"/webhooks?{query}")
@@ -281,7 +281,7 @@ def test_a_question_that_makes_no_sense_is_refused(world: World, query: str) -> 
     assert query.partition("=")[0] in response.json()["detail"]
 
 
-def test_deliveries_are_found_by_what_they_are(world: World) -> None:
+def test_deliveries_are_found_by_their_fields(world: World) -> None:
     first = subscribe(frozen(world))
     subscribe(world, "https://elsewhere.example/")
     sell(world, "X-1")
@@ -293,7 +293,7 @@ def test_deliveries_are_found_by_what_they_are(world: World) -> None:
     assert webhooks(world, "?event=product-voucher-changed") == []
 
 
-def test_a_reset_forgets_deliveries_and_what_waits(world: World) -> None:
+def test_a_reset_removes_all_deliveries(world: World) -> None:
     subscribe(frozen(world))
     arm(world, {"status": 500})
     sell(world)
@@ -303,7 +303,7 @@ def test_a_reset_forgets_deliveries_and_what_waits(world: World) -> None:
     assert webhooks(world) == []
 
 
-def test_a_restored_org_tells_nothing_that_has_not_happened(world: World) -> None:
+def test_a_restore_cancels_the_deliveries_of_later_events(world: World) -> None:
     subscribe(frozen(world))
     world.admin("PUT", "/snapshots/before")
     arm(world, {"status": 500})
@@ -315,7 +315,7 @@ def test_a_restored_org_tells_nothing_that_has_not_happened(world: World) -> Non
     assert statuses(world) == ["canceled"]
 
 
-def test_a_state_that_is_put_back_keeps_what_waits_for_its_subscriptions(world: World) -> None:
+def test_a_restored_state_keeps_deliveries_of_its_subscriptions(world: World) -> None:
     subscribe(frozen(world))
     gone = subscribe(world, f"{SINK}/gone")
     arm(world, {"status": 500}, times=1)
@@ -344,12 +344,12 @@ def test_a_long_outage_is_caught_up_with_in_few_attempts(world: World) -> None:
     assert len(delivery["attempts"]) == 20
 
 
-def test_what_a_subscriber_is_told_before_its_subscription_is_not_delivered(world: World) -> None:
+def test_events_before_a_subscription_are_not_delivered(world: World) -> None:
     sell(world, "X-1")
     subscribe(world)
     sell(world, "X-2")
 
-    assert [told(it)["external_number"] for it in webhooks(world)] == ["X-2"]
+    assert [card_of(it)["external_number"] for it in webhooks(world)] == ["X-2"]
 
 
 def test_an_unknown_org_has_no_deliveries(world: World) -> None:
@@ -357,7 +357,7 @@ def test_an_unknown_org_has_no_deliveries(world: World) -> None:
         assert world.admin(method, f"/webhooks{what}").status_code == 404
 
 
-def test_what_a_scenario_begins_with_is_news_to_nobody(world: World) -> None:
+def test_objects_in_given_send_no_webhooks(world: World) -> None:
     seed = {"gift_cards": [internal_card()], "subscriptions": [{"event": EVENT, "callback_url": SINK}]}
     world.admin("PUT", "/scenario", {"given": {"seed": {"enfore": seed}}, "steps": []})
 
@@ -367,7 +367,7 @@ def test_what_a_scenario_begins_with_is_news_to_nobody(world: World) -> None:
     assert statuses(world) == ["delivered"]
 
 
-def test_programmes_tell_nobody(world: World) -> None:
+def test_programmes_send_no_webhooks(world: World) -> None:
     subscribe(world)
 
     response = world.request("POST", path(world, "loyalty-program-drafts"), {"name": "P", "configuration": {}})

@@ -1,4 +1,4 @@
-"""Deliveries where something else happens at the same time: resets, clocks, outages of the app that serves them."""
+"""Deliveries during other events: resets, changes of the clock, a stop of the server."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from promo_sandbox.model.journal import Event
 from promo_sandbox.server.app import App
 from promo_sandbox.webhooks.delivery import WAITING, Attempt, Delivery, Limits
 from promo_sandbox.webhooks.outbox import Outbox
-from promo_sandbox.webhooks.queues import Tally
-from promo_sandbox.webhooks.resolver import trusting
+from promo_sandbox.webhooks.queues import Usage
+from promo_sandbox.webhooks.resolver import tls_context
 from tests.patience import LONG, patiently
 from tests.receiving import Receiver, answers, hangs, is_slow
 from tests.serving import World, running
 from tests.vendors.enfore_support import NOW, new_card
-from tests.webhooks.support import SINK, arm, frozen, redeem, sell, statuses, subscribe, told, unsubscribe, webhooks
+from tests.webhooks.support import SINK, arm, card_of, frozen, redeem, sell, statuses, subscribe, unsubscribe, webhooks
 
 LOCAL = CallbackConfig(policy=Policy(allow_http=True), timeout=LONG)
 
@@ -46,18 +46,18 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.mark.parametrize("how", ["reset", "unsubscribe"])
-def test_what_was_ended_before_the_first_attempt_never_leaves(
+def test_a_delivery_that_ends_before_the_first_attempt_is_never_sent(
     how: str, http: httpx2.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = threading.Event()
 
     def once_it_was_ended(ca: Path | None) -> ssl.SSLContext:
         assert ended.wait(LONG)
-        return trusting(ca)
+        return tls_context(ca)
 
     monkeypatch.setattr(
-        "promo_sandbox.webhooks.sender.trusting", once_it_was_ended
-    )  # the first delivery of a server waits for this
+        "promo_sandbox.webhooks.sender.tls_context", once_it_was_ended
+    )  # the first delivery of a server waits for it
     with running(Config(callbacks=LOCAL)) as (_, base), Receiver() as receiver:
         world = World(base, "ending", http)
         id = subscribe(world, receiver.url)
@@ -74,7 +74,7 @@ def test_what_was_ended_before_the_first_attempt_never_leaves(
         assert [it.path for it in receiver.wait(1)] == ["/after"]
 
 
-def test_who_waits_for_an_org_that_has_told_nothing_yet_hears_of_the_first_delivery(world: World) -> None:
+def test_a_wait_before_the_first_delivery_of_an_org_gets_it(world: World) -> None:
     subscribe(world)
     began = time.perf_counter()
     with ThreadPoolExecutor() as pool:
@@ -85,7 +85,7 @@ def test_who_waits_for_an_org_that_has_told_nothing_yet_hears_of_the_first_deliv
     assert time.perf_counter() - began < 60
 
 
-def test_who_waits_while_the_org_is_reset_hears_of_what_comes_after(world: World) -> None:
+def test_a_wait_during_a_reset_gets_the_deliveries_after_it(world: World) -> None:
     subscribe(frozen(world))
     arm(world, {"status": 500})
     sell(world)
@@ -99,7 +99,7 @@ def test_who_waits_while_the_org_is_reset_hears_of_what_comes_after(world: World
         assert len(waiting.result()) == 2
 
 
-def test_what_a_script_drops_ends_who_waits_for_it(world: World) -> None:
+def test_a_dropped_delivery_ends_a_wait_for_it(world: World) -> None:
     subscribe(world)
     arm(world, "drop")
     began = time.perf_counter()
@@ -122,10 +122,10 @@ def test_a_flush_ends_when_the_org_is_reset(world: World) -> None:
             world.admin("POST", "/reset")
 
             assert flush.result().status_code == 200
-        assert time.perf_counter() - began < LONG  # else it ends when no answer has come for so long
+        assert time.perf_counter() - began < LONG  # otherwise it ends with the timeout
 
 
-def test_a_flush_sends_what_is_out_of_order_also_behind_one_in_flight(world: World) -> None:
+def test_a_flush_sends_a_delivery_out_of_order_behind_one_in_flight(world: World) -> None:
     with Receiver(is_slow(0.3)) as receiver:
         subscribe(world, receiver.url)
         card = sell(world)
@@ -159,7 +159,7 @@ def test_an_answer_whose_body_never_ends_is_an_answer(http: httpx2.Client) -> No
 # Clocks
 
 
-def test_a_clock_that_is_put_forward_does_what_an_advance_does(world: World) -> None:
+def test_setting_a_clock_forward_is_like_an_advance(world: World) -> None:
     subscribe(frozen(world))
     arm(world, {"status": 500, "times": 3})
     sell(world, expiration_date_and_time="2030-01-01T12:00:05.000Z")
@@ -168,7 +168,7 @@ def test_a_clock_that_is_put_forward_does_what_an_advance_does(world: World) -> 
 
     first, second = webhooks(world)
     assert [it["at"][17:19] for it in first["attempts"]] == ["00", "01", "03", "07"]
-    assert told(second)["status"] == "EXPIRED"
+    assert card_of(second)["status"] == "EXPIRED"
 
 
 def test_a_clock_that_is_set_back_leaves_a_retry_its_second(world: World) -> None:
@@ -198,24 +198,24 @@ def test_a_clock_that_is_frozen_and_set_shows_just_that(world: World) -> None:
     assert world.admin("PUT", "/clock", {"now": NOW, "frozen": True}).json()["now"] == NOW
 
 
-# Bounds
+# Limits
 
 
-def outbox(tally: Tally | None = None) -> Outbox:
-    return Outbox(Limits(), 10, tally or Tally())
+def outbox(tally: Usage | None = None) -> Outbox:
+    return Outbox(Limits(), 10, tally or Usage())
 
 
 def delivery(at: int = 0) -> Delivery:
     return Delivery(0, Event(at, "e", b"{}"), "1", "s", "https://shop.example/", at)
 
 
-def test_an_agenda_does_not_grow_with_what_waits_behind_a_retry() -> None:
+def test_an_agenda_does_not_grow_with_deliveries_behind_a_retry() -> None:
     box = outbox()
     box.add(delivery())
     box.run(0)
     taken = box.take(0)
     assert taken is not None
-    box.settle(*taken[:2], Attempt(0, 500, 0, b"", None), 0)
+    box.finish_attempt(*taken[:2], Attempt(0, 500, 0, b"", None), 0)
 
     for _ in range(1000):
         box.add(delivery())
@@ -224,8 +224,8 @@ def test_an_agenda_does_not_grow_with_what_waits_behind_a_retry() -> None:
     assert len(box._agenda) < 100  # noqa: SLF001 - what must not grow
 
 
-def test_what_answers_say_counts_among_what_is_kept() -> None:
-    tally = Tally()
+def test_the_size_of_a_delivery_includes_its_answers() -> None:
+    tally = Usage()
     box = outbox(tally)
     box.add(delivery())
     before = tally.waiting_bytes
@@ -233,11 +233,11 @@ def test_what_answers_say_counts_among_what_is_kept() -> None:
     taken = box.take(0)
     assert taken is not None
 
-    box.settle(*taken[:2], Attempt(0, 500, 0, b"x" * 4096, None), 0)
+    box.finish_attempt(*taken[:2], Attempt(0, 500, 0, b"x" * 4096, None), 0)
 
     assert tally.waiting_bytes == before + 4096
     box.close()
-    assert (tally.waiting_bytes, tally.settled_bytes) == (0, 0)
+    assert (tally.waiting_bytes, tally.finished_bytes) == (0, 0)
 
 
 def test_an_attempt_that_is_abandoned_is_made_again() -> None:

@@ -1,4 +1,4 @@
-"""Many subscribers, many deliveries, many clients that wait: the work is done in slices, and nothing of it is lost."""
+"""Many subscribers, deliveries and waiting clients: the work is done in slices, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LOCAL = CallbackConfig(policy=Policy(allow_http=True), timeout=LONG)
 
 @pytest.fixture
 def app() -> App:
-    """An app in whose process nobody works: deliveries go on when the test says so."""
+    """An app without a server: the test runs the deliveries."""
     return App(Config(journal_limit=10_000, callbacks=LOCAL))
 
 
@@ -69,16 +69,16 @@ def sold(app: App, number: str) -> None:
 
 
 def outbox(app: App) -> Outbox:
-    org = app.orgs.known("many")
+    org = app.orgs.find("many")
     assert org is not None
     assert org.outbox is not None
     return org.outbox
 
 
 def finish(app: App) -> int:
-    """Do all that was left for later turns; in how many turns."""
+    """Run all deferred work. Return the number of turns."""
     turns = 1
-    while app.orgs.webhooks.work():
+    while app.orgs.webhooks.run_tasks():
         turns += 1
     return turns
 
@@ -113,7 +113,7 @@ def test_each_of_many_subscribers_gets_all_events_in_their_order(app: App) -> No
     assert set(map(tuple, per_subscriber.values())) == {("X-1", "X-2", "X-3")}
 
 
-def test_who_subscribes_while_an_event_is_spread_gets_the_next_one_only(app: App) -> None:
+def test_a_subscription_during_the_distribution_of_an_event_gets_the_next_one(app: App) -> None:
     subscribed(app)
     sold(app, "X-1")
 
@@ -126,7 +126,7 @@ def test_who_subscribes_while_an_event_is_spread_gets_the_next_one_only(app: App
     assert [it["external_number"] for it in to_new] == ["X-2"]
 
 
-def test_who_unsubscribes_while_an_event_is_spread_gets_it_no_more(app: App) -> None:
+def test_a_subscription_deleted_during_the_distribution_of_an_event_does_not_get_it(app: App) -> None:
     subscribed(app)
     sold(app, "X-1")
 
@@ -145,13 +145,13 @@ def test_an_org_that_is_reset_while_an_event_is_spread_delivers_nothing_more(app
     ask(app, "POST", f"{ORG}/reset")
     finish(app)
 
-    org = app.orgs.known("many")
+    org = app.orgs.find("many")
     assert org is not None
     assert org.outbox is None
 
 
 def test_events_that_come_faster_than_they_are_spread_are_bounded(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_SPREADING", 2)
+    monkeypatch.setattr(module, "MAX_UNDISTRIBUTED", 2)
     subscribed(app)
 
     for at in range(4):
@@ -223,7 +223,7 @@ def test_a_long_list_is_the_same_in_pieces(app: App, monkeypatch: pytest.MonkeyP
     assert large == small
 
 
-def test_what_failed_attempts_leave_needs_no_garbage_collector(http: httpx2.Client) -> None:
+def test_failed_attempts_leave_no_reference_cycles(http: httpx2.Client) -> None:
     with running(Config(callbacks=LOCAL)) as (_, base):
         world = World(base, "failing", http)
         subscribe(world, "http://127.0.0.1:9/nobody")
@@ -242,7 +242,7 @@ def test_what_failed_attempts_leave_needs_no_garbage_collector(http: httpx2.Clie
 # Many clients that wait
 
 
-def test_all_who_wait_hear_of_the_same_delivery(http: httpx2.Client) -> None:
+def test_all_waits_end_with_the_same_delivery(http: httpx2.Client) -> None:
     with running(Config(callbacks=LOCAL)) as (_, base):
         world = frozen(World(base, "waiting", http))
         subscribe(world)

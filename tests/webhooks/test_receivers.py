@@ -1,4 +1,4 @@
-"""Deliveries to real receivers on loopback, over http and https, which behave as badly as they like."""
+"""Deliveries to real receivers on loopback, over http and https, including receivers that misbehave."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.vendors.enfore_support import (
     path,
     product_voucher,
 )
-from tests.webhooks.support import EVENT, arm, frozen, redeem, sell, statuses, subscribe, told, webhooks
+from tests.webhooks.support import EVENT, arm, card_of, frozen, redeem, sell, statuses, subscribe, webhooks
 
 SHOP = "https://shop.example/"
 SHORT = 0.5  # seconds
@@ -58,13 +58,13 @@ def receiver() -> Iterator[Receiver]:
 
 
 def settled(world: World, count: int = 1) -> list[Json]:
-    """The deliveries, once so many were attempted."""
+    """Wait until this many deliveries were attempted, and return all."""
     found = webhooks(world, f"?wait=60s&count={count}")
     assert len(found) >= count
     return found
 
 
-def test_a_receiver_gets_what_the_callback_of_the_spec_says(world: World, receiver: Receiver) -> None:
+def test_a_receiver_gets_the_callback_of_the_spec(world: World, receiver: Receiver) -> None:
     subscribe(world, receiver.url + "hooks?shop=1")
 
     card = sell(world)
@@ -88,7 +88,7 @@ def test_a_receiver_over_https_gets_it_too(world: World) -> None:
         assert len(receiver.wait(1)) == 1
 
 
-def test_a_certificate_that_nobody_trusts_is_told_with_the_option_that_helps(http: httpx2.Client) -> None:
+def test_the_error_for_an_untrusted_certificate_names_the_option(http: httpx2.Client) -> None:
     with running() as (_, base), Receiver(tls=True) as receiver:
         world = World(base, "doubting", http)
         subscribe(world, receiver.url)
@@ -138,7 +138,7 @@ def test_the_reply_is_sent_before_the_event(world: World, receiver: Receiver) ->
     assert settled(world)[0]["status"] == "delivered"
 
 
-def test_an_event_whose_reply_is_held_back_waits_for_it(world: World, receiver: Receiver) -> None:
+def test_an_event_of_a_late_reply_waits_for_it(world: World, receiver: Receiver) -> None:
     subscribe(world, receiver.url)
     world.admin("POST", "/next", {"operation": "createExternalGiftCard", "then": {"delay": "120s"}})
     with pytest.raises(httpx2.ReadTimeout), httpx2.Client(timeout=httpx2.Timeout(LONG, read=0.2)) as hasty:
@@ -174,7 +174,7 @@ BAD: dict[str, tuple[Mode, int | None, str]] = {
 
 
 @pytest.mark.parametrize("how", BAD)
-def test_a_bad_receiver_fails_and_what_follows_waits_for_its_turn(http: httpx2.Client, how: str) -> None:
+def test_deliveries_behind_a_failed_one_wait(http: httpx2.Client, how: str) -> None:
     mode, status, error = BAD[how]
 
     def fail(timeout: float) -> None:
@@ -212,11 +212,11 @@ def test_a_bad_receiver_keeps_no_other_waiting(world: World, receiver: Receiver,
         assert [it.json["items"][0]["external_number"] for it in received] == ["X-1", "X-2"]
         bad.wait_for_connections(1)
         first, _, second, _ = webhooks(world)
-        assert [it for it in first["attempts"] if "No answer" in (it["error"] or "")] == []  # it could still come
+        assert [it for it in first["attempts"] if "No answer" in (it["error"] or "")] == []  # it may still arrive
         assert second["attempts"] == []
 
 
-def test_an_answer_of_ten_megabytes_is_an_answer_whose_end_nobody_reads(world: World) -> None:
+def test_the_end_of_an_answer_of_ten_megabytes_is_not_read(world: World) -> None:
     with Receiver(floods()) as receiver:
         subscribe(world, receiver.url)
 
@@ -227,7 +227,7 @@ def test_an_answer_of_ten_megabytes_is_an_answer_whose_end_nobody_reads(world: W
         assert len(delivery["attempts"][0]["body"]) == 4096
 
 
-def test_a_receiver_that_is_not_there_is_tried_again(world: World) -> None:
+def test_a_delivery_to_an_absent_receiver_is_retried(world: World) -> None:
     with Receiver(port=free_port()) as receiver:
         pass
     subscribe(frozen(world), receiver.url)
@@ -252,7 +252,7 @@ def test_after_an_idle_connection_that_was_closed_it_is_tried_again_at_once(worl
         assert len(again.wait(1)) == 1
         first, second = webhooks(world, "?wait=60s&count=2&status=delivered")
         assert first["attempted"] == 1
-        assert [it["status"] for it in second["attempts"]] in ([202], [None, 202])  # as the closing was noticed or not
+        assert [it["status"] for it in second["attempts"]] in ([202], [None, 202])  # if the close was noticed, or not
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_after_an_idle_connection_that_was_closed_it_is_tried_again_at_once(worl
         "https://10.0.0.1/",
     ],
 )
-def test_what_is_not_allowed_is_never_called_and_the_option_is_told(world: World, target: str) -> None:
+def test_a_forbidden_url_is_never_called_and_the_option_is_named(world: World, target: str) -> None:
     subscribe(world, target)
 
     sell(world)
@@ -314,7 +314,7 @@ def test_an_org_may_not_have_itself_sent_anywhere(world: World, source: str, tar
     assert world.admin("GET").status_code == 404
 
 
-def test_plain_http_is_refused_without_the_option_in_the_words_of_the_vendor(http: httpx2.Client) -> None:
+def test_plain_http_is_rejected_as_by_the_vendor_without_the_option(http: httpx2.Client) -> None:
     with running() as (_, base):
         world = World(base, "strict", http)
 
@@ -327,7 +327,7 @@ def test_plain_http_is_refused_without_the_option_in_the_words_of_the_vendor(htt
 
 
 def subscribed_by(way: str, world: World, url: str) -> None:
-    """A subscription that no vendor would take, brought in by the operator."""
+    """Seed a subscription that the vendor would reject."""
     subscription = {"event": EVENT, "callback_url": url, "id": "s-1"}
     if way == "scenario":
         script = {"given": {"seed": {"enfore": {"subscriptions": [subscription]}}}, "steps": []}
@@ -350,7 +350,7 @@ def subscribed_by(way: str, world: World, url: str) -> None:
 
 @pytest.mark.parametrize("way", ["seed", "state", "import", "scenario", "snapshot"])
 @pytest.mark.parametrize("allowed", [False, True])
-def test_plain_http_is_off_however_its_subscription_came_in(http: httpx2.Client, way: str, allowed: bool) -> None:
+def test_plain_http_is_off_for_any_source_of_a_subscription(http: httpx2.Client, way: str, allowed: bool) -> None:
     callbacks = CallbackConfig(policy=Policy(allow_http=allowed))
     with running(Config(callbacks=callbacks)) as (_, base), Receiver() as receiver:
         world = World(base, way, http)
@@ -376,7 +376,7 @@ def test_plain_http_is_off_however_its_subscription_came_in(http: httpx2.Client,
         ("HTTPS://sink.sandbox/", "delivered"),
     ],
 )
-def test_what_is_called_is_https(world: World, callback: str, status: str) -> None:
+def test_only_https_is_called(world: World, callback: str, status: str) -> None:
     subscribed_by("seed", world, callback)
 
     sell(world)
@@ -427,7 +427,7 @@ def test_the_option_admits_plain_http_on_this_machine_only(world: World, address
     assert response.status_code == 400
 
 
-def test_deliveries_end_after_so_many_attempts_where_the_operator_says_so(http: httpx2.Client) -> None:
+def test_deliveries_end_after_the_configured_attempts(http: httpx2.Client) -> None:
     callbacks = CallbackConfig(policy=Policy(allow_http=True), attempts=3, timeout=LONG)
     with running(Config(callbacks=callbacks)) as (_, base), Receiver(answers(500)) as receiver:
         world = frozen(World(base, "limited", http))
@@ -456,7 +456,7 @@ def test_broken_payloads_really_arrive(world: World, receiver: Receiver, webhook
     assert received.body.decode() == delivery["sent"]
 
 
-def test_a_receiver_really_gets_what_it_is_said_to_have_answered_with_500(world: World, receiver: Receiver) -> None:
+def test_a_receiver_gets_the_delivery_whose_answer_is_replaced_by_500(world: World, receiver: Receiver) -> None:
     subscribe(frozen(world), receiver.url)
     arm(world, {"status": 500, "times": 1})
     sell(world)
@@ -469,7 +469,7 @@ def test_a_receiver_really_gets_what_it_is_said_to_have_answered_with_500(world:
     assert [it["status"] for it in webhooks(world)[0]["attempts"]] == [500, 202]
 
 
-def test_a_server_stops_with_deliveries_in_flight_and_says_what_is_left(
+def test_a_server_stops_with_deliveries_in_flight_and_logs_the_undelivered(
     http: httpx2.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     callbacks = CallbackConfig(policy=Policy(allow_http=True), timeout=LONG)
@@ -490,7 +490,7 @@ def test_a_server_stops_with_deliveries_in_flight_and_says_what_is_left(
     assert shortest(2, stopped) < 2
 
 
-def test_deleting_the_subscription_ends_what_is_in_flight(http: httpx2.Client) -> None:
+def test_deleting_the_subscription_cancels_the_delivery_in_flight(http: httpx2.Client) -> None:
     def delete(timeout: float) -> None:
         callbacks = CallbackConfig(policy=Policy(allow_http=True), timeout=timeout)
         with running(Config(callbacks=callbacks)) as (_, base), Receiver(hangs()) as receiver:
@@ -503,7 +503,7 @@ def test_deleting_the_subscription_ends_what_is_in_flight(http: httpx2.Client) -
 
             world.advance("P1D")
 
-            assert told(delivery)["external_number"] == "X-1"
+            assert card_of(delivery)["external_number"] == "X-1"
             assert delivery["at"] == NOW
             assert len(receiver.received) == 1
 

@@ -24,7 +24,7 @@ from promo_sandbox.admin.webhooks import WebhookOperations
 from promo_sandbox.admin.yaml_bodies import AT_ONCE, answered_later, is_slow
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.messages import BodyProblem, Reply, Request
-from promo_sandbox.engine.execution import answer, transport, unmatched
+from promo_sandbox.engine.execution import execute, transport_error, unmatched_reply
 from promo_sandbox.engine.orgs import Orgs
 from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
 from promo_sandbox.model import auth
@@ -78,19 +78,19 @@ class Admin:
     def handle(self, request: Request) -> Reply:
         refusal = self._guard.refusal(request)
         if refusal is not None:
-            return transport(self.document, self._contract, _FORBIDDEN, refusal, Exchange(0, request))
+            return transport_error(self.document, self._contract, _FORBIDDEN, refusal, Exchange(0, request))
         match = self._router.match(request.method, request.path)
         exchange = Exchange(0, request)  # for what the engine says on the way; it is not kept
         if match is None or match.target is None:
-            return unmatched(request, self._contract, self.document, match.allow if match else (), exchange)
+            return unmatched_reply(request, self._contract, self.document, match.allow if match else (), exchange)
         call = Call("", State(), self._contract.rules, 0, self._authenticator, self._contract)
         path = match.target.operation.path_values(match.values, request.path)
         route = match.target
         if len(request.body) > AT_ONCE and is_slow(request):
             return answered_later(
-                route, request, call, self._admit, lambda admit: answer(route, request, call, path, admit, exchange)
+                route, request, call, self._admit, lambda admit: execute(route, request, call, path, admit, exchange)
             )
-        return answer(route, request, call, path, self._admit, exchange)
+        return execute(route, request, call, path, self._admit, exchange)
 
     def _admit(self, route: Route, request: Request, call: Call) -> Grant | str:  # noqa: ARG002 - the shape of `Admit`
         """Raises `UnreadableBody` for a body without a type, as a browser sends one for any page."""

@@ -17,12 +17,12 @@ class CoverageOperations(Operations):
 
     def _get_coverage(self, call: Call) -> Reply:
         contracts, name = self._wanted(call), call.query.get("org")
-        counts = self.orgs.met() if name is None else self.called(call, name).met
+        counts = self.orgs.covered() if name is None else self.called(call, name).covered
         return call.reply({"org": name, **report(contracts, counts)})
 
     def _clear_coverage(self, call: Call) -> Reply:
         if "org" in call.query:
-            self.orgs.forget_coverage(self.called(call, call.query["org"]))
+            self.orgs.reset_coverage(self.called(call, call.query["org"]))
         else:
             self.orgs.clear_coverage()
         return call.reply()

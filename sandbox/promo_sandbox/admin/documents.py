@@ -11,7 +11,7 @@ from promo_sandbox.base import clock
 from promo_sandbox.base.messages import Reply, decode, encode
 from promo_sandbox.base.slices import Work
 from promo_sandbox.engine.orgs import Org
-from promo_sandbox.engine.seeding import Documents, Stored, Unacceptable
+from promo_sandbox.engine.seeding import Documents, InvalidObjects, Stored
 from promo_sandbox.model.call import Call
 from promo_sandbox.model.rules import Rules
 from promo_sandbox.model.state import Doc, Record, State
@@ -51,16 +51,16 @@ class DocumentOperations(Operations):
         documents = self._documents(call, given)
         try:
             with self.making(call) as org:
-                yield from self.orgs.restoring(org, documents, sequence)
-        except Unacceptable as unacceptable:
-            self._refuse_documents(call, unacceptable)
+                yield from self.orgs.restore_state(org, documents, sequence)
+        except InvalidObjects as invalid:
+            self._refuse_documents(call, invalid)
             raise
         return org
 
     def _pass_no_time(self, org: Org) -> None:
         """Have nothing happen but what was over already when it was stored; that happens now."""
-        org.passed = org.clock.now()
-        self.orgs.pass_time(org, org.passed)
+        org.processed_until = org.clock.now()
+        self.orgs.run_due_timers(org, org.processed_until)
 
     def _seed(self, call: Call) -> Reply:
         return call.reply_later(self._seeding(call))
@@ -70,9 +70,11 @@ class DocumentOperations(Operations):
         try:
             with self.making(call) as org:
                 large = len(call.request.body) > _LARGE_SEED or org.state.count > _LARGE_ORG
-                stored = (yield from self.orgs.seeding(org, call.body)) if large else self.orgs.seed(org, call.body)
-        except Unacceptable as unacceptable:
-            self._refuse_documents(call, unacceptable)
+                stored = (
+                    (yield from self.orgs.seed_in_slices(org, call.body)) if large else self.orgs.seed(org, call.body)
+                )
+        except InvalidObjects as invalid:
+            self._refuse_documents(call, invalid)
             raise
         yield from self.orgs.catch_up(org)
         return call.reply_in_pieces({}, _stored(stored)) if large else call.reply(stored)
@@ -87,9 +89,9 @@ class DocumentOperations(Operations):
         created = self.moment(call, entry["created"]) if "created" in entry else None
         return entry["document"], created, int(entry["place"]) if "place" in entry else None
 
-    def _refuse_documents(self, call: Call, unacceptable: Unacceptable) -> None:
-        violations = unacceptable.violations
-        call.reject("unacceptable-documents", str(unacceptable), errors=errors_json(violations))
+    def _refuse_documents(self, call: Call, invalid: InvalidObjects) -> None:
+        violations = invalid.violations
+        call.reject("unacceptable-documents", str(invalid), errors=errors_json(violations))
 
     def _state(self, call: Call, org: Org) -> Work[Reply]:
         return self.with_documents(
@@ -104,15 +106,19 @@ class DocumentOperations(Operations):
         yield from self.orgs.catch_up(org)
         if org.state.count <= _FEW and sum(len(record.body) for record in self._records(org.state)) <= _SMALL:
             return call.reply(around(self._documents_json(org.state)))
-        yield from self.orgs.get_copyable(org)
+        yield from self.orgs.prepare_copy(org)
         return call.reply_in_pieces(around({}), self._pieces(encode(around({})), org.state.copy()))
 
     def _records(self, state: State) -> Iterator[Record]:
-        return (record for *_, collection in self.orgs.kinds(state) for record in state.records(collection).values())
+        return (
+            record
+            for *_, collection in self.orgs.collections_in_use(state)
+            for record in state.records(collection).values()
+        )
 
     def _documents_json(self, state: State) -> Doc:
         documents: Doc = {}
-        for vendor, name, collection in self.orgs.kinds(state):
+        for vendor, name, collection in self.orgs.collections_in_use(state):
             documents.setdefault(vendor, {})[name] = [
                 {"document": decode(record.body), "created": clock.text(record.created), "place": record.place}
                 for some in state.records_by_creation(collection)
@@ -125,7 +131,7 @@ class DocumentOperations(Operations):
         before, _, after = content.rpartition(b"{}")
         try:
             piece, opening = before, b"{"
-            for vendor, kinds in groupby(self.orgs.kinds(state), key=itemgetter(0)):
+            for vendor, kinds in groupby(self.orgs.collections_in_use(state), key=itemgetter(0)):
                 piece += opening + encode(vendor) + b":"
                 opening = b"{"
                 for _, name, collection in kinds:
@@ -139,7 +145,7 @@ class DocumentOperations(Operations):
                 piece += b"}"
             yield piece + b"}" + after
         finally:
-            self.orgs.discard(state)
+            self.orgs.free_later(state)
 
 
 def _written(records: Iterator[list[Record]]) -> Iterator[bytes]:

@@ -85,7 +85,7 @@ class Live:
         """What a reply streams. It begins with what has happened since now, also if it is begun only later."""
         self._unheard = 0
         self._orgs.listen(self._heard)
-        org = self._orgs.known(wish.org) if wish.org is not None else None
+        org = self._orgs.find(wish.org) if wish.org is not None else None
         return Listener(self, wish, org.journal.last_id if org and wish.ids else self._number)
 
     def missed(self, wish: Wish, since: int) -> Iterator[Told | int]:
@@ -103,7 +103,7 @@ class Live:
         return Told(f"{self._server}-{number}", org, exchange)
 
     def _missed_in_org(self, wish: Wish, last: int) -> Iterator[Told | int]:
-        org = self._orgs.known(wish.org or "")
+        org = self._orgs.find(wish.org or "")
         if org is None:
             return
         if wish.after is not None:
@@ -130,7 +130,7 @@ class Live:
             yield first - number - 1
         for at, name, id in self._recent:
             if at > number:
-                org = self._orgs.known(name)
+                org = self._orgs.find(name)
                 exchange = org.journal.find(id) if org else None
                 yield 1 if exchange is None else self.told(wish, at, name, exchange)
         yield self.told(wish, self._number, "", None)

@@ -41,14 +41,14 @@ class OrgOperations(Operations):
         return self.caught_up(call, self.known(call), lambda org: call.reply(org_json(org)))
 
     def _forget_org(self, call: Call) -> Reply:
-        self.orgs.forget(self.known(call).name)
+        self.orgs.delete(self.known(call).name)
         return call.reply()
 
     def _reset_org(self, call: Call) -> Reply:
         return call.reply_later(self._resetting(call))
 
     def _resetting(self, call: Call) -> Work[Reply]:
-        yield from self.orgs.resetting(self.made(call, storing=False))
+        yield from self.orgs.reset(self.made(call, storing=False))
         return call.reply()
 
     def _get_clock(self, call: Call) -> Reply:
@@ -73,7 +73,7 @@ class OrgOperations(Operations):
             org.clock.run()
         yield from self.orgs.catch_up(org)
         self.orgs.set_clock(org, before)
-        self.orgs.play(org)
+        self.orgs.run_due_steps(org)
         return call.reply(clock_json(org))
 
     def _advance_clock(self, call: Call) -> Reply:
@@ -89,7 +89,7 @@ class OrgOperations(Operations):
             written += [encode(occurrence_json(occurrence)) for occurrence in happened]
             happened.clear()
             yield
-        self.orgs.play(org)
+        self.orgs.run_due_steps(org)
         content = {**clock_json(org), "happened": [occurrence_json(occurrence) for occurrence in happened]}
         if not written:
             return call.reply(content)

@@ -43,7 +43,7 @@ class ScenarioOperations(Operations):
                     # To find the lines takes as long as to read it all once more; so without the text no line is given.
                     numbered = len(call.request.body) <= AT_ONCE
                     text = call.request.body.decode("utf-8") if numbered else ""
-                    yield from self.library.beginning_written(org, text, "scenario", call.body)
+                    yield from self.library.start_document(org, text, "scenario", call.body)
         except InvalidDocument as flawed:
             _refuse(call, flawed)
             raise
@@ -56,14 +56,14 @@ class ScenarioOperations(Operations):
             others = " and ".join(sorted(body.keys() - {"name"}))
             call.reject("invalid-request", f"A scenario has no name in its document, and a name no {others[:100]}.")
         if name not in self.library.names():
-            near = self.library.near(name[:200])
+            near = self.library.similar_names(name[:200])
             hint = f"; did you mean {' or '.join(near)}?" if near else "."
             call.reject("unknown-scenario", f"There is no scenario {name[:100]}{hint}")
-        yield from self.library.beginning(org, name)
+        yield from self.library.start(org, name)
 
     def _get_scenario(self, call: Call) -> Reply:
         org = self.known(call)
-        self.orgs.play(org)
+        self.orgs.run_due_steps(org)
         if org.scenario is None:
             call.reject("no-scenario", f"The org {org.name} has no scenario.")
         return call.reply(report_json(org.scenario))

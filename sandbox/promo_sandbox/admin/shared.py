@@ -46,9 +46,9 @@ class Operations(ABC):
 
     def called(self, call: Call, name: str) -> Org:
         """The org of this name, which must exist."""
-        org = self.orgs.known(name)
+        org = self.orgs.find(name)
         if org is None:
-            near = self.orgs.near(name)
+            near = self.orgs.similar_names(name)
             hint = f"; did you mean {' or '.join(near)}?" if near else "."
             call.reject("unknown-org", f"No request has named an org {name}{hint}")
         return org
@@ -68,13 +68,13 @@ class Operations(ABC):
     @contextmanager
     def making(self, call: Call, *, storing: bool = True) -> Iterator[Org]:
         """The same, but an org that did not exist does not exist afterwards either if what is done with it fails."""
-        existed = self.orgs.known(self.name(call)) is not None
+        existed = self.orgs.find(self.name(call)) is not None
         org = self.made(call, storing=storing)
         try:
             yield org
         except BaseException:  # whatever it was goes on after this
-            if not existed and self.orgs.known(org.name) is org and not org.journal.last_id and not org.state.count:
-                self.orgs.forget(org.name)
+            if not existed and self.orgs.find(org.name) is org and not org.journal.last_id and not org.state.count:
+                self.orgs.delete(org.name)
             raise
 
     def caught_up(self, call: Call, org: Org, reply: Callable[[Org], Reply]) -> Reply:

@@ -31,11 +31,11 @@ class SnapshotOperations(Operations):
         return call.reply_later(self._taking(call, self.made(call)))
 
     def _taking(self, call: Call, org: Org) -> Work[Reply]:
-        yield from self.orgs.get_copyable(org)
+        yield from self.orgs.prepare_copy(org)
         name = call.path["name"]
         replaced = org.snapshots.pop(name, None)
         if replaced is not None:
-            self.orgs.discard(replaced.state)
+            self.orgs.free_later(replaced.state)
         elif len(org.snapshots) >= MAX_SNAPSHOTS:
             call.reject("too-many-snapshots")
         org.snapshots[name] = Snapshot.of(org)
@@ -43,7 +43,7 @@ class SnapshotOperations(Operations):
 
     def _restore(self, call: Call) -> Reply:
         org = self.known(call)
-        self.orgs.discard(self._snapshot(call, org).restore(org))
+        self.orgs.free_later(self._snapshot(call, org).restore(org))
         self.orgs.webhooks.cancel(org)
         return self.caught_up(call, org, lambda org: self._restored(call, org))
 
@@ -53,7 +53,7 @@ class SnapshotOperations(Operations):
 
     def _drop(self, call: Call) -> Reply:
         org = self.known(call)
-        self.orgs.discard(self._snapshot(call, org).state)
+        self.orgs.free_later(self._snapshot(call, org).state)
         del org.snapshots[call.path["name"]]
         return call.reply()
 

@@ -22,7 +22,7 @@ class TriggerOperations(Operations):
         rules.operation("disarmNext")(self._disarm_next)
 
     def _arm_next(self, call: Call) -> Reply:
-        org = self.orgs.known(self.name(call))  # what is refused makes no org
+        org = self.orgs.find(self.name(call))  # what is refused makes no org
         state, flaws = org.state if org else State(), Flaws()
         if "callback" in call.body:
             wanted, then = self._for_events(call, flaws)

@@ -24,7 +24,7 @@ from promo_sandbox.model.state import NEVER, Doc
 from promo_sandbox.scenarios.effects_document import duration
 from promo_sandbox.webhooks.delivery import WAITING, Attempt, Delivery
 from promo_sandbox.webhooks.outbox import Outbox
-from promo_sandbox.webhooks.queues import Lane
+from promo_sandbox.webhooks.queues import Queue
 
 MAX_WAIT = 60  # seconds
 V = TypeVar("V")
@@ -115,30 +115,30 @@ class WebhookOperations(Operations):
             return call.reply(_UNFLUSHED)
         flush = _Flush(outbox)
         if outbox.size > _SMALL:
-            return self._waiting(call, _UNFLUSHED, self._flushed(org, flush, outbox.lanes))
+            return self._waiting(call, _UNFLUSHED, self._flushed(org, flush, outbox.queues))
         flush.note(outbox)
-        self._hasten(org, outbox, outbox.lanes)
+        self._hasten(org, outbox, outbox.queues)
         if outbox.idle:
             return call.reply(flush.json(flush.came_of(outbox)))
         return self._waiting(call, _UNFLUSHED, self._flushed(org, flush, []))
 
-    def _hasten(self, org: Org, outbox: Outbox, lanes: list[Lane]) -> None:
-        outbox.hasten(org.clock.now(), lanes)
+    def _hasten(self, org: Org, outbox: Outbox, queues: list[Queue]) -> None:
+        outbox.make_due(org.clock.now(), queues)
         self.orgs.webhooks.run(org)
 
-    async def _flushed(self, org: Org, flush: _Flush, lanes: list[Lane]) -> AsyncGenerator[bytes, None]:
-        """What came of a flush, once nothing is in flight; `lanes` are to be hastened yet."""
+    async def _flushed(self, org: Org, flush: _Flush, queues: list[Queue]) -> AsyncGenerator[bytes, None]:
+        """What came of a flush, once nothing is in flight; `queues` are to be hastened yet."""
         outbox = flush.outbox
-        if lanes:
+        if queues:
             async with self._turns.turn():
                 for some in _slices(list(outbox)):
                     flush.note(some)
                     await asyncio.sleep(0)
-                for part in _slices(lanes):
+                for part in _slices(queues):
                     self._hasten(org, outbox, part)
                     await asyncio.sleep(0)
         until = perf_counter() + _MAX_FLUSH
-        while not outbox.idle and await _came(org.news.next(), until):
+        while not outbox.idle and await _came(org.delivery_changes.next(), until):
             pass
         came = _Came(0, 0)
         async with self._turns.turn():
@@ -151,7 +151,7 @@ class WebhookOperations(Operations):
         """The list, once there is enough of what is awaited, or the time is over."""
         until = perf_counter() + seconds
         while perf_counter() < until:
-            news = org.news.next()
+            news = org.delivery_changes.next()
             if await self._enough(org, wish) or not await _came(news, until):
                 break
         shown: list[Delivery] = []

@@ -71,7 +71,7 @@ class BodyProblem(NamedTuple):
     status: int
     detail: str
     headers: tuple[tuple[str, str], ...] = ()  # of the reply
-    title: str = "Refused before any operation"
+    title: str = "Rejected before any operation"
 
 
 TOO_LARGE = BodyProblem(413, "The body is larger than this server takes.")

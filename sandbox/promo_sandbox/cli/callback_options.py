@@ -173,9 +173,9 @@ def listen_command(
     if tls_key is not None and tls_cert is None:
         raise SandboxError("--tls-key needs --tls-cert")
     terminal = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    printer = listener.Printer(as_json=as_json, coloured=color == "always" or (color == "auto" and terminal))
+    printer = listener.CallbackPrinter(as_json=as_json, coloured=color == "always" or (color == "auto" and terminal))
     certificate = listener.Certificate(tls_cert, tls_key) if tls_cert else None
-    answers = listener.Answers(status, times, delay)
+    answers = listener.StatusSequence(status, times, delay)
     try:
         listener.listen(host, port, certificate, answers, printer, lambda line: click.echo(line, err=as_json))
     except KeyboardInterrupt:

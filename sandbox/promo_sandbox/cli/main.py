@@ -169,7 +169,7 @@ def check() -> None:
 
     failed = False
     specs = list(check_all(data_folder("specs")))
-    for name, summary, mistakes in chain(specs, check_scenarios(App(Config(specs=data_folder("specs"))).library)):
+    for name, summary, mistakes in chain(specs, check_scenarios(App(Config(specs=data_folder("specs"))).catalogue)):
         click.echo(escaped(f"{'FAILED' if mistakes else 'ok':6}  {name:28}  {summary}"))
         for mistake in mistakes:
             click.echo(escaped(f"        {mistake}"), err=True)

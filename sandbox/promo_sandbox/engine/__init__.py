@@ -1,4 +1,4 @@
-"""What runs a request: the orgs with their clocks, the way from a request to its reply, snapshots and seeds.
+"""The engine runs a request: orgs and their clocks, the steps from a request to its reply, snapshots and seeds.
 
-Sockets are in `server`, and what a vendor decides is in its rules. Start with `pipeline`, then read `execution`.
+Sockets are in `server`; the decisions of a vendor are in its rules. Start with `pipeline`, then read `execution`.
 """

@@ -1,7 +1,7 @@
-"""From a call to its reply: authorise, validate, prefer, handle, check; and every way in which that can fail.
+"""From a call to its reply: authorise, validate, apply `Prefer` and the scenario, run the rule, check the reply.
 
-A rejection looks exactly like the vendor's. A defect, our own failure, never does. Which org and which route a request
-belongs to is known before.
+A rejection has the form of the vendor's errors. An internal error of the sandbox never has that form. `pipeline` finds
+the org and the route.
 """
 
 from __future__ import annotations
@@ -30,55 +30,55 @@ Admit = Callable[["Route", Request, Call], "Grant | str"]
 
 _WAIT = re.compile(r"\d{1,4}(?:\.\d{1,3})?", re.ASCII)
 _THROTTLED = 429
-FULL = "Not enough memory"  # the title of a problem
+OUT_OF_MEMORY = "Not enough memory"  # the title of a problem
 _MAX_WAIT = 300  # seconds
 
 
-class Unpreferable(Exception):
-    """A `Prefer` that names nothing the operation declares."""
+class InvalidPreference(Exception):
+    """The operation does not declare what `Prefer` names."""
 
 
-class Scripted(Exception):
-    """No rule answers, but this reply as it stands."""
+class ScriptedReply(Exception):
+    """A scenario's step or an armed effect answers with this reply; the rule does not run."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.status)
         self.reply = reply
 
 
-def answer(
+def execute(
     route: Route,
     request: Request,
     call: Call,
     path: dict[str, str],
     admit: Admit,
     exchange: Exchange,
-    script: Run | None = None,
+    run: Run | None = None,
 ) -> Reply:
-    """The reply to a request that has a route. Whatever it is, the state is as before unless the rule succeeded."""
+    """The reply to a request that has a route. The state changes only if the rule succeeds."""
     call.operation, call.request = route.operation, request
     call.state.begin()
     try:
-        reply = _succeeded(route, request, call, path, admit, exchange, script)
-    except Exception as raised:  # a rule may break in any way, and each is a defect
-        reply = _failed(raised, route, call, exchange)
+        reply = _checked_reply(route, request, call, path, admit, exchange, run)
+    except Exception as raised:  # a rule may raise anything
+        reply = _error_reply(raised, route, call, exchange)
     if exchange.fault is not None and exchange.internal_error is None and reply.work is None:
-        exchange.fault.apply(reply)  # a defect of ours is never disguised
+        exchange.fault.apply(reply)  # an internal error is sent unchanged
     return reply
 
 
-def _worked(waiting: Reply, work: Work[Reply], route: Route, call: Call, exchange: Exchange) -> Work[Reply]:
-    """The work that a reply waits for, and then what is done with any reply; the journal has it from then on."""
+def _run_work(waiting: Reply, work: Work[Reply], route: Route, call: Call, exchange: Exchange) -> Work[Reply]:
+    """Run the work of a reply, then check and record its result as for any other reply."""
     try:
         reply = yield from work
-        _hold(route, reply)
+        _check_reply(route, reply)
     except Exception as raised:  # as above
-        call.state.begin()  # what others wrote stays
-        reply = _failed(raised, route, call, exchange)
+        call.state.begin()  # other requests have written meanwhile: their changes are not rolled back
+        reply = _error_reply(raised, route, call, exchange)
     if call.written is not None:
         exchange.set_later_changes(call.written)
     if isinstance(reply.stream, Iterator):
-        reply.stream = _followed(reply.stream, exchange)
+        reply.stream = _recorded(reply.stream, exchange)
     reply.headers = (*reply.headers, *waiting.headers)
     exchange.update_reply(reply)
     if exchange.fault is not None and exchange.internal_error is None:
@@ -86,82 +86,82 @@ def _worked(waiting: Reply, work: Work[Reply], route: Route, call: Call, exchang
     return reply
 
 
-def _hold(route: Route, reply: Reply) -> None:
-    """Hold a reply to the contract."""
+def _check_reply(route: Route, reply: Reply) -> None:
+    """Validate a reply against the contract."""
     flaws = route.operation.validate_reply(reply)
     if flaws:
-        raise OffContract(_sentence(flaws))
+        raise OffContract(_joined(flaws))
 
 
-def _failed(raised: Exception, route: Route, call: Call, exchange: Exchange) -> Reply:
-    """The reply where the rule did not succeed, or was not even asked."""
+def _error_reply(raised: Exception, route: Route, call: Call, exchange: Exchange) -> Reply:
+    """The reply if the rule failed, or did not run."""
     try:
         if isinstance(raised, Rejected):
-            return _refused(route, raised, call, exchange)
-        call.state.roll_back()  # for one that is unreadable, what the admission may have written
+            return _rejection_reply(route, raised, call, exchange)
+        call.state.roll_back()  # the admission may have written before the request was found unreadable
         if isinstance(raised, UnreadableBody):
-            reply = transport(route.document, route.contract, raised.status, str(raised), exchange, raised.title)
+            reply = transport_error(route.document, route.contract, raised.status, str(raised), exchange, raised.title)
             reply.headers += raised.headers
             return reply
-        if isinstance(raised, Unpreferable):
+        if isinstance(raised, InvalidPreference):
             exchange.violations = [Violation("header.Prefer", str(raised), "enum")]
             return problem(400, "No such preference", str(raised))
-        if isinstance(raised, Scripted | Throttled | UnexpectedCallError):
-            return _scripted(route, raised, exchange)
-    except Exception as error:  # a wording breaks in any way too
+        if isinstance(raised, ScriptedReply | Throttled | UnexpectedCallError):
+            return _script_reply(route, raised, exchange)
+    except Exception as error:  # the rule that writes error bodies may raise anything, too
         raised = error
     call.state.roll_back()
     return _internal_error(raised, exchange)
 
 
-def _succeeded(
+def _checked_reply(
     route: Route,
     request: Request,
     call: Call,
     path: dict[str, str],
     admit: Admit,
     exchange: Exchange,
-    script: Run | None,
+    run: Run | None,
 ) -> Reply:
-    """The rule's reply, once it and its events were found to keep the contract."""
-    reply = _handled(route, request, call, path, admit, exchange, script)
+    """The rule's reply, after it and its events were validated against the contract."""
+    reply = _process(route, request, call, path, admit, exchange, run)
     transmission = reply.transmission
     if transmission is not None and transmission.work is not None:
         exchange.size += MAX_BODY if call.written is None else 2 * MAX_BODY
-        transmission.work = _worked(reply, transmission.work, route, call, exchange)
+        transmission.work = _run_work(reply, transmission.work, route, call, exchange)
         return reply
     flaws = route.operation.validate_reply(reply)
     if flaws:
-        raise OffContract(_sentence(flaws))
+        raise OffContract(_joined(flaws))
     if call.events:
         exchange.set_events(route.contract.validated_events(call))
     exchange.set_changes(call.state.changes)
     if transmission is not None and isinstance(reply.stream, Iterator):
         exchange.size += MAX_BODY
-        reply.stream = _followed(reply.stream, exchange)
+        reply.stream = _recorded(reply.stream, exchange)
     return reply
 
 
-def _followed(pieces: Iterator[bytes], exchange: Exchange) -> Iterator[bytes]:
-    """The same pieces; the journal has the first of them, how long they were together, and what went wrong."""
+def _recorded(pieces: Iterator[bytes], exchange: Exchange) -> Iterator[bytes]:
+    """Pass the pieces on, and record in the journal the first bytes, the size and an internal error."""
     try:
         for piece in pieces:
             exchange.reply_body += piece[: MAX_BODY - len(exchange.reply_body)]
             exchange.reply_size += len(piece)
             yield piece
-    except Exception as error:  # a rule makes the pieces, and may break in any way
+    except Exception as error:  # a rule makes the pieces, and may raise anything
         exchange.internal_error = f"{type(error).__name__}: {error}"
         raise
 
 
-def _handled(
+def _process(
     route: Route,
     request: Request,
     call: Call,
     path: dict[str, str],
     admit: Admit,
     exchange: Exchange,
-    script: Run | None,
+    run: Run | None,
 ) -> Reply:
     operation = route.operation
     if operation.security:
@@ -175,77 +175,79 @@ def _handled(
             route.contract.rules.admission_rule(call)
     call.values, violations = operation.read(request, path)
     if violations:
-        raise Rejected(_reading_failed(operation, violations), violations=violations)
+        raise Rejected(_invalid_request_name(operation, violations), violations=violations)
     prefer = request.fields.get(b"prefer")
     if prefer is not None:
-        reply = _preferred(operation, prefer.decode("latin-1"), exchange)
+        reply = _preferred_reply(operation, prefer.decode("latin-1"), exchange)
         if reply is not None:
             return reply
-    if script is not None or call.state.armed:
-        _follow(script, route, request, call, exchange)
+    if run is not None or call.state.armed:
+        _apply_scenario(run, route, request, call, exchange)
     return route.rule(call)
 
 
-def _follow(script: Run | None, route: Route, request: Request, call: Call, exchange: Exchange) -> None:
-    """Have the call meet what is armed for it, or else take the scenario's step, if one awaits it."""
-    then = call.state.take_armed(route.operation.id) if call.state.armed else None
-    if then is not None:
-        exchange.preference = f"next: {then}"
-        _meet(then, exchange)
+def _apply_scenario(run: Run | None, route: Route, request: Request, call: Call, exchange: Exchange) -> None:
+    """Apply the effects that are armed for the operation; otherwise those of the scenario's step that matches."""
+    effects = call.state.take_armed(route.operation.id) if call.state.armed else None
+    if effects is not None:
+        exchange.preference = f"next: {effects}"
+        _apply_effects(effects, exchange)
         return
-    assert call.values is not None  # it was judged before
-    step = script.take(route.operation, request, call.values, call.now) if script is not None else None
-    if script is None or step is None:
+    assert call.values is not None  # the request was validated before
+    step = run.take(route.operation, request, call.values, call.now) if run is not None else None
+    if run is None or step is None:
         return
     exchange.step = step.number
-    _meet(step.effects, exchange)
+    _apply_effects(step.effects, exchange)
     if step.effects.throttle is not None:
-        script.throttle(step, call.now)
+        run.throttle(step, call.now)
 
 
-def _meet(then: Effects, exchange: Exchange) -> None:
-    """What is to happen instead of the rule, or to its reply."""
-    if then.fault is not None:
-        exchange.fault = then.fault if exchange.fault is None else exchange.fault + then.fault
-    exchange.delivery_fault = then.webhook
-    if then.reject is not None:
-        raise Rejected(then.reject)
-    if then.scripted_reply is not None:
-        raise Scripted(then.scripted_reply.reply())
-    if then.drops_before_rule:
-        raise Scripted(Reply(0))
+def _apply_effects(effects: Effects, exchange: Exchange) -> None:
+    """Note the faults for the reply and its webhooks, and raise the scripted answer if there is one."""
+    if effects.fault is not None:
+        exchange.fault = effects.fault if exchange.fault is None else exchange.fault + effects.fault
+    exchange.delivery_fault = effects.webhook
+    if effects.reject is not None:
+        raise Rejected(effects.reject)
+    if effects.scripted_reply is not None:
+        raise ScriptedReply(effects.scripted_reply.reply())
+    if effects.drops_before_rule:
+        raise ScriptedReply(Reply(0))
 
 
-def _scripted(route: Route, scripted: Scripted | Throttled | UnexpectedCallError, exchange: Exchange) -> Reply:
-    """What a script says instead of the rule."""
-    if isinstance(scripted, Scripted):
-        return scripted.reply
-    if isinstance(scripted, UnexpectedCallError):
-        exchange.unexpected = str(scripted)
+def _script_reply(route: Route, raised: ScriptedReply | Throttled | UnexpectedCallError, exchange: Exchange) -> Reply:
+    """The reply of the scenario instead of the rule's."""
+    if isinstance(raised, ScriptedReply):
+        return raised.reply
+    if isinstance(raised, UnexpectedCallError):
+        exchange.unexpected = str(raised)
         return problem(500, "Unexpected call", exchange.unexpected)
     rejection = next((it for it in route.operation.rejections.values() if it.status == _THROTTLED), None)
     if rejection is None:
-        reply = transport(route.document, route.contract, _THROTTLED, str(scripted), exchange, "Too many requests")
+        reply = transport_error(route.document, route.contract, _THROTTLED, str(raised), exchange, "Too many requests")
     else:
-        reply = _worded(route.contract, route.document, rejection, Rejected(rejection.name, str(scripted)), exchange)
+        reply = _reply_from_spec(
+            route.contract, route.document, rejection, Rejected(rejection.name, str(raised)), exchange
+        )
     others = tuple(header for header in reply.headers if header[0].lower() != "retry-after")
-    reply.headers = (*others, ("retry-after", str(scripted.seconds)))
+    reply.headers = (*others, ("retry-after", str(raised.seconds)))
     return reply
 
 
-def _reading_failed(operation: Operation, violations: list[Violation]) -> str:
-    """Some vendors have a refusal of its own for a body that is not there."""
+def _invalid_request_name(operation: Operation, violations: list[Violation]) -> str:
+    """The name of the rejection. Some vendors declare a separate one for a missing body."""
     empty = MISSING_BODY in operation.rejections and ("body", "required") in {(v.where, v.kind) for v in violations}
     return MISSING_BODY if empty else INVALID_REQUEST
 
 
-def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply | None:
-    """The reply that `Prefer: code=…` or `Prefer: example=…` (RFC 7240) asks for; other preferences are not ours."""
+def _preferred_reply(operation: Operation, prefer: str, exchange: Exchange) -> Reply | None:
+    """The reply for `Prefer: code=…` or `example=…` (RFC 7240). `wait` delays the reply; others are ignored."""
     preferred = parse_prefer(prefer)
     wait = preferred.get("wait")
     if wait is not None:
         if not _WAIT.fullmatch(wait) or float(wait) > _MAX_WAIT:
-            raise Unpreferable(f"wait={wait[:50]} is no number of seconds up to {_MAX_WAIT}.")
+            raise InvalidPreference(f"wait={wait[:50]} is not a number of seconds up to {_MAX_WAIT}.")
         exchange.fault = Fault(delay=float(wait), preferred=f"wait={wait}")
     wanted = {name: value for name, value in preferred.items() if name in ("code", "example")}
     code, name = wanted.get("code"), wanted.get("example")
@@ -255,7 +257,7 @@ def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply |
         if code not in (None, str(status)) or (name is not None and name not in response.examples):
             continue
         if response.content and not response.examples:
-            continue  # there is nothing to answer with
+            continue  # no example to send
         chosen = name or next(iter(response.examples), "")
         media, example = response.examples.get(chosen, (None, {"value": None}))
         exchange.preference = prefer
@@ -269,41 +271,41 @@ def _preferred(operation: Operation, prefer: str, exchange: Exchange) -> Reply |
     near = nearest(name or "", names)
     hint = f" Did you mean example={near[0]}?" if near else ""
     statuses = ", ".join(map(str, operation.responses))
-    raise Unpreferable(f"{operation.id} has the codes {statuses} and the examples {', '.join(names)}.{hint}")
+    raise InvalidPreference(f"{operation.id} has the codes {statuses} and the examples {', '.join(names)}.{hint}")
 
 
-def _refused(route: Route, rejected: Rejected, call: Call, exchange: Exchange) -> Reply:
+def _rejection_reply(route: Route, rejected: Rejected, call: Call, exchange: Exchange) -> Reply:
     if not rejected.keep_changes:
         call.state.roll_back()
     rejection = route.operation.rejections.get(rejected.name)
     if rejection is None:
         raise OffContract(f"{route.operation.id} declares no rejection {rejected.name}")
-    reply = _worded(route.contract, route.document, rejection, rejected, exchange)
-    _hold(route, reply)
+    reply = _reply_from_spec(route.contract, route.document, rejection, rejected, exchange)
+    _check_reply(route, reply)
     if rejected.keep_changes:
         exchange.set_events(route.contract.validated_events(call))
         exchange.set_changes(call.state.changes)
     return reply
 
 
-def _worded(
+def _reply_from_spec(
     contract: Contract, document: Document, rejection: Rejection, rejected: Rejected, exchange: Exchange
 ) -> Reply:
     exchange.rejection, exchange.source = rejection.name, rejection.source
     exchange.violations = rejected.violations
     path = exchange.request.path
-    below = path.removeprefix(document.base_path)
-    refusal = RejectionContext(rejection, rejected.detail, rejected.violations, below, exchange.at, path)
-    content = contract.rules.write_error_body(refusal)
+    relative_path = path.removeprefix(document.base_path)
+    context = RejectionContext(rejection, rejected.detail, rejected.violations, relative_path, exchange.at, path)
+    content = contract.rules.write_error_body(context)
     if rejected.fields:
         content = {**content, **rejected.fields}
     return Reply(rejection.status, content, rejection.media, rejection_headers(rejection, exchange.request))
 
 
-def unmatched(
+def unmatched_reply(
     request: Request, contract: Contract | None, document: Document | None, allow: tuple[str, ...], exchange: Exchange
 ) -> Reply:
-    """404 or 405, in the words of the vendor whose paths are nearest, if any is near."""
+    """404 or 405, in the form of the vendor whose paths are most similar, if there is one."""
     path = request.path[:200]
     if path == "*" and request.method == "OPTIONS":  # RFC 9110 9.3.7: a ping of the server as a whole
         return Reply(204)
@@ -317,8 +319,8 @@ def unmatched(
         reply = problem(status, "Method not allowed" if allow else "Not found", detail)
     else:
         try:
-            reply = transport(document, contract, status, detail, exchange)
-        except Exception as error:  # the vendor's wording is a rule too
+            reply = transport_error(document, contract, status, detail, exchange)
+        except Exception as error:  # a rule writes the body, and may raise anything
             return _internal_error(error, exchange)
     reply.headers = (("allow", ", ".join(allow)),) if allow else ()
     return reply
@@ -329,7 +331,7 @@ def _is_preflight(request: Request) -> bool:
 
 
 def _preflight(request: Request, allow: tuple[str, ...]) -> Reply:
-    """A browser asks beforehand (Fetch Standard, CORS-preflight); the other headers it hears with every reply."""
+    """The reply to a CORS preflight (Fetch Standard). The other CORS headers are in every reply."""
     headers = request.header(b"access-control-request-headers") or "*"
     return Reply(
         204,
@@ -341,39 +343,39 @@ def _preflight(request: Request, allow: tuple[str, ...]) -> Reply:
     )
 
 
-def transport(
+def transport_error(
     document: Document,
     contract: Contract,
     status: int,
     detail: str,
     exchange: Exchange,
-    title: str = "Refused before any operation",
+    title: str = "Rejected before any operation",
 ) -> Reply:
-    """An answer outside the operations' own lists, in the vendor's form where its spec has one."""
+    """An error response that no operation declares, in the vendor's form if its spec has one."""
     rejection = document.transport_rejections.get(status)
     if rejection is None:
         return problem(status, title, detail)
-    reply = _worded(contract, document, rejection, Rejected(rejection.name, detail), exchange)
+    reply = _reply_from_spec(contract, document, rejection, Rejected(rejection.name, detail), exchange)
     flaws = validate_response(document.transport[status], reply)
-    return _internal_error(OffContract(_sentence(flaws)), exchange) if flaws else reply
+    return _internal_error(OffContract(_joined(flaws)), exchange) if flaws else reply
 
 
 def problem(status: int, title: str, detail: str) -> Reply:
-    """An answer that no vendor gives: RFC 9457, plainly the sandbox's own."""
+    """An error response of the sandbox itself, as RFC 9457 has it."""
     content: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return Reply(status, content, PROBLEM)
 
 
-def no_room(memory: Memory) -> Reply:
-    """What would be stored is not, as --max-memory would be reached."""
-    return problem(507, FULL, memory.reason)
+def out_of_memory(memory: Memory) -> Reply:
+    """507: storing this would exceed --max-memory."""
+    return problem(507, OUT_OF_MEMORY, memory.reason)
 
 
 def _internal_error(error: Exception, exchange: Exchange) -> Reply:
     exchange.internal_error = f"{type(error).__name__}: {error}"
     exchange.changes, exchange.events = [], []
-    return problem(500, "Defect of the sandbox", exchange.internal_error[:1000])
+    return problem(500, "Internal error of the sandbox", exchange.internal_error[:1000])
 
 
-def _sentence(flaws: list[Violation]) -> str:
+def _joined(flaws: list[Violation]) -> str:
     return "; ".join(map(str, flaws))

@@ -1,4 +1,4 @@
-"""One org: a world of its own, that shares nothing with any other; and that there may be no more of them."""
+"""One isolated org, and the error for too many of them."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from promo_sandbox.model.journal import Journal, Occurrence
 from promo_sandbox.model.state import State
 from promo_sandbox.scenarios.run import Run
 from promo_sandbox.webhooks.outbox import Outbox
-from promo_sandbox.webhooks.queues import News
+from promo_sandbox.webhooks.queues import ChangeSignal
 
 
 class TooManyOrgs(Exception):
-    """No further org is made."""
+    """The limit of orgs is reached."""
 
 
 class Org:
-    """What it stores, by which clock, and what happened in it."""
+    """The state, clock, journal and deliveries of one org."""
 
     __slots__ = (
-        "begins", "clock", "journal", "met", "name", "news", "outbox", "passed", "rewrites", "scenario", "snapshots",
-        "state", "witnesses",
+        "clock", "collectors", "covered", "delivery_changes", "initializing", "journal", "name", "outbox",
+        "processed_until", "rewrites", "scenario", "snapshots", "state",
     )  # fmt: skip
 
     def __init__(self, name: str, journal: Journal) -> None:
         self.name = name
-        self.begins = False  # it is being given what it begins with
+        self.initializing = False  # its first objects are being stored; they send no webhooks
         self.clock = Clock()
         self.state = State()
         self.journal = journal
-        self.met: Counts | None = None  # what of the contracts its clients have met
-        self.passed = 0  # the moment up to which everything that falls due has happened
+        self.covered: Counts | None = None  # the parts of the contracts that its clients have covered
+        self.processed_until = 0  # all timers up to this moment have run
         self.scenario: Run | None = None
         self.snapshots: dict[str, Snapshot] = {}
-        self.outbox: Outbox | None = None  # an org that tells nobody has none
-        self.news = News()  # of its deliveries
-        self.rewrites: tuple[Rewrite, ...] = ()  # where its callbacks really go
-        self.witnesses: tuple[list[Occurrence], ...] = ()  # to which is added what falls due
+        self.outbox: Outbox | None = None  # made for the first delivery
+        self.delivery_changes = ChangeSignal()
+        self.rewrites: tuple[Rewrite, ...] = ()  # of callback URLs
+        self.collectors: tuple[list[Occurrence], ...] = ()  # each new occurrence is appended to these lists
 
     @property
-    def behind(self) -> bool:
-        """Whether something has fallen due and is still to happen, or a request still writes in steps."""
+    def has_pending_work(self) -> bool:
+        """Whether a timer is due, or a request still writes in steps."""
         return self.state.active_writers > 0 or self.state.next_due <= self.clock.now()

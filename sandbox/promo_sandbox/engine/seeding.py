@@ -1,6 +1,6 @@
-"""Objects from outside that are to be stored: filled in, judged by their vendor's spec, put where no other one stands.
+"""Stores the objects of a seed or an import: fills in missing fields and validates against the vendor's spec.
 
-Whose world it is, and that all of them are stored or none, is `promo_sandbox.engine.orgs`'s business.
+`promo_sandbox.engine.orgs` chooses the org and records the result in the journal.
 """
 
 from __future__ import annotations
@@ -23,53 +23,56 @@ MAX_VIOLATIONS = 50
 Stored = dict[str, dict[str, list[Doc]]]
 Entries = list[tuple[Doc, int | None, int | None]]  # a document, the moment of its creation, its place
 Documents = Mapping[str, Mapping[str, Entries]]
-Called = Callable[[Contract], Call]
+CallFactory = Callable[[Contract], Call]
 
 
-class Unacceptable(Exception):
-    """A seed or a state that is refused whole."""
+class InvalidObjects(Exception):
+    """At least one object of a seed or a state is invalid, so none is stored."""
 
     def __init__(self, violations: list[Violation]) -> None:
         super().__init__("; ".join(map(str, violations)))
         self.violations = violations
 
 
-def refuse(violations: list[Violation]) -> None:
-    """Raises `Unacceptable` if there are any."""
+def raise_if_any(violations: list[Violation]) -> None:
+    """Raise `InvalidObjects` if there are violations."""
     if violations:
-        raise Unacceptable(violations[:MAX_VIOLATIONS])
+        raise InvalidObjects(violations[:MAX_VIOLATIONS])
 
 
 def validate(
     call: Call, contract: Contract, collection: Collection, name: str, doc: Any, where: str, *, deep: bool
 ) -> list[Violation]:
-    """What keeps an object from being stored, once integers are written as such and what it leaves out is filled in.
+    """Normalise integers, fill in missing fields, and return the violations.
 
-    deep: whether the objects in it too may only have members that the schema knows. What was exported may hold there
-    what a client once sent.
+    deep: whether unknown fields of nested objects are violations, too. An export may hold such fields, if a client once
+    sent them.
     """
     schema = contract.schemas[name]
     if not isinstance(doc, dict):
         return schema.violations(doc, where)
-    doc |= schema.normalise_integers(doc)  # before ids are made of them
-    strange = list(islice(schema.unknown_fields(doc, where, deep=deep), MAX_VIOLATIONS))
+    doc |= schema.normalise_integers(doc)  # ids may be made from them
+    unknown_fields = list(islice(schema.unknown_fields(doc, where, deep=deep), MAX_VIOLATIONS))
     if collection.prepare is not None:
         given, sequence, id = encode(doc), call.state.sequence, doc.get("id")
         try:
             collection.prepare(doc, call)
         except Rejected as rejected:
-            return [*strange, Violation(where, rejected.detail or rejected.name)]
+            return [*unknown_fields, Violation(where, rejected.detail or rejected.name)]
         if encode(doc) == given:
-            call.state.sequence = sequence  # no id was needed, so none was given out
+            call.state.sequence = sequence  # no id was needed, so none is used up
         if id is not None and doc.get("id") != id:
-            return [*strange, Violation(f"{where}.id", f"its other members make it {doc.get('id')!r}, so leave it out")]
-        # A reply may be seeded as it is: what is worked out anew whenever it is read was taken out of it.
-        if strange:
+            return [
+                *unknown_fields,
+                Violation(f"{where}.id", f"the other fields give it the id {doc.get('id')!r}; leave this one out"),
+            ]
+        # A seed may be a copy of a reply: `prepare` has removed the fields that are computed for each reply.
+        if unknown_fields:
             gone = {f"{where}.{member}" for member in decode(given).keys() - doc.keys()}
-            strange = [violation for violation in strange if violation.where not in gone]
-    # Those of members that are unknown are in there too, without a hint.
+            unknown_fields = [violation for violation in unknown_fields if violation.where not in gone]
+    # The schema reports unknown fields, too, but without a hint.
     found = (found for found in schema.violations(doc, where) if found.kind != "additionalProperties")
-    return [*strange, *found]
+    return [*unknown_fields, *found]
 
 
 def store(
@@ -82,14 +85,14 @@ def store(
     violations: list[Violation],
     given: Mapping[str, str],
 ) -> bool:
-    """Store an object that was judged; whether it could be, or else it is among the violations.
+    """Store a validated object. Return whether it was stored; if not, add a violation.
 
-    given: the places of the objects that came with it, by their ids.
+    given: where the other objects of the same seed are, by id.
     """
     try:
         state.put(collection, doc["id"], doc, created, place)
     except NotUnique as error:
-        other = given.get(state.find(collection, error.field, error.value) or "", "another one")
+        other = given.get(state.find(collection, error.field, error.value) or "", "another object")
         violations.append(Violation(f"{where}.{error.field}", f"{error.value!r} is taken by {other}"))
     except (ValueError, OffContract) as error:
         violations.append(Violation(where, str(error)))
@@ -98,8 +101,8 @@ def store(
     return False
 
 
-def _repeated(doc: Any, where: str, given: dict[str, str]) -> list[Violation]:
-    """Whether an object has the id of one that came with it: of two, one would be lost."""
+def _duplicate_id(doc: Any, where: str, given: dict[str, str]) -> list[Violation]:
+    """A violation if another object of the same seed has the same id."""
     id = doc.get("id") if isinstance(doc, dict) else None
     if not isinstance(id, str):
         return []
@@ -107,17 +110,17 @@ def _repeated(doc: Any, where: str, given: dict[str, str]) -> list[Violation]:
     return [Violation(where, f"has the id {id!r}, as {first} has")] if first != where else []
 
 
-def unknown(where: str, what: str, known: Mapping[str, Any], name: str | None = None) -> Violation:
-    """What was named is none of those known."""
+def unknown_name(where: str, what: str, known: Mapping[str, Any], name: str | None = None) -> Violation:
+    """The violation for an unknown name, or for a known one without objects."""
     if (name or where) in known:
-        return Violation(where, f"is a {what}, but what it is given holds no objects")
+        return Violation(where, f"is a {what}, but its value holds no objects")
     near = nearest(name or where, known)
     hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
-    return Violation(where, f"is no {what}{hint}")
+    return Violation(where, f"is not a {what}{hint}")
 
 
-def _own(docs: Iterable[Any]) -> set[str]:
-    """The texts that objects have, ids, numbers and codes among them: those that lack one are given none of these."""
+def _text_values(docs: Iterable[Any]) -> set[str]:
+    """All texts and ids in the objects. Generated ids, numbers and codes must differ from them."""
     return {
         str(value)
         for doc in docs
@@ -127,55 +130,56 @@ def _own(docs: Iterable[Any]) -> set[str]:
     }
 
 
-class Sown(NamedTuple):
-    """What a seed has stored, by vendor and collection, and the events of it."""
+class SeedResult(NamedTuple):
+    """The stored objects by vendor and collection, and their events."""
 
     stored: Stored
     events: list[Event]
 
 
-def sown(state: State, contracts: Mapping[str, Contract], called: Called, seed: Mapping[str, Any]) -> Work[Sown]:
-    """Store all objects of a seed, in slices; or raise `Unacceptable` and leave the state as it was.
-
-    called: makes a call for a vendor.
-    """
+def store_seed(
+    state: State, contracts: Mapping[str, Contract], make_call: CallFactory, seed: Mapping[str, Any]
+) -> Work[SeedResult]:
+    """Store all objects of a seed, in slices. Raises `InvalidObjects`, and then the state has not changed."""
     state.begin()
     before = state.sequence, state.next_place
-    made, violations = Sown({}, []), list[Violation]()
+    result, violations = SeedResult({}, []), list[Violation]()
     try:
         for vendor, collections in islice(seed.items(), MAX_VIOLATIONS + len(contracts)):
             contract = contracts.get(vendor)
             if contract is None or not isinstance(collections, dict):
-                violations.append(unknown(vendor, "vendor", contracts))
+                violations.append(unknown_name(vendor, "vendor", contracts))
                 continue
-            made.stored[vendor] = yield from _sow(called(contract), contract, collections, violations, made.events)
-        refuse(violations)
-    except BaseException:  # whatever it was goes on after this
+            result.stored[vendor] = yield from _store_vendor(
+                make_call(contract), contract, collections, violations, result.events
+            )
+        raise_if_any(violations)
+    except BaseException:  # re-raised
         state.roll_back()
         state.sequence, state.next_place = before
         raise
-    return made
+    return result
 
 
-def _sow(
+def _store_vendor(
     call: Call, contract: Contract, collections: Mapping[str, Any], violations: list[Violation], events: list[Event]
 ) -> Work[dict[str, list[Doc]]]:
-    """Store what a seed has of one vendor; what was stored. Stops after many violations."""
+    """Store the objects of one vendor and return them. Stops after `MAX_VIOLATIONS`."""
     stored: dict[str, list[Doc]] = {name: [] for name in collections if name in contract.rules.collections}
-    # Settings first: they decide what the rest is filled in with.
+    # Settings first: the values for missing fields depend on them.
     for name, docs in sorted(collections.items(), key=lambda item: item[0] != SETTINGS):
         collection = contract.rules.collections.get(name)
         if collection is None or not isinstance(docs, list):
-            violations.append(unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
+            violations.append(unknown_name(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
             if len(violations) >= MAX_VIOLATIONS:
                 break
             continue
-        call.reserved, given = _own(docs), dict[str, str]()
-        for at, said in enumerate(docs):
+        call.reserved, given = _text_values(docs), dict[str, str]()
+        for at, given_doc in enumerate(docs):
             where = f"{contract.vendor}.{name}[{at}]"
-            doc = dict(said) if isinstance(said, dict) else said
+            doc = dict(given_doc) if isinstance(given_doc, dict) else given_doc
             found = validate(call, contract, collection, name, doc, where, deep=True)
-            found += _repeated(doc, where, given)
+            found += _duplicate_id(doc, where, given)
             violations += found
             if not found:
                 doc = call.order_fields(collection, doc)
@@ -191,47 +195,44 @@ def _sow(
     return stored
 
 
-def restored(contracts: Mapping[str, Contract], called: Called, documents: Documents) -> Work[None]:
-    """Store all documents in a state that is empty, in slices. Raises `Unacceptable`.
-
-    called: as for `sown`.
-    """
+def restore_documents(contracts: Mapping[str, Contract], make_call: CallFactory, documents: Documents) -> Work[None]:
+    """Store all documents in an empty state, in slices. Raises `InvalidObjects`."""
     violations, indexes = list[Violation](), set[int]()
     for vendor, collections in islice(documents.items(), MAX_VIOLATIONS + len(contracts)):
         contract = contracts.get(vendor)
         if contract is None:
-            violations.append(unknown(vendor, "vendor", contracts))
+            violations.append(unknown_name(vendor, "vendor", contracts))
             continue
-        yield from _put_back(called(contract), contract, collections, violations, indexes)
-    refuse(violations)
+        yield from _restore_vendor(make_call(contract), contract, collections, violations, indexes)
+    raise_if_any(violations)
 
 
-def _put_back(
+def _restore_vendor(
     call: Call,
     contract: Contract,
     collections: Mapping[str, Entries],
     violations: list[Violation],
     indexes: set[int],
 ) -> Work[None]:
-    """Store what one vendor had: each document with the moment of its creation and its place, if it says them.
+    """Store the documents of one vendor, each with its time of creation and its place if it has them.
 
-    Stops after many violations. places: those that are taken, by whatever vendor's documents.
+    Stops after `MAX_VIOLATIONS`. indexes: the places that documents of any vendor already have.
     """
     for name, entries in collections.items():
         collection = contract.rules.collections.get(name)
         if collection is None:
-            violations.append(unknown(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
+            violations.append(unknown_name(f"{contract.vendor}.{name}", "collection", contract.rules.collections, name))
             if len(violations) >= MAX_VIOLATIONS:
                 return
             continue
-        call.reserved, given = _own(doc for doc, _, _ in entries), dict[str, str]()
+        call.reserved, given = _text_values(doc for doc, _, _ in entries), dict[str, str]()
         for at, (doc, created, place) in enumerate(entries):
             where = f"{contract.vendor}.{name}[{at}]"
             number = call.state.next_place if place is None else place
             found = validate(call, contract, collection, name, doc, where, deep=False)
-            found += _repeated(doc, where, given)
+            found += _duplicate_id(doc, where, given)
             if number in indexes:
-                found.append(Violation(f"{where}.place", f"{number} is the place of another one"))
+                found.append(Violation(f"{where}.place", f"{number} is the place of another object"))
             violations += found
             if not found:
                 indexes.add(number)

@@ -1,6 +1,6 @@
-"""What an org was at a moment, to go back to. Documents are values, so a snapshot costs references, not documents.
+"""Snapshots of an org. Documents are values, so a snapshot holds references, not copies of documents.
 
-The journal is no part of it: that something happened stays true. Who names and drops snapshots is not its business.
+The journal is not part of a snapshot: a restore does not remove entries. `admin.snapshots` names and deletes them.
 """
 
 from __future__ import annotations
@@ -12,35 +12,38 @@ from promo_sandbox.model.state import State
 from promo_sandbox.scenarios.run import Run
 
 
-class World(Protocol):
-    """An org, as far as it is kept."""
+class Restorable(Protocol):
+    """The parts of an org that a snapshot holds."""
 
     state: State
     clock: Clock
-    passed: int
+    processed_until: int
     scenario: Run | None
 
 
 class Snapshot(NamedTuple):
-    """Nobody changes what it holds: an org that goes back to it takes copies."""
+    """Immutable: a restored org works on copies."""
 
     at: int
     state: State
     clock: Clock
-    passed: int
+    processed_until: int
     scenario: Run | None
 
     @classmethod
-    def of(cls, world: World) -> Snapshot:
-        return cls(world.clock.now(), world.state.copy(), world.clock.copy(), world.passed, _copied(world.scenario))
+    def of(cls, org: Restorable) -> Snapshot:
+        return cls(org.clock.now(), org.state.copy(), org.clock.copy(), org.processed_until, _copy_of(org.scenario))
 
-    def restore(self, world: World) -> State:
-        """Make it what it was, ids included; a clock that ran shows what it would show now. Gives its former state."""
-        former = world.state
-        world.state, world.clock, world.passed = self.state.copy(), self.clock.copy(), self.passed
-        world.scenario = _copied(self.scenario)
-        return former
+    def restore(self, org: Restorable) -> State:
+        """Restore the org, including its sequence of ids, and return its previous state.
+
+        A running clock shows the time that it would show now.
+        """
+        previous = org.state
+        org.state, org.clock, org.processed_until = self.state.copy(), self.clock.copy(), self.processed_until
+        org.scenario = _copy_of(self.scenario)
+        return previous
 
 
-def _copied(run: Run | None) -> Run | None:
+def _copy_of(run: Run | None) -> Run | None:
     return None if run is None else run.copy()

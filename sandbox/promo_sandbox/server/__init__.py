@@ -1,4 +1,4 @@
-"""The server: sockets, the parts that it is made of, and the server inside another process.
+"""The server: the app that combines all parts, the socket server, and the server inside another process.
 
-What is answered is decided in `engine` and `admin`. Start with `app`, which puts everything together.
+`engine` and `admin` make the replies. Start with `app`.
 """

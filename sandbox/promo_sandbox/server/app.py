@@ -1,6 +1,6 @@
-"""The composition root: specs, rules, orgs and the admin API put together, and served over ASGI.
+"""Combines specs, rules, orgs and the admin API into one app, and serves it over ASGI.
 
-The socket server is `server`; this adapter is for tests in the same process and for other ASGI servers.
+The socket server is `server`; ASGI is for tests in the same process and for other servers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from promo_sandbox.base.memory import Memory, default_limit
 from promo_sandbox.base.messages import TOO_LARGE, BodyProblem, Http10Request, Reply, Request, Stream
 from promo_sandbox.base.printable import escaped
 from promo_sandbox.base.slices import Work, finish, slice_lock
-from promo_sandbox.engine.execution import FULL, no_room, problem
+from promo_sandbox.engine.execution import OUT_OF_MEMORY, out_of_memory, problem
 from promo_sandbox.engine.orgs import Orgs
 from promo_sandbox.engine.pipeline import Pipeline
 from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
@@ -38,18 +38,18 @@ from promo_sandbox.webhooks.dispatch import Webhooks
 from promo_sandbox.webhooks.sender import Sender
 
 MAX_ADMIN_BODY = 64 * configuration.MEBIBYTE
-_LARGE = 262_144  # bytes of a body, from which on it is judged whether there is room
-_TIMES = 24  # as much memory as such a body may take while it is read: `[{},{},…]` becomes the most
-_OWN = "sandbox"  # the folder of the admin API's spec among those of the vendors
+_LARGE = 262_144  # bytes; a longer body is only read if there is enough memory
+_DECODED_FACTOR = 24  # memory that a body takes while it is read, in the worst case: `[{},{},…]`
+_ADMIN_SPECS = "sandbox"  # the folder of the admin API's spec
 _NO_CONTENT, _NOT_MODIFIED = 204, 304
 
 Message = MutableMapping[str, Any]
 
 
 def load_contracts(specs: Path) -> list[Contract]:
-    """Every vendor: a folder of specs and the module of the same name below `promo_sandbox.vendors`."""
+    """All vendors: each is a folder of specs and the module of the same name below `promo_sandbox.vendors`."""
     contracts = []
-    for folder in sorted(path for path in specs.iterdir() if path.is_dir() and path.name != _OWN):
+    for folder in sorted(path for path in specs.iterdir() if path.is_dir() and path.name != _ADMIN_SPECS):
         documents = [document for path in sorted(folder.glob("*.yaml")) for document in Document.load(path)]
         try:
             rules = importlib.import_module(f"promo_sandbox.vendors.{folder.name}").rules
@@ -62,7 +62,7 @@ def load_contracts(specs: Path) -> list[Contract]:
 
 
 class App:
-    """The whole sandbox. `handle` is the one entry for a request; `__call__` is the same over ASGI."""
+    """The whole sandbox. `handle` answers a request; `__call__` does so over ASGI."""
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or Config()
@@ -83,7 +83,7 @@ class App:
         for contract in self.contracts:
             contract.admits_http = callbacks.policy.allows_http
         webhooks = Webhooks(self.contracts, limits=limits, policy=callbacks.policy, kept=self.config.journal_limit)
-        self.courier = Sender(webhooks, callbacks)
+        self.sender = Sender(webhooks, callbacks)
         self.orgs = Orgs(
             self.contracts,
             authenticator,
@@ -94,60 +94,60 @@ class App:
             seeds=self.config.seeds,
             memory=self.memory,
         )
-        self._under_way: set[asyncio.Task[Reply]] = set()
+        self._running: set[asyncio.Task[Reply]] = set()
         self._pipeline = Pipeline(self.contracts, self.orgs, authenticator)
-        reader = ScenarioReader(specs / _OWN / "scenario.schema.json", self.contracts)
-        self.library = ScenarioCatalogue(
+        reader = ScenarioReader(specs / _ADMIN_SPECS / "scenario.schema.json", self.contracts)
+        self.catalogue = ScenarioCatalogue(
             reader, self.orgs, configuration.data_folder("scenarios"), self.config.scenarios
         )
-        spec = specs / _OWN / "admin.yaml"
+        spec = specs / _ADMIN_SPECS / "admin.yaml"
         guard = Guard(self.config.admin_hosts)
         token = self.config.admin_token
-        self.admin = Admin(spec, self.contracts, self.orgs, authenticator, token, self.library, guard=guard)
+        self.admin = Admin(spec, self.contracts, self.orgs, authenticator, token, self.catalogue, guard=guard)
 
     def handle(self, request: Request) -> Reply:
-        """The reply to any request. Synchronous, so that each one is atomic; never raises."""
+        """The reply to a request. Synchronous, so that each request is atomic. Never raises."""
         try:
             if "%" in request.path:
                 request.path = normalise_path(request.path)
             if b"content-encoding" in request.fields and request.body and request.body_problem is None:
                 decode_body(request, self._max_decoded(request))
             if request.path.startswith(BASE):
-                if len(request.body) > _LARGE and not self.memory.has_room(_TIMES * len(request.body)):
-                    return no_room(self.memory)
+                if len(request.body) > _LARGE and not self.memory.has_room(_DECODED_FACTOR * len(request.body)):
+                    return out_of_memory(self.memory)
                 return self.admin.handle(request)
             return self._pipeline.handle(request)
-        except Exception as error:  # whatever it is, the client must have an answer and the server goes on
+        except Exception as error:  # the client gets a reply in any case
             logging.getLogger("sandbox").exception("%s %s", escaped(request.method), escaped(request.path))
             return _internal_error(error)
 
     async def finish(self, reply: Reply) -> Reply:
-        """Do what is to be done until there is a reply, between other requests: all of it, whoever still waits."""
+        """Do the work of a reply, in slices between other requests. The work goes on if the client disconnects."""
         if reply.work is None:
             return reply
-        task = asyncio.ensure_future(_done(reply.work))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task = asyncio.ensure_future(_finish_work(reply.work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
     def _max_decoded(self, request: Request) -> int:
-        """How long a body may be without its coding: what is small when it is sent must not become large."""
-        most = self.config.max_body
-        return self.max_body(request.target) if len(request.body) > most else most
+        """How many bytes a decoded body may have: a short encoded body must not become a long one."""
+        limit = self.config.max_body
+        return self.max_body(request.target) if len(request.body) > limit else limit
 
     def max_body(self, target: str) -> int:
-        """How many bytes of body a request to this target may have."""
+        """How many bytes the body of a request to this target may have."""
         path = normalise_path(target) if "%" in target else target
         return MAX_ADMIN_BODY if path.startswith(BASE) else self.config.max_body
 
-    def unread(self, size: int, limit: int, length: int | None = None) -> BodyProblem | None:
-        """Why no more is kept of a body, if so. size: bytes that came; limit: that may come; length: that will come."""
+    def check_body_size(self, size: int, limit: int, length: int | None = None) -> BodyProblem | None:
+        """Why the rest of a body is not read, or None. size: bytes so far; limit: allowed; length: Content-Length."""
         if size > limit:
             return TOO_LARGE
-        if size != length:  # else it is whole: what it would store is judged like anybody's
+        if size != length:  # a complete body is handled as any other: its changes are checked later
             self.memory.check()
             if self.memory.full:
-                return BodyProblem(507, self.memory.reason, title=FULL)
+                return BodyProblem(507, self.memory.reason, title=OUT_OF_MEMORY)
         return None
 
     async def __call__(
@@ -161,36 +161,36 @@ class App:
         elif scope["type"] == "http":
             self.memory.check()
             request = await self._request(scope, receive)
-            async with self.courier.working():
+            async with self.sender.running():
                 reply = await self.finish(self.handle(request))
                 await _send(reply, send, head_only=request.method == "HEAD")
-        while self.orgs.sweep():
-            await asyncio.sleep(0)  # in the socket server this happens between requests, too
+        while self.orgs.free_slice():
+            await asyncio.sleep(0)  # the socket server does this between requests, too
 
     async def _request(self, scope: Message, receive: Callable[[], Awaitable[Message]]) -> Request:
         query: bytes = scope["query_string"]
         target = (scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1")
         body = bytearray()
         limit, more = self.max_body(target), True
-        unread: BodyProblem | None = None
+        body_problem: BodyProblem | None = None
         while more:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if unread is None and (more or len(body) > limit):
-                unread = self.unread(len(body), limit)
-            if unread is not None:
+            if body_problem is None and (more or len(body) > limit):
+                body_problem = self.check_body_size(len(body), limit)
+            if body_problem is not None:
                 body.clear()
-        made = Http10Request if scope.get("http_version") == "1.0" else Request
-        return made(scope["method"], target, list(scope["headers"]), bytes(body), body_problem=unread)
+        request_class = Http10Request if scope.get("http_version") == "1.0" else Request
+        return request_class(scope["method"], target, list(scope["headers"]), bytes(body), body_problem=body_problem)
 
 
 def _internal_error(error: Exception) -> Reply:
-    return problem(500, "Defect of the sandbox", f"{type(error).__name__}: {error}"[:1000])
+    return problem(500, "Internal error of the sandbox", f"{type(error).__name__}: {error}"[:1000])
 
 
 def head_text(reply: Reply) -> str:
-    """All header lines of a reply but those of the connection."""
+    """The header lines of a reply, without those of the connection."""
     media, length = reply.media, f"content-length: {len(reply.body)}\r\n"
     if reply.status == _NO_CONTENT or (reply.transmission is not None and reply.transmission.stream is not None):
         length = ""  # RFC 9110: no Content-Length with No Content
@@ -200,26 +200,26 @@ def head_text(reply: Reply) -> str:
     return text
 
 
-def can_be_halved(reply: Reply) -> bool:
-    """Whether a client can tell, by the Content-Length, that a part of the body is missing."""
+def is_truncation_visible(reply: Reply) -> bool:
+    """Whether Content-Length shows a client that a part of the body is missing."""
     return bool(reply.body) and reply.status not in (_NO_CONTENT, _NOT_MODIFIED)
 
 
 async def _send(reply: Reply, send: Callable[[Message], Awaitable[None]], *, head_only: bool) -> None:
-    """A server that is told the length and then an error closes the connection; one that is told nothing may not."""
+    """Send a reply over ASGI. If an error follows a part of the body, a server closes the connection."""
     if reply.delay:
         await asyncio.sleep(reply.delay)
     if reply.cut == "unsent":
-        raise ConnectionAbortedError("the connection is cut before the reply, as a scenario wants it")
+        raise ConnectionAbortedError("a fault drops the connection before the reply")
     lines = head_text(reply).encode("latin-1").splitlines()
     headers = [(name.lower(), value) for name, _, value in (line.partition(b": ") for line in lines)]
     start = {"type": "http.response.start", "status": reply.status, "headers": headers}
     if reply.cut is not None:
-        if can_be_halved(reply) and not head_only:
+        if is_truncation_visible(reply) and not head_only:
             await send(start)
             await send({"type": "http.response.body", "body": reply.body[: len(reply.body) // 2], "more_body": True})
-        # A head alone would be the whole reply to a client, where nothing of a body is missing.
-        raise ConnectionAbortedError("the connection is cut in the middle of the reply, as a scenario wants it")
+        # Without a body, a client would take the head alone for the whole reply.
+        raise ConnectionAbortedError("a fault drops the connection in the middle of the reply")
     await send(start)
     if reply.stream is not None and not head_only:
         async for piece in paced(reply.stream):
@@ -228,29 +228,29 @@ async def _send(reply: Reply, send: Callable[[Message], Awaitable[None]], *, hea
 
 
 async def paced(stream: Stream) -> AsyncGenerator[bytes, None]:
-    """The pieces of a reply, each after others had their turn. Closing it closes the stream."""
+    """The pieces of a reply; other requests run between them. Closing the generator closes the stream."""
     try:
         if isinstance(stream, AsyncIterator):
             async for piece in stream:
                 yield piece
         else:
-            async for piece in _in_turn(stream):
+            async for piece in _take_turns(stream):
                 yield piece
     finally:
         if isinstance(stream, AsyncGenerator):
             await stream.aclose()
 
 
-async def _done(work: Work[Reply]) -> Reply:
+async def _finish_work(work: Work[Reply]) -> Reply:
     try:
         return await finish(work)
     except Exception as error:  # as in `App.handle`
-        logging.getLogger("sandbox").exception("a request that takes long")
+        logging.getLogger("sandbox").exception("the work of a long request failed")
         return _internal_error(error)
 
 
-async def _in_turn(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The pieces of one reply in a turn of the event loop, however many replies are being made at the same time."""
+async def _take_turns(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The pieces of a reply. In each turn of the event loop, all replies together make one piece."""
     turn = slice_lock()
     while True:
         async with turn:

@@ -1,4 +1,4 @@
-"""The socket server: uvicorn's, with our protocol. Starts and stops it, lets time pass, frees what was forgotten."""
+"""The socket server: uvicorn with the sandbox's protocol. A housekeeping task runs due timers and frees memory."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from promo_sandbox.server.header_cache import HeaderCache
 from promo_sandbox.server.protocol import Protocol
 from promo_sandbox.webhooks.sender import TICK
 
-_SWEEP = 0.002  # seconds between slices of forgetting
-_LAST_ATTEMPTS = 0.5  # seconds that deliveries in flight may still take
-_SHUTDOWN = 1  # seconds that requests in flight may still take
+_BUSY_INTERVAL = 0.002  # seconds between slices of housekeeping
+_LAST_ATTEMPTS = 0.5  # seconds for deliveries in flight at shutdown
+_SHUTDOWN = 1  # seconds for requests in flight at shutdown
 
 
 class _LogFormatter(EscapingFormatter, DefaultFormatter):
-    """uvicorn's lines."""
+    """uvicorn's format, escaped."""
 
 
-# Of a process that only serves: uvicorn's own, and what the sandbox and the event loop say, all of it escaped.
-_LOGS = {
+# For `serve`: uvicorn's logging, and the messages of the sandbox and the event loop. Everything is escaped.
+_LOG_CONFIG = {
     **LOGGING_CONFIG,
     "formatters": {
         **LOGGING_CONFIG["formatters"],
@@ -45,13 +45,13 @@ _LOGS = {
 
 
 class Server(uvicorn.Server):
-    """Serves an `App` until it is told to stop, in a process of its own; `embedded` serves inside another process."""
+    """Serves an `App` in a process of its own; `embedded` serves inside another process."""
 
     def __init__(
         self, app: App, *, log_level: str = "warning", log_config: dict[str, Any] | None = LOGGING_CONFIG
     ) -> None:
-        known = HeaderCache(min(app.max_body(""), app.max_body(BASE)))
-        protocol = type("SandboxProtocol", (Protocol,), {"sandbox": app, "known": known})
+        header_cache = HeaderCache(min(app.max_body(""), app.max_body(BASE)))
+        protocol = type("SandboxProtocol", (Protocol,), {"sandbox": app, "header_cache": header_cache})
         settings = uvicorn.Config(
             app,
             http=protocol,
@@ -72,63 +72,64 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.settle()
-        self.app.courier.start()
-        self._sweeping = asyncio.create_task(self._sweep())
+        self.after_startup()
+        self.app.sender.start()
+        self._housekeeper = asyncio.create_task(self._housekeeping())
         if self.started_hook is not None:
             self.started_hook()
 
     async def main_loop(self) -> None:
-        self._told = asyncio.Event()
+        self._stop_requested = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        looking = asyncio.create_task(super().main_loop())  # now and then, whether a signal said to stop
-        told = asyncio.create_task(self._told.wait())
-        await asyncio.wait((looking, told), return_when=asyncio.FIRST_COMPLETED)
-        looking.cancel()
-        told.cancel()
+        running = asyncio.create_task(super().main_loop())  # polls for signals
+        stopped = asyncio.create_task(self._stop_requested.wait())
+        await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+        running.cancel()
+        stopped.cancel()
 
     def stop(self) -> None:
-        """Stop as soon as can be; for another thread to say."""
+        """Stop soon. Other threads may call this."""
         self.should_exit = True
-        with suppress(AttributeError, RuntimeError):  # it has not begun, or it has ended
-            self._loop.call_soon_threadsafe(self._told.set)
+        with suppress(AttributeError, RuntimeError):  # not started, or ended
+            self._loop.call_soon_threadsafe(self._stop_requested.set)
 
-    def settle(self) -> None:
-        """What was made until now stays; the collector, which `serve` had rest meanwhile, need not look at it."""
+    def after_startup(self) -> None:
+        """Exclude all objects of the startup from garbage collection, and enable it again."""
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)
         gc.enable()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._sweeping.cancel()
+        self._housekeeper.cancel()
         await self.disconnect(sockets)
-        await self.app.courier.stop(_LAST_ATTEMPTS)
-        self.leave()
+        await self.app.sender.stop(_LAST_ATTEMPTS)
+        self.after_shutdown()
 
     async def disconnect(self, sockets: list[socket.socket] | None) -> None:
         await super().shutdown(sockets)
 
-    def leave(self) -> None:
-        for org, url, count in self.app.orgs.webhooks.left():
+    def after_shutdown(self) -> None:
+        """Warn about undelivered webhooks."""
+        for org, url, count in self.app.orgs.webhooks.undelivered():
             logging.getLogger("sandbox").warning(
                 "%s: %d deliveries to %s were left", escaped(org), count, escaped(mask_url(url))
             )
 
-    async def _sweep(self) -> None:
+    async def _housekeeping(self) -> None:
         while True:
             busy = False
             try:
                 self.app.memory.check()
-                busy = self.app.orgs.sweep()
+                busy = self.app.orgs.free_slice()
                 busy |= self.app.orgs.tick()
-                self.app.courier.tick()
-            except Exception:  # whatever it is, time must not stand still for the other orgs
-                logging.getLogger("sandbox").exception("letting time pass")
-            await asyncio.sleep(_SWEEP if busy else TICK)
+                self.app.sender.tick()
+            except Exception:  # an error in one org must not stop the clocks of the others
+                logging.getLogger("sandbox").exception("housekeeping failed")
+            await asyncio.sleep(_BUSY_INTERVAL if busy else TICK)
 
 
 def serve(app: App, listeners: list[socket.socket], *, log_level: str, started: Callable[[], None]) -> None:
     """Serve on the sockets until SIGINT or SIGTERM."""
-    server = Server(app, log_level=log_level, log_config=_LOGS)
+    server = Server(app, log_level=log_level, log_config=_LOG_CONFIG)
     server.started_hook = started
     server.run(sockets=listeners)

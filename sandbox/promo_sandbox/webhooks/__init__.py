@@ -1,5 +1,5 @@
-"""Webhooks: from an event in an org to HTTP requests at its subscribers, with retries and delivery faults.
+"""Webhooks: from an event in an org to HTTP requests to its subscribers, with retries and delivery faults.
 
-Who subscribes to what is in each vendor's rules. Start with `dispatch`, which turns events into deliveries; `sender`
-sends them.
+Each vendor's rules declare its subscriptions. Start with `dispatch`, which turns events into deliveries; `sender` sends
+them.
 """

@@ -1,4 +1,4 @@
-"""A receiver of callbacks for demos and debugging: prints each one, answers what it was told to, keeps nothing."""
+"""A receiver of callbacks for demos and debugging: prints each one, answers with a chosen status, stores nothing."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 MAX_BODY = 10 * 1_048_576  # bytes
-_SHOWN = 4096  # characters of a body that is not JSON
+_MAX_TEXT = 4096  # characters of a body that is not JSON
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|(true|false|null)')
 _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 _NO_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
 class Certificate(NamedTuple):
-    """PEM files of the receiver's certificate and of its key; both may be one file."""
+    """PEM files of the receiver's certificate and its key. One file may hold both."""
 
     cert: Path
     key: Path | None
 
 
-class Callback(NamedTuple):
-    """What came, when, and the status that it is answered with; `body` is None if it was too large to be taken."""
+class ReceivedCallback(NamedTuple):
+    """A callback, its time, and the status of the answer. `body` is None if it was too large."""
 
     at: str
     method: str
@@ -48,8 +48,8 @@ class Callback(NamedTuple):
     status: int
 
 
-class Answers:
-    """The status of each answer: `status` the first `times` times, then 202; always if it is not said how often."""
+class StatusSequence:
+    """The status of each answer: `status` for the first `times` callbacks, then 202. If `times` is None: `status`."""
 
     def __init__(self, status: int = HTTPStatus.ACCEPTED, times: int | None = None, delay: float = 0) -> None:
         self.delay = delay  # seconds
@@ -62,29 +62,34 @@ class Answers:
         return self._status if self._left >= 0 else int(HTTPStatus.ACCEPTED)
 
 
-class Listening:
-    """The receiver as an ASGI app. It stops, by `ended`, when what it prints cannot be written any more."""
+class ListenerApp:
+    """The receiver as an ASGI app. It calls `on_write_error` if its output cannot be written."""
 
-    def __init__(self, answers: Answers, write: Callable[[Callback], None], ended: Callable[[OSError], None]) -> None:
-        self._answers, self._write, self._ended = answers, write, ended
+    def __init__(
+        self,
+        answers: StatusSequence,
+        write: Callable[[ReceivedCallback], None],
+        on_write_error: Callable[[OSError], None],
+    ) -> None:
+        self._answers, self._write, self._on_write_error = answers, write, on_write_error
         self._clock = clock.Clock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one callback. Nothing else of ASGI is asked of it."""
+        """Receive one callback. The server sends no other ASGI scopes."""
         headers = _headers(scope)
         try:
             body = await _body(receive, headers)
         except ConnectionError:
-            return  # nobody waits for an answer
+            return  # the client has closed the connection
         status = self._answers.next() if body is not None else int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         target = scope["raw_path"].decode("latin-1")
         if scope["query_string"]:
             target += f"?{scope['query_string'].decode('latin-1')}"
         at = clock.text(self._clock.now())
         try:
-            self._write(Callback(at, scope["method"], target, headers, body, status))
+            self._write(ReceivedCallback(at, scope["method"], target, headers, body, status))
         except OSError as error:
-            self._ended(error)
+            self._on_write_error(error)
         if body is not None and self._answers.delay:
             await asyncio.sleep(self._answers.delay)
         sent = [] if status in _NO_BODY else [(b"content-length", b"0")]
@@ -94,21 +99,21 @@ class Listening:
         await send({"type": "http.response.body", "body": b""})
 
 
-class Printer:
-    """Writes callbacks to standard output, as lines to read or as JSON."""
+class CallbackPrinter:
+    """Writes callbacks to standard output, as text or as JSON."""
 
     def __init__(self, *, as_json: bool, coloured: bool) -> None:
         self._as_json = as_json
         self._coloured = coloured
 
-    def write(self, callback: Callback) -> None:
+    def write(self, callback: ReceivedCallback) -> None:
         if self._as_json:
             click.echo(_as_json(callback).encode())  # JSON is UTF-8, whatever the locale
         else:
             click.echo("".join(f"{line}\n" for line in self.lines(callback)), nl=False, color=True)
 
-    def lines(self, callback: Callback) -> Iterator[str]:
-        """What came, and below it the payload."""
+    def lines(self, callback: ReceivedCallback) -> Iterator[str]:
+        """The callback in one line, then its payload."""
         body, status = callback.body, callback.status
         colour = _COLOURS.get(status // 100)
         parts = [
@@ -130,9 +135,9 @@ class Printer:
         except ValueError as error:
             text = body.decode("utf-8", "replace")
             yield self._styled(escaped(f"not shown as JSON: {error}"), fg="yellow")
-            yield from map(escaped, text[:_SHOWN].splitlines())
-            if len(text) > _SHOWN:
-                yield self._styled(f"and {len(text) - _SHOWN:,} more characters", dim=True)
+            yield from map(escaped, text[:_MAX_TEXT].splitlines())
+            if len(text) > _MAX_TEXT:
+                yield self._styled(f"and {len(text) - _MAX_TEXT:,} more characters", dim=True)
             return
         for line in msgspec.json.format(body, indent=2).decode().split("\n"):
             yield _TOKEN.sub(self._token, escaped(line)) if self._coloured else escaped(line)
@@ -151,13 +156,13 @@ def listen(
     host: str,
     port: int,
     certificate: Certificate | None,
-    answers: Answers,
-    printer: Printer,
-    say: Callable[[str], None],
+    answers: StatusSequence,
+    printer: CallbackPrinter,
+    announce: Callable[[str], None],
 ) -> None:
-    """Receive until interrupted (KeyboardInterrupt) or nothing more can be written (OSError).
+    """Receive callbacks until KeyboardInterrupt, or until the output cannot be written (OSError).
 
-    Port 0 picks a free one; `say` is told which. Raises `SandboxError` if it cannot begin.
+    Port 0 picks a free port; `announce` gets the URL as text. Raises `SandboxError` if it cannot start.
     """
     if certificate is not None:
         _validate(certificate)
@@ -165,16 +170,16 @@ def listen(
     shown = f"[{host}]" if ":" in host else host
     url = f"{'https' if certificate else 'http'}://{shown}:{listeners[0].getsockname()[1]}/"
     trusted = f" --callback-ca {certificate.cert}" if certificate else ""
-    say(f"listening on {url}; start the server with --callback-rewrite https://shop.example/={url}{trusted}")
-    unread: list[OSError] = []
+    announce(f"listening on {url}; start the server with --callback-rewrite https://shop.example/={url}{trusted}")
+    write_errors: list[OSError] = []
 
-    def ended(error: OSError) -> None:
-        unread.append(error)
+    def on_write_error(error: OSError) -> None:
+        write_errors.append(error)
         server.should_exit = True
 
     settings = uvicorn.Config(
-        Listening(answers, printer.write, ended),
-        http="h11",  # which bounds headers
+        ListenerApp(answers, printer.write, on_write_error),
+        http="h11",  # it limits the size of headers
         ws="none",
         lifespan="off",
         log_level="critical",
@@ -185,8 +190,8 @@ def listen(
     )
     server = uvicorn.Server(settings)
     server.run(sockets=listeners)
-    if unread:
-        raise unread[0]
+    if write_errors:
+        raise write_errors[0]
 
 
 def _validate(certificate: Certificate) -> None:
@@ -194,14 +199,14 @@ def _validate(certificate: Certificate) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*certificate, password=lambda: "")
     except ssl.SSLError:
         given = " and ".join(str(path) for path in certificate if path)
-        raise SandboxError(f"{given} are no certificate and its key in PEM, without a pass phrase") from None
+        raise SandboxError(f"{given} must be a certificate and its key in PEM without a pass phrase") from None
     except OSError as error:
         given = " or ".join(str(path) for path in certificate if path)
         raise SandboxError(f"cannot read {given}: {error.strerror}") from None
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """By lower-case name; the values of one that is repeated are joined."""
+    """The headers by lower-case name. The values of a repeated name are joined."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1"), value.decode("latin-1")
@@ -210,7 +215,7 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 async def _body(receive: Receive, headers: dict[str, str]) -> bytes | None:
-    """None if it is too large. Raises ConnectionError if the client goes before it is whole."""
+    """The body, or None if it is too large. Raises ConnectionError if the client disconnects before the end."""
     if int(headers.get("content-length", 0)) > MAX_BODY:
         return None
     body = bytearray()
@@ -226,9 +231,9 @@ async def _body(receive: Receive, headers: dict[str, str]) -> bytes | None:
     return bytes(body)
 
 
-def _as_json(callback: Callback) -> str:
-    """`{at, method, target, status, headers, body}`, with `text` instead of `body` if that is not JSON."""
-    said: dict[str, Any] = {
+def _as_json(callback: ReceivedCallback) -> str:
+    """`{at, method, target, status, headers, body}`, with `text` instead of `body` if the body is not JSON."""
+    fields: dict[str, Any] = {
         "at": callback.at,
         "method": callback.method,
         "target": callback.target,
@@ -238,7 +243,7 @@ def _as_json(callback: Callback) -> str:
     if callback.body:
         try:
             decode(callback.body)
-            said["body"] = msgspec.Raw(msgspec.json.format(callback.body, indent=-1))
+            fields["body"] = msgspec.Raw(msgspec.json.format(callback.body, indent=-1))
         except ValueError:
-            said["text"] = callback.body.decode("utf-8", "replace")
-    return escaped(msgspec.json.encode(said).decode())
+            fields["text"] = callback.body.decode("utf-8", "replace")
+    return escaped(msgspec.json.encode(fields).decode())

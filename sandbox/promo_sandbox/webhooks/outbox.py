@@ -1,7 +1,6 @@
-"""An org's deliveries: in which order each subscription gets its events, when the next attempt is due, what came of it.
+"""The deliveries of one org: their order for each subscription, when the next attempt is due, and the results.
 
-Sends nothing and resolves nothing; which events make deliveries is the business of `webhooks`, sending them that of
-`courier`.
+`dispatch` makes the deliveries from events, and `sender` makes the attempts.
 """
 
 from __future__ import annotations
@@ -23,46 +22,47 @@ from promo_sandbox.webhooks.delivery import (
     Attempt,
     Delivery,
     Limits,
-    answered,
     is_sink,
+    with_scripted_answer,
 )
-from promo_sandbox.webhooks.queues import SLICE, Lane, News, Tally, dismantled, key_alone, rewound
+from promo_sandbox.webhooks.queues import SLICE, ChangeSignal, Queue, Usage, free_in_slices, separate_key, shift_due
 
 FIRST_RETRY = clock.SECOND
 MAX_ATTEMPTS_KEPT = 20  # of one delivery, the newest
 MAX_REPLY_KEPT = 4096  # bytes of an attempt's answer
-MAX_CAUGHT_UP = 100  # attempts of one delivery at moments that a clock jumped over
+MAX_CAUGHT_UP = 100  # attempts of one delivery at moments that a clock skipped
 _ACCEPTED = 202
+_NO_SUBSCRIPTION = "Its subscription was deleted, or the org was restored."
 
 
 class Outbox:
-    """All deliveries of one org: those that wait, and the newest of the others."""
+    """The deliveries of one org: all that wait, and the newest of the finished ones."""
 
-    def __init__(self, limits: Limits, kept: int, tally: Tally, news: News | None = None) -> None:
+    def __init__(self, limits: Limits, kept: int, usage: Usage, changes: ChangeSignal | None = None) -> None:
         self._limits = limits
         self._kept = kept
-        self._tally = tally
-        self._news = news or News()
-        tally.outboxes.add(self)
+        self._usage = usage
+        self._changes = changes or ChangeSignal()
+        usage.outboxes.add(self)
         self._all: dict[int, Delivery] = {}
-        self._settled: deque[int] = deque()
-        self._lanes: dict[str, Lane] = {}
-        self._late: set[str] = set()  # the keys of lanes that have one delivery for themselves
-        self._agenda: list[tuple[int, int, Lane]] = []
-        self._ready: deque[Lane] = deque()
-        self._held: list[tuple[float, int, Lane]] = []  # a heap: until the reply that told it was sent
+        self._finished: deque[int] = deque()
+        self._queues: dict[str, Queue] = {}
+        self._separate_keys: set[str] = set()  # of the queues that hold a single late delivery
+        self._agenda: list[tuple[int, int, Queue]] = []
+        self._ready: deque[Queue] = deque()
+        self._delayed: list[tuple[float, int, Queue]] = []  # a heap: these wait until a delayed reply is sent
         self._number = 0
         self._entries = 0
         self._oldest = 1  # no delivery with a lower id waits
-        self._behind = False  # more is due than one `run` finds
-        self.spreading = 0  # events that are still being given to their many subscribers
-        self.jumped = 0  # up to this moment the clock was set; what is due before is attempted at its own moment
+        self._behind = False  # the last `run` left due deliveries
+        self.undistributed = 0  # events whose deliveries are not all made yet
+        self.clock_set_to = 0  # the newest time that was set; an attempt that was due before counts at its due time
         self.dropped = 0
         self.waiting = 0
         self.in_flight = 0
         self.waiting_bytes = 0
-        self.settled_bytes = 0
-        self.closed = False  # its org is gone: nothing is sent any more
+        self.finished_bytes = 0
+        self.closed = False  # the org is deleted or reset: nothing is sent any more
 
     def __iter__(self) -> Iterator[Delivery]:
         """Oldest first."""
@@ -73,101 +73,101 @@ class Outbox:
 
     @property
     def first_due(self) -> int:
-        """When the next delivery is due that does not wait for anything else."""
+        """When the next queue is due."""
         return self._agenda[0][0] if self._agenda else NEVER
 
     @property
     def ready(self) -> bool:
-        """Whether `take` would give something."""
+        """Whether `take` has an attempt to make."""
         return bool(self._ready) and not self.closed
 
     @property
     def idle(self) -> bool:
-        """Whether all that was due has been attempted."""
-        return self.closed or not (self._ready or self._held or self.in_flight or self._behind or self.spreading)
+        """Whether all due deliveries have been attempted."""
+        return self.closed or not (self._ready or self._delayed or self.in_flight or self._behind or self.undistributed)
 
     @property
-    def lanes(self) -> list[Lane]:
-        return list(self._lanes.values())
+    def queues(self) -> list[Queue]:
+        return list(self._queues.values())
 
     @property
     def size(self) -> int:
-        """Bytes of all deliveries, about."""
-        return self.waiting_bytes + self.settled_bytes
+        """Approximate size of all deliveries in bytes."""
+        return self.waiting_bytes + self.finished_bytes
 
-    def add(self, delivery: Delivery, *, alone: bool = False, forbidden: str | None = None) -> Delivery:
-        """Number a delivery and take it in, after the others of its subscription unless it is `alone`.
+    def add(self, delivery: Delivery, *, separate: bool = False, forbidden: str | None = None) -> Delivery:
+        """Number a delivery and add it to its subscription's queue, or to a queue of its own if it is `separate`.
 
-        One that a script has be dropped is at once; so ends one that must not be sent, for which there is a reason.
+        A delivery with the fault `drop` is finished at once. So is one with a reason in `forbidden`.
         """
         self._number += 1
         delivery.id = self._number
-        delivery.answers = delivery.delivery_fault.times if delivery.delivery_fault is not None else 0
+        delivery.scripted_answers = delivery.delivery_fault.times if delivery.delivery_fault is not None else 0
         self._all[delivery.id] = delivery
         self.waiting += 1
-        self.hold(delivery.size)
+        self.add_waiting_bytes(delivery.size)
         if forbidden is not None:
-            self.end(delivery, NOT_ALLOWED, forbidden)
+            self.finish(delivery, NOT_ALLOWED, forbidden)
             self.changed()
             return delivery
         if delivery.delivery_fault is not None and delivery.delivery_fault.kind == "drop":
-            self.end(delivery, DROPPED, "A script has it be lost.")
+            self.finish(delivery, DROPPED, "A delivery fault dropped it.")
             self.changed()
             return delivery
-        key = key_alone(delivery) if alone else delivery.subscription
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = Lane(key, delivery.subscription)
-            if alone:
-                self._late.add(key)
-        lane.add(delivery)
-        self._schedule(lane)
+        key = separate_key(delivery) if separate else delivery.subscription
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = Queue(key, delivery.subscription)
+            if separate:
+                self._separate_keys.add(key)
+        queue.add(delivery)
+        self._schedule(queue)
         return delivery
 
-    def hold(self, size: int) -> None:
-        """So many bytes more wait, or fewer."""
+    def add_waiting_bytes(self, size: int) -> None:
+        """Change the count of waiting bytes by `size`, which may be negative."""
         self.waiting_bytes += size
-        self._tally.waiting_bytes += size
+        self._usage.waiting_bytes += size
 
-    def end(self, delivery: Delivery, status: str, detail: str | None = None) -> None:
-        """Nothing more is attempted. Which lane it stood in must have let go of it."""
+    def finish(self, delivery: Delivery, status: str, detail: str | None = None) -> None:
+        """Finish a delivery that is in no queue any more."""
         delivery.status, delivery.detail, delivery.due = status, detail, NEVER
         if self.closed:
             return
         self.waiting -= 1
-        self.hold(-delivery.size)
-        self.settled_bytes += delivery.size
-        self._tally.settled_bytes += delivery.size
-        self._settled.append(delivery.id)
-        while len(self._settled) > self._kept:
-            self.forget_oldest()
+        self.add_waiting_bytes(-delivery.size)
+        self.finished_bytes += delivery.size
+        self._usage.finished_bytes += delivery.size
+        self._finished.append(delivery.id)
+        while len(self._finished) > self._kept:
+            self.drop_oldest()
 
-    def forget_oldest(self) -> bool:
-        """Forget the delivery that ended first; whether there was one."""
-        if not self._settled:
+    def drop_oldest(self) -> bool:
+        """Drop the oldest finished delivery. Return whether there was one."""
+        if not self._finished:
             return False
-        size = self._all.pop(self._settled.popleft()).size
-        self.settled_bytes -= size
-        self._tally.settled_bytes -= size
+        size = self._all.pop(self._finished.popleft()).size
+        self.finished_bytes -= size
+        self._usage.finished_bytes -= size
         self.dropped += 1
         return True
 
     def close(self) -> None:
-        """Its org is gone, or begins anew."""
+        """Stop all deliveries: the org is deleted or reset."""
         self.closed = True
-        self._tally.outboxes.discard(self)
-        self._tally.waiting_bytes -= self.waiting_bytes
-        self._tally.settled_bytes -= self.settled_bytes
-        self._tally = Tally()  # what is in flight still ends, and counts for nobody
+        self._usage.outboxes.discard(self)
+        self._usage.waiting_bytes -= self.waiting_bytes
+        self._usage.finished_bytes -= self.finished_bytes
+        self._usage = Usage()  # attempts in flight still finish, but no longer count
         self.changed()
 
     def dismantle(self) -> Iterator[None]:
-        """Free the memory of a closed outbox in slices. What is being attempted keeps its place."""
-        self._agenda, self._held, self._ready = [], [], deque()
-        return dismantled(self._lanes, self._all)
+        """Free the memory of a closed outbox in slices. Deliveries in flight keep their places."""
+        self._agenda, self._delayed, self._ready = [], [], deque()
+        return free_in_slices(self._queues, self._all)
 
     def give_up_oldest(self, detail: str) -> bool:
-        """End the oldest delivery that waits and is not being attempted; whether there was one."""
+        """Give up the oldest waiting delivery that is not in flight. Return whether there was one."""
         for id in range(self._oldest, self._number + 1):
             delivery = self._all.get(id)
             if delivery is None or delivery.status != WAITING:
@@ -177,224 +177,224 @@ class Outbox:
         return False
 
     def _give_up(self, delivery: Delivery, detail: str) -> bool:
-        for key in (delivery.subscription, key_alone(delivery)):
-            lane = self._lanes.get(key)
-            at = lane.place(delivery) if lane is not None else None
-            if lane is not None and at is not None:
+        for key in (delivery.subscription, separate_key(delivery)):
+            queue = self._queues.get(key)
+            at = queue.index(delivery) if queue is not None else None
+            if queue is not None and at is not None:
                 break
         else:
-            return False  # its subscription is gone
-        if at == 0 and lane.busy:
+            return False  # its subscription is deleted
+        if at == 0 and queue.busy:
             return False
-        del lane.waiting[at]
-        self.end(delivery, DEAD, detail)
-        self._schedule(lane)
+        del queue.deliveries[at]
+        self.finish(delivery, DEAD, detail)
+        self._schedule(queue)
         self.changed()
         return True
 
     def cancel(self, subscriptions: Iterable[str] | None = None) -> Iterator[None]:
-        """End what waits for these subscriptions, or for all: none of it is attempted from now on.
+        """Cancel the waiting deliveries of these subscriptions, or of all. From now on none of them is attempted.
 
-        A slice is done at once; the iterator does the rest, where there is more.
+        The first slice is done at once; the iterator does the rest.
         """
         if subscriptions is None:
-            lost = self.lanes
+            removed = self.queues
         else:
             chosen = set(subscriptions)
-            lost = [self._lanes[id] for id in chosen if id in self._lanes]
-            lost += [self._lanes[key] for key in self._late if self._lanes[key].subscription in chosen]
-        for lane in lost:
-            self._drop(lane)
-        self._ready = deque(lane for lane in self._ready if not lane.lost)
-        if self._held:
-            self._held = [it for it in self._held if not it[2].lost]
-            heapify(self._held)
-        rest = self._empty(lost)
+            removed = [self._queues[id] for id in chosen if id in self._queues]
+            removed += [self._queues[key] for key in self._separate_keys if self._queues[key].subscription in chosen]
+        for queue in removed:
+            self._remove_queue(queue)
+        self._ready = deque(queue for queue in self._ready if not queue.removed)
+        if self._delayed:
+            self._delayed = [it for it in self._delayed if not it[2].removed]
+            heapify(self._delayed)
+        rest = self._cancel_waiting(removed)
         next(rest, None)
         return rest
 
-    def _drop(self, lane: Lane) -> None:
-        lane.lost = True
-        del self._lanes[lane.key]
-        self._late.discard(lane.key)
+    def _remove_queue(self, queue: Queue) -> None:
+        queue.removed = True
+        del self._queues[queue.key]
+        self._separate_keys.discard(queue.key)
 
-    def _empty(self, lost: list[Lane]) -> Iterator[None]:
-        """End what waited in lanes that are lost; what is in flight ends by itself."""
+    def _cancel_waiting(self, removed: list[Queue]) -> Iterator[None]:
+        """Cancel the waiting deliveries of removed queues. Deliveries in flight finish by themselves."""
         ended = 0
-        for lane in lost:
-            while len(lane.waiting) > lane.busy:
-                at = 1 if lane.busy else 0
-                delivery = lane.waiting[at]
-                del lane.waiting[at]
-                self.end(delivery, CANCELED, "Its subscription is gone.")
+        for queue in removed:
+            while len(queue.deliveries) > queue.busy:
+                at = 1 if queue.busy else 0
+                delivery = queue.deliveries[at]
+                del queue.deliveries[at]
+                self.finish(delivery, CANCELED, _NO_SUBSCRIPTION)
                 ended += 1
                 if ended % SLICE == 0:
                     self.changed()
                     yield
         self.changed()
 
-    def subscribed(self) -> set[str]:
-        """The subscriptions for which something waits."""
-        return {lane.subscription for lane in self._lanes.values() if lane.waiting}
+    def waiting_subscriptions(self) -> set[str]:
+        """The subscriptions with waiting deliveries."""
+        return {queue.subscription for queue in self._queues.values() if queue.deliveries}
 
     def run(self, now: int) -> bool:
-        """Find what is due at this moment, and settle at once what the sink takes; whether more is due."""
+        """Find the due deliveries, and finish those to the sink at once. Return whether more are due."""
         real, left = perf_counter(), SLICE
-        while left > 0 and self._held and self._held[0][0] <= real:
-            self._schedule(heappop(self._held)[2])
+        while left > 0 and self._delayed and self._delayed[0][0] <= real:
+            self._schedule(heappop(self._delayed)[2])
             left -= 1
         while left > 0 and self._agenda and self._agenda[0][0] <= now:
-            left -= self._found(heappop(self._agenda), now, left)
+            left -= self._process_due(heappop(self._agenda), now, left)
         self._behind = left <= 0 and not self.closed
         return self._behind
 
-    def _found(self, entry: tuple[int, int, Lane], now: int, most: int) -> int:
-        """What an entry of the agenda stands for is due; how many deliveries that were, of so many at most."""
-        _, number, lane = entry
-        if number != lane.entry:
+    def _process_due(self, entry: tuple[int, int, Queue], now: int, most: int) -> int:
+        """Handle a due entry of the agenda. Return how many deliveries it was, at most `most`."""
+        _, number, queue = entry
+        if number != queue.entry:
             return 1
-        lane.entry = 0
-        if lane.busy or lane.lost or not lane.waiting:
+        queue.entry = 0
+        if queue.busy or queue.removed or not queue.deliveries:
             return 1
-        first = lane.waiting[0]
+        first = queue.deliveries[0]
         if first.not_before > perf_counter():
             self._entries += 1
-            heappush(self._held, (first.not_before, self._entries, lane))
+            heappush(self._delayed, (first.not_before, self._entries, queue))
         elif is_sink(first.url):
-            return self._sink(lane, now, most)
+            return self._deliver_to_sink(queue, now, most)
         else:
-            lane.ready = True
-            self._ready.append(lane)
+            queue.ready = True
+            self._ready.append(queue)
         return 1
 
-    def hasten(self, now: int, lanes: Iterable[Lane]) -> None:
-        """Make the first of each of these lanes due."""
-        for lane in lanes:
-            if lane.lost or not lane.waiting:
+    def make_due(self, now: int, queues: Iterable[Queue]) -> None:
+        """Make the first delivery of each of these queues due."""
+        for queue in queues:
+            if queue.removed or not queue.deliveries:
                 continue
-            if lane.waiting[-1].due == NEVER:
-                lane.waiting[-1].due = now  # nobody passes it any more
-            if not lane.busy:
-                lane.waiting[0].due = min(lane.waiting[0].due, now)
-                lane.waiting[0].not_before = 0.0
-                self._schedule(lane)
+            if queue.deliveries[-1].due == NEVER:
+                queue.deliveries[-1].due = now  # it no longer waits for a later delivery to overtake it
+            if not queue.busy:
+                queue.deliveries[0].due = min(queue.deliveries[0].due, now)
+                queue.deliveries[0].not_before = 0.0
+                self._schedule(queue)
 
-    def take(self, now: int) -> tuple[Lane, Delivery, int] | None:
-        """A delivery to attempt now, and the moment that counts as that of the attempt; `settle` ends it."""
+    def take(self, now: int) -> tuple[Queue, Delivery, int] | None:
+        """A delivery to attempt now, and the time of the attempt by the org's clock. Call `finish_attempt` after it."""
         while self._ready:
-            lane = self._ready.popleft()
-            lane.ready = False
-            if lane.waiting and not lane.lost:
-                lane.busy = True
+            queue = self._ready.popleft()
+            queue.ready = False
+            if queue.deliveries and not queue.removed:
+                queue.busy = True
                 self.in_flight += 1
-                return lane, lane.waiting[0], self._moment(lane, lane.waiting[0], now)
-            self._schedule(lane)  # it was given up, or canceled
+                return queue, queue.deliveries[0], self._moment(queue, queue.deliveries[0], now)
+            self._schedule(queue)  # its delivery was given up or canceled
         return None
 
-    def abandon(self, lane: Lane, delivery: Delivery) -> None:
-        """The attempt was taken and is not made: it stays to be made, unless nobody is to be told any more."""
+    def abandon(self, queue: Queue, delivery: Delivery) -> None:
+        """Put back a delivery that was taken but not attempted. Cancel it if its subscription is deleted."""
         self.in_flight -= 1
-        lane.busy = False
-        if lane.lost:
-            self._leave(lane, delivery, CANCELED, "Its subscription is gone.")
-        self._schedule(lane)
+        queue.busy = False
+        if queue.removed:
+            self._finish_first(queue, delivery, CANCELED, _NO_SUBSCRIPTION)
+        self._schedule(queue)
         self.changed()
 
-    def settle(self, lane: Lane, delivery: Delivery, attempt: Attempt, now: int) -> None:
-        """An attempt is over."""
+    def finish_attempt(self, queue: Queue, delivery: Delivery, attempt: Attempt, now: int) -> None:
+        """Record an attempt, and finish the delivery or schedule the next attempt."""
         self.in_flight -= 1
-        lane.busy = False
-        self.note(lane, delivery, attempt)
+        queue.busy = False
+        self.record_attempt(queue, delivery, attempt)
         if attempt.succeeded:
-            self._leave(lane, delivery, DELIVERED)
-        elif lane.lost:
-            self._leave(lane, delivery, CANCELED, "Its subscription is gone.")
+            self._finish_first(queue, delivery, DELIVERED)
+        elif queue.removed:
+            self._finish_first(queue, delivery, CANCELED, _NO_SUBSCRIPTION)
         else:
-            self._retry(lane, delivery, attempt, now)
-        self._schedule(lane)
+            self._retry(queue, delivery, attempt, now)
+        self._schedule(queue)
         self.changed()
 
-    def refuse(self, lane: Lane, delivery: Delivery, reason: str) -> None:
-        """The attempt was not made, and none ever is."""
+    def forbid(self, queue: Queue, delivery: Delivery, reason: str) -> None:
+        """Finish a delivery whose URL is not allowed."""
         self.in_flight -= 1
-        lane.busy = False
-        self._leave(lane, delivery, NOT_ALLOWED, reason)
-        self._schedule(lane)
+        queue.busy = False
+        self._finish_first(queue, delivery, NOT_ALLOWED, reason)
+        self._schedule(queue)
         self.changed()
 
     def changed(self) -> None:
-        self._news.come()
+        self._changes.notify()
 
-    def _moment(self, lane: Lane, delivery: Delivery, now: int) -> int:
-        return max(delivery.due, lane.last) if delivery.due <= self.jumped else now
+    def _moment(self, queue: Queue, delivery: Delivery, now: int) -> int:
+        return max(delivery.due, queue.last_attempt) if delivery.due <= self.clock_set_to else now
 
-    def _schedule(self, lane: Lane) -> None:
-        """Enter the lane's first in the agenda; a lane that is empty goes."""
-        if lane.busy or lane.ready or lane.lost:
+    def _schedule(self, queue: Queue) -> None:
+        """Enter the first delivery of a queue in the agenda. Remove an empty queue."""
+        if queue.busy or queue.ready or queue.removed:
             return
-        if not lane.waiting:
-            self._drop(lane)
+        if not queue.deliveries:
+            self._remove_queue(queue)
             return
-        due = lane.waiting[0].due
-        if lane.entry and lane.due == due:
+        due = queue.deliveries[0].due
+        if queue.entry and queue.due == due:
             return
         self._entries += 1
-        lane.entry, lane.due = (self._entries, due) if due != NEVER else (0, NEVER)
+        queue.entry, queue.due = (self._entries, due) if due != NEVER else (0, NEVER)
         if due != NEVER:
-            heappush(self._agenda, (due, lane.entry, lane))
-            if len(self._agenda) > 2 * len(self._lanes) + 64:
-                self._agenda = [it for it in self._agenda if it[1] == it[2].entry and not it[2].lost]
+            heappush(self._agenda, (due, queue.entry, queue))
+            if len(self._agenda) > 2 * len(self._queues) + 64:
+                self._agenda = [it for it in self._agenda if it[1] == it[2].entry and not it[2].removed]
                 heapify(self._agenda)
 
-    def _sink(self, lane: Lane, now: int, most: int) -> int:
-        """Answer for the host that is nowhere, as long as something is due, so many times at most; how many times."""
+    def _deliver_to_sink(self, queue: Queue, now: int, most: int) -> int:
+        """Answer for the sink while deliveries are due, at most `most` times. Return how many times, at least 1."""
         times = 0
         while (
             times < most
-            and lane.waiting
-            and lane.waiting[0].due <= now
-            and lane.waiting[0].not_before <= perf_counter()
+            and queue.deliveries
+            and queue.deliveries[0].due <= now
+            and queue.deliveries[0].not_before <= perf_counter()
         ):
             times += 1
-            delivery = lane.waiting[0]
-            at = self._moment(lane, delivery, now)
-            attempt = answered(delivery, Attempt(at, _ACCEPTED, 0, b"", None))
-            self.note(lane, delivery, attempt)
+            delivery = queue.deliveries[0]
+            at = self._moment(queue, delivery, now)
+            attempt = with_scripted_answer(delivery, Attempt(at, _ACCEPTED, 0, b"", None))
+            self.record_attempt(queue, delivery, attempt)
             if attempt.succeeded:
-                self._leave(lane, delivery, DELIVERED)
+                self._finish_first(queue, delivery, DELIVERED)
             else:
-                self._retry(lane, delivery, attempt, now)
-        self._schedule(lane)
+                self._retry(queue, delivery, attempt, now)
+        self._schedule(queue)
         self.changed()
         return max(times, 1)
 
-    def note(self, lane: Lane, delivery: Delivery, attempt: Attempt) -> None:
-        """An attempt was made, and is not the last word."""
+    def record_attempt(self, queue: Queue, delivery: Delivery, attempt: Attempt) -> None:
+        """Record an attempt without finishing the delivery."""
         before = delivery.size
-        lane.last = max(lane.last, attempt.at)
+        queue.last_attempt = max(queue.last_attempt, attempt.at)
         delivery.attempted += 1
         delivery.attempts = (*delivery.attempts, attempt)[-MAX_ATTEMPTS_KEPT:]
-        self.hold(delivery.size - before)
+        self.add_waiting_bytes(delivery.size - before)
 
     def rewind(self, by: int) -> Iterator[None]:
-        """The clock was set back: what waits, waits as long as it would have.
+        """The clock was set back: move all due times back by as much.
 
-        A slice is done at once; the iterator does the rest, where there is more.
+        The first slice is done at once; the iterator does the rest.
         """
-        rest = rewound(self.lanes, by, self._number, self._schedule) if by else iter(())
+        rest = shift_due(self.queues, by, self._number, self._schedule) if by else iter(())
         next(rest, None)
         return rest
 
-    def _retry(self, lane: Lane, delivery: Delivery, attempt: Attempt, now: int) -> None:
-        """Documented of a sibling API: exponential back-off, until the subscription is deleted."""
+    def _retry(self, queue: Queue, delivery: Delivery, attempt: Attempt, now: int) -> None:
+        """Schedule the next attempt with exponential back-off, as the vendor documents it for a similar API."""
         delivery.failures += 1
         if delivery.failures == self._limits.attempts:
-            self._leave(lane, delivery, DEAD, f"{delivery.failures} attempts have failed.")
+            self._finish_first(queue, delivery, DEAD, f"{delivery.failures} attempts have failed.")
             return
         wait = min(FIRST_RETRY << min(delivery.failures - 1, 40), self._limits.longest_retry)
-        catching_up = attempt.at <= self.jumped and delivery.failures <= MAX_CAUGHT_UP
+        catching_up = attempt.at <= self.clock_set_to and delivery.failures <= MAX_CAUGHT_UP
         delivery.due = (attempt.at if catching_up else now) + wait
 
-    def _leave(self, lane: Lane, delivery: Delivery, status: str, detail: str | None = None) -> None:
-        lane.waiting.popleft()
-        self.end(delivery, status, detail)
+    def _finish_first(self, queue: Queue, delivery: Delivery, status: str, detail: str | None = None) -> None:
+        queue.deliveries.popleft()
+        self.finish(delivery, status, detail)

@@ -1,6 +1,6 @@
-"""What an outbox is made of: the deliveries of one subscription in their order, bytes held by all, news of changes.
+"""The parts of an outbox: the queue of one subscription, the memory limit of all outboxes, the signal of changes.
 
-When something is attempted is the business of `outbox`.
+`outbox` decides when an attempt is due.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heapreplace
+from operator import attrgetter
 from typing import Protocol
 
 from promo_sandbox.model.state import NEVER
@@ -16,12 +17,12 @@ from promo_sandbox.webhooks.delivery import Delivery
 
 MEBIBYTE = 1_048_576
 MAX_WAITING_BYTES = 256 * MEBIBYTE  # of all orgs
-MAX_SETTLED_BYTES = 16 * MEBIBYTE
-SLICE = 200  # deliveries or lanes that are handled before other requests have their turn
+MAX_FINISHED_BYTES = 16 * MEBIBYTE
+SLICE = 200  # deliveries or queues that are handled before other requests have their turn
 
 
-class News:
-    """The next change of an org's deliveries, for all who wait for it. Costs nothing while nobody waits."""
+class ChangeSignal:
+    """Signals the next change of an org's deliveries to all waiting tasks. Costs nothing while no task waits."""
 
     __slots__ = ("_next",)
 
@@ -29,60 +30,58 @@ class News:
         self._next: asyncio.Event | None = None
 
     def next(self) -> asyncio.Event:
-        """Set by the next change. To be asked for before looking, so that no change is missed."""
+        """An event that the next change sets. Get it before reading the deliveries, so that no change is missed."""
         if self._next is None:
             self._next = asyncio.Event()
         return self._next
 
-    def come(self) -> None:
+    def notify(self) -> None:
         if self._next is not None:
             self._next.set()
             self._next = None
 
 
-class Holder(Protocol):
-    """An outbox, as far as the bytes of all are counted."""
+class LimitedOutbox(Protocol):
+    """The parts of an outbox that the limits of all outboxes need."""
 
     waiting_bytes: int
-    settled_bytes: int
+    finished_bytes: int
 
     def give_up_oldest(self, detail: str) -> bool: ...
-    def forget_oldest(self) -> bool: ...
+    def drop_oldest(self) -> bool: ...
 
 
-class Tally:
-    """What the outboxes of all orgs hold together, and what of it is given up where that is too much."""
+class Usage:
+    """The size of all outboxes together, and the way to reduce it when it exceeds the limits."""
 
-    __slots__ = ("outboxes", "settled_bytes", "waiting_bytes")
+    __slots__ = ("finished_bytes", "outboxes", "waiting_bytes")
 
     def __init__(self) -> None:
-        self.outboxes: set[Holder] = set()  # those that hold something
+        self.outboxes: set[LimitedOutbox] = set()
         self.waiting_bytes = 0
-        self.settled_bytes = 0
+        self.finished_bytes = 0
 
     @property
-    def too_much(self) -> bool:
-        return self.waiting_bytes > MAX_WAITING_BYTES or self.settled_bytes > MAX_SETTLED_BYTES
+    def over_limit(self) -> bool:
+        return self.waiting_bytes > MAX_WAITING_BYTES or self.finished_bytes > MAX_FINISHED_BYTES
 
     def shrink(self) -> Iterator[None]:
-        """Give up the oldest of whichever outbox holds most, in slices, until there is room for a while."""
-        if self.waiting_bytes > MAX_WAITING_BYTES:
-            for number, outbox in enumerate(self._largest(lambda outbox: outbox.waiting_bytes), 1):
-                if self.waiting_bytes <= MAX_WAITING_BYTES * 15 // 16:
+        """Drop the oldest deliveries of the largest outbox, again and again, down to 15/16 of each limit. In slices."""
+        detail = "The deliveries that wait in this server exceed the memory limit."
+        yield from self._drop("waiting_bytes", MAX_WAITING_BYTES, lambda outbox: outbox.give_up_oldest(detail))
+        yield from self._drop("finished_bytes", MAX_FINISHED_BYTES, lambda outbox: outbox.drop_oldest())
+
+    def _drop(self, size: str, limit: int, drop: Callable[[LimitedOutbox], bool]) -> Iterator[None]:
+        if getattr(self, size) > limit:
+            for number, outbox in enumerate(self._largest(attrgetter(size)), 1):
+                if getattr(self, size) <= limit * 15 // 16:
                     break
-                outbox.give_up_oldest("Too much waits in this server.")
-                if number % SLICE == 0:
-                    yield
-        if self.settled_bytes > MAX_SETTLED_BYTES:
-            for number, outbox in enumerate(self._largest(lambda outbox: outbox.settled_bytes), 1):
-                if self.settled_bytes <= MAX_SETTLED_BYTES * 15 // 16:
-                    break
-                outbox.forget_oldest()
+                drop(outbox)
                 if number % SLICE == 0:
                     yield
 
-    def _largest(self, size: Callable[[Holder], int]) -> Iterator[Holder]:
-        """Whichever holds most, again and again, as long as it has become less each time."""
+    def _largest(self, size: Callable[[LimitedOutbox], int]) -> Iterator[LimitedOutbox]:
+        """Yield the largest outbox, again and again. An outbox that has not become smaller is left out."""
         heap = [(-size(outbox), at, outbox) for at, outbox in enumerate(self.outboxes)]
         heapify(heap)
         while heap:
@@ -95,71 +94,71 @@ class Tally:
                 heapreplace(heap, (left, at, outbox))
 
 
-class Lane:
-    """The deliveries of one subscription that wait, each for the one before it."""
+class Queue:
+    """The waiting deliveries of one subscription. They are sent one after the other."""
 
-    __slots__ = ("busy", "due", "entry", "key", "last", "lost", "ready", "subscription", "waiting")
+    __slots__ = ("busy", "deliveries", "due", "entry", "key", "last_attempt", "ready", "removed", "subscription")
 
     def __init__(self, key: str, subscription: str) -> None:
         self.key = key
         self.subscription = subscription
-        self.waiting: deque[Delivery] = deque()
-        self.ready = False  # its first is to be attempted
-        self.busy = False  # it is being attempted
-        self.last = 0  # the moment of the newest attempt
-        self.entry = 0  # the number of its valid entry in the agenda; 0: it has none
-        self.due = NEVER  # the moment of that entry
-        self.lost = False  # its subscription is gone, or its org
+        self.deliveries: deque[Delivery] = deque()
+        self.ready = False  # the first delivery is to be attempted
+        self.busy = False  # the first delivery is in flight
+        self.last_attempt = 0  # time of the newest attempt
+        self.entry = 0  # number of its valid entry in the agenda; 0 without one
+        self.due = NEVER  # time of that entry
+        self.removed = False  # the subscription or the org is deleted
 
     def add(self, delivery: Delivery) -> None:
-        """At the end; one that is to come out of order lets it pass."""
-        held = self.waiting[-1] if self.waiting else None
+        """Append a delivery. A delivery with the fault `out_of_order` at the end is overtaken by it."""
+        held = self.deliveries[-1] if self.deliveries else None
         if held is None or held.due != NEVER:
-            self.waiting.append(delivery)
+            self.deliveries.append(delivery)
             return
         if delivery.due == NEVER:
-            delivery.due = delivery.event.at  # it has come out of order by passing the other
+            delivery.due = delivery.event.at  # both are out of order now
         held.due = delivery.due
-        self.waiting.insert(len(self.waiting) - 1, delivery)
+        self.deliveries.insert(len(self.deliveries) - 1, delivery)
 
-    def place(self, delivery: Delivery) -> int | None:
-        """Where a delivery stands in this lane, near the front of which it is."""
-        for at, waiting in enumerate(self.waiting):
+    def index(self, delivery: Delivery) -> int | None:
+        """The position of a delivery, which is near the front; None if it is not in this queue."""
+        for at, waiting in enumerate(self.deliveries):
             if waiting is delivery:
                 return at
         return None
 
 
-def key_alone(delivery: Delivery) -> str:
-    """The key of a lane that a delivery has for itself."""
+def separate_key(delivery: Delivery) -> str:
+    """The key of a queue for this delivery only."""
     return f"{delivery.subscription} {delivery.id}"
 
 
-def rewound(lanes: list[Lane], by: int, newest: int, schedule: Callable[[Lane], None]) -> Iterator[None]:
-    """Have all deliveries up to the newest be due so much earlier, in slices."""
+def shift_due(queues: list[Queue], by: int, newest: int, schedule: Callable[[Queue], None]) -> Iterator[None]:
+    """Make all deliveries up to the id `newest` due earlier, in slices."""
     moved = 0
-    for lane in lanes:
-        lane.last -= by
-        for delivery in list(lane.waiting):
+    for queue in queues:
+        queue.last_attempt -= by
+        for delivery in list(queue.deliveries):
             if delivery.due != NEVER and delivery.id <= newest:
                 delivery.due -= by
             moved += 1
             if moved % SLICE == 0:
-                schedule(lane)
+                schedule(queue)
                 yield
-        schedule(lane)
+        schedule(queue)
 
 
-def dismantled(lanes: dict[str, Lane], deliveries: dict[int, Delivery]) -> Iterator[None]:
-    """Free the memory of lanes and deliveries in slices. What is being attempted keeps its place."""
-    while lanes:
-        _, lane = lanes.popitem()
-        lane.lost = True
-        while len(lane.waiting) > lane.busy:
-            lane.waiting.pop()
-            if len(lane.waiting) % SLICE == 0:
+def free_in_slices(queues: dict[str, Queue], deliveries: dict[int, Delivery]) -> Iterator[None]:
+    """Free the memory of queues and deliveries in slices. Deliveries in flight keep their places."""
+    while queues:
+        _, queue = queues.popitem()
+        queue.removed = True
+        while len(queue.deliveries) > queue.busy:
+            queue.deliveries.pop()
+            if len(queue.deliveries) % SLICE == 0:
                 yield
-        if len(lanes) % SLICE == 0:
+        if len(queues) % SLICE == 0:
             yield
     while deliveries:
         deliveries.popitem()

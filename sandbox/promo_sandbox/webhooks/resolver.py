@@ -1,6 +1,6 @@
-"""For aiohttp's connector: the addresses of a callback's host that may be called, and whom to trust there.
+"""A resolver for aiohttp's connector that returns only allowed addresses, and the TLS context of callbacks.
 
-`callback_policy` decides what may be called. aiohttp itself is loaded by whoever makes the calls.
+`callback_policy` decides which addresses are allowed. `sender` loads aiohttp.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 else:
     AbstractResolver = object
 
-_LOCAL = ("127.0.0.1", "::1")  # what `localhost` is without being asked for (RFC 6761)
+_LOCAL = ("127.0.0.1", "::1")  # `localhost`, which is not looked up (RFC 6761)
 
 
 class Resolver(AbstractResolver):
-    """Resolves under a policy. To be given to `aiohttp.TCPConnector` with `use_dns_cache=False`."""
+    """Resolves hosts under a policy. Use it in `aiohttp.TCPConnector` with `use_dns_cache=False`."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -32,37 +32,40 @@ class Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses that may be called, at least one. Raises `NotAllowed`, or OSError if there are none at all."""
-        target = self._policy.target_of_connection(host, port)  # a name that is not allowed is not even asked for
+        """The allowed addresses, at least one. Raises `NotAllowed`, or OSError if the host has no address."""
+        target = self._policy.target_of_connection(host, port)  # a host that is not allowed is not looked up
         allowed: list[ResolveResult] = []
-        refusal: NotAllowed | None = None
+        first_error: NotAllowed | None = None
         for address in await self._addresses(target, family):
             try:
                 self._policy.validate_address(target, address)
-            except NotAllowed as refused:
-                refusal = refusal or refused
+            except NotAllowed as error:
+                first_error = first_error or error
             else:
                 allowed.append(_result(host, address, port))
-        if refusal is not None and not allowed:
-            raise refusal
+        if first_error is not None and not allowed:
+            raise first_error
         if not allowed:
             raise OSError(f"{target.host} has no address")
         return allowed
 
     async def close(self) -> None:
-        """Nothing is kept."""
+        """Nothing to close."""
 
     async def _addresses(self, target: Target, family: socket.AddressFamily) -> Iterable[str]:
         if is_local_name(target.host):
             return [address for address in _LOCAL if family in (socket.AF_UNSPEC, _family(address))]
-        found = await asyncio.get_running_loop().getaddrinfo(
+        addresses = await asyncio.get_running_loop().getaddrinfo(
             target.host, target.port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
         )
-        return dict.fromkeys(str(to[0]) for _, _, _, _, to in found)  # in their order, each once
+        return dict.fromkeys(str(to[0]) for _, _, _, _, to in addresses)  # without duplicates, in order
 
 
-def trusting(ca: Path | None) -> ssl.SSLContext:
-    """A client's TLS: trusts the system's authorities and what is in this PEM file, authorities or a receiver's own."""
+def tls_context(ca: Path | None) -> ssl.SSLContext:
+    """A TLS context that trusts the system's authorities and the certificates in a PEM file.
+
+    The file may hold authorities or a receiver's own certificate.
+    """
     context = ssl.create_default_context()
     if ca is not None:
         context.load_verify_locations(ca)

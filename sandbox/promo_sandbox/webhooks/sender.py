@@ -1,6 +1,6 @@
-"""Sends deliveries over HTTP, beside the requests of the same event loop and without ever keeping one waiting.
+"""Sends deliveries over HTTP, in the server's event loop, without blocking its requests.
 
-What is sent, when and in which order is the business of `webhooks` and `outbox`; where it may go that of `targets`.
+`dispatch` and `outbox` decide what is sent, when and in which order; `callback_policy` decides which URLs are allowed.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from promo_sandbox import __version__
 from promo_sandbox.base.callback_policy import NotAllowed, Target
 from promo_sandbox.base.config import CallbackConfig
 from promo_sandbox.webhooks.delivery import Attempt
-from promo_sandbox.webhooks.dispatch import Sending, Webhooks
+from promo_sandbox.webhooks.dispatch import PendingAttempt, Webhooks
 from promo_sandbox.webhooks.outbox import MAX_REPLY_KEPT
-from promo_sandbox.webhooks.resolver import Resolver, trusting
+from promo_sandbox.webhooks.resolver import Resolver, tls_context
 
 if TYPE_CHECKING:
     import aiohttp
 
 MAX_IN_FLIGHT = 700
-MAX_QUICK = 16  # attempts in flight that may soon be answered, so that a turn of the event loop stays short
-TICK = 0.05  # seconds between looks at what has fallen due
-_STARTS = 4  # attempts begun in one turn
-_SLOW = 50_000_000  # nanoseconds after which an attempt is no longer among the quick ones
+MAX_QUICK = 16  # attempts in flight that started recently: answers cost time in the event loop
+TICK = 0.05  # seconds between checks for due work
+_STARTS_PER_TURN = 4  # attempts that start in one turn of the event loop
+_SLOW = 50_000_000  # nanoseconds after which an attempt no longer counts towards MAX_QUICK
 _MAX_READ = 65_536  # bytes of an answer
 _TIME_TO_READ = 1.0  # seconds for the body of an answer
-_KEPT_ALIVE = 2.0  # seconds; less than what servers usually grant an idle connection
-_AT_ONCE = 1_048_576  # bytes that are sent in one piece
+_KEPT_ALIVE = 2.0  # seconds; servers usually keep an idle connection for longer
+_AT_ONCE = 1_048_576  # bytes; a longer payload is sent in pieces
 _HEADERS = {
     "Content-Type": "application/json",
     "Accept-Encoding": "identity",
@@ -43,24 +43,24 @@ _HEADERS = {
 
 
 class Sender:
-    """Makes the attempts that are due. It works in one event loop at a time."""
+    """Makes the due attempts, in one event loop at a time."""
 
     def __init__(self, webhooks: Webhooks, config: CallbackConfig) -> None:
         self._webhooks = webhooks
         self._config = config
         self._loop: asyncio.AbstractEventLoop | None = None
         self._users = 0
-        self._woken = False
-        self._begun: dict[asyncio.Task[None], int] = {}
+        self._pump_scheduled = False
+        self._in_flight: dict[asyncio.Task[None], int] = {}
         self._quick: set[asyncio.Task[None]] = set()
         self._session: asyncio.Task[aiohttp.ClientSession] | None = None
 
     @contextlib.asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
-        """Send what is due until the block ends, and finish what was begun. For callers that have no server."""
+    async def running(self) -> AsyncIterator[None]:
+        """Send due deliveries until the block ends, then finish the attempts in flight. For use without a server."""
         try:
             asyncio.get_running_loop()
-        except RuntimeError:  # another kind of event loop, in which nothing can be sent
+        except RuntimeError:  # not an asyncio event loop: nothing can be sent
             yield
             return
         if not self._users:
@@ -70,11 +70,11 @@ class Sender:
         try:
             yield
             self._webhooks.tick()
-            await asyncio.sleep(0)  # what was told is begun
-            while self._users == 1 and (self._begun or self._woken):
-                if self._begun:
-                    await asyncio.wait(self._begun)
-                await asyncio.sleep(0)  # what an attempt made ready begins
+            await asyncio.sleep(0)  # new deliveries start
+            while self._users == 1 and (self._in_flight or self._pump_scheduled):
+                if self._in_flight:
+                    await asyncio.wait(self._in_flight)
+                await asyncio.sleep(0)  # deliveries behind the finished attempts start
         finally:
             self._users -= 1
             if not self._users:
@@ -82,23 +82,23 @@ class Sender:
                 await self.stop(0.0)
 
     def start(self) -> None:
-        """Work in the running event loop."""
+        """Send deliveries in the running event loop from now on."""
         self._loop = asyncio.get_running_loop()
         self._webhooks.wake = self._wake
-        self._wake()  # what is due since nobody worked
+        self._wake()  # deliveries may have become due before
 
     async def stop(self, grace: float) -> None:
-        """Begin nothing more; what is in flight has so many seconds left."""
+        """Start no more attempts, and cancel those that are still in flight after `grace` seconds."""
         self._loop = None
-        if self._begun and grace:
-            await asyncio.wait(self._begun, timeout=grace)
-        for task in list(self._begun):
+        if self._in_flight and grace:
+            await asyncio.wait(self._in_flight, timeout=grace)
+        for task in list(self._in_flight):
             task.cancel()
-        if self._begun:
-            await asyncio.wait(self._begun, timeout=1.0)
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=1.0)
         if self._session is not None:
             opening, self._session = self._session, None
-            with contextlib.suppress(Exception):  # it never opened, so there is nothing to close
+            with contextlib.suppress(Exception):  # the session failed to open
                 await (await opening).close()
 
     async def _tick(self) -> None:
@@ -108,88 +108,88 @@ class Sender:
             self.tick()
 
     def tick(self) -> None:
-        """Let attempts that take long no longer hold up others. To be called now and then."""
+        """Stop counting slow attempts towards MAX_QUICK. Called regularly."""
         if self._quick:
             before = perf_counter_ns() - _SLOW
-            self._quick = {task for task in self._quick if self._begun.get(task, 0) > before}
+            self._quick = {task for task in self._quick if self._in_flight.get(task, 0) > before}
             self._wake()
 
     def _wake(self) -> None:
-        if self._loop is not None and not self._woken:
-            self._woken = True
+        if self._loop is not None and not self._pump_scheduled:
+            self._pump_scheduled = True
             self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
-        self._woken = False
+        self._pump_scheduled = False
         if self._loop is None:
             return
-        if self._webhooks.work():
+        if self._webhooks.run_tasks():
             self._wake()
-        for _ in range(_STARTS):
-            if len(self._quick) >= MAX_QUICK or len(self._begun) >= MAX_IN_FLIGHT:
-                return  # the end of one of them wakes us
-            sending = self._webhooks.take()
-            if sending is None:
+        for _ in range(_STARTS_PER_TURN):
+            if len(self._quick) >= MAX_QUICK or len(self._in_flight) >= MAX_IN_FLIGHT:
+                return  # `_ended` continues
+            pending = self._webhooks.next_attempt()
+            if pending is None:
                 return
-            task = self._loop.create_task(self._attempt(sending))
-            self._begun[task] = perf_counter_ns()
+            task = self._loop.create_task(self._attempt(pending))
+            self._in_flight[task] = perf_counter_ns()
             self._quick.add(task)
             task.add_done_callback(self._ended)
         self._wake()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._begun.pop(task, None)
+        self._in_flight.pop(task, None)
         self._quick.discard(task)
         self._wake()
         if not task.cancelled():
-            task.result()  # an attempt catches what can go wrong; anything else is told by the event loop
+            task.result()  # an unexpected error goes to the event loop's handler
 
-    async def _attempt(self, sending: Sending) -> None:
-        delivery, started = sending.delivery, perf_counter_ns()
+    async def _attempt(self, pending: PendingAttempt) -> None:
+        delivery, started = pending.delivery, perf_counter_ns()
         status, body, error = None, b"", None
         try:
-            target = self._config.policy.target(delivery.url, sending.org.rewrites)
+            target = self._config.policy.target(delivery.url, pending.org.rewrites)
             payload = delivery.event.payload if delivery.sent is None else delivery.sent
-            session = await self._opened()
-            if sending.outbox.closed or sending.lane.lost:
-                self._webhooks.abandon(sending)
+            session = await self._get_session()
+            if pending.outbox.closed or pending.queue.removed:
+                self._webhooks.abandon(pending)
                 return
             started = perf_counter_ns()
             async with asyncio.timeout(self._config.timeout):
-                response = await self._posted(session, target, payload, sending)
-            status, body = response.status, await _beginning(response)
+                response = await self._post_with_retry(session, target, payload, pending)
+            status, body = response.status, await _read_beginning(response)
         except asyncio.CancelledError:
-            self._webhooks.abandon(sending)
+            self._webhooks.abandon(pending)
             raise
-        except NotAllowed as refused:
-            self._webhooks.refuse(sending, str(refused))
+        except NotAllowed as not_allowed:
+            self._webhooks.forbid(pending, str(not_allowed))
             return
         except TimeoutError:
             error = f"No answer came within {self._config.timeout:g} s."
-        except Exception as failed:  # whatever befalls one attempt, it is one that failed
-            error = _said(failed)
-            _untie(failed)
-        self._webhooks.settle(sending, Attempt(sending.at, status, perf_counter_ns() - started, body, error))
+        except Exception as failed:  # any other error makes the attempt fail
+            error = _describe(failed)
+            _clear_frames(failed)
+        self._webhooks.finish_attempt(pending, Attempt(pending.at, status, perf_counter_ns() - started, body, error))
 
-    async def _posted(
-        self, session: aiohttp.ClientSession, target: Target, payload: bytes, sending: Sending
+    async def _post_with_retry(
+        self, session: aiohttp.ClientSession, target: Target, payload: bytes, pending: PendingAttempt
     ) -> aiohttp.ClientResponse:
-        """The answer; asked for once more where an idle connection was closed under our feet."""
+        """The answer. If an idle connection was closed by the receiver, the request is sent once more."""
         import aiohttp  # noqa: PLC0415 - the session has imported it, in another thread
 
-        met: dict[str, bool] = {}
+        trace: dict[str, bool] = {}
         started = perf_counter_ns()
         try:
-            return await self._post(session, target, payload, sending.delivery.id, met)
+            return await self._post(session, target, payload, pending.delivery.id, trace)
         except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-            if not met.get("reused"):
+            if not trace.get("reused"):
                 raise
-        closed = "The connection was idle before, and was closed; it is tried again at once."
-        self._webhooks.note(sending, Attempt(sending.at, None, perf_counter_ns() - started, b"", closed))
-        return await self._post(session, target, payload, sending.delivery.id, met)
+        closed = "The receiver closed the idle connection; the request is sent again at once."
+        self._webhooks.record_attempt(pending, Attempt(pending.at, None, perf_counter_ns() - started, b"", closed))
+        return await self._post(session, target, payload, pending.delivery.id, trace)
 
     async def _post(
-        self, session: aiohttp.ClientSession, target: Target, payload: bytes, number: int, met: dict[str, bool]
+        self, session: aiohttp.ClientSession, target: Target, payload: bytes, number: int, trace: dict[str, bool]
     ) -> aiohttp.ClientResponse:
         from yarl import URL  # noqa: PLC0415 - as above
 
@@ -198,25 +198,25 @@ class Sender:
             data=payload if len(payload) < _AT_ONCE else io.BytesIO(payload),
             headers={**_HEADERS, "Sandbox-Delivery": str(number)},
             allow_redirects=False,
-            trace_request_ctx=met,
+            trace_request_ctx=trace,
         )
 
-    async def _opened(self) -> aiohttp.ClientSession:
+    async def _get_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = asyncio.create_task(self._open())
+            self._session = asyncio.create_task(self._open_session())
         try:
             return await asyncio.shield(self._session)
-        except Exception:  # whatever it was, this attempt tells it, and the next one opens anew
+        except Exception:  # this attempt fails; the next one opens a new session
             self._session = None
             raise
 
-    async def _open(self) -> aiohttp.ClientSession:
-        """The library is imported and the certificates are read in another thread: nobody waits meanwhile."""
-        context = await asyncio.to_thread(self._prepared)
+    async def _open_session(self) -> aiohttp.ClientSession:
+        """Import aiohttp and read the certificates in another thread, so that the event loop is not blocked."""
+        context = await asyncio.to_thread(self._prepare)
         import aiohttp  # noqa: PLC0415 - imported by now
 
         tracing = aiohttp.TraceConfig()
-        tracing.on_connection_reuseconn.append(_reused)
+        tracing.on_connection_reuseconn.append(_note_reuse)
         connector = aiohttp.TCPConnector(
             limit=0,
             ssl=context,
@@ -232,16 +232,16 @@ class Sender:
             trace_configs=[tracing],
         )
 
-    def _prepared(self) -> ssl.SSLContext:
-        import aiohttp  # noqa: F401, PLC0415 - a fifth of a second, which nobody should wait for who sends nothing
+    def _prepare(self) -> ssl.SSLContext:
+        import aiohttp  # noqa: F401, PLC0415 - takes 0.2 s, and is only needed to send
 
-        return trusting(self._config.ca)
+        return tls_context(self._config.ca)
 
 
-async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+async def _read_beginning(response: aiohttp.ClientResponse) -> bytes:
     body, whole = bytearray(), False
     try:
-        with contextlib.suppress(TimeoutError, OSError, *_broken()):  # the status says enough
+        with contextlib.suppress(TimeoutError, OSError, *_client_errors()):  # the status says enough
             async with asyncio.timeout(_TIME_TO_READ):
                 while len(body) < _MAX_READ and not whole:
                     piece = await response.content.read(_MAX_READ)
@@ -252,31 +252,31 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body[:MAX_REPLY_KEPT])
 
 
-async def _reused(_: Any, request: Any, __: Any) -> None:
+async def _note_reuse(_: Any, request: Any, __: Any) -> None:
     request.trace_request_ctx["reused"] = True
 
 
-def _broken() -> tuple[type[Exception], ...]:
+def _client_errors() -> tuple[type[Exception], ...]:
     import aiohttp  # noqa: PLC0415 - imported by now
 
     return (aiohttp.ClientError,)
 
 
-def _said(failed: Exception) -> str:
-    """One sentence of what a library raised."""
+def _describe(failed: Exception) -> str:
+    """An error of the HTTP client as one sentence."""
     text = " ".join(str(failed).split()) or type(failed).__name__
     if "certificate verify failed" in text:
-        return f"{text[:300]}; --callback-ca FILE trusts a certificate of your own"
+        return f"{text[:300]}; to trust your own certificate, start with --callback-ca FILE"
     cause = getattr(failed, "os_error", None)
     if isinstance(cause, OSError):
         text = f"Cannot connect to {getattr(failed, 'host', '')}:{getattr(failed, 'port', '')}: {_reason(cause)}"
     return text[:300]
 
 
-def _untie(failed: BaseException | None) -> None:
-    """Let go of the frames that an error holds, and that hold it: else they wait for the garbage collector.
+def _clear_frames(failed: BaseException | None) -> None:
+    """Break the reference cycles between an error and its frames, so that no garbage collection is needed.
 
-    What thousands of failed attempts leave it would take a tenth of a second, in which nobody is answered.
+    After thousands of failed attempts a collection would block the event loop for 0.1 s.
     """
     while failed is not None:
         traceback.clear_frames(failed.__traceback__)
@@ -285,5 +285,5 @@ def _untie(failed: BaseException | None) -> None:
 
 
 def _reason(error: OSError) -> str:
-    """As the system words it; the event loop adds the address."""
+    """The system's text of an error; the event loop's text has the address, too."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

@@ -1,6 +1,6 @@
-"""What falls due in an org happens: each entry at its own instant, in their order, no more at once than is quick.
+"""Runs the due timers of an org in order, each at its own moment, and a limited amount at a time.
 
-Which org it is, and who is told of it, is the business of `promo_sandbox.engine.orgs`.
+`promo_sandbox.engine.orgs` chooses the org and notifies its subscribers.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from promo_sandbox.model.interfaces import TokenIssuer
 from promo_sandbox.model.journal import Occurrence
 from promo_sandbox.model.state import Collection, Timer
 
-AT_ONCE = 250_000  # bytes of what happens in one go, as the journal counts them
+MAX_BYTES_PER_RUN = 250_000  # of journal entries, by their `size`
 
 
-class Agenda:
-    """Runs the rules for what falls due, in whichever org."""
+class Timers:
+    """Runs the rules of due timers, for all orgs."""
 
     def __init__(
         self,
@@ -33,26 +33,26 @@ class Agenda:
         self._coverage = coverage
         self._record = record
 
-    def pass_time(self, org: Org, until: int) -> list[Occurrence]:
-        """Run what falls due up to a moment, or as much of it as is quick; the org is behind then.
+    def run_due(self, org: Org, until: int) -> list[Occurrence]:
+        """Run the timers that are due by `until`. If they exceed the limit, the rest stays due.
 
-        What was overdue already when it was stored happens now, not before it existed. While a request still writes in
-        steps nothing happens, as what falls due must not see half of it.
+        A timer that was already overdue when its document was stored runs now, not before the document existed.
+        Nothing runs while a request writes in steps: a timer must not see half of its changes.
         """
-        happened: list[Occurrence] = []
+        occurrences: list[Occurrence] = []
         if org.state.active_writers:
-            return happened
-        left = AT_ONCE
+            return occurrences
+        left = MAX_BYTES_PER_RUN
         while left > 0 and (due := org.state.pop_timer(until)) is not None:
-            occurrence = self._happen(org, due, max(due[0], min(org.passed, until)))
+            occurrence = self._run_timer(org, due, max(due[0], min(org.processed_until, until)))
             left -= occurrence.size
-            happened.append(occurrence)
-        for witness in org.witnesses:
-            witness.extend(happened)
-        org.passed = until if org.state.next_due > until else happened[-1].at
-        return happened
+            occurrences.append(occurrence)
+        for collector in org.collectors:
+            collector.extend(occurrences)
+        org.processed_until = until if org.state.next_due > until else occurrences[-1].at
+        return occurrences
 
-    def _happen(self, org: Org, due: Timer, at: int) -> Occurrence:
+    def _run_timer(self, org: Org, due: Timer, at: int) -> Occurrence:
         _, _, event, key, id = due
         contract, _ = self._collections[key]
         occurrence = Occurrence(at, event, id)
@@ -61,10 +61,10 @@ class Agenda:
         try:
             contract.rules.timer_rules[event](call, id)
             occurrence.set_events(contract.validated_events(call))
-        except Exception as error:  # a rule may break in any way; the other entries happen all the same
+        except Exception as error:  # a rule may raise anything; the other timers still run
             org.state.roll_back()
-            org.state.drop_timer(due)  # what it had written may have taken the entry's cause away, and that is back
+            org.state.drop_timer(due)  # the rule may have removed the timer, and the roll-back restored it
             occurrence.internal_error = f"{type(error).__name__}: {error}"
-        org.met = self._coverage.count_events(org.met, contract.vendor, occurrence.events)
+        org.covered = self._coverage.count_events(org.covered, contract.vendor, occurrence.events)
         self._record(org, occurrence)
         return occurrence

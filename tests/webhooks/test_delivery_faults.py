@@ -1,4 +1,4 @@
-"""Trouble on purpose: for what a call tells, for the next events of a callback, and in scenarios."""
+"""Delivery faults: for the events of a call, for the next events of a callback, and in scenarios."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.webhooks.support import (
     EVENT,
     SINK,
     arm,
+    card_of,
     frozen,
     numbers,
     redeem,
     sell,
     statuses,
     subscribe,
-    told,
     webhooks,
 )
 
@@ -40,7 +40,7 @@ SEED = {
 
 
 def begin(world: World, *steps: Json) -> None:
-    """A scenario whose org has one card and one subscriber, who has heard nothing yet."""
+    """A scenario with one card and one subscriber, and without deliveries so far."""
     response = world.admin("PUT", "/scenario", {"given": {"clock": NOW, "seed": SEED}, "steps": list(steps)})
     assert response.status_code == 200, response.text
 
@@ -83,7 +83,7 @@ def test_two_events_out_of_order_change_places(world: World) -> None:
     assert statuses(world) == ["delivered", "delivered"]
 
 
-def test_a_flush_sends_what_waits_for_the_next_event(world: World) -> None:
+def test_a_flush_sends_a_delivery_that_waits_for_the_next_event(world: World) -> None:
     subscribe(frozen(world))
     arm(world, "out_of_order")
     sell(world)
@@ -153,10 +153,10 @@ def test_a_receiver_seems_to_fail_three_times(world: World) -> None:
 
     (delivery,) = webhooks(world)
     assert [it["status"] for it in delivery["attempts"]] == [500, 500, 500, 202]
-    assert "a script has it be 500" in delivery["attempts"][0]["error"]
+    assert "A delivery fault replaced the receiver" in delivery["attempts"][0]["error"]
 
 
-def test_trouble_for_a_callback_waits_for_its_event_whoever_causes_it(world: World) -> None:
+def test_a_fault_for_a_callback_applies_to_its_next_event_from_any_cause(world: World) -> None:
     subscribe(frozen(world))
     sell(world, expiration_date_and_time=SOON)
     arm(world, "drop")
@@ -167,7 +167,7 @@ def test_trouble_for_a_callback_waits_for_its_event_whoever_causes_it(world: Wor
     assert world.admin("GET", "/next").json() == {"armed": []}
 
 
-def test_trouble_for_an_operation_is_met_by_its_call(world: World) -> None:
+def test_a_delivery_fault_for_an_operation_applies_to_its_call(world: World) -> None:
     subscribe(frozen(world))
     arm(world, "twice", operation="recordGiftCardRedemption")
     card = sell(world)
@@ -178,7 +178,7 @@ def test_trouble_for_an_operation_is_met_by_its_call(world: World) -> None:
     assert statuses(world) == ["delivered", "delivered", "delivered"]
 
 
-def test_what_is_armed_for_a_callback_is_listed(world: World) -> None:
+def test_faults_that_are_armed_for_a_callback_are_listed(world: World) -> None:
     arm(world, "twice", times=2)
     arm(world, "drop", operation="createExternalGiftCard")
 
@@ -204,14 +204,14 @@ def test_what_is_armed_for_a_callback_is_listed(world: World) -> None:
         ({"then": {"webhook": "drop"}}, "body"),
     ],
 )
-def test_trouble_that_makes_no_sense_is_refused(world: World, body: Json, why: str) -> None:
+def test_an_invalid_delivery_fault_is_rejected(world: World, body: Json, why: str) -> None:
     response = world.admin("POST", "/next", body)
 
     assert response.status_code == 400
     assert why in response.json()["detail"]
 
 
-def test_a_scenario_has_the_events_of_its_calls_meet_trouble(world: World) -> None:
+def test_a_scenario_applies_delivery_faults_to_the_events_of_its_calls(world: World) -> None:
     begin(
         world,
         {"operation": "recordGiftCardRedemption", "then": {"webhook": "twice"}},
@@ -220,10 +220,10 @@ def test_a_scenario_has_the_events_of_its_calls_meet_trouble(world: World) -> No
 
     redeem(world, "gc-1")
 
-    assert [told(it)["current_balance"]["value"] for it in webhooks(world)] == [40, 40]
+    assert [card_of(it)["current_balance"]["value"] for it in webhooks(world)] == [40, 40]
 
 
-def test_a_scenario_emits_an_event_that_meets_trouble(world: World) -> None:
+def test_a_scenario_applies_a_delivery_fault_to_an_emitted_event(world: World) -> None:
     payload = {"org_id": "t", "items": [], "problems": []}
     begin(world, {"then": {"emit": {"callback": EVENT, "payload": payload}, "webhook": "twice"}})
 
@@ -243,14 +243,14 @@ def test_a_scenario_emits_an_event_that_meets_trouble(world: World) -> None:
         ({"operation": "createExternalGiftCard", "then": {"webhook": {"late": "Psoon"}}}, "is no duration"),
     ],
 )
-def test_a_scenario_whose_trouble_makes_no_sense_is_refused(world: World, step: Json, why: str) -> None:
+def test_a_scenario_with_an_invalid_delivery_fault_is_rejected(world: World, step: Json, why: str) -> None:
     response = world.admin("PUT", "/scenario", {"steps": [step]})
 
     assert response.status_code == 400
     assert why in response.json()["detail"]
 
 
-def test_a_scenario_that_is_refused_tells_nobody(world: World) -> None:
+def test_a_rejected_scenario_sends_no_webhooks(world: World) -> None:
     bad = {"enfore": {**SEED["enfore"], "product_vouchers": [{"name": "no voucher"}]}}
 
     response = world.admin("PUT", "/scenario", {"given": {"seed": bad}, "steps": []})
