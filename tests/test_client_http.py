@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from promo_sandbox.client.http import Refused, Remote, Unreachable
+from promo_sandbox.client.http import HttpTransport, Rejected, Unreachable
 from tests.patience import LONG
 from tests.serving import in_a_thread
 
@@ -33,8 +33,8 @@ class Counting(ThreadingHTTPServer):
         self.ended.release()
 
     @property
-    def remote(self) -> Remote:
-        return Remote(f"http://127.0.0.1:{self.server_address[1]}")
+    def transport(self) -> HttpTransport:
+        return HttpTransport(f"http://127.0.0.1:{self.server_address[1]}")
 
 
 class _Numbered(BaseHTTPRequestHandler):
@@ -64,24 +64,24 @@ class _Numbered(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
     monkeypatch.setattr(
-        "promo_sandbox.client.http._SECONDS_KEPT", LONG
+        "promo_sandbox.client.http._IDLE_SECONDS", LONG
     )  # so that a connection does not get old on a busy machine
     with in_a_thread(Counting()) as server:
         yield server
 
 
-def asked(client: Remote) -> str:
-    return client.ask("GET", "/number").decode()
+def asked(client: HttpTransport) -> str:
+    return client.request("GET", "/number").decode()
 
 
 def test_one_request_after_another_has_the_same_connection(server: Counting) -> None:
-    client = server.remote
+    client = server.transport
 
     assert [asked(client) for _ in range(3)] == ["1", "1", "1"]
 
 
 def test_requests_at_once_have_connections_of_their_own(server: Counting) -> None:
-    client = server.remote
+    client = server.transport
     server.together = threading.Barrier(2)
     other = threading.Thread(target=asked, args=(client,))
     other.start()
@@ -94,23 +94,23 @@ def test_requests_at_once_have_connections_of_their_own(server: Counting) -> Non
 
 
 def test_a_refusal_keeps_its_connection(server: Counting) -> None:
-    client = server.remote
-    with pytest.raises(Refused):
-        client.ask("GET", "/missing")
+    client = server.transport
+    with pytest.raises(Rejected):
+        client.request("GET", "/missing")
 
     assert asked(client) == "1"
 
 
 def test_a_reply_that_nobody_has_read_to_its_end_takes_its_connection_with_it(server: Counting) -> None:
-    client = server.remote
-    with client.asked("GET", "/number"):
+    client = server.transport
+    with client.stream("GET", "/number"):
         pass
 
     assert asked(client) == "2"
 
 
 def test_a_connection_that_the_server_has_left_is_not_asked_again(server: Counting) -> None:
-    client = server.remote
+    client = server.transport
     server.leaves = True
     answers = []
     for _ in range(3):
@@ -124,7 +124,7 @@ def test_a_connection_that_the_server_has_left_is_not_asked_again(server: Counti
 def test_a_connection_that_is_old_or_of_another_process_is_not_asked_again(
     server: Counting, monkeypatch: pytest.MonkeyPatch, name: str, now: float
 ) -> None:
-    client = server.remote
+    client = server.transport
     asked(client)
     monkeypatch.setattr(f"promo_sandbox.client.http.{name}", lambda: now)
 
@@ -132,15 +132,15 @@ def test_a_connection_that_is_old_or_of_another_process_is_not_asked_again(
 
 
 def test_a_kept_connection_is_not_taken_for_a_secure_one(server: Counting) -> None:
-    asked(server.remote)
-    secure = Remote(server.remote.url.replace("http:", "https:"), "secret", timeout=LONG)
+    asked(server.transport)
+    secure = HttpTransport(server.transport.url.replace("http:", "https:"), "secret", timeout=LONG)
 
     with pytest.raises(Unreachable):  # the server does not speak TLS
         asked(secure)
 
 
 def test_few_connections_are_kept(server: Counting) -> None:
-    client, many = server.remote, 20
+    client, many = server.transport, 20
     server.together = threading.Barrier(many)
     with ThreadPoolExecutor(many) as threads:
         list(threads.map(asked, [client] * many))
@@ -150,7 +150,7 @@ def test_few_connections_are_kept(server: Counting) -> None:
 
 
 def test_what_is_old_closes_when_something_newer_is_kept(server: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = server.remote
+    client = server.transport
     server.together = threading.Barrier(2)
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(asked, [client] * 2))
@@ -168,7 +168,7 @@ def test_what_is_old_closes_when_something_newer_is_kept(server: Counting, monke
 def test_a_request_on_a_connection_that_closes_under_our_feet_is_sent_again_if_it_may_be(
     server: Counting, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    client = server.remote
+    client = server.transport
     server.leaves = True
     asked(client)
     assert server.ended.acquire(timeout=LONG)
@@ -176,6 +176,6 @@ def test_a_request_on_a_connection_that_closes_under_our_feet_is_sent_again_if_i
 
     if method == "POST":
         with pytest.raises(Unreachable):
-            client.ask(method, "/number")
+            client.request(method, "/number")
     else:
-        assert client.ask(method, "/number") == b"2"
+        assert client.request(method, "/number") == b"2"

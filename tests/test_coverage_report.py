@@ -459,7 +459,7 @@ def test_a_server_that_is_no_sandbox(invoke: Invoke, status: int, body: bytes) -
         code, said, complained = invoke("coverage", "--url", url)
 
     assert (code, said) == (2, "")
-    assert complained == f"promo-sandbox: {url} is no Promo Sandbox: it answered {status} to /__admin/coverage\n"
+    assert complained == f"promo-sandbox: {url} is not a Promo Sandbox: it answered {status} to /__admin/coverage\n"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from promo_sandbox.client import Org, Refused, Sandbox, TooFew, Unreachable
+from promo_sandbox.client import Org, Rejected, Sandbox, TooFewWebhooks, Unreachable
 from promo_sandbox.server import app as application
 from promo_sandbox.testing import running
 from tests.patience import LONG
@@ -56,7 +56,7 @@ def test_both_ways_at_once_lose_nothing(org: Org) -> None:
 
 
 def test_a_late_reply_is_awaited(org: Org) -> None:
-    with pytest.raises(TooFew):
+    with pytest.raises(TooFewWebhooks):
         org.webhooks.wait(timeout=0.01)
 
 
@@ -146,7 +146,7 @@ def test_the_decimal_context_of_the_calling_thread_has_no_effect(org: Org) -> No
 
 
 def test_a_rejection_is_the_same(org: Org, server: Sandbox) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejected) as refused:
         org.scenario("none")
 
     by_connection = httpx2.put(f"{server.url}/__admin/orgs/t1/scenario", json={"name": "none"}, timeout=LONG)
@@ -156,7 +156,7 @@ def test_a_rejection_is_the_same(org: Org, server: Sandbox) -> None:
 def test_a_body_may_not_be_longer_than_over_a_connection(org: Org, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(application, "MAX_ADMIN_BODY", 10)
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejected) as refused:
         org.put_state({"documents": {}})
 
     assert refused.value.status == 413

@@ -81,7 +81,7 @@ def test_another_server_is_not(invoke: Invoke, other: HTTPServer, said: bytes) -
     code, out, err = invoke("health", "--url", f"http://127.0.0.1:{other.server_port}")
 
     assert (code, out) == (1, "")
-    assert "is no Promo Sandbox" in err
+    assert "is not a Promo Sandbox" in err
     assert err.count("\n") == 1
 
 
@@ -122,7 +122,7 @@ def test_a_port_that_cannot_be_asked_is_a_mistake(
     assert invoke(command) == (
         2,
         "",
-        f"promo-sandbox: SANDBOX_PORT is {port[:20]}, which is no port to ask; give --url\n",
+        f"promo-sandbox: SANDBOX_PORT is {port[:20]}, which is not a port number; use --url\n",
     )
 
 

@@ -55,8 +55,8 @@ def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
 
             def asked(method: str, path: str, json: Any = None) -> Any:
                 if path.startswith("/__admin"):
-                    wanted = calls.Ask(method, path.removeprefix("/__admin"), lambda said: said, json)
-                    return server._wire.ask(wanted)  # noqa: SLF001 - with whatever a test asks
+                    wanted = calls.ApiCall(method, path.removeprefix("/__admin"), lambda said: said, json)
+                    return server._session.send(wanted)  # noqa: SLF001 - with whatever a test asks
                 return vendor.request(method, path, json=json).raise_for_status().json()
 
         else:

@@ -19,7 +19,7 @@ from promo_sandbox.base.printable import EscapingFormatter, escaped
 from promo_sandbox.cli.tail import Event
 from promo_sandbox.cli.tail import Printer as TailPrinter
 from promo_sandbox.client import Sandbox
-from promo_sandbox.pytest_plugin.leftovers import complaint, exchanges
+from promo_sandbox.pytest_plugin.leftovers import failure_message, request_table
 from promo_sandbox.reports.results import FAILED, Failure, Result, Results, curl
 from promo_sandbox.reports.results_writer import FORMS as RESULT_FORMS
 from promo_sandbox.reports.results_writer import write
@@ -109,12 +109,12 @@ def test_what_is_imported_is_named_fit_to_print(asked: str, invoke: Invoke, tmp_
 def test_what_a_test_has_left_is_fit_to_print(asked: str) -> None:
     org = Sandbox(asked).org(NASTY)
 
-    said = complaint(org, {})
+    said = failure_message(org, {})
 
     assert "matched no operation" in said
     assert is_fit(said)
-    assert is_fit(exchanges(org))
-    assert is_fit(exchanges(Sandbox(asked).org(f"{NASTY}, of which there is none")))
+    assert is_fit(request_table(org))
+    assert is_fit(request_table(Sandbox(asked).org(f"{NASTY}, of which there is none")))
 
 
 def test_an_exchange_in_json_is_fit_to_print_and_says_the_same(asked: str, capsys: pytest.CaptureFixture[str]) -> None:

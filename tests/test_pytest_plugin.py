@@ -112,12 +112,12 @@ def test_a_test_that_passed_fails_for_what_it_left_in_its_org(suite: Suite) -> N
     )
     assert "If the test expects this, add the marker: @pytest.mark.sandbox(allow='unmatched')" in said
     assert "Step 1 of the scenario enfore/lost-reply is unmet: it waits for a call of recordGiftCardRedemption" in said
-    assert "it waits for a call of getGiftCardRedemptions, and none came." in said
+    assert "it waits for a call of getGiftCardRedemptions and received none." in said
     assert "Exchange 1 (getGiftCard) was not expected by the scenario: Step 1 awaits getGiftCards" in said
     assert re.search(r"^time +method +path +status +operation$", said, re.MULTILINE)
     assert re.search(r"T\S+Z  GET     /promotions/org/acme/gift-cards/gc-1 +404 +- +unmatched$", said, re.MULTILINE)
     assert "Traceback" not in said
-    assert "verdict.py" not in said
+    assert "leftovers.py" not in said
 
 
 def test_a_test_that_passed_fails_for_what_it_armed_and_no_call_met(suite: Suite) -> None:
@@ -151,7 +151,7 @@ def test_met(sandbox):
         "If the test expects this, add the marker: @pytest.mark.sandbox(allow='unmet')" in said
     )
     assert (
-        '- What `next` armed is unmet: {"delay":"1s"} waits for a call of getGiftCard.\n'
+        '- An effect armed with `next` is unmet: {"delay":"1s"} waits for a call of getGiftCard.\n'
         "- Step 1 of the scenario enfore/lost-reply is unmet" in said
     )
 
@@ -162,8 +162,8 @@ def test_trouble_that_was_armed_for_an_event_that_did_not_come_is_told(world: Wo
     world.admin("POST", "/next", armed)
 
     assert org.about()["armed"] == 1
-    said = leftovers.complaint(org, {})
-    assert 'What `next` armed is unmet: {"webhook":"twice"} waits for an event of gift-card-changed.' in said
+    said = leftovers.failure_message(org, {})
+    assert 'An effect armed with `next` is unmet: {"webhook":"twice"} waits for an event of gift-card-changed.' in said
 
 
 def test_what_a_marker_allows_or_a_test_that_skips_or_fails_anyway_is_not_complained_of(suite: Suite) -> None:
@@ -235,7 +235,7 @@ def test_teardown(closing, sandbox):
         ('clock="tomorrow"', "tomorrow"),
         ("seed=[1]", "@pytest.mark.sandbox(seed=[1]) must be dict, not list"),
         ('settings={"emporix": 1}', "emporix.settings"),
-        ('seed={"enfore": {"gift_cards": [len]}}', "cannot be written as JSON"),
+        ('seed={"enfore": {"gift_cards": [len]}}', "cannot be encoded as JSON"),
     ],
 )
 def test_a_marker_that_is_wrong_is_one_sentence_in_the_tests_own_failure(suite: Suite, marker: str, said: str) -> None:
@@ -276,8 +276,8 @@ def test_skips():
     result.assert_outcomes(passed=3, failed=1, skipped=1)
     [said] = [line for line in result.outlines if line.startswith("sandbox: ")]
     assert said == (
-        "sandbox: @pytest.mark.sandbox does nothing for a test that does not use the fixture; "
-        'have test_without take the argument sandbox, or mark it with usefixtures("sandbox") too'
+        "sandbox: @pytest.mark.sandbox has no effect without the fixture; "
+        'give test_without the argument sandbox, or mark it with usefixtures("sandbox") too'
     )
 
 
@@ -287,7 +287,7 @@ def test_a_server_that_is_not_there_or_is_another_one_is_one_sentence(suite: Sui
         strange = suite("def test_any(sandbox):\n    pass\n", "--sandbox-url", other.url)
 
     assert "sandbox: http://127.0.0.1:1 does not answer: Connection refused" in gone.outlines
-    assert any(line.startswith(f"sandbox: {other.url} is Promo Sandbox 9.9.9") for line in strange.outlines)
+    assert any(line.startswith(f"sandbox: {other.url} has version 9.9.9") for line in strange.outlines)
     assert "Traceback" not in gone.stdout.str() + strange.stdout.str()
 
 
@@ -355,7 +355,7 @@ def test_coverage_of_a_run_is_what_it_added_to_a_server_that_runs(suite: Suite) 
     assert too_few.ret == pytest.ExitCode.TESTS_FAILED
     assert re.search(r"FAIL: 3 of \d+ covered \(0\.\d %\), and --sandbox-coverage is 0\.6", too_few.stdout.str())
     assert none.ret == pytest.ExitCode.OK
-    assert "No test has called a vendor." in none.stdout.str()
+    assert "No test called a vendor." in none.stdout.str()
     assert collected.ret == pytest.ExitCode.OK
 
 
@@ -364,7 +364,7 @@ def test_a_percentage_that_is_none_is_refused(suite: Suite, value: str) -> None:
     result = suite("", value)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "is no percentage; write --sandbox-coverage=80" in result.stderr.str()
+    assert "is not a percentage; write --sandbox-coverage=80" in result.stderr.str()
 
 
 def test_the_examples_of_the_page_run_and_fail_as_it_says(suite: Suite, pytester: pytest.Pytester) -> None:
@@ -429,12 +429,12 @@ def test_a_defect_of_the_sandbox_fails_the_test_that_met_it(tmp_path: Path) -> N
         org.clock.freeze("2030-01-01T00:00:00Z")
         org.seed(**things)
         [happened] = org.clock.advance("P1D")
-        said = leftovers.complaint(org, {})
-        allowed = leftovers.complaint(org, {"allow": ("internal_errors",)})
+        said = leftovers.failure_message(org, {})
+        allowed = leftovers.failure_message(org, {"allow": ("internal_errors",)})
 
     assert met == 500
-    assert "- POST /acme/t1/trouble/raise met an internal error of the sandbox: RuntimeError: the rule broke" in said
+    assert "- POST /acme/t1/trouble/raise caused an internal error: RuntimeError: the rule broke" in said
     assert happened["internal_error"] is not None
-    assert "There were internal errors without a request too, as when something fell due: 1." in said
+    assert "There were also internal errors without a request, such as in an event that became due: 1." in said
     assert "allow='internal_errors'" in said
     assert allowed == ""

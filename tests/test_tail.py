@@ -21,8 +21,8 @@ import pytest
 from promo_sandbox.admin import exports
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.cli.tail import Event, Filters, Printer, follow
-from promo_sandbox.client import http as remote_module
-from promo_sandbox.client.http import Remote, Unreachable, segment
+from promo_sandbox.client import http as client_http
+from promo_sandbox.client.http import HttpTransport, Unreachable, path_segment
 from tests.acme import new_app, write_specs
 from tests.command import PYTHON, environment, run, serving
 from tests.patience import LONG
@@ -94,7 +94,7 @@ def ask(url: str, path: str = "/acme/t/things", **headers: str) -> None:
     httpx2.get(f"{url}{path}", headers={"Authorization": "Bearer any", **headers}, timeout=LONG)
 
 
-class _Ending(Remote):
+class _Ending(HttpTransport):
     """A server that is not asked any more when it is enough."""
 
     def __init__(self, url: str, following: Following) -> None:
@@ -102,12 +102,12 @@ class _Ending(Remote):
         self._following = following
 
     @contextmanager
-    def asked(
+    def stream(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Iterator[HTTPResponse]:
         if self._following.enough:
             raise _Enough
-        with super().asked(method, path, body, headers) as response:
+        with super().stream(method, path, body, headers) as response:
             yield response
 
 
@@ -321,7 +321,7 @@ def test_a_server_that_refuses_after_it_came_back_ends_it() -> None:
     with scripted(HEAD, refusal) as (url, _):
         warned: list[str] = []
         with pytest.raises(SandboxError, match=rf"^{url} answered 401: x \(--admin-token\)$"):
-            follow(Remote(url), Filters(), lambda _: None, warned.append)
+            follow(HttpTransport(url), Filters(), lambda _: None, warned.append)
 
     assert len(warned) == 1
 
@@ -450,7 +450,7 @@ def test_the_admin_token_is_sent_or_its_lack_told(specs: Path) -> None:
 
 @pytest.fixture
 def world(url: str, http: httpx2.Client) -> World:
-    world = World(url, segment("a b/é"), http)
+    world = World(url, path_segment("a b/é"), http)
     world.freeze("2030-01-01T00:00:00Z")
     world.admin("PUT", "/state", {"documents": {}})
     world.seed("acme", things=[{"id": "a", "name": "A"}])
@@ -519,19 +519,19 @@ def test_what_cannot_be_read_or_written_is_one_line_and_exit_code_2(world: World
 
     assert read.stderr == f"promo-sandbox: cannot read {missing}: No such file or directory\n"
     assert written.stderr == f"promo-sandbox: cannot write {missing}: No such file or directory\n"
-    assert unknown.stderr.startswith(f"promo-sandbox: {world.url} answered 404: No request has named an org a b")
+    assert unknown.stderr.startswith(f"promo-sandbox: {world.url} answered 404: There is no org a b")
     assert {read.returncode, written.returncode, unknown.returncode} == {2}
 
 
 def test_the_form_of_an_export_is_known_at_both_ends() -> None:
-    assert remote_module.FORM == exports.FORM
+    assert client_http.EXPORT_FORMAT == exports.EXPORT_FORMAT
 
 
 @pytest.mark.parametrize(("name", "written"), [("a", "a"), ("a/b", "a%2Fb"), ("..", "%2E%2E"), ("é", "%C3%A9")])
 def test_a_name_is_a_segment_of_a_path(name: str, written: str) -> None:
-    assert segment(name) == written
+    assert path_segment(name) == written
 
 
 def test_a_server_that_dies_in_the_middle_of_an_answer_is_told() -> None:
     with scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{") as (url, _), pytest.raises(Unreachable):
-        Remote(url).ask("GET", "/version")
+        HttpTransport(url).request("GET", "/version")

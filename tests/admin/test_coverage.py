@@ -90,7 +90,7 @@ def test_coverage_of_one_vendor(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("vendor", "hint"), [("acmee", "; did you mean acme?"), ("zzz", "; there are acme.")], ids=["near", "far"]
+    ("vendor", "hint"), [("acmee", "; did you mean acme?"), ("zzz", "; use one of acme.")], ids=["near", "far"]
 )
 def test_an_unknown_vendor(world: World, vendor: str, hint: str) -> None:
     response = world.http.get(f"{world.url}/__admin/coverage", params={"vendor": vendor})

@@ -130,17 +130,17 @@ def test_a_name_that_the_internet_may_have_is_not_ours(host: str) -> None:
     request = Request("GET", "/__admin/health", [(b"host", host.encode())])
 
     for _ in range(2):
-        assert (Guard().refusal(request) or "").count("--admin-host") == 1
+        assert (Guard().rejection(request) or "").count("--admin-host") == 1
 
 
 def test_many_hosts_cost_no_memory() -> None:
     guard = Guard()
 
     for number in range(1000):
-        guard.refusal(Request("GET", "/", [(b"host", b"%d.example" % number)]))
+        guard.rejection(Request("GET", "/", [(b"host", b"%d.example" % number)]))
 
-    assert guard.refusal(Request("GET", "/", [(b"host", b"7.example")]))
-    assert len(guard._known) <= 256  # noqa: SLF001 - what is kept is what the test is about
+    assert guard.rejection(Request("GET", "/", [(b"host", b"7.example")]))
+    assert len(guard._cache) <= 256  # noqa: SLF001 - what is kept is what the test is about
 
 
 def test_pipelined_requests_are_judged_one_by_one(world: World) -> None:

@@ -108,7 +108,7 @@ def nearest(world: World) -> list[tuple[str, str]]:
         ("GET", "/acme/shop/things/a/b", "getThing", "1 segment too many"),
         ("GET", "/acme/shop/things/", "getThing", "segment 4 is empty and should be {id}"),
         ("GET", "/acme//things", "listThings", "segment 2 is empty and should be {shop}"),
-        ("GET", "/shop/things", "listThings", "the path lacks /acme at its beginning"),
+        ("GET", "/shop/things", "listThings", "the path lacks the prefix /acme"),
         ("GET", "/acme", "greet", "1 segment too few"),
         ("DELETE", "/acme/greetings", "greet", "segment 2 is greetings, not greeting; the method is DELETE, not GET"),
     ],

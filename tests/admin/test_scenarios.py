@@ -539,7 +539,7 @@ def test_at_most_a_thousand_calls_of_an_org_are_armed(world: World) -> None:
 
     body = refused(arm(world, {"reject": "unknown-thing"}), "Too many armed")
 
-    assert body["detail"] == "1000 calls are armed already; there may be 1000 in an org."
+    assert body["detail"] == "The org has 1000 armed calls; the maximum is 1000. Disarm some."
     get(world)
     assert arm(world, {"reject": "unknown-thing"}).status_code == 200
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from promo_sandbox.admin import live_feed as live_module
-from promo_sandbox.admin.live_feed import Live, Wish
+from promo_sandbox.admin import live_feed
+from promo_sandbox.admin.live_feed import FeedOptions, LiveFeed
 from promo_sandbox.model.journal import Exchange
 from tests.acme import Acme, new_app, write_specs
 from tests.admin.conftest import Refused
@@ -265,25 +265,25 @@ class Heard:
 
     def __init__(self, journal_limit: int = 5000) -> None:
         self.acme = Acme(journal_limit=journal_limit, journal_bytes=100_000_000)
-        self.live = Live(self.acme.orgs)
+        self.feed = LiveFeed(self.acme.orgs)
 
     def ask(self, org: str = "t", times: int = 1) -> None:
         for _ in range(times):
             self.acme.send("GET", f"/acme/{org}/things")
 
-    def listen(self, org: str | None = None, **wishes: Any) -> AsyncGenerator[bytes, None]:
-        heartbeat = wishes.pop("heartbeat", 60.0)
-        wish = {
+    def listen(self, org: str | None = None, **options: Any) -> AsyncGenerator[bytes, None]:
+        heartbeat = options.pop("heartbeat", 60.0)
+        given = {
             "org": org,
-            "ids": org is not None,
-            "wanted": lambda _: True,
-            "write": lambda name, exchange: {"org": name, "id": exchange.id},
+            "exchange_ids": org is not None,
+            "matches": lambda _: True,
+            "to_json": lambda name, exchange: {"org": name, "id": exchange.id},
             "follow": True,
-            "everything": False,
-            "after": None,
-            **wishes,
+            "replay": False,
+            "last_event_id": None,
+            **options,
         }
-        return self.live.listener(Wish(**wish)).events(heartbeat)
+        return self.feed.listener(FeedOptions(**given)).events(heartbeat)
 
     @property
     def costs(self) -> bool:
@@ -328,7 +328,7 @@ def test_one_who_does_not_keep_up_loses_the_oldest_and_is_told_how_many() -> Non
         heard = Heard()
         stream = heard.listen()
         await take(stream, 2)
-        heard.ask(times=live_module.MAX_WAITING + 500)
+        heard.ask(times=live_feed.MAX_QUEUED + 500)
         told = await take(stream, 3)
         assert [(each.name, each.data) for each in told] == [
             ("dropped", {"dropped": 500}),
@@ -336,7 +336,7 @@ def test_one_who_does_not_keep_up_loses_the_oldest_and_is_told_how_many() -> Non
             ("exchange", {"org": "t", "id": 502}),
         ]
         heard.ask(times=10)
-        rest = await take(stream, 1 + live_module.MAX_WAITING)
+        rest = await take(stream, 1 + live_feed.MAX_QUEUED)
         assert (rest[0].data, rest[1].data["id"], rest[-1].data["id"]) == ({"dropped": 8}, 511, 1510)
         await stream.aclose()
 
@@ -344,7 +344,7 @@ def test_one_who_does_not_keep_up_loses_the_oldest_and_is_told_how_many() -> Non
 
 
 def test_what_waits_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_module, "MAX_WAITING_BYTES", 100_000)
+    monkeypatch.setattr(live_feed, "MAX_QUEUED_BYTES", 100_000)
 
     async def test() -> None:
         heard = Heard()
@@ -360,7 +360,7 @@ def test_what_waits_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_one_exchange_is_told_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_module, "MAX_WAITING_BYTES", 1)
+    monkeypatch.setattr(live_feed, "MAX_QUEUED_BYTES", 1)
 
     async def test() -> None:
         heard = Heard()
@@ -379,11 +379,11 @@ def test_a_listener_that_is_gone_is_forgotten_and_after_a_while_nothing_is_noted
         costs = [heard.costs]
         stream = heard.listen()
         await anext(stream)
-        assert len(heard.live.listeners) == 1
+        assert len(heard.feed.listeners) == 1
         costs.append(heard.costs)
         await stream.aclose()
-        assert len(heard.live.listeners) == 0
-        heard.ask(times=live_module.REMEMBERED)
+        assert len(heard.feed.listeners) == 0
+        heard.ask(times=live_feed.MAX_RECENT)
         costs.append(heard.costs)
         heard.ask()
         costs.append(heard.costs)
@@ -396,8 +396,8 @@ def test_a_listener_that_never_begins_is_not_kept() -> None:
     async def test() -> None:
         heard = Heard()
         stream = heard.listen()
-        heard.ask(times=live_module.REMEMBERED + 1)
-        assert (len(heard.live.listeners), heard.costs) == (0, False)
+        heard.ask(times=live_feed.MAX_RECENT + 1)
+        assert (len(heard.feed.listeners), heard.costs) == (0, False)
         await stream.aclose()
 
     run(test())
@@ -409,8 +409,8 @@ def test_one_who_comes_back_after_too_long_is_told_how_much_it_has_missed() -> N
         stream = heard.listen()
         heard.ask()
         last = (await take(stream, 2))[0].id
-        heard.ask(times=live_module.REMEMBERED + 200)
-        again = heard.listen(after=last)
+        heard.ask(times=live_feed.MAX_RECENT + 200)
+        again = heard.listen(last_event_id=last)
         told = await take(again, 3)
         assert [(each.name, each.data) for each in told] == [
             ("dropped", {"dropped": 200}),
@@ -429,7 +429,7 @@ def test_what_the_journal_has_forgotten_meanwhile_is_counted() -> None:
         heard.ask()
         last = (await take(stream, 2))[0].id
         heard.ask(times=5)
-        again = heard.listen(after=last)
+        again = heard.listen(last_event_id=last)
         told = await take(again, 4)
         assert [each.data for each in told] == [{"dropped": 3}, {"org": "t", "id": 5}, {"org": "t", "id": 6}]
         for each in (stream, again):
@@ -476,7 +476,7 @@ def wanted_no_exchange(_: Exchange) -> bool:
 def test_what_nobody_wants_does_not_wait() -> None:
     async def test() -> None:
         heard = Heard()
-        stream = heard.listen(wanted=wanted_no_exchange, heartbeat=0.01)
+        stream = heard.listen(matches=wanted_no_exchange, heartbeat=0.01)
         await take(stream, 2)
         heard.ask(times=3)
         assert await anext(stream) == b": still there\n\n"

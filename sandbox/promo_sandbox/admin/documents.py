@@ -1,4 +1,4 @@
-"""What an org stores: seeded, read and put back whole."""
+"""The documents of an org: seed them, read them all, replace them all."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from promo_sandbox.model.call import Call
 from promo_sandbox.model.rules import Rules
 from promo_sandbox.model.state import Doc, Record, State
 
-_FEW, _SMALL = 500, 262_144  # documents and their bytes that make a reply which is sent at once
-_LARGE_SEED = 16_384  # bytes of a seed that is stored in slices
-_LARGE_ORG = 1000  # documents of an org in which any seed is, as it may be compared with them
-_PIECE = 131_072  # bytes of a longer one, about
+_FEW, _SMALL = 500, 262_144  # a reply with at most so many documents and bytes is sent in one piece
+_PIECE = 131_072  # bytes, about; the size of the pieces of any other reply
+_LARGE_SEED = 16_384  # bytes; a larger seed is stored in slices
+_LARGE_ORG = 1000  # documents; in a larger org every seed is stored in slices, as it may be compared with all of them
 
 
 class DocumentOperations(Operations):
@@ -29,55 +29,55 @@ class DocumentOperations(Operations):
         rules.operation("seedOrg")(self._seed)
 
     def _get_state(self, call: Call) -> Reply:
-        return call.reply_later(self._state(call, self.known(call)))
+        return call.reply_later(self._state(call, self.existing_org(call)))
 
     def _put_state(self, call: Call) -> Reply:
-        return call.reply_later(self._putting_state(call))
+        return call.reply_later(self._put_state_work(call))
 
-    def _putting_state(self, call: Call) -> Work[Reply]:
-        moment = self.moment(call, call.body["now"]) if "now" in call.body else None
-        org = yield from self._restoring(call, call.body["documents"], int(call.body.get("sequence", 0)))
+    def _put_state_work(self, call: Call) -> Work[Reply]:
+        moment = self.parse_time(call, call.body["now"]) if "now" in call.body else None
+        org = yield from self.restore_work(call, call.body["documents"], int(call.body.get("sequence", 0)))
         if call.body.get("frozen"):
-            org.clock.freeze()  # before it is set, so that it shows just that
+            org.clock.freeze()  # first, so that the clock shows exactly the time that is set
         if moment is not None:
             org.clock.set(moment)
         if call.body.get("frozen") is False:
             org.clock.run()
-        self._pass_no_time(org)
+        self.resume_time(org)
         return (yield from self._state(call, org))
 
-    def _restoring(self, call: Call, given: Doc, sequence: int) -> Work[Org]:
-        """The org, with these documents in place of its own."""
+    def restore_work(self, call: Call, given: Doc, sequence: int) -> Work[Org]:
+        """Replace the documents of the org, and return it."""
         documents = self._documents(call, given)
         try:
-            with self.making(call) as org:
+            with self.new_org_on_success(call) as org:
                 yield from self.orgs.restore_state(org, documents, sequence)
-        except InvalidObjects as invalid:
-            self._refuse_documents(call, invalid)
+        except InvalidObjects as unacceptable:
+            self._reject_documents(call, unacceptable)
             raise
         return org
 
-    def _pass_no_time(self, org: Org) -> None:
-        """Have nothing happen but what was over already when it was stored; that happens now."""
+    def resume_time(self, org: Org) -> None:
+        """Continue from the org's present time. What was already over when it was stored happens now."""
         org.processed_until = org.clock.now()
         self.orgs.run_due_timers(org, org.processed_until)
 
     def _seed(self, call: Call) -> Reply:
-        return call.reply_later(self._seeding(call))
+        return call.reply_later(self._seed_work(call))
 
-    def _seeding(self, call: Call) -> Work[Reply]:
-        assert call.request is not None  # an operation of this API is always asked by a request
+    def _seed_work(self, call: Call) -> Work[Reply]:
+        assert call.request is not None  # the admin API has no internal calls
         try:
-            with self.making(call) as org:
+            with self.new_org_on_success(call) as org:
                 large = len(call.request.body) > _LARGE_SEED or org.state.count > _LARGE_ORG
                 stored = (
                     (yield from self.orgs.seed_in_slices(org, call.body)) if large else self.orgs.seed(org, call.body)
                 )
-        except InvalidObjects as invalid:
-            self._refuse_documents(call, invalid)
+        except InvalidObjects as unacceptable:
+            self._reject_documents(call, unacceptable)
             raise
         yield from self.orgs.catch_up(org)
-        return call.reply_in_pieces({}, _stored(stored)) if large else call.reply(stored)
+        return call.reply_in_pieces({}, _seed_json(stored)) if large else call.reply(stored)
 
     def _documents(self, call: Call, given: Doc) -> Documents:
         return {
@@ -86,28 +86,28 @@ class DocumentOperations(Operations):
         }
 
     def _entry(self, call: Call, entry: Doc) -> tuple[Doc, int | None, int | None]:
-        created = self.moment(call, entry["created"]) if "created" in entry else None
+        created = self.parse_time(call, entry["created"]) if "created" in entry else None
         return entry["document"], created, int(entry["place"]) if "place" in entry else None
 
-    def _refuse_documents(self, call: Call, invalid: InvalidObjects) -> None:
-        violations = invalid.violations
-        call.reject("unacceptable-documents", str(invalid), errors=errors_json(violations))
+    def _reject_documents(self, call: Call, unacceptable: InvalidObjects) -> None:
+        violations = unacceptable.violations
+        call.reject("unacceptable-documents", str(unacceptable), errors=errors_json(violations))
 
     def _state(self, call: Call, org: Org) -> Work[Reply]:
         return self.with_documents(
             call, org, lambda documents: {**clock_json(org), "sequence": org.state.sequence, "documents": documents}
         )
 
-    def with_documents(self, call: Call, org: Org, around: Callable[[Doc], Doc]) -> Work[Reply]:
-        """A reply that ends with all that is stored, in whatever is around it.
+    def with_documents(self, call: Call, org: Org, wrap: Callable[[Doc], Doc]) -> Work[Reply]:
+        """A reply with all stored documents. `wrap` adds the fields around them, which come first.
 
-        Much of it is sent in pieces, between other requests: it is what is stored when the first is sent.
+        A long reply is sent in pieces, between other requests. It has the documents as they are before the first piece.
         """
         yield from self.orgs.catch_up(org)
         if org.state.count <= _FEW and sum(len(record.body) for record in self._records(org.state)) <= _SMALL:
-            return call.reply(around(self._documents_json(org.state)))
+            return call.reply(wrap(self._documents_json(org.state)))
         yield from self.orgs.prepare_copy(org)
-        return call.reply_in_pieces(around({}), self._pieces(encode(around({})), org.state.copy()))
+        return call.reply_in_pieces(wrap({}), self._pieces(encode(wrap({})), org.state.copy()))
 
     def _records(self, state: State) -> Iterator[Record]:
         return (
@@ -127,29 +127,29 @@ class DocumentOperations(Operations):
         return documents
 
     def _pieces(self, content: bytes, state: State) -> Iterator[bytes]:
-        """The content, in whose last, empty object are the documents."""
-        before, _, after = content.rpartition(b"{}")
+        """`content`, with the documents in place of its last, empty object."""
+        prefix, _, suffix = content.rpartition(b"{}")
         try:
-            piece, opening = before, b"{"
+            piece, opening = prefix, b"{"
             for vendor, kinds in groupby(self.orgs.collections_in_use(state), key=itemgetter(0)):
                 piece += opening + encode(vendor) + b":"
                 opening = b"{"
                 for _, name, collection in kinds:
                     piece += opening + encode(name) + b":"
-                    for written in _written(state.records_by_creation(collection)):
-                        piece += written
-                        if len(piece) >= _PIECE or not written:
+                    for item in _records_json(state.records_by_creation(collection)):
+                        piece += item
+                        if len(piece) >= _PIECE or not item:
                             yield piece
                             piece = b""
                     opening = b","
                 piece += b"}"
-            yield piece + b"}" + after
+            yield piece + b"}" + suffix
         finally:
             self.orgs.free_later(state)
 
 
-def _written(records: Iterator[list[Record]]) -> Iterator[bytes]:
-    """An array of records as JSON, the documents as they are stored."""
+def _records_json(records: Iterator[list[Record]]) -> Iterator[bytes]:
+    """A JSON array of records, in pieces; the documents are copied as they are stored."""
     opening = b"["
     for some in records:
         if not some:
@@ -162,8 +162,8 @@ def _written(records: Iterator[list[Record]]) -> Iterator[bytes]:
     yield b"]"
 
 
-def _stored(stored: Stored) -> Iterator[bytes]:
-    """What a seed has stored as JSON, in pieces."""
+def _seed_json(stored: Stored) -> Iterator[bytes]:
+    """The stored objects of a seed as JSON, in pieces."""
     yield b"{"
     for at, (vendor, collections) in enumerate(stored.items()):
         yield (b"," if at else b"") + encode(vendor) + b":{"

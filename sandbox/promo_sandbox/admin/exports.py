@@ -1,4 +1,4 @@
-"""An org as one document, to be put into another server; checked whole on the way in."""
+"""Export an org as one document, and import it. An import is validated completely before it changes anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from promo_sandbox.model.call import Call
 from promo_sandbox.model.rules import Rules
 from promo_sandbox.model.state import Doc
 
-FORM = 1  # of the document; another number means that an older server cannot read it
+EXPORT_FORMAT = 1  # increased when an older server cannot read the document
 
 
 class ExportOperations(DocumentOperations):
@@ -23,11 +23,11 @@ class ExportOperations(DocumentOperations):
         rules.operation("importOrg")(self._import)
 
     def _export(self, call: Call) -> Reply:
-        org = self.known(call)
+        org = self.existing_org(call)
 
-        def around(documents: Doc) -> Doc:
+        def wrap(documents: Doc) -> Doc:
             return {
-                "promo_sandbox_export": FORM,
+                "promo_sandbox_export": EXPORT_FORMAT,
                 "version": __version__,
                 "exported": clock.text(Clock().now()),
                 "org": {
@@ -38,19 +38,19 @@ class ExportOperations(DocumentOperations):
                 },
             }
 
-        return call.reply_later(self.with_documents(call, org, around))
+        return call.reply_later(self.with_documents(call, org, wrap))
 
     def _import(self, call: Call) -> Reply:
-        return call.reply_later(self._importing(call))
+        return call.reply_later(self._import_work(call))
 
-    def _importing(self, call: Call) -> Work[Reply]:
-        given = call.body["org"]
-        moment = self.moment(call, given["clock"]["now"])
-        org = yield from self._restoring(call, given["documents"], int(given["sequence"]))
+    def _import_work(self, call: Call) -> Work[Reply]:
+        exported = call.body["org"]
+        moment = self.parse_time(call, exported["clock"]["now"])
+        org = yield from self.restore_work(call, exported["documents"], int(exported["sequence"]))
         org.clock = Clock()
-        if given["clock"]["frozen"]:
-            org.clock.freeze()  # before it is set, so that it shows just that
-        if not given["clock"]["real"]:
+        if exported["clock"]["frozen"]:
+            org.clock.freeze()  # first, so that the clock shows exactly the time that is set
+        if not exported["clock"]["real"]:
             org.clock.set(moment)
-        self._pass_no_time(org)
+        self.resume_time(org)
         return call.reply(org_json(org))

@@ -1,6 +1,6 @@
-"""Turns in which work is done that many clients wait for: one piece in each turn of the event loop.
+"""Work that many clients wait for: one piece in each turn of the event loop.
 
-A thousand clients that one event wakes would else be served in one turn, and everybody else would wait for them.
+Otherwise one event could wake a thousand clients, and all other requests would wait until these are served.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import perf_counter
 
-SLICE = 500  # small steps, of a piece of work that is long itself, between which others have their turn
-_REST = 4  # times as long as a piece took, other work has priority
+SLICE = 500  # items that are processed before other work gets a turn
+_REST = 4  # other work has priority for this many times the duration of a piece
 
 
 class Turns:
-    """Whoever has a turn works alone; the next one comes in a later turn of the event loop."""
+    """One piece of work runs at a time; the next one starts in a later turn of the event loop."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -23,7 +23,7 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, *, rest: bool = True) -> AsyncIterator[None]:
-        """rest: all such work together takes a fifth of the time at most."""
+        """With `rest`, all such work together takes at most a fifth of the time."""
         if self._loop is not (loop := asyncio.get_running_loop()):
             self._loop, self._lock = loop, asyncio.Lock()
         async with self._lock:

@@ -1,7 +1,7 @@
-"""Which requests may reach `/__admin`: those of the operator's programs, and none that a web page causes.
+"""Protects `/__admin` from web pages: only programs may use it.
 
-A browser says where a page comes from (`Origin`, `Sec-Fetch-Site`). A page whose name was made to resolve to this
-machine (DNS rebinding) is known by its `Host`: that is no address, and no name which only a local network has.
+A browser sends the origin of a page (`Origin`, `Sec-Fetch-Site`). A page whose name resolves to this machine (DNS
+rebinding) is recognised by its `Host`, which is neither an address nor a name of a local network.
 """
 
 from __future__ import annotations
@@ -15,57 +15,57 @@ from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.messages import Request
 from promo_sandbox.base.urls import parse_address, parse_authority
 
-# RFC 6761 (localhost, test), RFC 6762 (local), reserved by ICANN for private use (internal): nobody can register these.
+# RFC 6761 (localhost, test), RFC 6762 (local), reserved by ICANN for private use (internal): not registrable.
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal", ".test")
 _BRACKETED = re.compile(r"\[([^\[\]]*)\](?::[0-9]{0,5})?")
-_SAME = (b"same-origin", b"none")  # `none`: the user typed the address, or opened a bookmark
-_REMEMBERED = 256  # hosts, of at most this many bytes:
-_LONGEST = 300
+_SAME_ORIGIN = (b"same-origin", b"none")  # `none`: the user typed the address, or opened a bookmark
+_MAX_CACHED = 256  # hosts, of at most this many bytes:
+_MAX_LENGTH = 300
 
 
 class Guard:
-    """Says which requests are refused, and why."""
+    """Decides which requests are rejected."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        """names: those of `--admin-host`, beside the server's own. Raises `SandboxError` for what is no host name."""
+        """`names` are those of `--admin-host`. Raises `SandboxError` for one that is not a host name."""
         self._named = frozenset(map(_name, names))
         self._names = self._named | {socket.gethostname().lower().removesuffix(".")}
-        self._known: dict[bytes, bool] = {}  # whether a `Host` is ours
+        self._cache: dict[bytes, bool] = {}  # by `Host`
 
-    def refusal(self, request: Request) -> str | None:
-        """Why a request is refused, in one sentence; None for one that is not."""
+    def rejection(self, request: Request) -> str | None:
+        """Why a request is rejected; None if it is not."""
         fields = request.fields
         host = fields.get(b"host")
-        if host is not None and not self._is_ours(host):
+        if host is not None and not self._is_own_host(host):
             name = ascii(_text(host)[:100])[1:-1]
             return f"The Host {name} is not a name of this server; start it with --admin-host NAME to allow a name."
         origins = [value for name, value in request.headers if name == b"origin"] if b"origin" in fields else ()
-        origin = next((origin for origin in origins if not self._is_same(origin, host)), None)
+        origin = next((origin for origin in origins if not self._is_own_origin(origin, host)), None)
         if origin is not None:
             shown = ascii(_text(origin)[:100])[1:-1]
             return (
-                f"A page of the origin {shown or 'that is not named'} may not use the admin API; "
-                "start the server with --admin-host NAME if it is reached under that name."
+                f"A web page of {f'the origin {shown}' if shown else 'an unknown origin'} may not use the admin API; "
+                "if the server is reached under that name, start it with --admin-host NAME."
             )
-        if fields.get(b"sec-fetch-site", b"none") not in _SAME:
+        if fields.get(b"sec-fetch-site", b"none") not in _SAME_ORIGIN:
             return (
-                "A page of another origin may not use the admin API, nor link to it; "
-                "type the address instead, or see --admin-host."
+                "A web page of another origin may not use the admin API or link to it; "
+                "type the address instead, or start the server with --admin-host NAME."
             )
         return None
 
-    def _is_ours(self, host: bytes) -> bool:
-        known = self._known.get(host)
+    def _is_own_host(self, host: bytes) -> bool:
+        known = self._cache.get(host)
         if known is None:
             known = _is_local(_text(host), self._names)
-            if len(host) <= _LONGEST:
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[host] = known
+            if len(host) <= _MAX_LENGTH:
+                if len(self._cache) >= _MAX_CACHED:
+                    self._cache.clear()
+                self._cache[host] = known
         return known
 
-    def _is_same(self, origin: bytes, host: bytes | None) -> bool:
-        """Is it the origin that the request was sent to, or one of a name that the operator gave?"""
+    def _is_own_origin(self, origin: bytes, host: bytes | None) -> bool:
+        """Whether the origin is the one that the request was sent to, or has a name of `--admin-host`."""
         scheme, separator, authority = origin.lower().partition(b"://")
         if not separator or scheme not in (b"http", b"https"):
             return False
@@ -73,7 +73,7 @@ class Guard:
 
 
 def _name(text: str) -> str:
-    """A name as `--admin-host` has it."""
+    """Validate a name of `--admin-host`."""
     try:
         host, port = parse_authority(text, text)
     except ValueError as error:
@@ -83,8 +83,8 @@ def _name(text: str) -> str:
     return host
 
 
-def _is_local(text: str, names: frozenset[str]) -> bool:
-    """Is this a name of the server, an address, or a name that the Internet does not have?"""
+def _is_local(text: str, own_names: frozenset[str]) -> bool:
+    """Whether this is a name of the server, an address, or a name that cannot exist on the Internet."""
     if text.startswith("["):
         found = _BRACKETED.fullmatch(text)
         return found is not None and _is_ipv6(found[1])
@@ -92,11 +92,11 @@ def _is_local(text: str, names: frozenset[str]) -> bool:
     if host is None:
         return False
     local = "." not in host or host.endswith(_LOCAL_SUFFIXES)
-    return local or host in names or parse_address(host) is not None
+    return local or host in own_names or parse_address(host) is not None
 
 
 def _host(text: str) -> str | None:
-    """The host of `HOST[:PORT]` in its one spelling; None if it is none."""
+    """The normalised host of `HOST[:PORT]`; None if it is invalid."""
     try:
         return parse_authority(text, text)[0]
     except ValueError:

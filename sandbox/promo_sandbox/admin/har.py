@@ -1,6 +1,6 @@
 """Exchanges as a HAR 1.2 log (http://www.softwareishard.com/blog/har-12-spec/), for a browser's developer tools.
 
-What no HAR member can say is in members that begin with an underscore, as that format allows.
+Data for which HAR has no field is in fields that begin with an underscore, as the format allows.
 """
 
 from __future__ import annotations
@@ -21,32 +21,31 @@ from promo_sandbox.model.state import Doc
 
 _PHRASES = {int(status): status.phrase for status in http.HTTPStatus}
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{1,5}))?", re.ASCII)
-_MOST_PORTS = 65_535
-_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")  # that encodes nothing
-_UNKNOWN = -1  # what HAR wants for a size that nobody knows
+_MAX_PORT = 65_535
+_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")  # a percent sign that encodes nothing
+_UNKNOWN = -1  # HAR's value for an unknown size
 
 
-def har(found: list[Doc]) -> Doc:
-    """A log of these entries."""
+def har(log_entries: list[Doc]) -> Doc:
+    """A log with these entries."""
     return {
         "log": {
             "version": "1.2",
             "creator": {"name": "promo-sandbox", "version": __version__},
-            "pages": [],  # there is none, but importers look for it
-            "entries": found,
+            "pages": [],  # always empty, but importers require it
+            "entries": log_entries,
         }
     }
 
 
 def entries(exchanges: Iterable[Exchange], explainer: Explainer) -> Iterator[Doc]:
-    """Exchanges in the order given."""
+    """The entries of these exchanges, in the same order."""
     return (_entry(exchange, explainer) for exchange in exchanges)
 
 
 def _entry(exchange: Exchange, explainer: Explainer) -> Doc:
-    # The reply was held back for as long as something had it wait.
     delay = exchange.fault.delay if exchange.fault is not None else 0.0
-    milliseconds = exchange.nanoseconds / 1_000_000 + delay * 1000
+    milliseconds = exchange.nanoseconds / 1_000_000 + delay * 1000  # as the client measured it
     return {
         "startedDateTime": clock.text(exchange.at),
         "time": milliseconds,
@@ -71,7 +70,7 @@ def _request(exchange: Exchange, masks: Masks) -> Doc:
     request = exchange.request
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
     target = masks.mask_message(request.target)
-    said: Doc = {
+    entry: Doc = {
         "method": request.method,
         "url": _url(request.header(b"host") or "", target),
         "httpVersion": request.version,
@@ -83,16 +82,16 @@ def _request(exchange: Exchange, masks: Masks) -> Doc:
     }
     body = request_text(exchange, masks)
     if body is not None:
-        said["postData"] = {"mimeType": request.header(b"content-type") or "", "text": body}
-    return said
+        entry["postData"] = {"mimeType": request.header(b"content-type") or "", "text": body}
+    return entry
 
 
 def _url(host: str, target: str) -> str:
-    """The address that was asked for, which is valid whatever a client wrote into it."""
+    """The requested URL, made valid even if the client sent invalid characters."""
     found = _HOST.fullmatch(host)
-    fits = found is not None and int(found[1] or 0) <= _MOST_PORTS
+    valid = found is not None and int(found[1] or 0) <= _MAX_PORT
     path = quote(_PERCENT.sub("%25", target), safe="/?:@!$&'()*+,;=%", encoding="latin-1")
-    return f"http://{host if fits else 'localhost'}{path if path.startswith('/') else f'/{path}'}"
+    return f"http://{host if valid else 'localhost'}{path if path.startswith('/') else f'/{path}'}"
 
 
 def _response(exchange: Exchange, masks: Masks) -> Doc:
@@ -121,7 +120,7 @@ def _headers(headers: list[tuple[str, str]], masks: Masks) -> list[Doc]:
 def _cookies(values: list[str], separator: str | None) -> list[Doc]:
     pairs = [pair for value in values for pair in (value.split(separator) if separator else [value])]
     names = [pair.partition("=")[0].strip() if "=" in pair else "" for pair in pairs if pair.strip()]
-    return [{"name": name, "value": MASK} for name in names]  # a cookie without a name is a value alone
+    return [{"name": name, "value": MASK} for name in names]  # a cookie without a name is only a value
 
 
 def _query(query: str) -> list[Doc]:

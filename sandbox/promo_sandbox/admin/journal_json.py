@@ -1,4 +1,4 @@
-"""The journal as JSON: what was kept as bytes and references, written down for whoever asks."""
+"""The journal as JSON. It is encoded only when it is read, because the journal keeps bytes and references."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from promo_sandbox.base.messages import decode_trusted
 from promo_sandbox.model.journal import Entry, Exchange, Occurrence
 from promo_sandbox.model.state import Change, Record
 
-_MOST_SEARCHED = 131_072  # bytes of an exchange's documents in which secrets are masked; further ones are masked whole
+_MAX_SEARCHED = 131_072  # bytes of an exchange's documents in which secrets are masked; further ones are masked whole
 
 
 def exchange_json(org: str, exchange: Exchange, explainer: Explainer) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _changes_json(changes: list[Change], masks: Masks) -> Iterator[dict[str, Any
         if record is None or not masks.may_have_secrets(record.body):
             return None if record is None else decode_trusted(record.body)
         searched += len(record.body)
-        return masks.mask_document(decode_trusted(record.body)) if searched <= _MOST_SEARCHED else {MASK: MASK}
+        return masks.mask_document(decode_trusted(record.body)) if searched <= _MAX_SEARCHED else {MASK: MASK}
 
     for change in changes:
         yield {
@@ -98,14 +98,14 @@ def _changes_json(changes: list[Change], masks: Masks) -> Iterator[dict[str, Any
 
 
 def _secrets(exchange: Exchange, masks: Masks) -> list[str]:
-    """Those that the request holds: a sentence about it may cite them."""
+    """The secrets in the request. A message about the request may contain them."""
     request = exchange.request
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
     return masks.find_secrets(headers, request.target, _text(request.body) or "")
 
 
 def request_text(exchange: Exchange, masks: Masks) -> str | None:
-    """The request's body as it is shown."""
+    """The request's body, with secrets masked."""
     body = _text(exchange.request.body)
     return body if body is None else masks.mask_message(body)
 

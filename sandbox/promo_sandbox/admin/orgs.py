@@ -1,4 +1,4 @@
-"""The orgs themselves, their clocks, and tokens for them."""
+"""Orgs, their clocks, and tokens for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from promo_sandbox.model.journal import Exchange, Occurrence
 from promo_sandbox.model.rules import Rules
 from promo_sandbox.model.state import Doc
 
-_PIECE = 2000  # of what has happened, in a reply in pieces
+_PIECE = 2000  # occurrences in one piece of a reply
 
 
 class OrgOperations(Operations):
@@ -38,33 +38,33 @@ class OrgOperations(Operations):
         )
 
     def _get_org(self, call: Call) -> Reply:
-        return self.caught_up(call, self.known(call), lambda org: call.reply(org_json(org)))
+        return self.reply_caught_up(call, self.existing_org(call), lambda org: call.reply(org_json(org)))
 
     def _forget_org(self, call: Call) -> Reply:
-        self.orgs.delete(self.known(call).name)
+        self.orgs.delete(self.existing_org(call).name)
         return call.reply()
 
     def _reset_org(self, call: Call) -> Reply:
-        return call.reply_later(self._resetting(call))
+        return call.reply_later(self._reset_work(call))
 
-    def _resetting(self, call: Call) -> Work[Reply]:
-        yield from self.orgs.reset(self.made(call, storing=False))
+    def _reset_work(self, call: Call) -> Work[Reply]:
+        yield from self.orgs.reset(self.get_org(call, storing=False))
         return call.reply()
 
     def _get_clock(self, call: Call) -> Reply:
-        return call.reply(clock_json(self.known(call)))
+        return call.reply(clock_json(self.existing_org(call)))
 
     def _set_clock(self, call: Call) -> Reply:
-        moment = self.moment(call, call.body["now"]) if "now" in call.body else None
-        org = self.made(call, storing=False)
-        return call.reply_later(self._setting(call, org, moment))
+        moment = self.parse_time(call, call.body["now"]) if "now" in call.body else None
+        org = self.get_org(call, storing=False)
+        return call.reply_later(self._set_clock_work(call, org, moment))
 
-    def _setting(self, call: Call, org: Org, moment: int | None) -> Work[Reply]:
+    def _set_clock_work(self, call: Call, org: Org, moment: int | None) -> Work[Reply]:
         yield from self.orgs.catch_up(org)
         before = org.clock.now()
         frozen = call.body.get("frozen", org.clock.frozen)
         if frozen:
-            org.clock.freeze()  # before it is set, so that it shows just that
+            org.clock.freeze()  # first, so that the clock shows exactly the time that is set
         if moment is not None:
             if moment > before:
                 yield from self.orgs.advance(org, moment, [])
@@ -77,33 +77,33 @@ class OrgOperations(Operations):
         return call.reply(clock_json(org))
 
     def _advance_clock(self, call: Call) -> Reply:
-        return call.reply_later(self._advancing(call))
+        return call.reply_later(self._advance_work(call))
 
-    def _advancing(self, call: Call) -> Work[Reply]:
-        with self.making(call, storing=False) as org:
-            yield from self.orgs.catch_up(org)  # so that it is the same whether that came by itself a moment ago or not
-            moment = self._end(call, org.clock.now())
+    def _advance_work(self, call: Call) -> Work[Reply]:
+        with self.new_org_on_success(call, storing=False) as org:
+            yield from self.orgs.catch_up(org)  # so that the reply never lists what is already due
+            moment = self._advance_to(call, org.clock.now())
         happened: list[Occurrence] = []
-        written: list[bytes] = []
+        encoded: list[bytes] = []
         for _ in self.orgs.advance(org, moment, happened):
-            written += [encode(occurrence_json(occurrence)) for occurrence in happened]
+            encoded += [encode(occurrence_json(occurrence)) for occurrence in happened]
             happened.clear()
             yield
         self.orgs.run_due_steps(org)
         content = {**clock_json(org), "happened": [occurrence_json(occurrence) for occurrence in happened]}
-        if not written:
+        if not encoded:
             return call.reply(content)
-        written += map(encode, content["happened"])
+        encoded += map(encode, content["happened"])
         content["happened"] = []
-        return call.reply_in_pieces(content, _pieces(encode(content), written))
+        return call.reply_in_pieces(content, _pieces(encode(content), encoded))
 
-    def _end(self, call: Call, now: int) -> int:
-        """The moment to advance to."""
+    def _advance_to(self, call: Call, now: int) -> int:
+        """The moment to which the clock advances."""
         if "to" in call.body:
-            moment = self.moment(call, call.body["to"])
+            moment = self.parse_time(call, call.body["to"])
             if moment < now:
                 call.reject(
-                    "no-such-time", f"The clock stands at {clock.text(now)} and cannot advance backwards; set it."
+                    "no-such-time", f"The clock shows {clock.text(now)} and cannot advance to an earlier time; set it."
                 )
             return moment
         try:
@@ -112,12 +112,8 @@ class OrgOperations(Operations):
             call.reject("no-such-time", str(error))
 
     def _issue_token(self, call: Call) -> Reply:
-        vendor = call.body["vendor"]
-        contract = next((contract for contract in self.contracts if contract.vendor == vendor), None)
-        if contract is None:
-            vendors = ", ".join(contract.vendor for contract in self.contracts)
-            call.reject("unknown-vendor", f"There is no vendor {vendor[:100]}; there are {vendors}.")
-        org = self.made(call, storing=False)
+        contract = self.contract(call, call.body["vendor"])
+        org = self.get_org(call, storing=False)
         seconds = int(call.body.get("expires_in", 3600))
         vendor_call = Call(org.name, org.state, contract.rules, org.clock.now(), self.authenticator, contract)
         token = vendor_call.issue_token(
@@ -130,16 +126,16 @@ class OrgOperations(Operations):
         return call.reply({"access_token": token, "expires_in": seconds})
 
 
-def _pieces(content: bytes, written: list[bytes]) -> Iterator[bytes]:
-    """The content with what is written in its last member, an array that is empty."""
+def _pieces(content: bytes, items: list[bytes]) -> Iterator[bytes]:
+    """`content`, with the encoded items in its last, empty array."""
     yield content.removesuffix(b"]}")
-    for first in range(0, len(written), _PIECE):
-        yield (b"," if first else b"") + b",".join(written[first : first + _PIECE])
+    for first in range(0, len(items), _PIECE):
+        yield (b"," if first else b"") + b",".join(items[first : first + _PIECE])
     yield b"]}"
 
 
 def org_json(org: Org) -> Doc:
-    """What an org holds, and how much in it went another way than a test would want."""
+    """An org's time, and how many documents, requests and problems it has."""
     requests = unmatched = internal_errors = 0
     for entry in org.journal.entries():
         internal_errors += entry.internal_error is not None

@@ -1,10 +1,10 @@
-"""Scenarios: which there are, and how far an org has come in its own."""
+"""The named scenarios, and the scenario of an org with its progress."""
 
 from __future__ import annotations
 
 from msgspec import to_builtins
 
-from promo_sandbox.admin.shared import Operations
+from promo_sandbox.admin.shared import Operations, did_you_mean
 from promo_sandbox.admin.yaml_bodies import AT_ONCE
 from promo_sandbox.base.document_errors import InvalidDocument
 from promo_sandbox.base.messages import Reply
@@ -25,61 +25,62 @@ class ScenarioOperations(Operations):
         rules.operation("endScenario")(self._end_scenario)
 
     def _list_scenarios(self, call: Call) -> Reply:
-        return call.reply({"scenarios": [entry._asdict() for entry in self.library.entries()]})
+        return call.reply({"scenarios": [entry._asdict() for entry in self.catalogue.entries()]})
 
     def _get_schema(self, call: Call) -> Reply:
-        return call.reply(self.library.reader.schema)
+        return call.reply(self.catalogue.reader.schema)
 
     def _put_scenario(self, call: Call) -> Reply:
-        return call.reply_later(self._putting_scenario(call))
+        return call.reply_later(self._put_scenario_work(call))
 
-    def _putting_scenario(self, call: Call) -> Work[Reply]:
-        assert call.request is not None  # an operation of this API is always asked by a request
+    def _put_scenario_work(self, call: Call) -> Work[Reply]:
+        assert call.request is not None  # the admin API has no internal calls
         try:
-            with self.making(call) as org:
+            with self.new_org_on_success(call) as org:
                 if "name" in call.body:
-                    yield from self._beginning_named(call, org, call.body)
+                    yield from self._start_named(call, org, call.body)
                 else:
-                    # To find the lines takes as long as to read it all once more; so without the text no line is given.
-                    numbered = len(call.request.body) <= AT_ONCE
-                    text = call.request.body.decode("utf-8") if numbered else ""
-                    yield from self.library.start_document(org, text, "scenario", call.body)
+                    # Line numbers need the text, and take as long as parsing it again; so long texts get none.
+                    text = call.request.body.decode("utf-8") if len(call.request.body) <= AT_ONCE else ""
+                    yield from self.catalogue.start_document(org, text, "scenario", call.body)
         except InvalidDocument as flawed:
-            _refuse(call, flawed)
+            _reject(call, flawed)
             raise
-        assert org.scenario is not None  # it has just begun
-        return call.reply(report_json(org.scenario))
+        assert org.scenario is not None  # it was started above
+        return call.reply(progress_json(org.scenario))
 
-    def _beginning_named(self, call: Call, org: Org, body: Doc) -> Work[None]:
+    def _start_named(self, call: Call, org: Org, body: Doc) -> Work[None]:
         name = body["name"]
         if len(body) > 1:
             others = " and ".join(sorted(body.keys() - {"name"}))
-            call.reject("invalid-request", f"A scenario has no name in its document, and a name no {others[:100]}.")
-        if name not in self.library.names():
-            near = self.library.similar_names(name[:200])
-            hint = f"; did you mean {' or '.join(near)}?" if near else "."
-            call.reject("unknown-scenario", f"There is no scenario {name[:100]}{hint}")
-        yield from self.library.start(org, name)
+            call.reject(
+                "invalid-request",
+                f"Send a name or a scenario, not both: a scenario has no field name, and a name no {others[:100]}.",
+            )
+        if name not in self.catalogue.names():
+            near = self.catalogue.similar_names(name[:200])
+            call.reject("unknown-scenario", f"There is no scenario {name[:100]}{did_you_mean(near)}")
+        yield from self.catalogue.start(org, name)
 
     def _get_scenario(self, call: Call) -> Reply:
-        org = self.known(call)
+        org = self.existing_org(call)
         self.orgs.run_due_steps(org)
         if org.scenario is None:
             call.reject("no-scenario", f"The org {org.name} has no scenario.")
-        return call.reply(report_json(org.scenario))
+        return call.reply(progress_json(org.scenario))
 
     def _end_scenario(self, call: Call) -> Reply:
-        self.known(call).scenario = None
+        self.existing_org(call).scenario = None
         return call.reply()
 
 
-def _refuse(call: Call, flawed: InvalidDocument) -> None:
+def _reject(call: Call, flawed: InvalidDocument) -> None:
     errors = [{"detail": flaw.detail, "pointer": flaw.pointer, "line": flaw.line} for flaw in flawed.flaws]
     call.reject("unacceptable-scenario", "; ".join(flawed.sentences())[:2000], errors=errors)
 
 
-def report_json(run: Run) -> Doc:
-    """How far an org has come."""
+def progress_json(run: Run) -> Doc:
+    """The progress of an org in its scenario."""
     return {
         "name": run.scenario.name,
         "summary": run.scenario.summary,

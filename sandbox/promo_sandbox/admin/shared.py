@@ -1,4 +1,4 @@
-"""What the operations of the admin API share: finding the org that the path names, and what several of them answer."""
+"""The base class of the admin API's operations, with helpers that find the org and check names."""
 
 from __future__ import annotations
 
@@ -20,43 +20,42 @@ from promo_sandbox.model.contract import Contract
 from promo_sandbox.model.rules import Rules
 from promo_sandbox.model.state import Doc
 
+_MAX_DIGITS = 18
+
 
 class Operations(ABC):
-    """A part of the admin API: the rules of its operations, bound by their operationIds."""
+    """Some operations of the admin API. `bind` registers their rules by operationId."""
 
     def __init__(
-        self, contracts: list[Contract], orgs: Orgs, authenticator: Authenticator, library: ScenarioCatalogue
+        self, contracts: list[Contract], orgs: Orgs, authenticator: Authenticator, catalogue: ScenarioCatalogue
     ) -> None:
         self.contracts = contracts
         self.orgs = orgs
         self.authenticator = authenticator
-        self.library = library
+        self.catalogue = catalogue
 
     @abstractmethod
     def bind(self, rules: Rules) -> None: ...
 
-    def name(self, call: Call) -> str:
+    def org_name(self, call: Call) -> str:
+        """The name in the path. Rejects the call if it is too long."""
         name = call.path["org"]
         if len(name) > MAX_NAME:
             call.reject("org-name-too-long")
         return name
 
-    def known(self, call: Call) -> Org:
-        return self.called(call, self.name(call))
-
-    def called(self, call: Call, name: str) -> Org:
-        """The org of this name, which must exist."""
+    def existing_org(self, call: Call, name: str | None = None) -> Org:
+        """The org with this name, or the one in the path. Rejects the call if there is none."""
+        name = self.org_name(call) if name is None else name
         org = self.orgs.find(name)
         if org is None:
-            near = self.orgs.similar_names(name)
-            hint = f"; did you mean {' or '.join(near)}?" if near else "."
-            call.reject("unknown-org", f"No request has named an org {name}{hint}")
+            call.reject("unknown-org", f"There is no org {name}{did_you_mean(self.orgs.similar_names(name))}")
         return org
 
-    def made(self, call: Call, *, storing: bool = True) -> Org:
-        """The org that the path names, whether it exists or not. storing: the operation makes it larger."""
+    def get_org(self, call: Call, *, storing: bool = True) -> Org:
+        """The org in the path, created if it does not exist. `storing`: the operation uses more memory."""
         try:
-            org = self.orgs.get(self.name(call))
+            org = self.orgs.get(self.org_name(call))
         except TooManyOrgs:
             call.reject("too-many-orgs")
         except NotEnoughMemory:
@@ -66,19 +65,19 @@ class Operations(ABC):
         return org
 
     @contextmanager
-    def making(self, call: Call, *, storing: bool = True) -> Iterator[Org]:
-        """The same, but an org that did not exist does not exist afterwards either if what is done with it fails."""
-        existed = self.orgs.find(self.name(call)) is not None
-        org = self.made(call, storing=storing)
+    def new_org_on_success(self, call: Call, *, storing: bool = True) -> Iterator[Org]:
+        """`get_org`, but an org that was created for this call is removed again if the block fails."""
+        existed = self.orgs.find(self.org_name(call)) is not None
+        org = self.get_org(call, storing=storing)
         try:
             yield org
-        except BaseException:  # whatever it was goes on after this
+        except BaseException:
             if not existed and self.orgs.find(org.name) is org and not org.journal.last_id and not org.state.count:
                 self.orgs.delete(org.name)
             raise
 
-    def caught_up(self, call: Call, org: Org, reply: Callable[[Org], Reply]) -> Reply:
-        """The reply of an org in which everything that has fallen due has happened."""
+    def reply_caught_up(self, call: Call, org: Org, reply: Callable[[Org], Reply]) -> Reply:
+        """The result of `reply`, once everything that is due in the org has happened."""
 
         def work() -> Work[Reply]:
             yield from self.orgs.catch_up(org)
@@ -86,15 +85,15 @@ class Operations(ABC):
 
         return call.reply_later(work())
 
-    def criteria(self, call: Call, given: Doc) -> Doc:
-        """Those of a filter, whose names must be there: whoever misspells one must not think that there was nothing."""
-        for criterion, names in (("operation", self._operations), ("rejection", self._rejections)):
-            self.meant(call, criterion, given.get(criterion), names)
-        return given
+    def checked_criteria(self, call: Call, criteria: Doc) -> Doc:
+        """The criteria of a filter. Rejects the call if they name an unknown operation or rejection."""
+        for kind, known in (("operation", self._operations), ("rejection", self._rejections)):
+            self.check_name(call, kind, criteria.get(kind), known)
+        return criteria
 
-    def meant(self, call: Call, kind: str, name: str | None, names: Collection[str]) -> None:
-        if name is not None and name not in names:
-            call.reject("invalid-request", f"There is no {kind} {name[:100]}{near(name, sorted(names))}")
+    def check_name(self, call: Call, kind: str, name: str | None, known: Collection[str]) -> None:
+        if name is not None and name not in known:
+            call.reject("invalid-request", f"There is no {kind} {name[:100]}{hint(name, sorted(known))}")
 
     @cached_property
     def callbacks(self) -> list[str]:
@@ -106,12 +105,21 @@ class Operations(ABC):
 
     @cached_property
     def _rejections(self) -> set[str]:
-        """Of every operation in every version, and of what comes before an operation is found."""
+        """The names of rejections: of all operations in all versions, and of requests that match no operation."""
         documents = [it for contract in self.contracts for it in contract.documents]
         found = {rejection.name for it in documents for rejection in it.transport_rejections.values()}
         return found | {name for it in documents for operation in it.operations for name in operation.rejections}
 
-    def moment(self, call: Call, text: str) -> int:
+    def contract(self, call: Call, vendor: str) -> Contract:
+        """The vendor's contract. Rejects the call if the vendor does not exist."""
+        known = {contract.vendor: contract for contract in self.contracts}
+        if vendor not in known:
+            near = nearest(vendor, known)[:1]
+            names = did_you_mean(near) if near else f"; use one of {', '.join(known)}."
+            call.reject("unknown-vendor", f"There is no vendor {vendor[:100]}{names}")
+        return known[vendor]
+
+    def parse_time(self, call: Call, text: str) -> int:
         moment = clock.parse(text)
         if not 0 <= moment <= clock.LATEST:
             call.reject("invalid-request", f"{text} is not between 1970 and 9999.")
@@ -122,9 +130,19 @@ def errors_json(violations: list[Violation]) -> list[Doc]:
     return [{"detail": violation.message, "pointer": violation.where} for violation in violations]
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    found = nearest(name, known)
-    return f"; did you mean {found[0]}?" if found else "."
+def did_you_mean(names: list[str]) -> str:
+    """The end of an error message about an unknown name, with names that the caller may have meant."""
+    return f"; did you mean {' or '.join(names)}?" if names else "."
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """`did_you_mean` with the nearest known name."""
+    return did_you_mean(nearest(name, known)[:1])
+
+
+def parse_id(text: str) -> int | None:
+    """A decimal number of at most 18 digits; None for any other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None
 
 
 def clock_json(org: Org) -> Doc:

@@ -1,9 +1,9 @@
-"""The present of an org named, to go back to. What a snapshot holds is `promo_sandbox.engine.snapshots`'s business."""
+"""The named snapshots of an org. `promo_sandbox.engine.snapshots` says what a snapshot contains."""
 
 from __future__ import annotations
 
 from promo_sandbox.admin.orgs import org_json
-from promo_sandbox.admin.shared import Operations, near
+from promo_sandbox.admin.shared import Operations, hint
 from promo_sandbox.base import clock
 from promo_sandbox.base.messages import Reply
 from promo_sandbox.base.slices import Work
@@ -24,13 +24,13 @@ class SnapshotOperations(Operations):
         rules.operation("dropSnapshot")(self._drop)
 
     def _list(self, call: Call) -> Reply:
-        snapshots = self.known(call).snapshots
+        snapshots = self.existing_org(call).snapshots
         return call.reply({"snapshots": [_snapshot_json(*item) for item in snapshots.items()]})
 
     def _take(self, call: Call) -> Reply:
-        return call.reply_later(self._taking(call, self.made(call)))
+        return call.reply_later(self._take_work(call, self.get_org(call)))
 
-    def _taking(self, call: Call, org: Org) -> Work[Reply]:
+    def _take_work(self, call: Call, org: Org) -> Work[Reply]:
         yield from self.orgs.prepare_copy(org)
         name = call.path["name"]
         replaced = org.snapshots.pop(name, None)
@@ -42,17 +42,17 @@ class SnapshotOperations(Operations):
         return call.reply(_snapshot_json(name, org.snapshots[name]), status=200 if replaced else 201)
 
     def _restore(self, call: Call) -> Reply:
-        org = self.known(call)
+        org = self.existing_org(call)
         self.orgs.free_later(self._snapshot(call, org).restore(org))
         self.orgs.webhooks.cancel(org)
-        return self.caught_up(call, org, lambda org: self._restored(call, org))
+        return self.reply_caught_up(call, org, lambda org: self._restored(call, org))
 
     def _restored(self, call: Call, org: Org) -> Reply:
         self.orgs.set_clock(org)
         return call.reply(org_json(org))
 
     def _drop(self, call: Call) -> Reply:
-        org = self.known(call)
+        org = self.existing_org(call)
         self.orgs.free_later(self._snapshot(call, org).state)
         del org.snapshots[call.path["name"]]
         return call.reply()
@@ -61,7 +61,7 @@ class SnapshotOperations(Operations):
         name = call.path["name"]
         snapshot = org.snapshots.get(name)
         if snapshot is None:
-            call.reject("unknown-snapshot", f"{org.name} has no snapshot {name}{near(name, org.snapshots)}")
+            call.reject("unknown-snapshot", f"{org.name} has no snapshot {name}{hint(name, org.snapshots)}")
         return snapshot
 
 

@@ -1,4 +1,4 @@
-"""The journal followed live, of one org or of all, by the filters of the list of requests."""
+"""Follow the journal of one org or of all, with the same filters as the list of requests."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import cached_property, partial
 
 from promo_sandbox.admin.explanations import Explainer
 from promo_sandbox.admin.journal_json import exchange_json
-from promo_sandbox.admin.live_feed import Live, Wish
-from promo_sandbox.admin.requests import meets
+from promo_sandbox.admin.live_feed import FeedOptions, LiveFeed
+from promo_sandbox.admin.requests import matches
 from promo_sandbox.admin.shared import Operations
 from promo_sandbox.base.messages import Reply
 from promo_sandbox.model.call import Call
@@ -21,11 +21,11 @@ MAX_LISTENERS = 100
 
 class StreamOperations(Operations):
     @cached_property
-    def live(self) -> Live:
-        return Live(self.orgs)
+    def feed(self) -> LiveFeed:
+        return LiveFeed(self.orgs)
 
     @cached_property
-    def _write(self) -> Callable[[str, Exchange], Doc]:
+    def _to_json(self) -> Callable[[str, Exchange], Doc]:
         return partial(exchange_json, explainer=Explainer(self.contracts))
 
     def bind(self, rules: Rules) -> None:
@@ -33,25 +33,25 @@ class StreamOperations(Operations):
         rules.operation("streamAllRequests")(self._stream_all)
 
     def _stream_org(self, call: Call) -> Reply:
-        return self._stream(call, self.known(call).name, ids=True)
+        return self._stream(call, self.existing_org(call).name, exchange_ids=True)
 
     def _stream_all(self, call: Call) -> Reply:
-        return self._stream(call, call.query.get("org"), ids=False)
+        return self._stream(call, call.query.get("org"), exchange_ids=False)
 
-    def _stream(self, call: Call, org: str | None, *, ids: bool) -> Reply:
-        if len(self.live.listeners) >= MAX_LISTENERS:
+    def _stream(self, call: Call, org: str | None, *, exchange_ids: bool) -> Reply:
+        if len(self.feed.listeners) >= MAX_LISTENERS:
             call.reject("too-many-listeners")
-        criteria, follow = self.criteria(call, dict(call.query)), call.query["follow"]
-        after = call.headers.get("Last-Event-ID") or None
-        wish = Wish(
+        criteria, follow = self.checked_criteria(call, dict(call.query)), call.query["follow"]
+        last_event_id = call.headers.get("Last-Event-ID") or None
+        options = FeedOptions(
             org=org,
-            ids=ids,
-            wanted=lambda exchange: meets(exchange, criteria),
-            write=self._write,
+            exchange_ids=exchange_ids,
+            matches=lambda exchange: matches(exchange, criteria),
+            to_json=self._to_json,
             follow=follow,
-            everything=after is None and ("since" in criteria or not follow),
-            after=after,
+            replay=last_event_id is None and ("since" in criteria or not follow),
+            last_event_id=last_event_id,
         )
         reply = call.reply("", headers=(("cache-control", "no-store"),))
-        reply.stream = self.live.listener(wish).events()
+        reply.stream = self.feed.listener(options).events()
         return reply

@@ -1,6 +1,6 @@
-"""What became of the events that an org told: deliveries read, waited for, hastened and repeated.
+"""Deliveries of an org: list, wait, flush, redeliver; and rewrites of callback URLs.
 
-Deliveries themselves are the business of `promo_sandbox.webhooks.outbox` and `promo_sandbox.webhooks.dispatch`.
+`promo_sandbox.webhooks.outbox` keeps the deliveries and `promo_sandbox.webhooks.dispatch` sends them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import NamedTuple, TypeVar
 
 from promo_sandbox.admin.fair_turns import SLICE, Turns
-from promo_sandbox.admin.shared import Operations
+from promo_sandbox.admin.shared import Operations, parse_id
 from promo_sandbox.base import clock
 from promo_sandbox.base.callback_policy import NotAllowed, Rewrite
 from promo_sandbox.base.masking import mask_url
@@ -28,36 +28,34 @@ from promo_sandbox.webhooks.queues import Queue
 
 MAX_WAIT = 60  # seconds
 V = TypeVar("V")
-_NOTHING: Doc = {"total": 0, "dropped": 0, "waiting": 0, "webhooks": []}
-_UNFLUSHED: Doc = {"attempted": 0, "delivered": 0, "waiting": 0}
-_DIGITS = 18  # of an id at most
-MAX_WAITS = 1000  # replies that wait at once
+_EMPTY_LIST: Doc = {"total": 0, "dropped": 0, "waiting": 0, "webhooks": []}
+_EMPTY_FLUSH: Doc = {"attempted": 0, "delivered": 0, "waiting": 0}
+MAX_WAITS = 1000  # replies that may wait at once
 _MAX_FLUSH = 60.0  # seconds
-_SMALL = 1_048_576  # bytes of deliveries that are looked through and written down at once
-_PIECE = 65_536  # bytes of a longer list that are sent in one piece
+_SMALL = 1_048_576  # bytes; at most so many bytes of deliveries are searched and encoded in one go
+_PIECE = 65_536  # bytes of one piece of a longer list
 
 
-class _Wish(NamedTuple):
-    """Which deliveries are asked for, and how many of them are awaited or shown."""
+class _Query(NamedTuple):
+    """Filters of deliveries, the count to wait for, and the maximum length of the list."""
 
     since: int
-    criteria: Doc  # event, subscription, status; those that are given
-    awaited: int
+    criteria: Doc  # event, subscription and status, if given
+    min_count: int
     limit: int
 
-    def holds(self, delivery: Delivery) -> bool:
+    def matches(self, delivery: Delivery) -> bool:
         if delivery.id <= self.since:
             return False
         if not self.criteria:
             return True
-        has = {"event": delivery.event.name, "subscription": delivery.subscription, "status": delivery.status}
-        return all(has[name] == value for name, value in self.criteria.items())
+        actual = {"event": delivery.event.name, "subscription": delivery.subscription, "status": delivery.status}
+        return all(actual[name] == value for name, value in self.criteria.items())
 
-    def awaits(self, delivery: Delivery) -> bool:
-        """Whether it counts: it was attempted, or ended without it, or is as the caller wants it."""
-        return ("status" in self.criteria or delivery.attempted > 0 or delivery.status != WAITING) and self.holds(
-            delivery
-        )
+    def counts(self, delivery: Delivery) -> bool:
+        """Whether a delivery counts as awaited: it was attempted or has ended, or the query has a status."""
+        finished = "status" in self.criteria or delivery.attempted > 0 or delivery.status != WAITING
+        return finished and self.matches(delivery)
 
 
 class WebhookOperations(Operations):
@@ -76,27 +74,27 @@ class WebhookOperations(Operations):
         rules.operation("putRewrites")(self._put_rewrites)
 
     def _list(self, call: Call) -> Reply:
-        org, query = self.known(call), call.query
-        self.meant(call, "callback", query.get("event"), self.callbacks)
-        criteria: Doc = {name: query[name] for name in ("event", "subscription", "status") if name in query}
-        wish = _Wish(query.get("since", 0), criteria, int(query["count"]), int(query["limit"]))
-        seconds = duration(_with_unit(query["wait"])) / clock.SECOND if "wait" in query else 0.0
+        org, given = self.existing_org(call), call.query
+        self.check_name(call, "callback", given.get("event"), self.callbacks)
+        criteria: Doc = {name: given[name] for name in ("event", "subscription", "status") if name in given}
+        query = _Query(given.get("since", 0), criteria, int(given["count"]), int(given["limit"]))
+        seconds = duration(_with_unit(given["wait"])) / clock.SECOND if "wait" in given else 0.0
         if seconds > MAX_WAIT:
-            call.reject("invalid-request", f"wait is at most {MAX_WAIT} s.")
+            call.reject("invalid-request", f"wait must be at most {MAX_WAIT} s.")
         small = org.outbox is None or org.outbox.size <= _SMALL
-        if small and (not seconds or _counted(wish, org.outbox or ()) >= wish.awaited):
-            return call.reply(_list_json(org, wish))
-        return self._waiting(call, _NOTHING, self._listed(org, wish, seconds))
+        if small and (not seconds or _counted(query, org.outbox or ()) >= query.min_count):
+            return call.reply(_list_json(org, query))
+        return self._reply_later(call, _EMPTY_LIST, self._list_when_ready(org, query, seconds))
 
-    def _waiting(self, call: Call, shape: Doc, stream: AsyncGenerator[bytes, None]) -> Reply:
-        """A reply that comes later. shape: what the contract may check in its place."""
+    def _reply_later(self, call: Call, placeholder: Doc, stream: AsyncGenerator[bytes, None]) -> Reply:
+        """A reply that comes later. `placeholder` is validated against the contract in its place."""
         if self._waits >= MAX_WAITS:
             call.reject("too-many-waits")
-        reply = call.reply(shape)
-        reply.body, reply.stream = b"", self._admitted(stream)
+        reply = call.reply(placeholder)
+        reply.body, reply.stream = b"", self._counted_stream(stream)
         return reply
 
-    async def _admitted(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async def _counted_stream(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         self._waits += 1
         try:
             async for piece in stream:
@@ -106,61 +104,61 @@ class WebhookOperations(Operations):
             await stream.aclose()
 
     def _get(self, call: Call) -> Reply:
-        return call.reply(webhook_json(self._delivery(call, self.known(call))))
+        return call.reply(webhook_json(self._delivery(call, self.existing_org(call))))
 
     def _flush(self, call: Call) -> Reply:
-        org = self.known(call)
+        org = self.existing_org(call)
         outbox = org.outbox
         if outbox is None:
-            return call.reply(_UNFLUSHED)
+            return call.reply(_EMPTY_FLUSH)
         flush = _Flush(outbox)
         if outbox.size > _SMALL:
-            return self._waiting(call, _UNFLUSHED, self._flushed(org, flush, outbox.queues))
+            return self._reply_later(call, _EMPTY_FLUSH, self._flush_result(org, flush, outbox.queues))
         flush.note(outbox)
         self._hasten(org, outbox, outbox.queues)
         if outbox.idle:
-            return call.reply(flush.json(flush.came_of(outbox)))
-        return self._waiting(call, _UNFLUSHED, self._flushed(org, flush, []))
+            return call.reply(flush.json(flush.result(outbox)))
+        return self._reply_later(call, _EMPTY_FLUSH, self._flush_result(org, flush, []))
 
     def _hasten(self, org: Org, outbox: Outbox, queues: list[Queue]) -> None:
         outbox.make_due(org.clock.now(), queues)
         self.orgs.webhooks.run(org)
 
-    async def _flushed(self, org: Org, flush: _Flush, queues: list[Queue]) -> AsyncGenerator[bytes, None]:
-        """What came of a flush, once nothing is in flight; `queues` are to be hastened yet."""
+    async def _flush_result(self, org: Org, flush: _Flush, queues: list[Queue]) -> AsyncGenerator[bytes, None]:
+        """The result of a flush, once no attempt is in progress. `queues` are hastened first."""
         outbox = flush.outbox
         if queues:
             async with self._turns.turn():
-                for some in _slices(list(outbox)):
-                    flush.note(some)
+                for chunk in _chunks(list(outbox)):
+                    flush.note(chunk)
                     await asyncio.sleep(0)
-                for part in _slices(queues):
-                    self._hasten(org, outbox, part)
+                for some_queues in _chunks(queues):
+                    self._hasten(org, outbox, some_queues)
                     await asyncio.sleep(0)
         until = perf_counter() + _MAX_FLUSH
-        while not outbox.idle and await _came(org.delivery_changes.next(), until):
+        while not outbox.idle and await _wait(org.delivery_changes.next(), until):
             pass
-        came = _Came(0, 0)
+        flushed = _FlushResult(0, 0)
         async with self._turns.turn():
-            for some in _slices(list(outbox)):
-                came = came.plus(flush.came_of(some))
+            for chunk in _chunks(list(outbox)):
+                flushed = flushed.plus(flush.result(chunk))
                 await asyncio.sleep(0)
-        yield encode(flush.json(came))
+        yield encode(flush.json(flushed))
 
-    async def _listed(self, org: Org, wish: _Wish, seconds: float) -> AsyncGenerator[bytes, None]:
-        """The list, once there is enough of what is awaited, or the time is over."""
+    async def _list_when_ready(self, org: Org, query: _Query, seconds: float) -> AsyncGenerator[bytes, None]:
+        """The list, once enough deliveries match or the time is over."""
         until = perf_counter() + seconds
         while perf_counter() < until:
             news = org.delivery_changes.next()
-            if await self._enough(org, wish) or not await _came(news, until):
+            if await self._has_enough(org, query) or not await _wait(news, until):
                 break
         shown: list[Delivery] = []
         async with self._turns.turn():
             total = 0
-            for some in _slices(list(org.outbox or ())):
-                found = [delivery for delivery in some if wish.holds(delivery)]
+            for chunk in _chunks(list(org.outbox or ())):
+                found = [delivery for delivery in chunk if query.matches(delivery)]
                 total += len(found)
-                shown += found[: wish.limit - len(shown)]
+                shown += found[: query.limit - len(shown)]
                 await asyncio.sleep(0)
         head = encode({"total": total, **_counts_json(org), "webhooks": []})
         piece = head[:-2]
@@ -172,25 +170,25 @@ class WebhookOperations(Operations):
                 await asyncio.sleep(0)
         yield piece + head[-2:]
 
-    async def _enough(self, org: Org, wish: _Wish) -> bool:
+    async def _has_enough(self, org: Org, query: _Query) -> bool:
         counted = 0
         async with self._turns.turn():
-            for some in _slices(list(org.outbox or ())):
-                counted += _counted(wish, some)
-                if counted >= wish.awaited:
+            for chunk in _chunks(list(org.outbox or ())):
+                counted += _counted(query, chunk)
+                if counted >= query.min_count:
                     return True
                 await asyncio.sleep(0)
         return False
 
     def _redeliver(self, call: Call) -> Reply:
-        org = self.known(call)
-        made = self.orgs.webhooks.redeliver(org, self._delivery(call, org))
-        if made is None:
+        org = self.existing_org(call)
+        delivery = self.orgs.webhooks.redeliver(org, self._delivery(call, org))
+        if delivery is None:
             call.reject("subscription-gone")
-        return call.reply(webhook_json(made))
+        return call.reply(webhook_json(delivery))
 
     def _get_rewrites(self, call: Call) -> Reply:
-        return call.reply(_rewrites_json(self.known(call)))
+        return call.reply(_rewrites_json(self.existing_org(call)))
 
     def _put_rewrites(self, call: Call) -> Reply:
         rewrites = []
@@ -198,35 +196,35 @@ class WebhookOperations(Operations):
             try:
                 rewrite = Rewrite(given["from"], given["to"])
                 self.orgs.webhooks.policy.validate_rewrite(rewrite)
-            except (NotAllowed, ValueError) as refused:
-                errors = [{"detail": str(refused), "pointer": f"body.rewrites[{at}]"}]
-                call.reject("unacceptable-rewrite", str(refused), errors=errors)
+            except (NotAllowed, ValueError) as error:
+                errors = [{"detail": str(error), "pointer": f"body.rewrites[{at}]"}]
+                call.reject("unacceptable-rewrite", str(error), errors=errors)
             rewrites.append(rewrite)
-        org = self.made(call)
+        org = self.get_org(call)
         org.rewrites = tuple(rewrites)
         return call.reply(_rewrites_json(org))
 
     def _delivery(self, call: Call, org: Org) -> Delivery:
         id = call.path["id"]
-        known = org.outbox is not None and id.isascii() and id.isdigit() and len(id) <= _DIGITS
-        delivery = org.outbox.find(int(id)) if org.outbox is not None and known else None
+        number = parse_id(id)
+        delivery = org.outbox.find(number) if org.outbox is not None and number is not None else None
         if delivery is None:
             call.reject("unknown-webhook", f"{org.name} has no delivery {id[:50]}.")
         return delivery
 
 
-class _Came(NamedTuple):
-    """What came of a flush: how many deliveries were attempted, and how many of these arrived."""
+class _FlushResult(NamedTuple):
+    """How many deliveries were attempted, and how many of these arrived."""
 
     attempted: int
     delivered: int
 
-    def plus(self, other: _Came) -> _Came:
-        return _Came(self.attempted + other.attempted, self.delivered + other.delivered)
+    def plus(self, other: _FlushResult) -> _FlushResult:
+        return _FlushResult(self.attempted + other.attempted, self.delivered + other.delivered)
 
 
 class _Flush:
-    """Which deliveries waited when an outbox was flushed, and how often each had been attempted."""
+    """The deliveries that waited when an outbox was flushed, with the attempts that each had had."""
 
     def __init__(self, outbox: Outbox) -> None:
         self.outbox = outbox
@@ -235,16 +233,16 @@ class _Flush:
     def note(self, deliveries: Iterable[Delivery]) -> None:
         self._before.update((it.id, it.attempted) for it in deliveries if it.status == WAITING)
 
-    def came_of(self, deliveries: Iterable[Delivery]) -> _Came:
+    def result(self, deliveries: Iterable[Delivery]) -> _FlushResult:
         tried = [it for it in deliveries if it.attempted > self._before.get(it.id, it.attempted)]
-        return _Came(len(tried), sum(it.status == "delivered" for it in tried))
+        return _FlushResult(len(tried), sum(it.status == "delivered" for it in tried))
 
-    def json(self, came: _Came) -> Doc:
-        return {**came._asdict(), "waiting": self.outbox.waiting}
+    def json(self, flushed: _FlushResult) -> Doc:
+        return {**flushed._asdict(), "waiting": self.outbox.waiting}
 
 
-async def _came(news: asyncio.Event, until: float) -> bool:
-    """Wait for news; whether they came in time."""
+async def _wait(news: asyncio.Event, until: float) -> bool:
+    """Wait for news. Returns whether they came in time."""
     try:
         async with asyncio.timeout(max(until - perf_counter(), 0)):
             await news.wait()
@@ -253,13 +251,13 @@ async def _came(news: asyncio.Event, until: float) -> bool:
     return True
 
 
-def _slices(all_: list[V]) -> Iterator[list[V]]:
-    for at in range(0, len(all_), SLICE):
-        yield all_[at : at + SLICE]
+def _chunks(items: list[V]) -> Iterator[list[V]]:
+    for at in range(0, len(items), SLICE):
+        yield items[at : at + SLICE]
 
 
-def _counted(wish: _Wish, deliveries: Iterable[Delivery]) -> int:
-    return sum(wish.awaits(delivery) for delivery in deliveries)
+def _counted(query: _Query, deliveries: Iterable[Delivery]) -> int:
+    return sum(query.counts(delivery) for delivery in deliveries)
 
 
 def _counts_json(org: Org) -> Doc:
@@ -267,12 +265,12 @@ def _counts_json(org: Org) -> Doc:
     return {"dropped": outbox.dropped if outbox else 0, "waiting": outbox.waiting if outbox else 0}
 
 
-def _list_json(org: Org, wish: _Wish) -> Doc:
-    found = [delivery for delivery in org.outbox or () if wish.holds(delivery)]
+def _list_json(org: Org, query: _Query) -> Doc:
+    found = [delivery for delivery in org.outbox or () if query.matches(delivery)]
     return {
         "total": len(found),
         **_counts_json(org),
-        "webhooks": [webhook_json(delivery) for delivery in found[: wish.limit]],
+        "webhooks": [webhook_json(delivery) for delivery in found[: query.limit]],
     }
 
 

@@ -26,7 +26,7 @@ from promo_sandbox.base.memory import parse_size
 from promo_sandbox.base.printable import escaped
 from promo_sandbox.cli.access_options import Access, access_options
 from promo_sandbox.cli.callback_options import callback_options, listen_command, silence
-from promo_sandbox.client.health import URL, health, here
+from promo_sandbox.client.health import DEFAULT_URL, default_url, health
 from promo_sandbox.conformance.parity.command import parity
 from promo_sandbox.conformance.verify.command import verify
 from promo_sandbox.reports.command import coverage
@@ -210,8 +210,8 @@ def _server(command: Callable[..., None]) -> Callable[..., None]:
     token = click.option("--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="The server's admin token, if it has one.")
     url = click.option(
         "--url",
-        default=here,
-        show_default=URL,
+        default=default_url,
+        show_default=DEFAULT_URL,
         envvar="SANDBOX_URL",
         metavar="URL",
         help="The server's URL.",
@@ -237,13 +237,13 @@ def tail(
 ) -> None:
     """Print the requests to a running server as they come, until interrupted. Filters are combined."""
     from promo_sandbox.cli import tail as tailing  # noqa: PLC0415 - only this command needs an HTTP client
-    from promo_sandbox.client.http import Remote  # noqa: PLC0415 - the same
+    from promo_sandbox.client.http import HttpTransport  # noqa: PLC0415 - the same
 
     terminal = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     printer = tailing.Printer(as_json=as_json, coloured=color == "always" or (color == "auto" and terminal))
     try:
         filters = tailing.Filters(org, unmatched=unmatched, rejected=rejected)
-        tailing.follow(Remote(url, admin_token), filters, printer.write, printer.warn)
+        tailing.follow(HttpTransport(url, admin_token), filters, printer.write, printer.warn)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -259,9 +259,9 @@ def tail(
 )
 def export_org(*, url: str, admin_token: str | None, org: str, out: Path | None) -> None:
     """Write one org of a running server as a JSON document."""
-    from promo_sandbox.client.http import Remote, segment  # noqa: PLC0415 - as above
+    from promo_sandbox.client.http import HttpTransport, path_segment  # noqa: PLC0415 - as above
 
-    document = Remote(url, admin_token).ask("GET", f"/orgs/{segment(org)}/export")
+    document = HttpTransport(url, admin_token).request("GET", f"/orgs/{path_segment(org)}/export")
     if out is None:
         click.echo(escaped(document.decode("utf-8", "replace"), keep="\n"))
         return
@@ -274,13 +274,13 @@ def export_org(*, url: str, admin_token: str | None, org: str, out: Path | None)
 @click.option("--org", help="Import under this name instead of the exported one.")
 def import_org(*, url: str, admin_token: str | None, file: Path, org: str | None) -> None:
     """Import an exported org into a running server. It replaces the org of the same name."""
-    from promo_sandbox.client.http import Remote, exported, segment  # noqa: PLC0415 - as above
+    from promo_sandbox.client.http import HttpTransport, path_segment, read_export  # noqa: PLC0415 - as above
 
-    document, name = exported(file)
+    document, name = read_export(file)
     org = org or name
     if not org:
         raise SandboxError(f"{file} does not name its org; name it with --org")
-    Remote(url, admin_token).ask("POST", f"/orgs/{segment(org)}/import", document)
+    HttpTransport(url, admin_token).request("POST", f"/orgs/{path_segment(org)}/import", document)
     click.echo(f"imported {escaped(org)}")
 
 

@@ -17,7 +17,7 @@ import click
 
 from promo_sandbox.base.atomic_files import WRITE_ERRORS
 from promo_sandbox.base.printable import escaped
-from promo_sandbox.client.http import Remote, Unreachable
+from promo_sandbox.client.http import HttpTransport, Unreachable
 
 _MOST_NEAR = 2  # operations shown below a request that matched none
 _ORG, _METHOD = 12, 6  # columns, at least
@@ -48,12 +48,14 @@ class _Position:
         self.connected = False  # ever
 
 
-def follow(remote: Remote, filters: Filters, write: Callable[[Event], None], warn: Callable[[str], None]) -> None:
+def follow(
+    transport: HttpTransport, filters: Filters, write: Callable[[Event], None], warn: Callable[[str], None]
+) -> None:
     """Write every event until interrupted, also after a restart. Raises `SandboxError` if there is no server."""
     position, gone = _Position(), False
     while True:
         try:
-            with _open(remote, filters, position) as response:
+            with _open(transport, filters, position) as response:
                 position.connected, gone = True, False
                 for event in _events(response, position):
                     write(event)
@@ -64,17 +66,19 @@ def follow(remote: Remote, filters: Filters, write: Callable[[Event], None], war
             if isinstance(error, BrokenPipeError) or getattr(error, "errno", None) in WRITE_ERRORS:
                 raise  # our own output is closed or full
         if not gone:
-            warn(f"lost the connection to {remote.url}; waiting for the server")
+            warn(f"lost the connection to {transport.url}; waiting for the server")
             gone = True
         time.sleep(position.retry)
 
 
-def _open(remote: Remote, filters: Filters, position: _Position) -> AbstractContextManager[http.client.HTTPResponse]:
+def _open(
+    transport: HttpTransport, filters: Filters, position: _Position
+) -> AbstractContextManager[http.client.HTTPResponse]:
     filled = {"org": filters.org, "unmatched": filters.unmatched, "rejected": filters.rejected}
     given = {name: value if isinstance(value, str) else "true" for name, value in filled.items() if value}
     query = urlencode(given, errors="surrogateescape")
     headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": position.last} if position.last else {})
-    return remote.asked("GET", f"/requests/stream?{query}" if query else "/requests/stream", headers=headers)
+    return transport.stream("GET", f"/requests/stream?{query}" if query else "/requests/stream", headers=headers)
 
 
 def _events(response: http.client.HTTPResponse, position: _Position) -> Iterator[Event]:

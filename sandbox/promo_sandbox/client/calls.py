@@ -1,6 +1,6 @@
-"""What the client is made of: requests to `/__admin` as values, who sends them, and what answers mean.
+"""Calls of the admin API as values, the session that sends them, and helpers for their arguments and results.
 
-A verb is written once, as a method that says what to ask; its object waits for the answer, or lets it be awaited.
+`ApiMethod` lets `promo_sandbox.client.client` define each method once, for the synchronous and the asynchronous client.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import functools
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, TypedDict, TypeVar, overload
 from urllib.parse import urlencode
 
@@ -19,17 +18,17 @@ from promo_sandbox import __version__
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.messages import decode, encode
 from promo_sandbox.base.nearest_names import nearest
-from promo_sandbox.client.http import Remote
+from promo_sandbox.client.http import HttpTransport
 
-NAMES = ("the URL", "token=")  # as the clients call them
+OPTION_NAMES = ("the URL", "token=")  # the arguments of `Sandbox`
 Json = dict[str, Any]
-Jsons = list[Json]
+JsonList = list[Json]
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Criteria(TypedDict, total=False):
-    """Which requests of a journal: by operationId, status, name of the refusal; greater ids than `since`."""
+class RequestCriteria(TypedDict, total=False):
+    """Filters of recorded requests. `rejection` is the name of an error response; ids are greater than `since`."""
 
     operation: str
     status: int
@@ -41,7 +40,7 @@ class Criteria(TypedDict, total=False):
 
 
 class WebhookCriteria(TypedDict, total=False):
-    """Which webhooks: by the subscription's id, the callback's name, the status; greater ids than `since`."""
+    """Filters of webhooks. `subscription` is an id, `event` the name of a callback; ids are greater than `since`."""
 
     subscription: str
     event: str
@@ -49,219 +48,216 @@ class WebhookCriteria(TypedDict, total=False):
     since: int
 
 
-class OtherVersion(SandboxError):
-    """The server is of another version than this client."""
+class VersionMismatch(SandboxError):
+    """Server and client have different versions."""
 
 
-class TooFew(SandboxError):
-    """Fewer webhooks than awaited; `came` are those that there were."""
+class TooFewWebhooks(SandboxError):
+    """Fewer webhooks than expected arrived in time. `webhooks` has all that match the criteria."""
 
-    def __init__(self, message: str, came: Jsons) -> None:
+    def __init__(self, message: str, webhooks: JsonList) -> None:
         super().__init__(message)
-        self.came = came
+        self.webhooks = webhooks
 
 
 @dataclass(frozen=True, slots=True)
-class Ask(Generic[T]):
-    """A request below `/__admin` as a value. `body`: what is sent as JSON, or bytes that are YAML."""
+class ApiCall(Generic[T]):
+    """A call of the admin API. `parse` turns the response into a result. A `body` of bytes is YAML, any other JSON."""
 
     method: str
     path: str
-    read: Callable[[Any], T]
+    parse: Callable[[Any], T]
     body: Any = None
 
 
-class Wire:
-    """A server, and whether it is of this version. Threads may share it, and there is nothing to close."""
+class Session:
+    """Sends calls to one server, and checks its version before the first. Threads may share it; it needs no closing."""
 
-    def __init__(self, remote: Remote) -> None:
-        self._remote = remote
-        self.url = remote.url
+    def __init__(self, transport: HttpTransport) -> None:
+        self._transport = transport
+        self.url = transport.url
         self._version: Json | None = None
 
-    def ask(self, ask: Ask[T]) -> T:
-        """What the answer means. The first time, also whether the server is of this version."""
+    def send(self, call: ApiCall[T]) -> T:
+        """Send a call and return its result. Raises `VersionMismatch` if the server has another version."""
         if self._version is None:
-            self._version = self._checked(self._said("GET", "/version", None))
-        if ask.path == "/version":
-            return ask.read(self._version)
-        return ask.read(self._said(ask.method, ask.path, ask.body))
+            self._version = self._check_version(self._send("GET", "/version", None))
+        if call.path == "/version":
+            return call.parse(self._version)
+        return call.parse(self._send(call.method, call.path, call.body))
 
-    def _checked(self, version: Any) -> Json:
-        """What a server says of itself, if this client can talk to it."""
+    def _check_version(self, version: Any) -> Json:
         if not isinstance(version, dict) or not {"version", "specs"} <= version.keys():
-            raise self._remote.stranger(HTTPStatus.OK, "/version")
-        theirs = version["version"]
-        if theirs != __version__:
-            raise OtherVersion(
-                f"{self.url} is Promo Sandbox {theirs} and this client {__version__}: "
-                f"install promo-sandbox=={theirs}, or start a server of {__version__}"
+            raise self._transport.not_a_sandbox(HTTPStatus.OK, "/version")
+        server_version = version["version"]
+        if server_version != __version__:
+            raise VersionMismatch(
+                f"{self.url} has version {server_version} and this client {__version__}: "
+                f"install promo-sandbox=={server_version}, or start a server of version {__version__}"
             )
         return version
 
-    def _said(self, method: str, path: str, body: Any) -> Any:
+    def _send(self, method: str, path: str, body: Any) -> Any:
         headers = {"Content-Type": "application/yaml"} if isinstance(body, bytes) else None
         try:
-            sent = body if body is None or isinstance(body, bytes) else encode(body)
+            encoded = body if body is None or isinstance(body, bytes) else encode(body)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise SandboxError(f"what is to be sent cannot be written as JSON: {error}") from None
-        said = self._remote.ask(method, path, sent, headers)
+            raise SandboxError(f"the arguments cannot be encoded as JSON: {error}") from None
+        content = self._transport.request(method, path, encoded, headers)
         try:
-            return decode(said) if said else None
+            return decode(content) if content else None
         except ValueError:
-            raise self._remote.stranger(HTTPStatus.OK, path) from None
+            raise self._transport.not_a_sandbox(HTTPStatus.OK, path) from None
 
 
-class Part:
-    """Something on a server that has verbs."""
+class Resource:
+    """A path of the admin API, with methods."""
 
-    def __init__(self, wire: Wire, path: str = "") -> None:
-        self._wire = wire
+    def __init__(self, session: Session, path: str = "") -> None:
+        self._session = session
         self._path = path
 
 
-class Now(Part):
-    """Verbs wait for their answer."""
+class SyncResource(Resource):
+    """Its methods wait for the response."""
 
-    def do(self, ask: Ask[T]) -> T:
-        """Ask, and wait for what the answer means."""
+    def send(self, call: ApiCall[T]) -> T:
+        """Send a call and return its result."""
         __tracebackhide__ = True
         try:
-            return self._wire.ask(ask)
+            return self._session.send(call)
         except SandboxError as error:
-            raise error.with_traceback(None) from None  # how it was found out is nobody's business
+            raise error.with_traceback(None) from None  # internal frames would not help the caller
 
 
-class Later(Part):
-    """Verbs are awaited; meanwhile a thread of `asyncio.to_thread` waits for the answer."""
+class AsyncResource(Resource):
+    """Its methods are awaited, while a thread of `asyncio.to_thread` waits for the response."""
 
-    def do(self, ask: Ask[T]) -> Coroutine[Any, Any, T]:
-        """Ask, and let what the answer means be awaited."""
-        return asyncio.to_thread(self._wire.ask, ask)
+    def send(self, call: ApiCall[T]) -> Coroutine[Any, Any, T]:
+        """Send a call; the result is awaited."""
+        return asyncio.to_thread(self._session.send, call)
 
 
-class Verb(Generic[P, T]):
-    """A method that says what to ask, and so one that asks it, now or later as its object does."""
+class ApiMethod(Generic[P, T]):
+    """Decorates a method of a resource that builds a call, so that it also sends the call, as the resource does."""
 
-    def __init__(self, asks: Callable[Concatenate[Any, P], Ask[T]]) -> None:
-        self._asks = asks
+    def __init__(self, build_call: Callable[Concatenate[Any, P], ApiCall[T]]) -> None:
+        self._build_call = build_call
 
     @overload
-    def __get__(self, part: None, owner: type) -> Callable[Concatenate[Any, P], Ask[T]]: ...
+    def __get__(self, resource: None, owner: type) -> Callable[Concatenate[Any, P], ApiCall[T]]: ...
     @overload
-    def __get__(self, part: Now, owner: type) -> Callable[P, T]: ...
+    def __get__(self, resource: SyncResource, owner: type) -> Callable[P, T]: ...
     @overload
-    def __get__(self, part: Later, owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
-    def __get__(self, part: Any, owner: type) -> Any:
-        if part is None:
-            return self._asks
+    def __get__(self, resource: AsyncResource, owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, resource: Any, owner: type) -> Any:
+        if resource is None:
+            return self._build_call
 
-        @functools.wraps(self._asks)
-        def verb(*args: P.args, **kwargs: P.kwargs) -> Any:
+        @functools.wraps(self._build_call)
+        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
             __tracebackhide__ = True
-            return part.do(self._asks(part, *args, **kwargs))
+            return resource.send(self._build_call(resource, *args, **kwargs))
 
-        return verb
-
-
-def whole(said: Any) -> Any:
-    """The answer as it is."""
-    return said
+        return method
 
 
-def nothing(_: object) -> None:
-    """There is no answer but that it is done."""
+def unchanged(response: Any) -> Any:
+    """The response itself as the result."""
+    return response
 
 
-def member(name: str) -> Callable[[Any], Any]:
-    """One member of the answer."""
-    return lambda said: said[name]
+def no_result(_: object) -> None:
+    """For responses without content."""
 
 
-def base_url(root: str, vendor: str, api: str | None, said: Any) -> str:
-    """The URL of a vendor below this one, or of one of its specs, as `/version` lists them."""
-    bases = {spec["name"].removesuffix(".yaml"): spec["base"] for spec in said["specs"]}
-    vendors = {name.partition("/")[0] for name in bases}
+def field(name: str) -> Callable[[Any], Any]:
+    """One field of the response as the result."""
+    return lambda response: response[name]
+
+
+def base_url(root: str, vendor: str, api: str | None, version: Any) -> str:
+    """The base URL of a vendor, or of one of its specs, below `root`. `version` is the response of `/version`."""
+    paths = {spec["name"].removesuffix(".yaml"): spec["base"] for spec in version["specs"]}
+    vendors = {name.partition("/")[0] for name in paths}
     if vendor not in vendors:
-        raise SandboxError(f"there is no vendor {vendor!r}; there are {', '.join(sorted(vendors))}")
+        raise SandboxError(f"there is no vendor {vendor!r}; use one of {', '.join(sorted(vendors))}")
     if api is None:
         return root
     name = f"{vendor}/{api}"
-    if name not in bases:
-        there_are = ", ".join(known.partition("/")[2] for known in bases if known.startswith(f"{vendor}/"))
-        raise SandboxError(f"{vendor} has no API {api!r}; there are {there_are}")
-    return f"{root}{bases[name]}"
+    if name not in paths:
+        apis = ", ".join(known.partition("/")[2] for known in paths if known.startswith(f"{vendor}/"))
+        raise SandboxError(f"{vendor} has no API {api!r}; use one of {apis}")
+    return f"{root}{paths[name]}"
 
 
-def enough(count: int, timeout: float, status: str | None, said: Any) -> Jsons:
-    """The webhooks that were awaited: of a status, or attempted or ended. Raises `TooFew`."""
-    there: Jsons = said["webhooks"]
-    came = [it for it in there if status is not None or it["attempted"] or it["status"] != "waiting"]
-    if len(came) >= count:
-        return came
-    shown = ", ".join(f"{it['event']} to {it['url']} ({it['status']})" for it in there[:10])
-    known = f"there are {len(there)}: {shown}" if there else "there is none"
-    awaited = "1 webhook" if count == 1 else f"{count} webhooks"
-    raise TooFew(f"{awaited} did not come within {timeout:g} s; {known}", there)
+def finished_webhooks(count: int, timeout: float, status: str | None, response: Any) -> JsonList:
+    """The webhooks that were attempted or have ended, or all if the caller asked for a `status`.
+
+    Raises `TooFewWebhooks` if there are fewer than `count`.
+    """
+    found: JsonList = response["webhooks"]
+    finished = [it for it in found if status is not None or it["attempted"] or it["status"] != "waiting"]
+    if len(finished) >= count:
+        return finished
+    shown = ", ".join(f"{it['event']} to {it['url']} ({it['status']})" for it in found[:10])
+    known = f"found {len(found)}: {shown}" if found else "found none"
+    expected = "1 webhook" if count == 1 else f"{count} webhooks"
+    raise TooFewWebhooks(f"expected {expected} within {timeout:g} s; {known}", found)
 
 
-def rewrites_of(said: Any) -> dict[str, str]:
+def rewrites_dict(response: Any) -> dict[str, str]:
     """Rewrites as `{from: to}`."""
-    return {rewrite["from"]: rewrite["to"] for rewrite in said["rewrites"]}
+    return {rewrite["from"]: rewrite["to"] for rewrite in response["rewrites"]}
 
 
-def query(**criteria: Any) -> str:
-    """A query of those that are given; `true` and `false` as JSON has them."""
+def query_string(**parameters: Any) -> str:
+    """The parameters that are not None as a query, with its question mark; empty if there are none."""
     given = {
-        name: str(value).lower() if isinstance(value, bool) else value for name, value in given_of(criteria).items()
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in without_none(parameters).items()
     }
     return f"?{urlencode(given)}" if given else ""
 
 
-def known(verb: str, criteria: Iterable[str], names: Collection[str]) -> None:
-    """Raises `SandboxError` for a criterion that there is not: the server would pass over it, and find too much."""
-    for name in criteria:
-        if name not in names:
-            raise SandboxError(f"{verb} has no {name!r}; {near(name, names)}")
+def check_names(method: str, names: Iterable[str], allowed: Collection[str]) -> None:
+    """Raises `SandboxError` for a name that is not allowed."""
+    for name in names:
+        if name not in allowed:
+            raise SandboxError(f"{method} has no {name!r}; {suggestion(name, allowed)}")
 
 
-def near(name: str, names: Collection[str]) -> str:
-    """What may have been meant by a name that is none of these."""
-    found = nearest(name, names)
-    return f"did you mean {found[0]!r}?" if found else f"there are {', '.join(names)}"
+def suggestion(name: str, allowed: Collection[str]) -> str:
+    """A hint for a name that is not allowed: the nearest name, or all."""
+    found = nearest(name, allowed)
+    return f"did you mean {found[0]!r}?" if found else f"use one of {', '.join(allowed)}"
 
 
-def given_of(criteria: Json) -> Json:
-    """Those that are not None."""
-    return {name: value for name, value in criteria.items() if value is not None}
+def without_none(values: Json) -> Json:
+    """The values that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def moment(at: str | datetime.datetime) -> str:
-    """A moment as RFC 3339. Raises `SandboxError` for a time of no zone, which could be anybody's."""
-    if isinstance(at, str):
-        return at
-    if at.tzinfo is None:
-        raise SandboxError(f"{at!r} has no time zone; give it tzinfo=UTC")
-    return at.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
+def rfc3339(moment: str | datetime.datetime) -> str:
+    """A moment as RFC 3339. Raises `SandboxError` for a `datetime` without a time zone."""
+    if isinstance(moment, str):
+        return moment
+    if moment.tzinfo is None:
+        raise SandboxError(f"{moment!r} has no time zone; give it tzinfo=UTC")
+    return moment.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
 
 
-def duration(by: str | float | datetime.timedelta) -> str:
-    """A duration as ISO 8601, of seconds if it is a number. Raises `SandboxError` for what is none."""
-    if isinstance(by, str):
-        return by
+def iso8601_duration(duration: str | float | datetime.timedelta) -> str:
+    """A duration as ISO 8601; a number is in seconds. Raises `SandboxError` for anything else."""
+    if isinstance(duration, str):
+        return duration
     try:
-        length = by if isinstance(by, datetime.timedelta) else datetime.timedelta(seconds=float(by))
+        length = duration if isinstance(duration, datetime.timedelta) else datetime.timedelta(seconds=float(duration))
     except (TypeError, ValueError, OverflowError):
-        raise SandboxError(f"{by!r} is no duration; give seconds, a timedelta, or ISO 8601 such as 'P30D'") from None
+        raise SandboxError(
+            f"{duration!r} is not a duration; give seconds, a timedelta, or ISO 8601 such as 'P30D'"
+        ) from None
     if length < datetime.timedelta():
-        raise SandboxError("a clock cannot advance backwards; set it")
+        raise SandboxError("a clock cannot advance by a negative duration; use clock.set")
     seconds = f"{length.seconds}.{length.microseconds:06}" if length.microseconds else str(length.seconds)
     return f"P{length.days}DT{seconds}S"
-
-
-def text_of(path: Path) -> bytes:
-    """A file of YAML."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SandboxError(f"cannot read {path}: {error.strerror}") from None

@@ -1,7 +1,7 @@
-"""A typed client of `/__admin`: `Sandbox` for those who wait, `AsyncSandbox` for those who await; the same verbs.
+"""A typed client of `/__admin`: `Sandbox` for synchronous code, `AsyncSandbox` for asyncio, with the same methods.
 
-JSON is dictionaries and lists in the shapes of `specs/sandbox/admin.yaml`, fractions are `Decimal`. What speaks HTTP is
-the standard library. Every failure is a `SandboxError` of one sentence.
+JSON is dictionaries and lists in the shapes of `specs/sandbox/admin.yaml`; fractions are `Decimal`. Every failure is a
+`SandboxError` of one sentence.
 """
 
 from __future__ import annotations
@@ -13,195 +13,194 @@ from pathlib import Path
 from typing import Unpack
 
 from promo_sandbox.client.calls import (
-    NAMES,
-    Ask,
-    Criteria,
+    OPTION_NAMES,
+    ApiCall,
+    ApiMethod,
+    AsyncResource,
     Json,
-    Jsons,
-    Later,
-    Now,
-    Part,
-    Verb,
+    JsonList,
+    RequestCriteria,
+    Resource,
+    Session,
+    SyncResource,
     WebhookCriteria,
-    Wire,
     base_url,
-    duration,
-    enough,
-    given_of,
-    known,
-    member,
-    moment,
-    nothing,
-    query,
-    rewrites_of,
-    text_of,
-    whole,
+    check_names,
+    field,
+    finished_webhooks,
+    iso8601_duration,
+    no_result,
+    query_string,
+    rewrites_dict,
+    rfc3339,
+    unchanged,
+    without_none,
 )
-from promo_sandbox.client.http import Remote, segment
+from promo_sandbox.client.http import HttpTransport, path_segment, read_file
 
 __all__ = ["AsyncOrg", "AsyncSandbox", "Org", "Sandbox"]
 
 
-class _Server(Part):
-    def __init__(self, url: str, token: str | None = None, *, remote: Remote | None = None) -> None:
-        super().__init__(Wire(remote or Remote(url, token, names=NAMES)))
-        self.url = self._wire.url
+class _Server(Resource):
+    def __init__(self, url: str, token: str | None = None, *, transport: HttpTransport | None = None) -> None:
+        super().__init__(Session(transport or HttpTransport(url, token, option_names=OPTION_NAMES)))
+        self.url = self._session.url
 
-    @Verb
-    def version(self) -> Ask[Json]:
-        """`{"version", "specs": [{"name", "title", "version", "base", "operations"}]}`."""
-        return Ask("GET", "/version", whole)
+    @ApiMethod
+    def version(self) -> ApiCall[Json]:
+        """Its version and specs: `{"version", "specs": [{"name", "title", "version", "base", "operations"}]}`."""
+        return ApiCall("GET", "/version", unchanged)
 
-    @Verb
-    def orgs(self, limit: int = 1000, after: str = "") -> Ask[Jsons]:
-        """The orgs by name, those after a name: each as `Org.about` says it."""
-        return Ask("GET", f"/orgs{query(limit=limit, after=after)}", member("orgs"))
+    @ApiMethod
+    def orgs(self, limit: int = 1000, after: str = "") -> ApiCall[JsonList]:
+        """The orgs sorted by name, each as `Org.about` returns it; with `after`, only names that come after it."""
+        return ApiCall("GET", f"/orgs{query_string(limit=limit, after=after)}", field("orgs"))
 
-    @Verb
-    def scenarios(self) -> Ask[Jsons]:
-        """The scenarios that have names: `[{"name", "summary", "steps", "bundled"}]`."""
-        return Ask("GET", "/scenarios", member("scenarios"))
+    @ApiMethod
+    def scenarios(self) -> ApiCall[JsonList]:
+        """The named scenarios: `[{"name", "summary", "steps", "bundled"}]`."""
+        return ApiCall("GET", "/scenarios", field("scenarios"))
 
-    @Verb
-    def coverage(self, vendor: str | None = None) -> Ask[Json]:
-        """What of the contracts the clients of all orgs have met: `{"org", "totals", "vendors"}`."""
-        return Ask("GET", f"/coverage{query(vendor=vendor)}", whole)
+    @ApiMethod
+    def coverage(self, vendor: str | None = None) -> ApiCall[Json]:
+        """Which parts of the contracts the clients of all orgs have covered: `{"org", "totals", "vendors"}`."""
+        return ApiCall("GET", f"/coverage{query_string(vendor=vendor)}", unchanged)
 
-    @Verb
-    def clear_coverage(self) -> Ask[None]:
-        """Begin counting anew, for all orgs."""
-        return Ask("DELETE", "/coverage", nothing)
+    @ApiMethod
+    def clear_coverage(self) -> ApiCall[None]:
+        """Reset the coverage of all orgs."""
+        return ApiCall("DELETE", "/coverage", no_result)
 
 
-class _Clock(Part):
-    @Verb
-    def now(self) -> Ask[str]:
-        """What time it is in the org, RFC 3339 in UTC. Raises `Refused` where nobody has named the org yet."""
-        return Ask("GET", self._path, member("now"))
+class _Clock(Resource):
+    @ApiMethod
+    def now(self) -> ApiCall[str]:
+        """The org's time, RFC 3339 in UTC. Raises `Rejected` if the org does not exist yet."""
+        return ApiCall("GET", self._path, field("now"))
 
-    @Verb
-    def set(self, now: str | datetime.datetime) -> Ask[Json]:
-        """Set the time; what falls due until then happens. `{"now", "frozen"}`."""
-        return Ask("PUT", self._path, whole, {"now": moment(now)})
+    @ApiMethod
+    def set(self, now: str | datetime.datetime) -> ApiCall[Json]:
+        """Set the time. Everything that becomes due up to then happens. `{"now", "frozen"}`."""
+        return ApiCall("PUT", self._path, unchanged, {"now": rfc3339(now)})
 
-    @Verb
-    def freeze(self, now: str | datetime.datetime | None = None) -> Ask[Json]:
-        """Have time stand still, at this moment or at the present one. `{"now", "frozen"}`."""
-        given = {} if now is None else {"now": moment(now)}
-        return Ask("PUT", self._path, whole, {**given, "frozen": True})
+    @ApiMethod
+    def freeze(self, now: str | datetime.datetime | None = None) -> ApiCall[Json]:
+        """Stop the clock, at `now` or at its present time. `{"now", "frozen"}`."""
+        given = {} if now is None else {"now": rfc3339(now)}
+        return ApiCall("PUT", self._path, unchanged, {**given, "frozen": True})
 
-    @Verb
-    def run(self) -> Ask[Json]:
-        """Have time pass again, from where it stood. `{"now", "frozen"}`."""
-        return Ask("PUT", self._path, whole, {"frozen": False})
+    @ApiMethod
+    def run(self) -> ApiCall[Json]:
+        """Let a frozen clock run again, from the time it shows. `{"now", "frozen"}`."""
+        return ApiCall("PUT", self._path, unchanged, {"frozen": False})
 
-    @Verb
+    @ApiMethod
     def advance(
         self, by: str | float | datetime.timedelta | None = None, *, to: str | datetime.datetime | None = None
-    ) -> Ask[Jsons]:
-        """Let time pass, `by` so much (ISO 8601 as `P30D`, seconds, or a `timedelta`) or `to` a moment.
+    ) -> ApiCall[JsonList]:
+        """Let time pass: `by` a duration (ISO 8601 such as `P30D`, seconds, or a `timedelta`), or up `to` a moment.
 
-        What happened on the way, in its order: `[{"at", "event", "id", "notified", "internal_error"}]`.
+        Returns what happened, in order: `[{"at", "event", "id", "notified", "internal_error"}]`.
         """
-        body = {"by": duration(by)} if by is not None else {}
+        body = {"by": iso8601_duration(by)} if by is not None else {}
         if to is not None:
-            body["to"] = moment(to)
-        return Ask("POST", f"{self._path}/advance", member("happened"), body)
+            body["to"] = rfc3339(to)
+        return ApiCall("POST", f"{self._path}/advance", field("happened"), body)
 
 
-class _Webhooks(Part):
-    @Verb
-    def list(self, limit: int = 100, **criteria: Unpack[WebhookCriteria]) -> Ask[Jsons]:
-        """What subscribers were sent or are to be sent, oldest first, by criteria that must all hold.
+class _Webhooks(Resource):
+    @ApiMethod
+    def list(self, limit: int = 100, **criteria: Unpack[WebhookCriteria]) -> ApiCall[JsonList]:
+        """The webhooks that match all criteria, sent or not, oldest first.
 
         `[{"id", "at", "event", "cause", "subscription", "url", "payload", "status", "delivery_fault", "redelivery_of",
-        "attempts": [{"at", "status", "milliseconds", "body", "error"}], "attempted", "next_attempt", …}]`; a status is
-        `waiting`, `delivered`, `dead`, `canceled`, `dropped` or `not_allowed`.
+        "attempts": [{"at", "status", "milliseconds", "body", "error"}], "attempted", "next_attempt", …}]`. The
+        status is `waiting`, `delivered`, `dead`, `canceled`, `dropped` or `not_allowed`.
         """
-        known("webhooks.list", criteria, ("limit", *WebhookCriteria.__annotations__))
-        return Ask("GET", f"{self._path}{query(**criteria, limit=limit)}", member("webhooks"))
+        check_names("webhooks.list", criteria, ("limit", *WebhookCriteria.__annotations__))
+        return ApiCall("GET", f"{self._path}{query_string(**criteria, limit=limit)}", field("webhooks"))
 
-    @Verb
-    def wait(self, count: int = 1, timeout: float = 5, **criteria: Unpack[WebhookCriteria]) -> Ask[Jsons]:
-        """Those that were attempted or have ended (or have the `status`) as soon as there are so many; as in `list`.
+    @ApiMethod
+    def wait(self, count: int = 1, timeout: float = 5, **criteria: Unpack[WebhookCriteria]) -> ApiCall[JsonList]:
+        """Wait until `count` webhooks were attempted or have ended (or have the `status`); returns them as `list` does.
 
-        At most `timeout` real seconds later, up to 60. Raises `TooFew` with what there is, if that is less.
+        `timeout` is in real seconds, up to 60. Raises `TooFewWebhooks` if there are fewer when it ends.
         """
-        known("webhooks.wait", criteria, ("count", "timeout", *WebhookCriteria.__annotations__))
-        asked = query(**criteria, limit=max(count, 100), wait=f"{round(timeout, 3):g}s", count=count)
-        return Ask("GET", f"{self._path}{asked}", functools.partial(enough, count, timeout, criteria.get("status")))
+        check_names("webhooks.wait", criteria, ("count", "timeout", *WebhookCriteria.__annotations__))
+        query = query_string(**criteria, limit=max(count, 100), wait=f"{round(timeout, 3):g}s", count=count)
+        parse = functools.partial(finished_webhooks, count, timeout, criteria.get("status"))
+        return ApiCall("GET", f"{self._path}{query}", parse)
 
-    @Verb
-    def flush(self) -> Ask[Json]:
-        """Attempt at once what waits for its next attempt: `{"attempted", "delivered", "waiting"}`."""
-        return Ask("POST", f"{self._path}/flush", whole)
+    @ApiMethod
+    def flush(self) -> ApiCall[Json]:
+        """Attempt all waiting webhooks now: `{"attempted", "delivered", "waiting"}`."""
+        return ApiCall("POST", f"{self._path}/flush", unchanged)
 
-    @Verb
-    def redeliver(self, id: int) -> Ask[Json]:
-        """Send one again; the new one, as in `list`."""
-        return Ask("POST", f"{self._path}/{id}/redeliver", whole)
+    @ApiMethod
+    def redeliver(self, id: int) -> ApiCall[Json]:
+        """Send a webhook again. Returns the new one, as in `list`."""
+        return ApiCall("POST", f"{self._path}/{id}/redeliver", unchanged)
 
-    @Verb
-    def rewrites(self) -> Ask[dict[str, str]]:
-        """Which beginnings of callback URLs are called elsewhere: `{from: to}`."""
-        return Ask("GET", f"{self._path}/rewrites", rewrites_of)
+    @ApiMethod
+    def rewrites(self) -> ApiCall[dict[str, str]]:
+        """The prefixes of callback URLs that are replaced: `{from: to}`."""
+        return ApiCall("GET", f"{self._path}/rewrites", rewrites_dict)
 
-    @Verb
-    def rewrite(self, rewrites: Mapping[str, str]) -> Ask[dict[str, str]]:
-        """Have callbacks that begin with a URL call another one, `{from: to}`; these are then all there are."""
-        body = {"rewrites": [{"from": start, "to": to} for start, to in rewrites.items()]}
-        return Ask("PUT", f"{self._path}/rewrites", rewrites_of, body)
-
-
-class _Snapshots(Part):
-    @Verb
-    def list(self) -> Ask[Jsons]:
-        """Oldest first: `[{"name", "at", "frozen", "documents"}]`."""
-        return Ask("GET", self._path, member("snapshots"))
-
-    @Verb
-    def take(self, name: str) -> Ask[Json]:
-        """Name the present, in place of what had the name before: `{"name", "at", "frozen", "documents"}`."""
-        return Ask("PUT", f"{self._path}/{segment(name)}", whole)
-
-    @Verb
-    def restore(self, name: str) -> Ask[Json]:
-        """Go back: the org, as `about`."""
-        return Ask("POST", f"{self._path}/{segment(name)}/restore", whole)
-
-    @Verb
-    def drop(self, name: str) -> Ask[None]:
-        """Forget one."""
-        return Ask("DELETE", f"{self._path}/{segment(name)}", nothing)
+    @ApiMethod
+    def rewrite(self, rewrites: Mapping[str, str]) -> ApiCall[dict[str, str]]:
+        """Replace prefixes of callback URLs, `{from: to}`. These rewrites replace all earlier ones."""
+        body = {"rewrites": [{"from": prefix, "to": to} for prefix, to in rewrites.items()]}
+        return ApiCall("PUT", f"{self._path}/rewrites", rewrites_dict, body)
 
 
-class _Org(Part):
-    """A world of its own. It appears on first use; `org` is its name."""
+class _Snapshots(Resource):
+    @ApiMethod
+    def list(self) -> ApiCall[JsonList]:
+        """The snapshots, oldest first: `[{"name", "at", "frozen", "documents"}]`."""
+        return ApiCall("GET", self._path, field("snapshots"))
 
-    def __init__(self, wire: Wire, org: str) -> None:
-        super().__init__(wire, f"/orgs/{segment(org)}")
+    @ApiMethod
+    def take(self, name: str) -> ApiCall[Json]:
+        """Save the present state under a name, which may be in use already: `{"name", "at", "frozen", "documents"}`."""
+        return ApiCall("PUT", f"{self._path}/{path_segment(name)}", unchanged)
+
+    @ApiMethod
+    def restore(self, name: str) -> ApiCall[Json]:
+        """Go back to a snapshot. Returns the org, as `about` does."""
+        return ApiCall("POST", f"{self._path}/{path_segment(name)}/restore", unchanged)
+
+    @ApiMethod
+    def drop(self, name: str) -> ApiCall[None]:
+        """Delete a snapshot."""
+        return ApiCall("DELETE", f"{self._path}/{path_segment(name)}", no_result)
+
+
+class _Org(Resource):
+    """An isolated org. It appears on first use; `org` is its name."""
+
+    def __init__(self, session: Session, org: str) -> None:
+        super().__init__(session, f"/orgs/{path_segment(org)}")
         self.org = org
 
-    @Verb
-    def url(self, vendor: str, api: str | None = None) -> Ask[str]:
-        """What stands in for scheme and host of a vendor in this org, whatever tenant the client names.
+    @ApiMethod
+    def url(self, vendor: str, api: str | None = None) -> ApiCall[str]:
+        """The URL that replaces the vendor's scheme and host. Requests below it reach this org, whatever their tenant.
 
-        With `api`, the name of one of the vendor's specs, the base URL of that one, its path included.
+        With `api`, the name of one of the vendor's specs, it is the base URL of that API, with its path.
         """
-        return Ask(
-            "GET", "/version", functools.partial(base_url, f"{self._wire.url}/~{segment(self.org)}", vendor, api)
-        )
+        root = f"{self._session.url}/~{path_segment(self.org)}"
+        return ApiCall("GET", "/version", functools.partial(base_url, root, vendor, api))
 
-    @Verb
-    def about(self) -> Ask[Json]:
-        """The org, and how much in it went another way than a test would want. Raises `Refused` if there is none.
+    @ApiMethod
+    def about(self) -> ApiCall[Json]:
+        """The org's time, and how many documents, requests and problems it has. Raises `Rejected` if there is no org.
 
         `{"name", "now", "frozen", "documents", "requests", "unmatched", "internal_errors", "unmet", "unexpected",
         "armed"}`.
         """
-        return Ask("GET", self._path, whole)
+        return ApiCall("GET", self._path, unchanged)
 
-    @Verb
+    @ApiMethod
     def token(
         self,
         vendor: str,
@@ -211,187 +210,188 @@ class _Org(Part):
         scopes: Iterable[str] | None = None,
         claims: Mapping[str, str] | None = None,
         expires_in: int = 3600,
-    ) -> Ask[str]:
-        """A bearer token for the org, held to what is said here; it expires after so many seconds by the org's clock.
+    ) -> ApiCall[str]:
+        """A bearer token for the org. It grants exactly what the arguments say.
 
-        Without a tenant it is for any, without scopes it has all.
+        Without a tenant it is valid for any; without scopes it has all. `expires_in` is in seconds of the org's clock.
         """
         given = {"tenant": tenant, "customer": customer, "claims": claims}
-        body = {"vendor": vendor, "expires_in": expires_in, **given_of(given)}
+        body = {"vendor": vendor, "expires_in": expires_in, **without_none(given)}
         if scopes is not None:
             body["scopes"] = list(scopes)
-        return Ask("POST", f"{self._path}/tokens", member("access_token"), body)
+        return ApiCall("POST", f"{self._path}/tokens", field("access_token"), body)
 
-    @Verb
-    def seed(self, /, **documents: Mapping[str, Iterable[Json]]) -> Ask[Json]:
-        """Store objects as if they had always been there, all or none: `vendor={collection: [object]}`.
+    @ApiMethod
+    def seed(self, /, **documents: Mapping[str, Iterable[Json]]) -> ApiCall[Json]:
+        """Store objects as if they had always existed, all or none: `vendor={collection: [object]}`.
 
-        The objects as they were stored, by vendor and collection. Raises `Refused`, whose `errors` say which and why.
+        Returns the stored objects by vendor and collection. Raises `Rejected`, whose `errors` name each invalid object.
         """
-        return Ask("POST", f"{self._path}/seed", whole, documents)
+        return ApiCall("POST", f"{self._path}/seed", unchanged, documents)
 
-    @Verb
-    def state(self) -> Ask[Json]:
-        """All that is stored: `{"now", "frozen", "sequence", "documents"}`, as `put_state` takes it."""
-        return Ask("GET", f"{self._path}/state", whole)
+    @ApiMethod
+    def state(self) -> ApiCall[Json]:
+        """Everything that is stored: `{"now", "frozen", "sequence", "documents"}`, as `put_state` takes it."""
+        return ApiCall("GET", f"{self._path}/state", unchanged)
 
-    @Verb
-    def put_state(self, state: Json) -> Ask[Json]:
-        """Put a whole state in place of the present one."""
-        return Ask("PUT", f"{self._path}/state", whole, state)
+    @ApiMethod
+    def put_state(self, state: Json) -> ApiCall[Json]:
+        """Replace the whole state."""
+        return ApiCall("PUT", f"{self._path}/state", unchanged, state)
 
-    @Verb
-    def reset(self) -> Ask[None]:
-        """Make the org what it was on first use; a scenario begins again, snapshots are dropped."""
-        return Ask("POST", f"{self._path}/reset", nothing)
+    @ApiMethod
+    def reset(self) -> ApiCall[None]:
+        """Return the org to its initial state. A scenario starts again; snapshots are deleted."""
+        return ApiCall("POST", f"{self._path}/reset", no_result)
 
-    @Verb
-    def forget(self) -> Ask[None]:
-        """Forget the org. Raises `Refused` if there is none of the name."""
-        return Ask("DELETE", self._path, nothing)
+    @ApiMethod
+    def forget(self) -> ApiCall[None]:
+        """Delete the org. Raises `Rejected` if there is none."""
+        return ApiCall("DELETE", self._path, no_result)
 
-    @Verb
-    def scenario(self, scenario: str | Json | Path) -> Ask[Json]:
-        """Reset the org and have it follow a scenario: its name, a document, or a file of YAML.
+    @ApiMethod
+    def scenario(self, scenario: str | Json | Path) -> ApiCall[Json]:
+        """Reset the org and start a scenario, given as its name, a document, or a YAML file.
 
-        How far it has come, as `scenario_progress`. Raises `Refused`, whose `errors` say what is wrong with it.
+        Returns its progress, as `scenario_progress` does. Raises `Rejected`, whose `errors` say what is wrong with it.
         """
         body = {"name": scenario} if isinstance(scenario, str) else scenario
-        return Ask("PUT", f"{self._path}/scenario", whole, text_of(body) if isinstance(body, Path) else body)
+        return ApiCall("PUT", f"{self._path}/scenario", unchanged, read_file(body) if isinstance(body, Path) else body)
 
-    @Verb
-    def scenario_progress(self) -> Ask[Json]:
-        """`{"name", "current", "steps", "unmet", "unexpected", …}`. Raises `Refused` if it follows none."""
-        return Ask("GET", f"{self._path}/scenario", whole)
+    @ApiMethod
+    def scenario_progress(self) -> ApiCall[Json]:
+        """`{"name", "current", "steps", "unmet", "unexpected", …}`. Raises `Rejected` if the org has no scenario."""
+        return ApiCall("GET", f"{self._path}/scenario", unchanged)
 
-    @Verb
-    def end_scenario(self) -> Ask[None]:
-        """Follow no scenario any more; all else stays."""
-        return Ask("DELETE", f"{self._path}/scenario", nothing)
+    @ApiMethod
+    def end_scenario(self) -> ApiCall[None]:
+        """Stop the scenario; everything else stays as it is."""
+        return ApiCall("DELETE", f"{self._path}/scenario", no_result)
 
-    @Verb
-    def next(self, operation: str, then: Json, times: int = 1) -> Ask[Jsons]:
-        """Have the next calls of an operation meet something, such as `{"reject": name}` or `{"cut": "after"}`.
+    @ApiMethod
+    def next(self, operation: str, then: Json, times: int = 1) -> ApiCall[JsonList]:
+        """Arm an effect for the next calls of an operation, such as `{"reject": name}` or `{"cut": "after"}`.
 
-        All that is armed now: `[{"operation", "then", "times"}]`.
+        Returns all that is armed: `[{"operation", "then", "times"}]`.
         """
         body = {"operation": operation, "then": then, "times": times}
-        return Ask("POST", f"{self._path}/next", member("armed"), body)
+        return ApiCall("POST", f"{self._path}/next", field("armed"), body)
 
-    @Verb
-    def armed(self) -> Ask[Jsons]:
-        """What is armed and was not met yet, as `next` says it."""
-        return Ask("GET", f"{self._path}/next", member("armed"))
+    @ApiMethod
+    def armed(self) -> ApiCall[JsonList]:
+        """The armed effects that no call has consumed yet, as `next` returns them."""
+        return ApiCall("GET", f"{self._path}/next", field("armed"))
 
-    @Verb
-    def disarm(self) -> Ask[None]:
-        """Take back all that is armed."""
-        return Ask("DELETE", f"{self._path}/next", nothing)
+    @ApiMethod
+    def disarm(self) -> ApiCall[None]:
+        """Remove all armed effects."""
+        return ApiCall("DELETE", f"{self._path}/next", no_result)
 
-    @Verb
-    def requests(self, limit: int = 100, **criteria: Unpack[Criteria]) -> Ask[Jsons]:
-        """What the org was asked and answered, newest first, by criteria that must all hold; at most `limit`.
+    @ApiMethod
+    def requests(self, limit: int = 100, **criteria: Unpack[RequestCriteria]) -> ApiCall[JsonList]:
+        """The recorded requests that match all criteria, with their replies, newest first.
 
         Each has `id`, `at`, `operation`, `request`, `reply`, `rejection`, `violations`, `step`, `changes` and more.
         """
-        known("requests", criteria, ("limit", *Criteria.__annotations__))
-        return Ask("GET", f"{self._path}/requests{query(**criteria, limit=limit)}", member("requests"))
+        check_names("requests", criteria, ("limit", *RequestCriteria.__annotations__))
+        return ApiCall("GET", f"{self._path}/requests{query_string(**criteria, limit=limit)}", field("requests"))
 
-    @Verb
-    def request(self, id: int | str) -> Ask[Json]:
-        """The exchange that a reply named in its header `Sandbox-Exchange`. Raises `Refused` if it is not kept."""
-        return Ask("GET", f"{self._path}/requests/{segment(str(id))}", whole)
+    @ApiMethod
+    def request(self, id: int | str) -> ApiCall[Json]:
+        """The exchange with the id of a reply's header `Sandbox-Exchange`. Raises `Rejected` if it is not kept."""
+        return ApiCall("GET", f"{self._path}/requests/{path_segment(str(id))}", unchanged)
 
-    @Verb
-    def count(self, body: object = None, **criteria: Unpack[Criteria]) -> Ask[int]:
-        """How many requests meet all the criteria; `body` is a part of their JSON."""
-        known("count", criteria, ("body", *Criteria.__annotations__))
-        return Ask("POST", f"{self._path}/requests/count", member("count"), given_of({**criteria, "body": body}))
+    @ApiMethod
+    def count(self, body: object = None, **criteria: Unpack[RequestCriteria]) -> ApiCall[int]:
+        """How many requests match all criteria; their JSON body contains `body`."""
+        check_names("count", criteria, ("body", *RequestCriteria.__annotations__))
+        given = without_none({**criteria, "body": body})
+        return ApiCall("POST", f"{self._path}/requests/count", field("count"), given)
 
-    @Verb
-    def clear_requests(self) -> Ask[None]:
-        """Forget what was asked; ids go on."""
-        return Ask("DELETE", f"{self._path}/requests", nothing)
+    @ApiMethod
+    def clear_requests(self) -> ApiCall[None]:
+        """Delete the recorded requests; ids continue."""
+        return ApiCall("DELETE", f"{self._path}/requests", no_result)
 
-    @Verb
-    def events(self, name: str | None = None) -> Ask[Jsons]:
-        """What subscribers were to be told, oldest first: `[{"at", "event", "payload", "cause"}]`."""
-        return Ask("GET", f"{self._path}/events{query(name=name)}", member("events"))
+    @ApiMethod
+    def events(self, name: str | None = None) -> ApiCall[JsonList]:
+        """The events for subscribers, oldest first: `[{"at", "event", "payload", "cause"}]`."""
+        return ApiCall("GET", f"{self._path}/events{query_string(name=name)}", field("events"))
 
-    @Verb
-    def coverage(self, vendor: str | None = None) -> Ask[Json]:
-        """What of the contracts this org has met since it began: `{"org", "totals", "vendors"}`."""
-        return Ask("GET", f"/coverage{query(org=self.org, vendor=vendor)}", whole)
+    @ApiMethod
+    def coverage(self, vendor: str | None = None) -> ApiCall[Json]:
+        """Which parts of the contracts this org has covered: `{"org", "totals", "vendors"}`."""
+        return ApiCall("GET", f"/coverage{query_string(org=self.org, vendor=vendor)}", unchanged)
 
-    @Verb
-    def export(self) -> Ask[Json]:
-        """The org as one document, for `import_` of another server."""
-        return Ask("GET", f"{self._path}/export", whole)
+    @ApiMethod
+    def export(self) -> ApiCall[Json]:
+        """The org as one document, for `import_` on another server."""
+        return ApiCall("GET", f"{self._path}/export", unchanged)
 
-    @Verb
-    def import_(self, exported: Json) -> Ask[Json]:
-        """Put an exported org in place of this one; the org, as `about`."""
-        return Ask("POST", f"{self._path}/import", whole, exported)
-
-
-class Clock(_Clock, Now):
-    """An org's time."""
+    @ApiMethod
+    def import_(self, exported: Json) -> ApiCall[Json]:
+        """Replace this org with an exported one. Returns the org, as `about` does."""
+        return ApiCall("POST", f"{self._path}/import", unchanged, exported)
 
 
-class Webhooks(_Webhooks, Now):
-    """What an org's subscribers were sent."""
+class Clock(_Clock, SyncResource):
+    """An org's clock."""
 
 
-class Snapshots(_Snapshots, Now):
-    """What an org can go back to."""
+class Webhooks(_Webhooks, SyncResource):
+    """The webhooks of an org."""
 
 
-class Org(_Org, Now):
-    """One org; every verb waits for its answer."""
-
-    def __init__(self, wire: Wire, org: str) -> None:
-        super().__init__(wire, org)
-        self.clock = Clock(wire, f"{self._path}/clock")
-        self.webhooks = Webhooks(wire, f"{self._path}/webhooks")
-        self.snapshots = Snapshots(wire, f"{self._path}/snapshots")
+class Snapshots(_Snapshots, SyncResource):
+    """The snapshots of an org."""
 
 
-class AsyncClock(_Clock, Later):
-    """An org's time."""
+class Org(_Org, SyncResource):
+    """An isolated org; its methods wait for the response."""
+
+    def __init__(self, session: Session, org: str) -> None:
+        super().__init__(session, org)
+        self.clock = Clock(session, f"{self._path}/clock")
+        self.webhooks = Webhooks(session, f"{self._path}/webhooks")
+        self.snapshots = Snapshots(session, f"{self._path}/snapshots")
 
 
-class AsyncWebhooks(_Webhooks, Later):
-    """What an org's subscribers were sent."""
+class AsyncClock(_Clock, AsyncResource):
+    """An org's clock."""
 
 
-class AsyncSnapshots(_Snapshots, Later):
-    """What an org can go back to."""
+class AsyncWebhooks(_Webhooks, AsyncResource):
+    """The webhooks of an org."""
 
 
-class AsyncOrg(_Org, Later):
-    """One org; every verb is awaited."""
-
-    def __init__(self, wire: Wire, org: str) -> None:
-        super().__init__(wire, org)
-        self.clock = AsyncClock(wire, f"{self._path}/clock")
-        self.webhooks = AsyncWebhooks(wire, f"{self._path}/webhooks")
-        self.snapshots = AsyncSnapshots(wire, f"{self._path}/snapshots")
+class AsyncSnapshots(_Snapshots, AsyncResource):
+    """The snapshots of an org."""
 
 
-class Sandbox(_Server, Now):
-    """The server at a URL, such as `http://127.0.0.1:8080`; `token`: its `--admin-token`. `remote`: another way to ask.
+class AsyncOrg(_Org, AsyncResource):
+    """An isolated org; its methods are awaited."""
 
-    Nothing is asked before the first verb; then the server must be of this version, or it raises `OtherVersion`.
+    def __init__(self, session: Session, org: str) -> None:
+        super().__init__(session, org)
+        self.clock = AsyncClock(session, f"{self._path}/clock")
+        self.webhooks = AsyncWebhooks(session, f"{self._path}/webhooks")
+        self.snapshots = AsyncSnapshots(session, f"{self._path}/snapshots")
+
+
+class Sandbox(_Server, SyncResource):
+    """The server at a URL such as `http://127.0.0.1:8080`, with its admin token if it has one.
+
+    The first call also checks the server's version; any version but this one raises `VersionMismatch`.
     """
 
     def org(self, name: str) -> Org:
-        """A handle of an org, which appears on first use."""
-        return Org(self._wire, name)
+        """An org by its name. It appears on first use."""
+        return Org(self._session, name)
 
 
-class AsyncSandbox(_Server, Later):
-    """The same with verbs to be awaited; one that is cancelled lets its request end by itself."""
+class AsyncSandbox(_Server, AsyncResource):
+    """`Sandbox` with methods that are awaited. If a call is cancelled, its request still runs to its end."""
 
     def org(self, name: str) -> AsyncOrg:
-        """A handle of an org, which appears on first use."""
-        return AsyncOrg(self._wire, name)
+        """An org by its name. It appears on first use."""
+        return AsyncOrg(self._session, name)

@@ -1,4 +1,4 @@
-"""`promo-sandbox health`: whether a server answers, for health checks of containers; and which server is meant."""
+"""`promo-sandbox health`, for health checks of containers; and the default URL of all commands that need a server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import click
@@ -15,33 +16,40 @@ from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.printable import escaped
 
 if TYPE_CHECKING:
-    from promo_sandbox.client.http import Remote
+    from promo_sandbox.client.http import HttpTransport
 
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a server listens that is reached at the other
-_LAST_PORT = 65535
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - these are compared, nothing listens on them
+_MAX_PORT = 65535
 _PAUSE = 0.1  # seconds
-URL = "http://127.0.0.1:SANDBOX_PORT"  # as the help shows `here`
+DEFAULT_URL = "http://127.0.0.1:SANDBOX_PORT"  # `default_url` as the help shows it
 
 
-def here() -> str:
-    """The URL of the server that SANDBOX_HOST and SANDBOX_PORT are set for. Raises `SandboxError` if there is none."""
+def default_url() -> str:
+    """The URL of the server at SANDBOX_HOST and SANDBOX_PORT. Raises `SandboxError` if they make no URL."""
     host = os.environ.get("SANDBOX_HOST") or "127.0.0.1"
-    host = _ANYWHERE.get(host, host)
+    host = _LOOPBACK.get(host, host)
     port = os.environ.get("SANDBOX_PORT") or "8080"
-    if not re.fullmatch("[1-9][0-9]{0,4}", port) or int(port) > _LAST_PORT:
-        raise SandboxError(f"SANDBOX_PORT is {port[:20]}, which is no port to ask; give --url")
+    if not re.fullmatch("[1-9][0-9]{0,4}", port) or int(port) > _MAX_PORT:
+        raise SandboxError(f"SANDBOX_PORT is {port[:20]}, which is not a port number; use --url")
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @click.command()
-@click.option("--url", default=here, show_default=URL, envvar="SANDBOX_URL", metavar="URL", help="Where it runs.")
+@click.option(
+    "--url",
+    default=default_url,
+    show_default=DEFAULT_URL,
+    envvar="SANDBOX_URL",
+    metavar="URL",
+    help="URL of the server.",
+)
 @click.option(
     "--timeout",
     default=2.0,
     show_default=True,
     type=click.FloatRange(0.01, 60),
     metavar="SECONDS",
-    help="How long it may say nothing.",
+    help="Timeout in seconds.",
 )
 @click.option(
     "--wait",
@@ -49,13 +57,13 @@ def here() -> str:
     show_default=True,
     type=click.FloatRange(0, 3600),
     metavar="SECONDS",
-    help="Ask again for so long until it does.",
+    help="Try again until the server answers, for this many seconds.",
 )
 def health(*, url: str, timeout: float, wait: float) -> None:
-    """Tell whether a server answers: exit code 0 if it does, 1 if not. It needs no admin token."""
-    from promo_sandbox.client.http import Remote  # noqa: PLC0415 - `--help` should not wait for an HTTP client
+    """Check whether a server answers: exit code 0 if it does, 1 if not. Needs no admin token."""
+    from promo_sandbox.client.http import HttpTransport  # noqa: PLC0415 - so that `--help` is quick
 
-    server = Remote(url, timeout=timeout)
+    server = HttpTransport(url, timeout=timeout)
     end = time.perf_counter() + wait
     while problem := _problem(server):
         if time.perf_counter() >= end:
@@ -65,18 +73,18 @@ def health(*, url: str, timeout: float, wait: float) -> None:
     click.echo(f"{escaped(server.url)} is healthy")
 
 
-def _problem(server: Remote) -> str:
-    """Why it is not healthy, or nothing."""
+def _problem(server: HttpTransport) -> str:
+    """Why the server is not healthy; empty if it is."""
     try:
-        healthy = _status(server.ask("GET", "/health")) == "healthy"
+        healthy = _status(server.request("GET", "/health")) == "healthy"
     except SandboxError as error:
         return str(error)
-    return "" if healthy else f"{server.url} is no Promo Sandbox: /__admin/health is not its own"
+    return "" if healthy else str(server.not_a_sandbox(HTTPStatus.OK, "/health"))
 
 
-def _status(answer: bytes) -> object:
+def _status(content: bytes) -> object:
     try:
-        said = json.loads(answer)
+        response = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    return said.get("status") if isinstance(said, dict) else None
+    return response.get("status") if isinstance(response, dict) else None

@@ -1,4 +1,4 @@
-"""The pytest plugin `promo_sandbox`: a fresh org for each test, and what a test must not leave in it.
+"""The pytest plugin `promo_sandbox`: a new org for each test, which must have no problems when the test ends.
 
-The server that it starts is `promo_sandbox.testing`. Start with `hooks`.
+`promo_sandbox.testing` starts the server. Start with `hooks`.
 """

@@ -1,6 +1,6 @@
-"""The pytest plugin: the fixture `sandbox` is a fresh org for each test, looked through when the test has passed.
+"""The pytest plugin: the fixture `sandbox` is a new org for each test. It is checked for problems when the test passed.
 
-Imported by every pytest of an environment, so all but pytest is imported when the first test asks for an org.
+Every pytest run in the environment imports this module, so it imports the sandbox only when a test needs it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 _ORG: pytest.StashKey[Org] = pytest.StashKey()
 _FAILED: pytest.StashKey[bool] = pytest.StashKey()
 _COVERAGE: pytest.StashKey[RunCoverage] = pytest.StashKey()
-_READABLE = 60  # characters of a test's name in that of its org
+_MAX_NAME = 60  # characters of the test's name in the name of its org
 _MARKER = (
-    "sandbox(scenario=None, clock=None, settings=None, seed=None, allow=(), check=True): what the test's org begins "
-    "with, and what may be left in it at the end: internal_errors, unmet, unexpected, unmatched"
+    "sandbox(scenario=None, clock=None, settings=None, seed=None, allow=(), check=True): the initial state of the "
+    "test's org, and the problems that it may have at the end: internal_errors, unmet, unexpected, unmatched"
 )
 _numbers = itertools.count(1)
 _run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")[:6] or os.urandom(3).hex()
@@ -38,8 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--sandbox-url",
         metavar="URL",
-        help="Use the Promo Sandbox that runs there instead of one in this process (also SANDBOX_URL, and "
-        "SANDBOX_ADMIN_TOKEN if it has one).",
+        help="Use the Promo Sandbox server at this URL instead of one in this process (also SANDBOX_URL, and "
+        "SANDBOX_ADMIN_TOKEN if the server has an admin token).",
     )
     group.addoption(
         "--sandbox-coverage",
@@ -47,88 +47,88 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         nargs="?",
         const=0.0,
         type=_percent,
-        help="Print what of the vendors' contracts the run has met; with =PERCENT, fail if it is less.",
+        help="Print which parts of the vendors' contracts the run covered; with =PERCENT, fail below that.",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
-    wanted = config.getoption("--sandbox-coverage")
-    if wanted is not None and not config.option.collectonly:
+    minimum = config.getoption("--sandbox-coverage")
+    if minimum is not None and not config.option.collectonly:
         from promo_sandbox.pytest_plugin.coverage import RunCoverage  # noqa: PLC0415 - only with the option
 
-        config.stash[_COVERAGE] = RunCoverage(config, wanted, _url(config), _token())
+        config.stash[_COVERAGE] = RunCoverage(config, minimum, _url(config), _token())
         config.pluginmanager.register(config.stash[_COVERAGE], "promo-sandbox-coverage")
 
 
 @pytest.fixture(scope="session")
 def sandbox_settings() -> dict[str, Any]:
-    """Settings of the server in this process, as `promo_sandbox.testing.running` takes them. Override this fixture."""
+    """Settings of the server, as `promo_sandbox.testing.running` takes them. Override this fixture to change them."""
     return {}
 
 
 @pytest.fixture(scope="session")
 def sandbox_server(request: pytest.FixtureRequest, sandbox_settings: dict[str, Any]) -> Iterator[Sandbox]:
-    """The server of the run (of each xdist worker), as its client; or the one that runs at `--sandbox-url`."""
+    """The client of the server: one server for each run or xdist worker, or the server at `--sandbox-url`."""
     url = _url(request.config)
     try:
         if url is not None:
-            from promo_sandbox.client.client import Sandbox  # noqa: PLC0415 - as late as can be
+            from promo_sandbox.client.client import Sandbox  # noqa: PLC0415 - as late as possible
 
             server = Sandbox(url, _token())
             server.version()
             yield server
             return
 
-        from promo_sandbox.testing import running  # noqa: PLC0415 - the engine takes longest of all
+        from promo_sandbox.testing import running  # noqa: PLC0415 - the slowest import
 
         with running(**_settings(sandbox_settings)) as server:
             yield server
             if _COVERAGE in request.config.stash:
                 request.config.stash[_COVERAGE].add(server.coverage())
     except SandboxError as error:
-        raise _failed(error) from None
+        raise _failure(error) from None
 
 
 @pytest.fixture
 def sandbox(request: pytest.FixtureRequest, sandbox_server: Sandbox) -> Iterator[Org]:
-    """A fresh org of the test's own, a `promo_sandbox.client.Org`: `url(vendor)`, `seed(…)`, `clock.advance(…)`, ….
+    """A new org for the test, a `promo_sandbox.client.Org`: `url(vendor)`, `seed(…)`, `clock.advance(…)`, ….
 
-    The marker `sandbox` says what it begins with. A test that passed fails if its org shows defects, unspent steps of a
-    scenario or answers that `next` armed, unexpected calls or requests that matched no operation, unless the marker
-    allows them.
+    The marker `sandbox` sets its initial state. A test that passed fails if its org has internal errors, unmet scenario
+    steps, unmet effects armed with `next`, unexpected calls, or requests that matched no operation. The marker can
+    allow these problems.
     """
     item = request.node
     try:
-        from promo_sandbox.pytest_plugin import leftovers  # noqa: PLC0415 - as late as can be
+        from promo_sandbox.pytest_plugin import leftovers  # noqa: PLC0415 - as late as possible
 
-        org = sandbox_server.org(_name(item, fresh=_url(request.config) is None))
-        leftovers.begin(org, _marks(item))
+        org = sandbox_server.org(_org_name(item, shared_server=_url(request.config) is not None))
+        leftovers.set_up(org, _marks(item))
     except SandboxError as error:
-        raise _failed(error) from None
+        raise _failure(error) from None
     item.stash[_ORG] = org
-    item.stash[_FAILED] = False  # it may run a second time
+    item.stash[_FAILED] = False  # the test may run again, with pytest-rerunfailures
     yield org
-    if _url(request.config) is None or not item.stash[_FAILED]:  # whoever owns the server may want to look
-        with suppress(SandboxError):  # there may be none of the name, and nobody minds
+    if _url(request.config) is None or not item.stash[_FAILED]:  # on a shared server, the org of a failed test is kept
+        with suppress(SandboxError):  # the test may have deleted it
             org.forget()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """A test that passed is asked what it left in its org."""
+    """Fail a test that passed if its org has problems."""
     result = yield
     if _ORG not in item.stash:
-        _insist_on_the_fixture(item)
+        _require_fixture(item)
     else:
-        from promo_sandbox.pytest_plugin import leftovers  # noqa: PLC0415 - the fixture has imported it by now
+        from promo_sandbox.pytest_plugin import leftovers  # noqa: PLC0415 - already imported by the fixture
 
         try:
-            complaint = leftovers.complaint(item.stash[_ORG], _marks(item))
+            message = leftovers.failure_message(item.stash[_ORG], _marks(item))
         except SandboxError as error:
-            raise _failed(error) from None
-        if complaint:
-            pytest.fail(complaint, pytrace=False)
+            raise _failure(error) from None
+        if message:
+            pytest.fail(message, pytrace=False)
     return result
 
 
@@ -136,20 +136,20 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that failed by itself shows what its org was asked, too."""
+    """Add the requests of the org to the report of a test that failed by itself."""
     report = yield
     if report.failed and call.when != "teardown" and _ORG in item.stash and not item.stash[_FAILED]:
         item.stash[_FAILED] = True
         if call.excinfo is None or not call.excinfo.errisinstance(pytest.fail.Exception):
-            from promo_sandbox.pytest_plugin import leftovers  # noqa: PLC0415 - the fixture has imported it by now
+            from promo_sandbox.pytest_plugin import leftovers  # noqa: PLC0415 - already imported by the fixture
 
             with suppress(SandboxError):  # the test has failed already
-                report.sections.append(("sandbox", leftovers.exchanges(item.stash[_ORG])))
+                report.sections.append(("sandbox", leftovers.request_table(item.stash[_ORG])))
     return report
 
 
-def _failed(error: SandboxError) -> BaseException:
-    """One sentence in the test's own failure, and no traceback of ours; to be raised `from None`."""
+def _failure(error: SandboxError) -> BaseException:
+    """A test failure with one sentence and no traceback; raise it `from None`."""
     return pytest.fail.Exception(f"sandbox: {error}", pytrace=False)
 
 
@@ -159,7 +159,7 @@ def _url(config: pytest.Config) -> str | None:
 
 
 def _settings(given: object) -> dict[str, Any]:
-    """What somebody's fixture has returned, if that can be settings. Raises `SandboxError`."""
+    """The result of the fixture `sandbox_settings`. Raises `SandboxError` if it is not a dict."""
     if isinstance(given, dict):
         return given
     raise SandboxError(f"the fixture sandbox_settings must return a dict, not {type(given).__name__}")
@@ -169,34 +169,35 @@ def _token() -> str | None:
     return os.environ.get("SANDBOX_ADMIN_TOKEN") or None
 
 
-def _name(item: pytest.Item, *, fresh: bool) -> str:
-    """The test's name, and what makes it another one than any other of the server."""
-    readable = re.sub(r"[^A-Za-z0-9_]+", "-", item.nodeid.rpartition(".py::")[2]).strip("-")[-_READABLE:].strip("-")
+def _org_name(item: pytest.Item, *, shared_server: bool) -> str:
+    """The test's name with a suffix that makes it unique on the server."""
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", item.nodeid.rpartition(".py::")[2]).strip("-")[-_MAX_NAME:].strip("-")
     worker = os.environ.get("PYTEST_XDIST_WORKER")
-    unique = (str(next(_numbers)),) if fresh else (*((worker,) if worker else ()), str(next(_numbers)), _run)
-    return "-".join((readable or "test", *unique))
+    number = str(next(_numbers))
+    suffix = (*((worker,) if worker else ()), number, _run) if shared_server else (number,)
+    return "-".join((name or "test", *suffix))
 
 
 def _marks(item: pytest.Item) -> dict[str, Any]:
-    """What the markers say; the one that is nearest to the test wins. Raises `SandboxError`."""
-    said: dict[str, Any] = {}
+    """The keywords of all markers of a test; the nearest one wins. Raises `SandboxError` for positional arguments."""
+    keywords: dict[str, Any] = {}
     for mark in reversed(list(item.iter_markers("sandbox"))):
         if mark.args:
             raise SandboxError(f"@pytest.mark.sandbox takes keywords only, such as scenario={mark.args[0]!r}")
-        said.update(mark.kwargs)
-    return said
+        keywords.update(mark.kwargs)
+    return keywords
 
 
-def _insist_on_the_fixture(item: pytest.Item) -> None:
-    """A test that bears the marker itself and has no org was not given what it says; it may have asked something else.
+def _require_fixture(item: pytest.Item) -> None:
+    """Fail a test that has the marker itself but does not use the fixture, because the marker then has no effect.
 
-    The marker of a class or a module is for those of its tests that use the fixture.
+    A marker of a class or module applies only to those tests in it that use the fixture.
     """
-    asked_for = "sandbox" in getattr(item, "fixturenames", ())  # then somebody else's fixture has taken the name
-    if not asked_for and any(mark.name == "sandbox" for mark in item.own_markers):
+    uses_fixture = "sandbox" in getattr(item, "fixturenames", ())  # possibly another fixture of this name
+    if not uses_fixture and any(mark.name == "sandbox" for mark in item.own_markers):
         pytest.fail(
-            "sandbox: @pytest.mark.sandbox does nothing for a test that does not use the fixture; "
-            f'have {item.name} take the argument sandbox, or mark it with usefixtures("sandbox") too',
+            "sandbox: @pytest.mark.sandbox has no effect without the fixture; "
+            f'give {item.name} the argument sandbox, or mark it with usefixtures("sandbox") too',
             pytrace=False,
         )
 
@@ -204,8 +205,8 @@ def _insist_on_the_fixture(item: pytest.Item) -> None:
 def _percent(text: str) -> float:
     with suppress(ValueError):
         percent = float(text)
-        if 0 <= percent <= 100:  # noqa: PLR2004 - that is what a percentage is
+        if 0 <= percent <= 100:  # noqa: PLR2004 - a percentage
             return percent
     raise argparse.ArgumentTypeError(
-        f"{text!r} is no percentage; write --sandbox-coverage=80, or the option after the paths"
+        f"{text!r} is not a percentage; write --sandbox-coverage=80, or put the option after the paths"
     )

@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from promo_sandbox.base.atomic_files import write_file
-from promo_sandbox.client.health import URL, here
+from promo_sandbox.client.health import DEFAULT_URL, default_url
 
 FORMATS = ("text", "json", "markdown", "junit", "html")
 
 
 @click.command()
-@click.option("--url", default=here, show_default=URL, envvar="SANDBOX_URL", help="The server's URL.")
+@click.option("--url", default=default_url, show_default=DEFAULT_URL, envvar="SANDBOX_URL", help="The server's URL.")
 @click.option("--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="The server's admin token, if it has one.")
 @click.option("--org", help="Report on this org only. Default: all orgs together, including deleted ones.")
 @click.option("--vendor", help="Report on this vendor only.")

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from promo_sandbox.base.masking import Masks, remove_secrets
 from promo_sandbox.base.messages import decode, encode
-from promo_sandbox.client.http import segment
+from promo_sandbox.client.http import path_segment
 from promo_sandbox.conformance.parity.cases import Case, Step, filled
 from promo_sandbox.conformance.target import NoReply, ServerReply, Target
 from promo_sandbox.reports.results import FAILED, PASSED, Failure, Result, curl, shortened
@@ -95,7 +95,7 @@ def _uses_given_credentials(step: Step) -> bool:
 
 def _request(step: Step, values: Mapping[str, Json]) -> dict[str, Json]:
     """The request with its variables filled in. In the path, each value is one segment."""
-    path = filled(step.request["path"], {name: segment(str(value)) for name, value in values.items()})
+    path = filled(step.request["path"], {name: path_segment(str(value)) for name, value in values.items()})
     return {**filled(step.request, values), "path": path}
 
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from promo_sandbox.client.http import segment
+from promo_sandbox.client.http import path_segment
 from promo_sandbox.openapi.document import METHODS, Document
 
 Json = Any
@@ -51,7 +51,7 @@ def _fix(spec: Json, parameter: str, org: str) -> None:
     """Replace the parameter by the org, in paths and in links."""
     fixed = {it["operationId"] for it in _operations(spec, f"{{{parameter}}}")}
     spec["paths"] = {
-        template.replace(f"{{{parameter}}}", segment(org)): item for template, item in spec["paths"].items()
+        template.replace(f"{{{parameter}}}", path_segment(org)): item for template, item in spec["paths"].items()
     }
     _drop(spec, "path", [parameter])
     for link in (link for links in _links(spec) for link in links.values() if "parameters" in link):
