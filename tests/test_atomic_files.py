@@ -1,4 +1,4 @@
-"""What commands write: files whole or not at all, and a standard output that is full, closed or of another locale."""
+"""Files are written atomically; standard output may be full, closed or have another encoding."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_symbolic_link_stays_one(file: Path, tmp_path: Path) -> None:
     assert file.read_bytes() == NEW
 
 
-def test_a_link_to_nothing_makes_what_it_names(tmp_path: Path) -> None:
+def test_a_link_to_a_missing_file_creates_the_file(tmp_path: Path) -> None:
     link = tmp_path / "latest.json"
     link.symlink_to(tmp_path / "org.json")
 
@@ -119,7 +119,7 @@ def test_a_folder_is_no_file(tmp_path: Path, act: Callable[[Path], None]) -> Non
 
 
 @pytest.mark.parametrize("act", [check_writable, lambda path: write_file(path, NEW)])
-def test_a_folder_that_there_is_not_is_said(tmp_path: Path, act: Callable[[Path], None]) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path, act: Callable[[Path], None]) -> None:
     with pytest.raises(SandboxError, match="No such file or directory"):
         act(tmp_path / "none" / "org.json")
 
@@ -207,7 +207,7 @@ def test_a_closed_pipe_is_no_news(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_whatever_there_is_to_say_can_be_said_in_any_locale(world: World, form: str) -> None:
+def test_output_works_in_every_locale(world: World, form: str) -> None:
     world.org = f"{world.org}-Käse"
     world.seed("enfore")
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

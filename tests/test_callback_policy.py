@@ -1,4 +1,4 @@
-"""Where callbacks go: rewrites, what is allowed, and the many ways to spell an address that is not."""
+"""The rules for callback URLs: rewrites, allowed hosts, and the many notations of a forbidden address."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_loopback_is_called_by_one_spelling(url: str, called: str) -> None:
         "https://host.docker.internal/",
     ],
 )
-def test_nothing_but_loopback_is_called_unless_allowed(url: str) -> None:
+def test_only_loopback_and_allowed_hosts_are_called(url: str) -> None:
     shown = url.split("/")[2]
 
     assert refusal(CLOSED, url) == (
@@ -159,7 +159,7 @@ def _one_spelling(host: str) -> str:
         f"https://localhost/{'a' * MAX_URL}",
     ],
 )
-def test_a_spelling_that_can_be_read_in_two_ways_is_refused_with_one_sentence(url: str) -> None:
+def test_an_ambiguous_url_is_rejected_with_one_sentence(url: str) -> None:
     everything = Policy(["0.0.0.0/0", "::/0", "*.example", "*.localhost"])
 
     for policy in (CLOSED, everything):
@@ -194,7 +194,7 @@ def test_a_spelling_that_can_be_read_in_two_ways_is_refused_with_one_sentence(ur
         ("169.254.169.254", "http://169.254.169.254/"),
     ],
 )
-def test_what_the_operator_allows_is_called(allow: str, url: str) -> None:
+def test_allowed_hosts_are_called(allow: str, url: str) -> None:
     assert not Policy([allow]).target(url).trusted
 
 
@@ -222,7 +222,7 @@ def test_no_more_than_the_operator_allows_is_called(allow: str, url: str, shown:
 
 
 @pytest.mark.parametrize("url", ["https://shop.example:8443/", "https://10.9.8.7/", "https://[fd00::1]:7/"])
-def test_the_option_that_the_refusal_names_allows_the_call(url: str) -> None:
+def test_the_option_in_the_error_allows_the_call(url: str) -> None:
     named = refusal(CLOSED, url).split("--callback-allow ")[1].split(",")[0]
     rewrite = refusal(CLOSED, url).split("--callback-rewrite ")[1]
 
@@ -235,7 +235,7 @@ def test_the_option_that_the_refusal_names_allows_the_call(url: str) -> None:
     ["", "*", "*.", "https://shop.example", "shop.example/x", "10.0.0.1/8", "10.0.0.0/33", "2130706433", "0x7f.1",
      "*.0x1", "*.10.0.0.1", "a..b", "shop.example:0", "shop.example:x", "user@shop.example", "fe80::1%eth0", "a b"],
 )  # fmt: skip
-def test_an_entry_that_is_no_host_is_told_in_one_sentence(allow: str) -> None:
+def test_an_invalid_entry_is_reported_in_one_sentence(allow: str) -> None:
     with pytest.raises(ValueError, match=r"^.+$") as refused:
         Policy([allow])
 
@@ -344,7 +344,7 @@ def test_a_rewrite_leads_on_and_is_trusted(text: str, url: str, called: str) -> 
         "https://10.1.2.3:9000/hooks",
     ],
 )
-def test_a_rewrite_is_for_what_begins_with_its_source_only(url: str) -> None:
+def test_a_rewrite_applies_only_to_urls_that_begin_with_its_source(url: str) -> None:
     policy = Policy([], [Rewrite("https://shop.example/hooks", "http://10.1.2.3:9000/")])
 
     assert "is not allowed; start the server with" in refusal(policy, url)
@@ -373,13 +373,13 @@ def test_a_rewrite_leads_on_once() -> None:
      "https://shop.example/?a=http://localhost/", "https://shop.example/=http://localhost/?a", "https://a/=http://b/#c",
      "https://user@a/=http://localhost/", "https://a/=http://0x7f.1/", "https://a/=http://a b/", "https://a/=http://"],
 )  # fmt: skip
-def test_a_rewrite_that_cannot_be_read_is_told_in_one_sentence(text: str) -> None:
+def test_an_invalid_rewrite_is_reported_in_one_sentence(text: str) -> None:
     with pytest.raises(ValueError, match=r"^.+$"):
         parse_rewrite(text)
 
 
 @pytest.mark.parametrize("leads", ["http://localhost:9000/", "http://127.0.0.9/", "http://[::1]/", "http://receiver/"])
-def test_an_org_may_lead_to_loopback_and_to_what_is_allowed(leads: str) -> None:
+def test_an_org_may_rewrite_to_loopback_and_to_allowed_hosts(leads: str) -> None:
     policy, rewrite = Policy(["receiver"]), Rewrite("https://shop.example/", leads)
 
     policy.validate_rewrite(rewrite)
@@ -389,7 +389,7 @@ def test_an_org_may_lead_to_loopback_and_to_what_is_allowed(leads: str) -> None:
 
 
 @pytest.mark.parametrize("leads", ["http://10.1.2.3:9000/", "http://169.254.169.254/", "https://evil.example/"])
-def test_an_org_may_lead_nowhere_else_even_where_the_operator_leads(leads: str) -> None:
+def test_an_org_may_not_rewrite_to_other_hosts_even_to_those_of_the_operator(leads: str) -> None:
     policy, rewrite = Policy([], [SHOP]), Rewrite("https://other.example/", leads)
 
     with pytest.raises(
@@ -440,7 +440,7 @@ _NETWORK = ip_network("10.1.0.0/16")
 @given(_URLS)
 @example("https://shop.example:80#@10.9.9.9/")
 @example("https://10.9.9.9\\@shop.example/")
-def test_nothing_outside_of_what_is_allowed_is_ever_called(url: str) -> None:
+def test_no_other_host_is_ever_called(url: str) -> None:
     policy = Policy(["shop.example", str(_NETWORK)], [Rewrite("https://a.shop.example/", "http://10.7.7.7/in/")])
 
     with contextlib.suppress(NotAllowed):

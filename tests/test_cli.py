@@ -359,7 +359,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     specs = tmp_path / "specs"
     shutil.copytree(SPECS, specs)
     (tmp_path / "scenarios").mkdir()
-    monkeypatch.setattr(configuration, "files", lambda name: tmp_path / name)
+    monkeypatch.setattr(configuration, "data_folder", lambda name: tmp_path / name)
     return specs
 
 

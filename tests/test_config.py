@@ -1,4 +1,4 @@
-"""Where specs are found, and what a seed file must be."""
+"""The folders of specs, and the structure of a seed file."""
 
 from __future__ import annotations
 

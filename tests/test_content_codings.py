@@ -1,4 +1,4 @@
-"""Bodies in content codings (RFC 9110, 8.4): decoded with bounded work, or refused in the vendor's words."""
+"""Content codings of bodies (RFC 9110, 8.4): decoded with bounded work, or rejected with the vendor's error body."""
 
 from __future__ import annotations
 
@@ -112,9 +112,7 @@ def test_the_journal_has_the_decoded_body_and_the_header_as_it_was_sent(world: W
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, br", "gzip;q=1", ", ".join(["gzip"] * 5)])
 @pytest.mark.parametrize("door", DOORS)
-def test_another_coding_is_refused_in_the_vendor_s_words_with_those_that_are_read(
-    world: World, door: str, coding: str
-) -> None:
+def test_an_unknown_coding_is_rejected_with_the_supported_ones(world: World, door: str, coding: str) -> None:
     response = put(world, door, BODIES[door], coding)
     of_media_type = put(world, door, BODIES[door], None, **{"Content-Type": "image/png"})
 
@@ -208,7 +206,7 @@ def test_the_longest_body_may_be_as_long_as_the_limit(left: int) -> None:
     assert (request.body_problem is None) is bool(left)
 
 
-def test_the_admin_api_takes_more_of_what_is_large_when_it_is_sent(world: World) -> None:
+def test_the_admin_api_accepts_larger_bodies(world: World) -> None:
     names = [secrets.token_hex(500) for _ in range(3000)]
     document = json.dumps(
         {"enfore": {"gift_cards": [{"name": name, "current_balance": MONEY} for name in names]}}
@@ -223,7 +221,7 @@ def test_the_admin_api_takes_more_of_what_is_large_when_it_is_sent(world: World)
     assert response.status_code == 200
 
 
-def test_a_body_that_nobody_reads_may_be_in_any_coding(world: World) -> None:
+def test_an_undeclared_body_may_have_any_coding(world: World) -> None:
     headers = {"Authorization": "Bearer any", "Content-Encoding": "br"}
 
     response = world.http.request("DELETE", f"{world.url}/coupon/acme/coupons/none", content=b"x", headers=headers)

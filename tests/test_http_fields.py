@@ -1,4 +1,4 @@
-"""Header fields as RFC 9110 and RFC 7240 read them: lists in several lines, preferences, percent-encoded paths."""
+"""Header fields (RFC 9110, RFC 7240): lists in several lines, `Prefer`, percent-encoded paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Identifiers: the same every time, never the same twice."""
+"""Identifiers are reproducible and unique."""
 
 from __future__ import annotations
 

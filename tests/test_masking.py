@@ -1,4 +1,4 @@
-"""Secrets are masked, whole ones and cut ones, and nothing else is."""
+"""Secrets are masked, also truncated ones; other text is unchanged."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_headers(name: str, value: str, shown: str) -> None:
         ('{"url":"http://a/?access_token=abc"}', '{"url":"http://a/?access_token=***"}'),
     ],
 )
-def test_what_a_request_says(text: str, shown: str) -> None:
+def test_the_attributes_of_a_request(text: str, shown: str) -> None:
     assert Masks().mask_message(text) == shown
 
 
@@ -89,7 +89,7 @@ SPEC = {
 }
 
 
-def test_what_a_spec_calls_secret_is_masked() -> None:
+def test_secrets_of_a_spec_are_masked() -> None:
     masks = Masks([SPEC])
 
     assert [masks.mask_header(name, "abc") for name in ("ocp-key", "X-PARTNER", "x-api-key", "x-other")] == [

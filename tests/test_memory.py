@@ -1,4 +1,4 @@
-"""How much memory there may be is read from options, control groups and limits of the process."""
+"""The memory limit comes from options, control groups and the limits of the process."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_without_a_control_group_it_is_the_machine(system: Path) -> None:
     assert default_limit() > 200 * MIB
 
 
-def test_nothing_is_refused_where_nothing_is_known(system: Path) -> None:
+def test_there_is_no_limit_without_proc(system: Path) -> None:
     assert system.exists()
     short = Memory(64 * MIB)
 
@@ -119,9 +119,7 @@ def test_the_reason_is_the_limit_that_there_is_also_where_there_is_some_room_aga
     assert "--max-memory (160 MiB)" in short.reason
 
 
-def test_the_reason_is_the_address_space_if_that_is_what_is_short(
-    system: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_reason_names_the_address_space_if_it_is_short(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (400 * MIB, 400 * MIB))
     monkeypatch.setattr(memory, "_kept_free", lambda: 0)
     short = Memory(160 * MIB)
@@ -148,7 +146,7 @@ def test_the_address_space_limits_too(system: Path, monkeypatch: pytest.MonkeyPa
     assert "its address space (400 MiB)" in short.reason
 
 
-def test_what_the_c_library_keeps_is_room_in_the_address_space(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_memory_of_the_c_library_counts_as_room(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (400 * MIB, 400 * MIB))
     monkeypatch.setattr(memory, "_kept_free", lambda: 100 * MIB)
     taken(system, 0, 350 * MIB)

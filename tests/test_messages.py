@@ -1,4 +1,4 @@
-"""Requests, replies and JSON: numbers exactly as they were written, and nothing that could stop the server."""
+"""Requests, replies and JSON: exact numbers, and limits for hostile bodies."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_last_of_two_equal_keys_wins() -> None:
         b"1" * 5000,
     ],
 )
-def test_what_is_not_json_is_refused_with_a_sentence(body: bytes) -> None:
+def test_invalid_json_is_an_error_with_a_sentence(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"^The body .*\.$"):
         decode(body)
 
@@ -132,13 +132,13 @@ def test_brackets_in_a_text_are_not_depth() -> None:
 
 
 @pytest.mark.parametrize("body", [b"[" * 1_000_000, b'{"a":' * 200_000, b'[{"":' * 200_000 + b"1" + b"}]" * 200_000])
-def test_a_million_brackets_are_refused(body: bytes) -> None:
+def test_a_million_brackets_are_rejected(body: bytes) -> None:
     with pytest.raises(ValueError, match="objects, arrays and fractions"):
         decode(body)
 
 
 @pytest.mark.parametrize("value", [b"{}", b"[]", b"0.5", b"1e9", b"1E9", b"[0.5]"])
-def test_a_body_of_values_that_take_long_to_decode_is_refused(value: bytes) -> None:
+def test_a_body_of_values_that_take_long_to_decode_is_rejected(value: bytes) -> None:
     assert len(decode(b"[" + (value + b",") * 15_000 + b"1]")) == 15_001
     with pytest.raises(
         ValueError, match=r"^The body has more than \d+ objects, arrays and fractions; .* counts as 4\.$"
@@ -162,7 +162,7 @@ def test_a_larger_body_may_have_more_objects() -> None:
     assert len(decode(b"[" + b'{"number":123456},' * 100_000 + b"1]")) == 100_001
 
 
-def test_a_fraction_of_a_million_digits_is_refused() -> None:
+def test_a_fraction_of_a_million_digits_is_rejected() -> None:
     assert decode(b"[0." + b"1" * 4000 + b"]")
     with pytest.raises(ValueError, match="beyond what can be read"):
         decode(b"[0." + b"1" * 1_000_000 + b"]")
@@ -207,7 +207,7 @@ def depth(value: Any) -> int:
 
 @settings(deadline=None)
 @given(_JSON, st.booleans())
-def test_a_body_is_refused_for_its_depth_and_not_for_its_texts(value: Any, spaced: bool) -> None:
+def test_a_body_is_rejected_for_its_depth_and_not_for_its_texts(value: Any, spaced: bool) -> None:
     body = json.dumps(value, separators=None if spaced else (",", ":")).encode()
 
     with patch("promo_sandbox.base.messages.MAX_DEPTH", 3), patch("promo_sandbox.base.messages._SHALLOW", 0):
@@ -218,14 +218,14 @@ def test_a_body_is_refused_for_its_depth_and_not_for_its_texts(value: Any, space
             assert decode(body) == value
 
 
-def test_fractions_written_alike_are_one_object_and_others_are_what_they_say() -> None:
+def test_equal_texts_of_fractions_are_one_object() -> None:
     first, same, other = decode(b"[50.25, 50.25, 50.250]")
 
     assert first is same
     assert [str(number) for number in (first, same, other)] == ["50.25", "50.25", "50.250"]
 
 
-def test_only_so_many_fractions_are_remembered_and_no_long_ones() -> None:
+def test_the_cache_of_fractions_is_limited_and_has_no_long_ones() -> None:
     remembered = messages._DecimalCache()  # noqa: SLF001 - the bound is the point
 
     numbers = [remembered[f"{number}.5"] for number in range(5000)]

@@ -1,4 +1,4 @@
-"""Amounts: exact from the wire to the wire."""
+"""Amounts are exact."""
 
 from __future__ import annotations
 

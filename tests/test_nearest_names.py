@@ -1,4 +1,4 @@
-"""The names that look like a mistyped one, and what it costs to find them."""
+"""The names that are most similar to a mistyped one, and the time to find them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_so_it_is_for_any_few_names(name: str, names: list[str]) -> None:
     assert nearest(name, names, 3) == difflib.get_close_matches(name, names, n=3)
 
 
-def test_what_is_much_longer_or_shorter_is_not_looked_at() -> None:
+def test_much_longer_or_shorter_names_are_not_compared() -> None:
     assert nearest("a" * 50, ["a" * 20, "a" * 22]) == ["a" * 22]
 
 

@@ -34,7 +34,7 @@ VENDORS = ["emporix", "enfore", "norce"]
 GIFT_CARDS = "/promotions/org/[^/]+/sales-vouchers/gift-cards"
 FAULTS = {
     "a gift card is read as what it is, an external one": (
-        "body.@type is not there",
+        "body.@type is missing",
         Fault("GET", f"{GIFT_CARDS}/[^/]+", without("@type")),
     ),
     "a redemption is recorded with 201 and a timestamp": (

@@ -1,4 +1,4 @@
-"""Whatever a client sends is only read by a terminal or a log, never obeyed."""
+"""Text of a client cannot control a terminal or a log."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def is_fit(text: str) -> bool:
 
 
 @given(st.text())
-def test_what_is_escaped_is_printable_and_means_the_same_in_json(text: str) -> None:
+def test_escaped_text_is_printable_and_the_same_in_json(text: str) -> None:
     written = escaped(json.dumps(text, ensure_ascii=False))
 
     assert written.isprintable()
@@ -48,7 +48,7 @@ def test_what_is_escaped_is_printable_and_means_the_same_in_json(text: str) -> N
 
 
 @pytest.mark.parametrize("text", ["", "Größe 12 €, 価格", "a\\b", "👍"])
-def test_what_is_printable_stays_as_it_is(text: str) -> None:
+def test_printable_text_is_unchanged(text: str) -> None:
     assert escaped(text) is text
 
 

@@ -22,7 +22,7 @@ from promo_sandbox.base.slices import run_to_end
 from promo_sandbox.engine.scenario_catalogue import ScenarioCatalogue
 from promo_sandbox.model.effects import Fault
 from promo_sandbox.openapi.document import Document
-from promo_sandbox.scenarios.conditions import ABSENT, compiled, mismatch, text_pattern
+from promo_sandbox.scenarios.conditions import ABSENT, compile_pattern, mismatch, text_pattern
 from promo_sandbox.scenarios.document import ScenarioReader
 from promo_sandbox.scenarios.effects_document import duration
 from promo_sandbox.scenarios.run import MAX_KEPT, Run
@@ -278,13 +278,13 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_every_value_fits_itself_and_no_reason_is_found_why_not(value: Any) -> None:
-    assert compiled(value)(value)
+    assert compile_pattern(value)(value)
     assert mismatch(value, value, "body") is None
 
 
 @given(JSON, JSON)
 def test_a_reason_is_found_exactly_where_a_value_does_not_fit(pattern: Any, value: Any) -> None:
-    assert (mismatch(pattern, value, "body") is None) == compiled(pattern)(value)
+    assert (mismatch(pattern, value, "body") is None) == compile_pattern(pattern)(value)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_reason_is_found_exactly_where_a_value_does_not_fit(pattern: Any, valu
     ],
 )
 def test_true_is_no_number_and_null_is_not_what_is_not_there(pattern: Any, value: Any, fits: bool) -> None:
-    assert compiled(pattern)(value) is fits
+    assert compile_pattern(pattern)(value) is fits
 
 
 def test_a_pattern_for_texts_says_numbers_and_booleans_as_they_are_written() -> None:
@@ -609,15 +609,18 @@ def test_time_that_cannot_be_is_a_defect_in_the_journal(acme: Acme) -> None:
 @pytest.mark.parametrize(
     ("step", "why"),
     [
-        ("{operation: addThing}", "Step 1 awaits addThing; getThing came."),
-        ("{operation: [addThing, greet]}", "Step 1 awaits addThing, greet; getThing came."),
-        ("{operation: getThing, when: {path: {id: b}}}", "Step 1 awaits another getThing: path.id is 'a', not 'b'."),
+        ("{operation: addThing}", "Step 1 expects addThing, not getThing."),
+        ("{operation: [addThing, greet]}", "Step 1 expects addThing, greet, not getThing."),
+        (
+            "{operation: getThing, when: {path: {id: b}}}",
+            "Step 1 expects a different getThing: path.id is 'a', not 'b'.",
+        ),
         ("{operation: getThing, when: {query: {limit: 1}}}", None),
         (
             "{operation: getThing, when: {headers: {X-A: b}}}",
-            "Step 1 awaits another getThing: headers.x-a is not there.",
+            "Step 1 expects a different getThing: headers.x-a is missing.",
         ),
-        ("{then: {delay: 5s}}", "Step 1 awaits that time passes, no call; getThing came."),
+        ("{then: {delay: 5s}}", "Step 1 expects no call until its time has passed, not getThing."),
     ],
 )
 def test_a_call_that_no_step_takes_may_fail_and_is_told_why(acme: Acme, step: str, why: str | None) -> None:
@@ -642,7 +645,7 @@ def test_a_call_after_the_last_step_may_fail_and_changes_nothing(acme: Acme) -> 
     replies = [add(acme), add(acme)]
 
     assert [reply.status for reply in replies] == [201, 500]
-    assert content(replies[1])["detail"] == "All steps are spent; addThing was not awaited."
+    assert content(replies[1])["detail"] == "All steps are done, so no call of addThing is expected."
     assert len(acme.stored("shop")) == 1
 
 
@@ -759,10 +762,10 @@ def test_a_run_can_be_held_and_gone_back_to(acme: Acme) -> None:
     "progress",
     [
         {},
-        {"entered": 0, "at": 2},
-        {"entered": 0, "at": -1},
-        {"entered": 0, "counts": {"7": {}}},
-        {"entered": 0, "x": 1},
+        {"step_started": 0, "current": 2},
+        {"step_started": 0, "current": -1},
+        {"step_started": 0, "counts": {"7": {}}},
+        {"step_started": 0, "x": 1},
         7,
     ],
 )
@@ -787,11 +790,11 @@ STEP_FLAWS = [
     ("operation: [addThing, acne.*]", "/operation/1", "there is no operation acne.*; did you mean acme.*?"),
     ("operation: listScenarios", "/operation", "there is no operation listScenarios"),
     ("operation: []", "/operation", "[] has less than 1 item"),
-    ("operaton: addThing", "/operaton", "is not known here; did you mean operation?"),
+    ("operaton: addThing", "/operaton", "is unknown; did you mean operation?"),
     ("operation: addThing, times: 0", "/times", "0 is less than the minimum of 1"),
     ("operation: addThing, times: ever", "/times", '"ever" does not match "^any$"'),
     ("operation: addThing, for: long", "/for", '"long" does not match'),
-    ("operation: addThing, when: {pth: {}}", "/when/pth", "is not known here; did you mean path?"),
+    ("operation: addThing, when: {pth: {}}", "/when/pth", "is unknown; did you mean path?"),
     (
         "operation: getThing, when: {path: {ids: a}}",
         "/when/path/ids",
@@ -806,7 +809,7 @@ STEP_FLAWS = [
     (
         "operation: addThing, when: {body: {nam: a}}",
         "/when/body/nam",
-        "the body has no such member; did you mean name?",
+        "the body has no such field; did you mean name?",
     ),
     ("operation: addThing, when: {body: {price: {vale: 1}}}", "/when/body/price/vale", "did you mean value?"),
     ("operation: addThing, when: {body: {parts: [{}, {prt: 1}]}}", "/when/body/parts/1/prt", "did you mean part?"),
@@ -814,24 +817,28 @@ STEP_FLAWS = [
     (
         "operation: addThing, then: {reject: code-takn}",
         "/then/reject",
-        "never refused as code-takn; did you mean code-taken?",
+        "has no rejection code-takn; did you mean code-taken?",
     ),
     (
         "operation: [addThing, getThing], then: {reject: code-taken}",
         "/then/reject",
-        "getThing is never refused as code-taken",
+        "getThing has no rejection code-taken",
     ),
-    ("operation: addThing, then: {rejct: code-taken}", "/then/rejct", "is not known here; did you mean reject?"),
-    ("operation: addThing, then: {reject: code-taken, cut: after}", "/then", "is one answer, with a delay if need be"),
+    ("operation: addThing, then: {rejct: code-taken}", "/then/rejct", "is unknown; did you mean reject?"),
+    (
+        "operation: addThing, then: {reject: code-taken, cut: after}",
+        "/then",
+        "must have one effect besides",
+    ),
     ("operation: addThing, then: {cut: aftr}", "/then/cut", '"aftr" is not one of "before", "after" or "midway"'),
     ("operation: addThing, then: {corrupt: false}", "/then/corrupt", "true was expected"),
     ("operation: removeThing, then: {corrupt: true}", "/then/corrupt", "removeThing has no body to corrupt"),
     ("operation: addThing, then: {delay: P}", "/then/delay", '"P" does not match'),
-    ("operation: addThing, then: {delay: PT}", "/then/delay", "'PT' is no duration such as 2s, 500ms"),
+    ("operation: addThing, then: {delay: PT}", "/then/delay", "'PT' is not a duration such as 2s, 500ms"),
     ("operation: addThing, then: {delay: -1}", "/then/delay", "-1 is less than the minimum of 0"),
     ("operation: addThing, then: {delay: 301}", "/then/delay", "is at most 300 s"),
     ("operation: addThing, then: {throttle: {limit: 1}}", "/then/throttle", "per is required"),
-    ("operation: addThing, then: {throttle: {limit: 1, per: 0s}}", "/then/throttle/per", "is longer than nothing"),
+    ("operation: addThing, then: {throttle: {limit: 1, per: 0s}}", "/then/throttle/per", "must be more than 0"),
     (
         "operation: addThing, then: {reply: {status: 201}}",
         "/then/reply",
@@ -848,12 +855,12 @@ STEP_FLAWS = [
     (
         "operation: addThing, then: {reply: {status: 204, body: 1, off_contract: true}}",
         "/then/reply/body",
-        "status 204 has none",
+        "is not allowed with the status 204",
     ),
     (
         "operation: addThing, then: {reply: {status: 200, off_contract: true, headers: {Content-Length: '1'}}}",
         "/then/reply/headers/Content-Length",
-        "is written by the server",
+        "is set by the server",
     ),
     (
         'operation: addThing, then: {reply: {status: 200, off_contract: true, headers: {X-A: "a\\r\\nb"}}}',
@@ -863,7 +870,7 @@ STEP_FLAWS = [
     (
         "operation: addThing, then: {reply: {status: 200, off_contract: true, headers: {'X A': a}}}",
         "/then/reply/headers/X A",
-        "is no name of a header",
+        "is not a valid header name",
     ),
     (
         "operation: greet, then: {reply: {status: 200, headers: {Content-Type: text/plain}, body: x}}",
@@ -878,24 +885,24 @@ STEP_FLAWS = [
     (
         "operation: greet, then: {reply: {status: 500, off_contract: true, headers: {Content-Type: text/x}, body: {}}}",
         "/then/reply/body",
-        "is a text where the media type is text/x",
+        "must be a string, because the media type is text/x",
     ),
-    ("operation: addThing, then: {advance: P1D}", "/then/advance", "is for a step without operation"),
+    ("operation: addThing, then: {advance: P1D}", "/then/advance", "is only allowed in a step without operation"),
     (
         "operation: addThing, then: {emit: {callback: thing-changed, payload: {}}}",
         "/then/emit",
-        "is for a step without operation",
+        "is only allowed in a step without operation",
     ),
-    ("then: {advance: 1D}", "/then/advance", "'1D' is no duration"),
-    ("then: {reject: code-taken}", "/then/reject", "needs an operation that it answers"),
-    ("then: {}", "/then", "is one of advance, emit and delay"),
-    ("then: {advance: P1D, delay: 1s}", "/then", "is one of advance, emit and delay"),
+    ("then: {advance: 1D}", "/then/advance", "'1D' is not a duration"),
+    ("then: {reject: code-taken}", "/then/reject", "needs a step with an operation"),
+    ("then: {}", "/then", "must be one of advance, emit and delay"),
+    ("then: {advance: P1D, delay: 1s}", "/then", "must be one of advance, emit and delay"),
     ("when: {path: {}}, then: {advance: P1D}", "/when", "needs an operation"),
     ("times: 2, then: {advance: P1D}", "/times", "needs an operation"),
     (
         "then: {emit: {callback: thing-chnged, payload: {}}}",
         "/then/emit/callback",
-        "thing-chnged: no spec has it; did you mean thing-changed?",
+        "there is no callback thing-chnged; did you mean thing-changed?",
     ),
     ("then: {emit: {callback: thing-changed, payload: {}}}", "/then/emit/payload", "payload.thing: is required"),
 ]
@@ -912,14 +919,14 @@ def test_a_step_that_names_what_there_is_not_is_refused(acme: Acme, step: str, p
 @pytest.mark.parametrize(
     ("document", "pointer", "line", "detail"),
     [
-        ("steps: []\nothrwise: fail", "/othrwise", 2, "is not known here; did you mean otherwise?"),
+        ("steps: []\nothrwise: fail", "/othrwise", 2, "is unknown; did you mean otherwise?"),
         ("steps: []\notherwise: fial", "/otherwise", 2, '"fial" is not one of "rules" or "fail"'),
         ("summary: S", "", 1, "steps is required"),
         ("7", "", 1, '7 is not of type "object"'),
         ("steps: [", "", 2, "did not find expected node content"),
         ("given:\n  clock: tomorrow\nsteps: []", "/given/clock", 2, '"tomorrow" is not a "date-time"'),
         ("given:\n  clock: 1969-01-01T00:00:00Z\nsteps: []", "/given/clock", 2, "is not between 1970 and 9999"),
-        ("given:\n  seed:\n    acne: {}\nsteps: []", "/given/seed/acne", 3, "is no vendor; did you mean acme?"),
+        ("given:\n  seed:\n    acne: {}\nsteps: []", "/given/seed/acne", 3, "is not a vendor; did you mean acme?"),
         (
             "given:\n  seed:\n    acme:\n      thing: []\nsteps: []",
             "/given/seed/acme/thing",
@@ -936,14 +943,14 @@ def test_a_step_that_names_what_there_is_not_is_refused(acme: Acme, step: str, p
             "given:\n  settings:\n    acne: {}\nsteps: []",
             "/given/settings/acne",
             3,
-            "is no vendor with settings; did you mean acme?",
+            "is not a vendor with settings; did you mean acme?",
         ),
         ("given:\n  settings:\n    acme: {edtion: '7'}\nsteps: []", "/given/settings/acme/edtion", 3, "edition"),
         (
             "given:\n  settings: {acme: {}}\n  seed: {acme: {settings: []}}\nsteps: []",
             "/given/settings/acme",
             2,
-            "stands in the seed too",
+            "is also in the seed",
         ),
         ("steps:\n  - {operation: greet, times: any}\n  - {then: {advance: P1D}}", "/steps/1", 3, "is never reached"),
     ],

@@ -1,4 +1,4 @@
-"""Long work in slices: how much of it is done at a time, and whose turn it is."""
+"""Long work in slices: the size of a slice, and the order of the tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Specs that were parsed before are not parsed again, and never taken for another text's."""
+"""Parsed specs are cached, and the cache is used only for the same text."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_another_text_is_parsed_anew(path: Path) -> None:
 @pytest.mark.parametrize(
     "spoil", [lambda kept: kept[:-5], lambda _: b"", lambda kept: kept[:32], lambda kept: b"x" + kept]
 )
-def test_what_is_broken_is_parsed_anew(path: Path, spoil: Any) -> None:
+def test_a_broken_cache_is_ignored(path: Path, spoil: Any) -> None:
     spec_cache.parse(path, TEXT, "api")
     file = path.parent / "__pycache__" / "api.yaml.json"
     file.write_bytes(spoil(file.read_bytes()))

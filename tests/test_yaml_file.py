@@ -1,4 +1,4 @@
-"""YAML read with JSON's types only, and every mistake told with its file and line."""
+"""YAML with the types of JSON only; each mistake is reported with file and line."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ YAML_FILES = [
         ("1" * 30, int("1" * 30)),
     ],
 )
-def test_a_scalar_is_what_it_would_be_in_json_or_else_a_text(text: str, value: Any) -> None:
+def test_a_scalar_has_its_json_type_or_is_a_text(text: str, value: Any) -> None:
     assert yaml_file.parse(f"- {text}", "f.yaml") == [value]
 
 
@@ -63,7 +63,7 @@ def test_json_is_yaml() -> None:
     assert yaml_file.parse('{"a": [1, {"b": "\\u00e9"}]}', "f.json") == {"a": [1, {"b": "é"}]}
 
 
-def test_an_alias_repeats_what_its_anchor_names() -> None:
+def test_an_alias_repeats_its_anchor() -> None:
     assert yaml_file.parse("a: &x {b: 1}\nc: *x", "f.yaml") == {"a": {"b": 1}, "c": {"b": 1}}
 
 
@@ -87,7 +87,7 @@ def test_an_alias_repeats_what_its_anchor_names() -> None:
         ("a: !!int x", "f.yaml: "),
     ],
 )
-def test_a_mistake_is_told_with_file_line_and_reason(text: str, message: str) -> None:
+def test_a_mistake_is_reported_with_file_line_and_reason(text: str, message: str) -> None:
     with pytest.raises(DocumentError) as caught:
         yaml_file.parse(text, "f.yaml")
 
@@ -98,7 +98,7 @@ def test_a_mistake_is_told_with_file_line_and_reason(text: str, message: str) ->
 @pytest.mark.parametrize(
     "tag", ["set {a: b}", "timestamp 2030-01-01", "binary YQ==", "omap [a: 1]", "python/name:os.system"]
 )
-def test_a_type_that_json_has_not_is_refused(tag: str) -> None:
+def test_a_type_unknown_to_json_is_an_error(tag: str) -> None:
     with pytest.raises(DocumentError, match=r"f\.yaml:1: could not determine a constructor"):
         yaml_file.parse(f"a: !!{tag}", "f.yaml")
 
@@ -106,7 +106,7 @@ def test_a_type_that_json_has_not_is_refused(tag: str) -> None:
 @pytest.mark.parametrize(
     "text", ["[" * 200_000, '{"a":' * 200_000, "- " * 200_000 + "a", "[" * 100_000 + "]" * 100_000]
 )
-def test_what_is_nested_too_deep_is_refused_and_does_not_end_the_process(text: str) -> None:
+def test_deep_nesting_is_an_error_and_does_not_end_the_process(text: str) -> None:
     with pytest.raises(DocumentError, match=r"^f.yaml: is nested deeper than 1000 levels$"):
         yaml_file.parse(text, "f.yaml")
 
@@ -157,7 +157,7 @@ TEXT = "paths:\n  /a:\n    get:\n      parameters:\n        - {name: x}\n       
         (("paths", "/a", "get", "parameters", 0, "name", "deeper"), 5),
     ],
 )
-def test_the_line_of_a_member_is_its_own_or_that_of_its_nearest_parent(path: tuple[str | int, ...], line: int) -> None:
+def test_the_line_of_a_field_is_its_own_or_that_of_its_nearest_parent(path: tuple[str | int, ...], line: int) -> None:
     assert yaml_file.line_of(TEXT, path) == line
 
 

@@ -133,7 +133,7 @@ def test_a_scenario_is_put_followed_and_told(world: World) -> None:
             },
         ],
         "unmet": [],
-        "unexpected": [{"exchange": 4, "operation": "getThing", "why": "Step 2 awaits addThing; getThing came."}],
+        "unexpected": [{"exchange": 4, "operation": "getThing", "why": "Step 2 expects addThing, not getThing."}],
         "unexpected_count": 1,
     }
     assert [(it["event"], it["cause"], it["at"][:10]) for it in world.events()] == [
@@ -157,7 +157,7 @@ def test_the_journal_says_which_step_and_what_befell_the_reply(world: World) -> 
         None,
     )
     assert (unexpected["step"], unexpected["fault"]) == (None, None)
-    assert unexpected["unexpected"] == "Step 2 awaits addThing; getThing came."
+    assert unexpected["unexpected"] == "Step 2 expects addThing, not getThing."
 
 
 def test_a_scenario_is_put_as_json_too(world: World) -> None:
@@ -261,7 +261,7 @@ def test_patterns_that_are_too_large_together_are_refused(world: World) -> None:
 
     body = refused(put(world, {"steps": steps}), "Unacceptable scenario")
 
-    assert body["errors"][0]["detail"] == "is too much: the patterns of a scenario are too large together"
+    assert body["errors"][0]["detail"] == "makes the patterns of the scenario too large together"
 
 
 def test_an_alias_stands_for_what_it_names(world: World) -> None:
@@ -301,9 +301,9 @@ def test_a_scenario_that_names_what_there_is_not_is_refused_with_every_place_and
     )
 
     assert body["errors"] == [
-        {"detail": "is not known here; did you mean advance?", "pointer": "/steps/2/then/advnce", "line": 13}
+        {"detail": "is unknown; did you mean advance?", "pointer": "/steps/2/then/advnce", "line": 13}
     ]
-    assert body["detail"] == "scenario:13: /steps/2/then/advnce: is not known here; did you mean advance?"
+    assert body["detail"] == "scenario:13: /steps/2/then/advnce: is unknown; did you mean advance?"
     body = refused(put(world, LOST.replace("addThing", "addThign")), "Unacceptable scenario")
     assert [(error["line"], error["pointer"]) for error in body["errors"]] == [
         (7, "/steps/0/operation"),
@@ -506,9 +506,9 @@ def test_a_fault_waits_for_a_call_on_the_wire(world: World) -> None:
     ("then", "pointer", "detail"),
     [
         ({"reply": {"status": 200, "body": {}}}, "/then/reply", "reply.id: is required; `off_contract: true`"),
-        ({"delay": "1h"}, "/then/delay", "'1h' is no duration"),
+        ({"delay": "1h"}, "/then/delay", "'1h' is not a duration"),
         ({"delay": 301}, "/then/delay", "is at most 300 s"),
-        ({"cut": "after", "corrupt": True}, "/then", "is one answer"),
+        ({"cut": "after", "corrupt": True}, "/then", "must have one effect"),
     ],
 )
 def test_what_cannot_be_an_answer_is_not_armed(world: World, then: Any, pointer: str, detail: str) -> None:

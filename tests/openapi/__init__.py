@@ -1,1 +1,1 @@
-"""Tests of `promo_sandbox.openapi`, a module each."""
+"""Tests of `promo_sandbox.openapi`, one module for each of its modules."""

@@ -1,4 +1,4 @@
-"""A spec compiled; and each way in which one can be broken is told with file, line and reason."""
+"""Specs are compiled; an invalid spec is reported with file, line and reason."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_the_text_that_the_other_tests_break_is_right(tmp_path: Path) -> None:
         ("{type: http, scheme: bearer}", "{type: http, scheme: bearer", "acme/things.yaml:27: "),
     ],
 )
-def test_a_broken_spec_is_told_with_file_line_and_reason(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_a_broken_spec_is_reported_with_file_line_and_reason(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert broken(tmp_path, (old, new)).startswith(message)
 
 
@@ -190,7 +190,7 @@ def test_a_reference_must_lead_to_a_component_of_the_right_kind(tmp_path: Path, 
         ("schemas/Thing'", "schemas/Loop'"),
     ],
 )
-def test_a_reference_that_leads_back_to_itself_is_told(tmp_path: Path, old: str, new: str) -> None:
+def test_a_reference_to_itself_is_an_error(tmp_path: Path, old: str, new: str) -> None:
     loops = (
         "  parameters: {Loop: {$ref: '#/components/parameters/Pool'}, Pool: {$ref: '#/components/parameters/Loop'}}\n"
     )
@@ -201,7 +201,7 @@ def test_a_reference_that_leads_back_to_itself_is_told(tmp_path: Path, old: str,
     assert "refers to itself" in said
 
 
-def test_a_schema_composed_of_itself_is_told(tmp_path: Path) -> None:
+def test_a_schema_composed_of_itself_is_an_error(tmp_path: Path) -> None:
     said = broken(tmp_path, ("    Thing:\n", "    Thing:\n      allOf: [{$ref: '#/components/schemas/Thing'}]\n"))
 
     assert "allOf contains the same schema again" in said
@@ -239,7 +239,7 @@ def test_two_schemes_at_once_are_not_served(tmp_path: Path) -> None:
     assert said == "acme/things.yaml:8: two security schemes at once are not supported; write them as alternatives"
 
 
-def test_an_api_key_is_described_to_be_masked_and_not_to_be_asked_for(tmp_path: Path) -> None:
+def test_an_api_key_is_only_masked(tmp_path: Path) -> None:
     bearer, key = "    token: {type: http, scheme: bearer}", "    token: {type: apiKey, in: header, name: Acme-Key}"
     asked = ("      requestBody:", "      security: [{token: []}]\n      requestBody:")
 
@@ -263,7 +263,7 @@ def test_a_file_that_holds_no_object_is_no_document(tmp_path: Path, text: str) -
         document(tmp_path, text)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="No such file"):
         Document(tmp_path / "acme" / "nothing.yaml")
 
@@ -298,7 +298,7 @@ def test_security_is_the_operation_s_own_or_else_the_document_s(acme: Document) 
     assert operation(acme, "greet").security == ()
 
 
-def test_callbacks_collections_and_internal_members_are_known(acme: Document) -> None:
+def test_callbacks_collections_and_internal_fields_are_known(acme: Document) -> None:
     assert set(acme.callbacks) == {"thing-changed"}
     assert set(acme.collections) == {"things", "notes", "settings"}
     assert acme.internal_fields == {"things": ("secret", "breaks"), "notes": (), "settings": ()}
@@ -431,7 +431,7 @@ def test_a_patch_is_a_json_merge_patch(tmp_path: Path, target: str, patch: str, 
     assert first.raw["x-example"] == Document(first.path).raw["x-example"]
 
 
-def test_a_patch_takes_out_a_member_of_the_document_itself(tmp_path: Path) -> None:
+def test_a_patch_removes_a_field_of_the_document(tmp_path: Path) -> None:
     first, second = versions(tmp_path, "'2': {x-cors: null}", TEXT.replace("paths:\n", "x-cors: true\npaths:\n", 1))
 
     assert (first.cors, second.cors) == (True, False)
@@ -475,7 +475,9 @@ def test_a_patch_leaves_the_version_that_stands_there_as_it_is(tmp_path: Path) -
         ("'2':\n  components: {schemas: {Name: null}}", "acme/things.yaml:14: the schema 'Name' does not exist"),
     ],
 )
-def test_a_patch_that_breaks_the_document_is_told_with_file_and_line(tmp_path: Path, patch: str, message: str) -> None:
+def test_a_patch_that_breaks_the_document_is_reported_with_file_and_line(
+    tmp_path: Path, patch: str, message: str
+) -> None:
     with pytest.raises(DocumentError) as caught:
         versions(tmp_path, patch)
 
@@ -486,7 +488,7 @@ def test_a_patch_that_breaks_the_document_is_told_with_file_and_line(tmp_path: P
 # Collections
 
 
-def test_the_order_of_members_is_that_of_the_document(tmp_path: Path) -> None:
+def test_the_order_of_fields_is_that_of_the_document(tmp_path: Path) -> None:
     ordered = "x-collections:\n  settings:\n    schema: {type: object}\n    order: [word, old]\n"
     text = TEXT.replace("components:\n", f"{ordered}components:\n", 1).replace("    Name: ", f"{INNER}    Name: ")
 

@@ -1,4 +1,4 @@
-"""What is wrong with a large value: told as of a small one, and no more is worked out than somebody listens to."""
+"""Errors of large values: the same as those of small values, and computed only as far as needed."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_no_more_is_worked_out_than_is_listened_to(monkeypatch: pytest.MonkeyPat
     assert len(asked) < MAX_VIOLATIONS + 10
 
 
-def test_of_alternatives_that_nothing_decides_between_only_that_none_fits_is_told() -> None:
+def test_alternatives_without_a_discriminator_give_one_general_error() -> None:
     schema = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]}
 
     [found] = islice(Explanation(schema).errors([1] * 100_000), 5)
@@ -106,7 +106,7 @@ def test_of_alternatives_that_nothing_decides_between_only_that_none_fits_is_tol
     assert (found.error.kind.name, found.schema_path()) == ("anyOf", ("anyOf",))
 
 
-def test_of_many_members_that_are_not_known_some_are_named() -> None:
+def test_only_some_of_many_unknown_fields_are_named() -> None:
     schema = {"type": "object", "additionalProperties": False, "properties": {"a": {}}}
     value = {f"k{number}": number for number in range(50_000)}
 

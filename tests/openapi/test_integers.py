@@ -1,4 +1,4 @@
-"""What a schema calls an integer is kept as one, wherever it stands, and nothing else is touched."""
+"""Values that a schema declares as integers are normalised; all other values are unchanged."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def test_an_integer_is_kept_as_one(schema: dict[str, Any], value: Any, written: 
     assert encode(value) == before  # which may be somebody else's
 
 
-def test_what_is_written_right_is_the_same_object() -> None:
+def test_a_normalised_value_is_the_same_object() -> None:
     value = {"a": {"n": 3}, "m": Decimal("3.0")}
 
     assert Validator({"properties": {"a": {"properties": {"n": INTEGER}}}}).read(value, "body", []) is value
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_an_invalid_value_is_reported() -> None:
     violations: list[Any] = []
 
     Validator({"properties": {"n": INTEGER}}).read({"n": Decimal("3.5")}, "body", violations)

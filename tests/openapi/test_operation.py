@@ -1,4 +1,4 @@
-"""An operation: what a request says to it, and how a reply breaks its contract."""
+"""Operations: the values and violations of requests, and the violations of replies."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_body_is_read_with_its_numbers_as_they_are(adding: Operation) -> None:
         (b"[" * 101 + b"]" * 101, ["body"]),
     ],
 )
-def test_a_body_that_does_not_fit_is_told(adding: Operation, body: bytes, wheres: list[str]) -> None:
+def test_an_invalid_body_is_reported(adding: Operation, body: bytes, wheres: list[str]) -> None:
     _, violations = add(adding, body)
 
     assert sorted(violation.where for violation in violations) == wheres
@@ -98,9 +98,7 @@ def test_a_body_that_does_not_fit_is_told(adding: Operation, body: bytes, wheres
         (b'{"name":""}', "minLength"),
     ],
 )
-def test_a_body_that_cannot_be_read_is_told_from_one_that_does_not_fit(
-    adding: Operation, body: bytes, kind: str
-) -> None:
+def test_an_unreadable_body_differs_from_an_invalid_one(adding: Operation, body: bytes, kind: str) -> None:
     [violation] = add(adding, body)[1]
 
     assert violation.kind == kind
@@ -130,7 +128,7 @@ def test_a_body_that_was_not_kept_cannot_be_read(adding: Operation) -> None:
     assert caught.value.status == 413
 
 
-def test_a_body_that_is_not_asked_for_is_not_looked_at(listing: Operation) -> None:
+def test_an_undeclared_body_is_ignored(listing: Operation) -> None:
     values, violations = listing.read(
         Request("GET", "/acme/s1/things", [], b"{", body_problem=TOO_LARGE), {"shop": "s1"}
     )
@@ -161,7 +159,7 @@ def test_an_operation_with_several_successes_has_them_all_and_the_first_is_usual
     assert [flaw.where for flaw in putting.validate_reply(Reply(204, note, "application/json"))] == ["reply"]
 
 
-def test_an_operation_knows_its_success_and_its_members(adding: Operation, operations: dict[str, Operation]) -> None:
+def test_an_operation_knows_its_success_and_its_fields(adding: Operation, operations: dict[str, Operation]) -> None:
     assert (adding.success.status, adding.success_media) == (201, "application/json")
     assert (operations["removeThing"].success.status, operations["removeThing"].success_media) == (204, None)
     assert adding.template == "/acme/{shop}/things"
@@ -259,7 +257,7 @@ def test_a_body_may_be_a_form_or_a_text(
     assert [str(violation) for violation in found] == violations
 
 
-def test_each_media_type_that_is_taken_is_named_in_the_refusal(other_bodies: Operation) -> None:
+def test_the_error_names_each_accepted_media_type(other_bodies: Operation) -> None:
     with pytest.raises(UnreadableBody, match=f"must be {FORM} or {TEXT}, not application/json"):
         other_bodies.read(Request("POST", "/a", [(b"content-type", b"application/json")], b"{}"), {})
 

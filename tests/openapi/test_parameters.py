@@ -1,4 +1,4 @@
-"""Parameters: from text to their type, and then judged."""
+"""Parameters are converted to their types, then validated."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_text_that_does_not_fit_is_a_violation_and_no_value(schema: dict[str, 
     assert [violation.where for violation in violations] == ["query.X-it"]
 
 
-def test_every_item_that_does_not_fit_is_told() -> None:
+def test_every_invalid_item_is_reported() -> None:
     schema = {"type": "array", "items": {"enum": ["a", "b"]}}
 
     _, violations = read(parameter(schema), "a", "x", "b", "y")
@@ -125,7 +125,7 @@ def test_a_parameter_of_a_path_or_a_header_says_so_in_its_violation() -> None:
     assert in_header[0].where == "header.X-it"
 
 
-def test_a_schema_that_admits_every_text_is_not_asked() -> None:
+def test_a_schema_that_accepts_every_text_needs_no_validator() -> None:
     assert parameter({"type": "string", "description": "Anything.", "example": "x"}).validator is None
     assert parameter({"type": "string", "minLength": 1}, **{"in": "path"}).validator is None
     assert parameter({"type": "string", "minLength": 1}).validator is not None
@@ -144,7 +144,7 @@ def test_a_plus_in_a_path_is_a_plus_and_in_a_query_a_space() -> None:
     assert parse_form("a+b=c+d%2B", []) == {"a b": ["c d+"]}
 
 
-def test_a_segment_that_is_not_utf_8_is_refused() -> None:
+def test_a_segment_that_is_not_utf_8_is_rejected() -> None:
     with pytest.raises(ValueError, match="utf-8"):
         percent_decode("%FF")
 
@@ -189,7 +189,7 @@ def test_each_pair_that_is_not_utf_8_is_a_violation_of_its_own() -> None:
     ]
 
 
-def test_a_form_with_more_escapes_than_are_decoded_in_a_moment_is_refused() -> None:
+def test_a_form_with_too_many_escapes_is_rejected() -> None:
     violations: list[Violation] = []
 
     assert parse_form("a=" + "%41" * 50_000, violations, "body") == {"a": ["A" * 50_000]}

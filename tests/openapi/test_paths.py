@@ -1,4 +1,4 @@
-"""Which operation a method and a path name."""
+"""The operation of a method and a path."""
 
 from __future__ import annotations
 

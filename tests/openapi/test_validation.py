@@ -1,4 +1,4 @@
-"""JSON Schema: every violation at once, each with its place."""
+"""Validation reports all violations with their places."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_what_fits_has_no_violations() -> None:
     assert violations(SCHEMA, {"name": "Lamp", "price": {"unit": "EUR", "value": Decimal("4.35")}}) == []
 
 
-def test_all_violations_are_told_at_once_each_with_its_place() -> None:
+def test_all_violations_are_reported_with_their_places() -> None:
     found = violations(SCHEMA, {"name": "", "price": {"value": -1}, "tags": ["ok", "longer", 7]})
 
     assert sorted(violation.where for violation in found) == [
@@ -45,14 +45,14 @@ def test_all_violations_are_told_at_once_each_with_its_place() -> None:
     ]
 
 
-def test_a_missing_member_is_told_at_its_own_place() -> None:
+def test_a_missing_field_is_reported_at_its_own_place() -> None:
     assert violations(SCHEMA, {}, "event x") == [
         Violation("event x.name", "is required", "required", ["required"]),
         Violation("event x.price", "is required", "required", ["required"]),
     ]
 
 
-def test_a_value_that_is_wrong_itself_is_told_at_the_place_of_the_whole() -> None:
+def test_an_invalid_whole_value_is_reported_at_its_place() -> None:
     [found] = violations(SCHEMA, [])
 
     assert found == Violation("body", '[] is not of type "object"', "type", ["type"])
@@ -96,17 +96,17 @@ def test_a_long_place_is_cut_too() -> None:
     assert sum(len(violation.where) for violation in found) < 100_000
 
 
-def test_more_violations_than_anybody_reads_are_not_told() -> None:
+def test_the_number_of_violations_is_limited() -> None:
     assert len(violations({"items": {"type": "string"}}, list(range(1000)))) == MAX_VIOLATIONS
 
 
 @pytest.mark.parametrize("number", ["4.35", "0.07", "9000000000000.01", "1e2", "0"])
-def test_decimals_are_judged_exactly(number: str) -> None:
+def test_decimals_are_validated_exactly(number: str) -> None:
     assert violations({"multipleOf": 0.01}, decode(number.encode())) == []
 
 
 @pytest.mark.parametrize("number", ["4.355", "9000000000000.001", "1e-3"])
-def test_decimals_with_too_many_places_are_told(number: str) -> None:
+def test_decimals_with_too_many_places_are_reported(number: str) -> None:
     assert len(violations({"multipleOf": 0.01}, decode(number.encode()))) == 1
 
 
@@ -129,7 +129,7 @@ def test_decimals_with_too_many_places_are_told(number: str) -> None:
         ({"enum": [0]}, False),
     ],
 )
-def test_formats_patterns_and_types_are_judged(schema: dict[str, Any], value: Any) -> None:
+def test_formats_patterns_and_types_are_validated(schema: dict[str, Any], value: Any) -> None:
     assert len(violations(schema, value)) == 1
 
 
@@ -179,14 +179,14 @@ def test_references_point_into_definitions() -> None:
     assert references(plain) == {"A", "B"}
 
 
-def test_a_schema_is_compiled_when_it_is_first_asked() -> None:
+def test_a_schema_is_compiled_on_first_use() -> None:
     validator = Validator({"pattern": "("})
 
     with pytest.raises(ValueError, match='not a "regex"'):
         validator.violations("x", "body")
 
 
-def test_what_was_found_valid_is_remembered_by_its_bytes_and_nothing_else_is() -> None:
+def test_valid_bodies_are_remembered_by_their_bytes() -> None:
     validator = Validator({"type": "object", "required": ["name"]})
 
     for _ in range(2):
@@ -196,7 +196,7 @@ def test_what_was_found_valid_is_remembered_by_its_bytes_and_nothing_else_is() -
         ]
 
 
-def test_an_object_that_is_encoded_already_is_judged_as_it_is_sent() -> None:
+def test_an_encoded_object_is_validated_as_it_is_sent() -> None:
     validator = Validator({"type": "object", "properties": {"name": {"type": "string"}}})
     right, wrong = b'{"name":"Lamp"}', b'{"name":7}'
 
@@ -204,7 +204,7 @@ def test_an_object_that_is_encoded_already_is_judged_as_it_is_sent() -> None:
     assert [violation.where for violation in validator.validate(wrong, wrong, "reply")] == ["reply.name"]
 
 
-def test_only_so_much_is_remembered() -> None:
+def test_the_number_of_remembered_bodies_is_limited() -> None:
     validator = Validator({"type": "object"})
 
     for number in range(1000):
@@ -246,7 +246,7 @@ EITHER = {"oneOf": [{"required": ["operation"]}, {"required": ["callback"]}]}
         (EITHER, {}, '"operation" is a required property; or "callback" is a required property'),
     ],
 )
-def test_of_alternatives_what_is_wrong_is_told(schema: dict[str, Any], value: Any, message: str) -> None:
+def test_the_errors_of_alternatives_are_reported(schema: dict[str, Any], value: Any, message: str) -> None:
     assert [violation.message for violation in violations(schema, value)] == [message]
 
 

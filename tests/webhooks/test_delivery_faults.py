@@ -195,12 +195,18 @@ def test_faults_that_are_armed_for_a_callback_are_listed(world: World) -> None:
     [
         ({"callback": "gift-card-change", "then": {"webhook": "twice"}}, "did you mean gift-card-changed?"),
         ({"callback": EVENT, "then": {"webhook": "thrice"}}, "webhook"),
-        ({"callback": EVENT, "then": {"reject": "unknown-gift-card"}}, "is for a call; events have `webhook`"),
-        ({"callback": EVENT, "then": {"webhook": {"late": "soon"}}}, "is no duration"),
-        ({"callback": EVENT, "then": {"webhook": {"late": 0}}}, "longer than nothing"),
+        (
+            {"callback": EVENT, "then": {"reject": "unknown-gift-card"}},
+            "is only allowed for calls",
+        ),
+        ({"callback": EVENT, "then": {"webhook": {"late": "soon"}}}, "is not a duration"),
+        ({"callback": EVENT, "then": {"webhook": {"late": 0}}}, "must be more than 0"),
         ({"callback": EVENT, "then": {"webhook": {"status": 202}}}, "webhook"),
         ({"callback": EVENT, "operation": "getGiftCard", "then": {"webhook": "drop"}}, "body"),
-        ({"operation": "getGiftCard", "then": {"webhook": "drop", "cut": "before"}}, "without it nothing is told"),
+        (
+            {"operation": "getGiftCard", "then": {"webhook": "drop", "cut": "before"}},
+            "because only the rule sends events",
+        ),
         ({"then": {"webhook": "drop"}}, "body"),
     ],
 )
@@ -234,13 +240,13 @@ def test_a_scenario_applies_a_delivery_fault_to_an_emitted_event(world: World) -
 @pytest.mark.parametrize(
     ("step", "why"),
     [
-        ({"then": {"webhook": "twice"}}, "needs an operation, or something to emit"),
-        ({"then": {"advance": "P1D", "webhook": "twice"}}, "needs an operation, or something to emit"),
+        ({"then": {"webhook": "twice"}}, "needs an operation or `emit`"),
+        ({"then": {"advance": "P1D", "webhook": "twice"}}, "needs an operation or `emit`"),
         (
             {"operation": "createExternalGiftCard", "then": {"reject": "invalid-request", "webhook": "drop"}},
-            "nothing is told",
+            "because only the rule sends events",
         ),
-        ({"operation": "createExternalGiftCard", "then": {"webhook": {"late": "Psoon"}}}, "is no duration"),
+        ({"operation": "createExternalGiftCard", "then": {"webhook": {"late": "Psoon"}}}, "is not a duration"),
     ],
 )
 def test_a_scenario_with_an_invalid_delivery_fault_is_rejected(world: World, step: Json, why: str) -> None:

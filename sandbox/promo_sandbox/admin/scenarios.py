@@ -102,5 +102,5 @@ def _step_json(run: Run, step: Step) -> Doc:
         "times": "any" if step.times is None else step.times,
         "taken": taken,
         "by": by,
-        "done": step.number <= run.at,
+        "done": step.number <= run.steps_done,
     }

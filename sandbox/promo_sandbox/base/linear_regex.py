@@ -25,7 +25,7 @@ class Pattern(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def compile_pattern(expression: str) -> Pattern:
+def compile_regex(expression: str) -> Pattern:
     """Raises `ValueError` with a sentence if the expression is invalid, not supported or too large."""
     if len(expression) > MAX_PATTERN:
         raise ValueError(f"{expression[:50]!r}… has more than {MAX_PATTERN} characters")

@@ -207,7 +207,7 @@ def _apply_effects(effects: Effects, exchange: Exchange) -> None:
     """Note the faults for the reply and its webhooks, and raise the scripted answer if there is one."""
     if effects.fault is not None:
         exchange.fault = effects.fault if exchange.fault is None else exchange.fault + effects.fault
-    exchange.delivery_fault = effects.webhook
+    exchange.delivery_fault = effects.delivery_fault
     if effects.reject is not None:
         raise Rejected(effects.reject)
     if effects.scripted_reply is not None:

@@ -235,7 +235,7 @@ class Orgs:
     def run_due_steps(self, org: Org) -> None:
         """Run the steps of the org's scenario that need no call and are due."""
         run = org.scenario
-        while run is not None and (step := run.take_timed_step(org.clock.now())) is not None:
+        while run is not None and (step := run.take_step_without_call(org.clock.now())) is not None:
             self._run_step(org, step)
             run.restart_step_time(org.clock.now())
 
@@ -361,7 +361,7 @@ class Orgs:
                 until = clock.later(until, step.effects.advance)
             except ValueError as error:
                 occurrence.internal_error = str(error)
-        self._record(org, occurrence, step.effects.webhook)
+        self._record(org, occurrence, step.effects.delivery_fault)
         if until != occurrence.at:  # what exceeds the limit of one run happens before the next request
             self.run_due_timers(org, until)
             self._move_clock(org, until)

@@ -203,7 +203,7 @@ class Call:
         return self.state.get_encoded(collection, id)
 
     def find(self, collection: Collection, field: str, value: str) -> Doc | None:
-        """A copy of the document with this value of a unique field; None if there is none."""
+        """A copy of the document with this value of a `unique` field; None if there is none."""
         id = self.state.find(collection, field, value)
         return None if id is None else self.state.get(collection, id)
 
@@ -230,7 +230,10 @@ class Call:
         return self.replace(collection, changed)
 
     def replace(self, collection: Collection, doc: Doc) -> Doc:
-        """Store a document in place of the one with the same `id`, and return it. Raises `NotUnique` as `add` does."""
+        """Store a document, in place of the one with this `id` if there is one, and return it.
+
+        Raises `NotUnique` if the value of a unique field is taken.
+        """
         doc = self.order_fields(collection, doc)
         self.state.put(collection, doc["id"], doc, self.now)
         return doc

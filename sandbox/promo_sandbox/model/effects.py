@@ -103,7 +103,7 @@ class Effects(NamedTuple):
     pause: int | None = None  # nanoseconds by the org's clock, in a step without operation
     advance: str | None = None  # ISO 8601
     scripted_event: ScriptedEvent | None = None
-    webhook: DeliveryFault | None = None
+    delivery_fault: DeliveryFault | None = None
 
     @property
     def drops_before_rule(self) -> bool:

@@ -1,4 +1,4 @@
-"""Scenarios: documents in YAML that script an org, and how far an org has come in its own.
+"""Scenarios: YAML documents that script the replies of an org, and the progress of an org through its scenario.
 
-Which scenarios exist is known to `engine`. Start with `run`: which step a call takes.
+The catalogue of scenarios is in `engine`. Start with `run`: it decides which step takes a call.
 """

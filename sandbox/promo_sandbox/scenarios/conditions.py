@@ -1,7 +1,7 @@
-"""The `when` of a step: which calls it takes. Compiled into functions that say yes or no; why not is told when asked.
+"""The `when` of a step: patterns that a call must match, compiled to functions; the reason for a mismatch on request.
 
-A pattern is part of what it fits: an object names some members, a list every item, anything else an equal value. Where
-that will not do, `{matches: regex}` is searched for in a text, and `{present: false}` fits what is not there.
+A pattern for an object gives some of its fields, a pattern for a list gives all items, any other value must be equal.
+`{matches: regex}` searches a string for a regular expression; `{present: false}` matches an absent value.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from promo_sandbox.base.linear_regex import compile_pattern
+from promo_sandbox.base.linear_regex import compile_regex
 from promo_sandbox.base.masking import Masks
 from promo_sandbox.base.messages import Request
 from promo_sandbox.openapi.operation import Values
@@ -30,49 +30,49 @@ _MAX_SHOWN = 60
 _MASKS = Masks()
 
 
-def compiled(wanted: Any) -> Matcher:
-    """Whether a value fits the pattern. Raises `ValueError` for a regular expression that is none."""
+def compile_pattern(wanted: Any) -> Matcher:
+    """A function that tests a value against a pattern. Raises `ValueError` for an invalid regular expression."""
     if isinstance(wanted, dict):
         if is_operator(wanted):
             if "matches" in wanted:
                 return _search(wanted["matches"])
             present = wanted["present"]
             return lambda value: (value is not ABSENT) is present
-        return _members([(name, compiled(part)) for name, part in wanted.items()])
+        return _object_matcher([(name, compile_pattern(part)) for name, part in wanted.items()])
     if isinstance(wanted, list):
-        items = [compiled(part) for part in wanted]
+        items = [compile_pattern(part) for part in wanted]
         return lambda value: (
             isinstance(value, list)
             and len(value) == len(items)
-            and all(fits(item) for fits, item in zip(items, value, strict=True))
+            and all(test(item) for test, item in zip(items, value, strict=True))
         )
     if isinstance(wanted, bool):
         return lambda value: value is wanted
-    # Numbers are equal by value, 50 and 50.00; in Python 1 also equals true.
+    # Numbers are compared by value: 50 equals 50.00. Python's 1 equals True, too, so booleans are excluded.
     return lambda value: bool(value == wanted) and not isinstance(value, bool)
 
 
-def _members(members: list[tuple[str, Matcher]]) -> Matcher:
-    def fit(value: Any) -> bool:
+def _object_matcher(fields: list[tuple[str, Matcher]]) -> Matcher:
+    def matches(value: Any) -> bool:
         if not isinstance(value, dict):
             return False
-        for name, fits in members:  # noqa: SIM110 - asked on every call, and a generator costs as much as what it asks
-            if not fits(value.get(name, ABSENT)):
+        for name, test in fields:  # noqa: SIM110 - runs for every call, and a generator doubles the time
+            if not test(value.get(name, ABSENT)):
                 return False
         return True
 
-    return fit
+    return matches
 
 
 def is_operator(pattern: Any) -> bool:
-    """Whether an object is no part of an object, but `{matches: text}` or `{present: boolean}`."""
+    """Whether a pattern is `{matches: text}` or `{present: boolean}`, not a pattern for an object."""
     if not isinstance(pattern, dict) or len(pattern) != 1:
         return False
     return isinstance(pattern.get("matches"), str) or isinstance(pattern.get("present"), bool)
 
 
 def _search(expression: str) -> Matcher:
-    matches = compile_pattern(expression).matches
+    matches = compile_regex(expression).matches
     return lambda value: isinstance(value, str) and matches(value)
 
 
@@ -87,7 +87,7 @@ def expressions(wanted: Any) -> Iterator[str]:
 
 
 def text_pattern(pattern: Any) -> Any:
-    """A pattern for what is text on the wire, such as a query: `10` there is the text 10."""
+    """A pattern for values that are strings in a request, such as query parameters: `10` becomes the string 10."""
     if isinstance(pattern, dict):
         if is_operator(pattern):
             return pattern
@@ -100,30 +100,30 @@ def text_pattern(pattern: Any) -> Any:
 
 
 def mismatch(pattern: Any, value: Any, where: str) -> str | None:
-    """The first reason why a value does not fit a pattern; None if it does."""
-    if compiled(pattern)(value):
+    """The first reason why a value does not match a pattern; None if it matches."""
+    if compile_pattern(pattern)(value):
         return None
     if value is ABSENT:
-        return f"{where} is not there"
+        return f"{where} is missing"
     if isinstance(pattern, dict) and isinstance(value, dict) and not is_operator(pattern):
         inner = (mismatch(part, value.get(name, ABSENT), f"{where}.{name}") for name, part in pattern.items())
         return next((reason for reason in inner if reason is not None), None)
     if isinstance(pattern, list) and isinstance(value, list) and len(pattern) == len(value):
-        inner = (mismatch(part, value[at], f"{where}[{at}]") for at, part in enumerate(pattern))
+        inner = (mismatch(part, value[index], f"{where}[{index}]") for index, part in enumerate(pattern))
         return next((reason for reason in inner if reason is not None), None)
     if _MASKS.is_secret(where.rpartition(".")[2]):
-        return f"{where} is another one"
+        return f"{where} has another value"
     return f"{where} is {shown(value)}, not {shown(pattern)}"
 
 
 def shown(value: Any) -> str:
-    """A value in a sentence."""
+    """A value for a message, shortened."""
     text = str(value) if isinstance(value, Decimal) else repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 class CallParts:
-    """What a call says, part by part, looked at only when a step asks."""
+    """The parts of a call that a step can test, each decoded when it is needed."""
 
     __slots__ = ("_query", "_request", "_values")
 
@@ -132,9 +132,9 @@ class CallParts:
         self._values = values
         self._query: dict[str, Any] | None = None
 
-    def fits(self, parts: tuple[tuple[str, Matcher], ...]) -> bool:
-        for name, fits in parts:  # noqa: SIM110 - asked on every call, and a generator costs as much as what it asks
-            if not fits(self._part(name)):
+    def match(self, parts: tuple[tuple[str, Matcher], ...]) -> bool:
+        for name, test in parts:  # noqa: SIM110 - runs for every call, and a generator doubles the time
+            if not test(self._part(name)):
                 return False
         return True
 
@@ -150,6 +150,6 @@ class CallParts:
         if name == "headers":
             return {field.decode("latin-1"): value.decode("latin-1") for field, value in self._request.fields.items()}
         if self._query is None:
-            given = parse_form(self._request.query, [])
-            self._query = {name: texts[0] if len(texts) == 1 else texts for name, texts in given.items()}
+            parameters = parse_form(self._request.query, [])
+            self._query = {name: texts[0] if len(texts) == 1 else texts for name, texts in parameters.items()}
         return self._query

@@ -1,6 +1,6 @@
-"""A scenario, and one org's way through it: which step a call takes, how often, by which exchanges.
+"""A scenario, and the progress of an org through it: which step takes a call, how often, in which exchanges.
 
-How a scenario is read and checked is the business of `scenario_document`; what its steps do is done by others.
+`document` reads and checks scenarios. The engine applies the effects of a step.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from promo_sandbox.openapi.operation import Operation, Values
 from promo_sandbox.scenarios.conditions import CallParts, Matcher
 
 T = TypeVar("T")
-MAX_KEPT = 100  # exchanges told of each step, and unexpected ones
+MAX_KEPT = 100  # exchanges of each step, and unexpected calls
 
 
 class Throttled(Exception):
-    """The call is one too many; `seconds` until the next may come."""
+    """The call exceeds the limit of a throttle; the next one is allowed in `seconds`."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"Try again in {seconds} s.")
@@ -32,14 +32,14 @@ class Throttled(Exception):
 
 
 class UnexpectedCallError(Exception):
-    """No step takes the call, and the scenario says that it then fails."""
+    """No step takes the call, and the scenario has `otherwise: fail`."""
 
 
 class Step(NamedTuple):
-    """One step. Without operations it waits for no call."""
+    """A step. Without operations it takes no call: it happens when its turn comes."""
 
     number: int  # from 1
-    operation_text: str | None  # the operation as it was written
+    operation_text: str | None  # as in the document
     operations: frozenset[str] | None
     parts: tuple[tuple[str, Matcher], ...]  # of `when`
     when: dict[str, Any]
@@ -49,14 +49,14 @@ class Step(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What an org begins with."""
+    """The initial clock and seed of an org."""
 
     clock: int | None
     seed: dict[str, Any]
 
 
 class Scenario:
-    """A script that was read and checked; many orgs may run it."""
+    """A valid scenario. Many orgs may run it."""
 
     def __init__(
         self,
@@ -67,33 +67,33 @@ class Scenario:
         *,
         fails_otherwise: bool,
     ) -> None:
-        self.name = name  # if it has one
+        self.name = name
         self.document = document
         self.given = given
         self.steps = steps
-        self.fails_otherwise = fails_otherwise  # a call that no step takes is refused
+        self.fails_otherwise = fails_otherwise  # reject calls that no step takes
         self._indexes: dict[str, list[int]] = {}
-        self._last = [0] * len(steps)  # for each place the last one that a call may take from there
-        for at in reversed(range(len(steps))):
-            goes_on = steps[at].times is None and at + 1 < len(steps)
-            self._last[at] = self._last[at + 1] if goes_on else at
+        self._last = [0] * len(steps)  # for each step, the last one that may take the next call
+        for index in reversed(range(len(steps))):
+            may_skip = steps[index].times is None and index + 1 < len(steps)
+            self._last[index] = self._last[index + 1] if may_skip else index
 
     @property
     def summary(self) -> str | None:
         return self.document.get("summary")
 
-    def candidates(self, operation_id: str, at: int) -> Sequence[int]:
-        """The places from this one on whose steps name an operation, up to the first that must be spent."""
-        if at >= len(self.steps):
+    def candidates(self, operation_id: str, current: int) -> Sequence[int]:
+        """The indexes of the steps that may take a call: from the current one to the first that may not be skipped."""
+        if current >= len(self.steps):
             return ()
-        if self._last[at] == at:
-            return (at,) if operation_id in (self.steps[at].operations or ()) else ()
+        if self._last[current] == current:
+            return (current,) if operation_id in (self.steps[current].operations or ()) else ()
         indexes = self._indexes.get(operation_id)
         if indexes is None:
-            indexes = [place for place, step in enumerate(self.steps) if operation_id in (step.operations or ())]
+            indexes = [index for index, step in enumerate(self.steps) if operation_id in (step.operations or ())]
             self._indexes[operation_id] = indexes
-        first = bisect_left(indexes, at)
-        return indexes[first : bisect_right(indexes, self._last[at], first)]
+        first = bisect_left(indexes, current)
+        return indexes[first : bisect_right(indexes, self._last[current], first)]
 
 
 class UnexpectedCall(msgspec.Struct, frozen=True):
@@ -104,58 +104,58 @@ class UnexpectedCall(msgspec.Struct, frozen=True):
     why: str
 
 
-class Counts(msgspec.Struct):
-    """What happened with one step."""
+class StepCounts(msgspec.Struct):
+    """The calls of one step."""
 
-    taken: int = 0
-    by: list[int] = []  # exchanges, at most the newest hundred
-    window: tuple[int, int] | None = None  # of a throttle: the moment it began, the calls in it
+    calls: int = 0
+    exchanges: list[int] = []  # ids of the newest hundred
+    window: tuple[int, int] | None = None  # of a throttle: the moment of its first call, and the number of calls
 
 
 class Progress(msgspec.Struct, forbid_unknown_fields=True):
-    """How far an org has come; with the scenario's document it is all that a run is."""
+    """The progress of an org. Together with the scenario's document, it is the complete state of a run."""
 
-    entered: int  # the moment when the current step became that
-    at: int = 0  # steps before this one are spent
-    counts: dict[int, Counts] = {}  # by number; a step that nothing took has none
-    unexpected: list[UnexpectedCall] = []  # at most the newest hundred
+    step_started: int  # moment
+    current: int = 0  # index of the current step; the steps before it are done
+    counts: dict[int, StepCounts] = {}  # by number of the step, if it took a call
+    unexpected: list[UnexpectedCall] = []  # the newest hundred
     unexpected_count: int = 0
 
 
 class Run:
-    """One org's way through a scenario."""
+    """An org's run of a scenario."""
 
     __slots__ = ("_progress", "next_due", "scenario")
 
     def __init__(self, scenario: Scenario, now: int) -> None:
         self.scenario = scenario
         self._progress = Progress(now)
-        self.next_due = self._next_due()  # when something is to be done without a call
+        self.next_due = self._next_due()  # moment when a step is due without a call
 
     @classmethod
     def resumed(cls, scenario: Scenario, progress: Any) -> Run:
-        """A run that has come as far as `progress` says. Raises `ValueError` if no run of this scenario can have."""
+        """A run with the given progress. Raises `ValueError` if the progress does not fit the scenario."""
         run = cls(scenario, 0)
         run._progress = found = msgspec.convert(progress, Progress, str_keys=True)
         numbers = range(1, len(scenario.steps) + 1)
-        if not 0 <= found.at <= len(scenario.steps) or any(number not in numbers for number in found.counts):
-            raise ValueError("the scenario has no such step")
+        if not 0 <= found.current <= len(scenario.steps) or any(number not in numbers for number in found.counts):
+            raise ValueError("the progress names a step that the scenario does not have")
         run.next_due = run._next_due()
         return run
 
     @property
     def progress(self) -> Any:
-        """How far it has come, as JSON that `resumed` takes."""
+        """The progress as a JSON value, for `resumed`."""
         return msgspec.to_builtins(self._progress, str_keys=True)
 
     def copy(self) -> Run:
-        """The same place in the same scenario, to come back to."""
+        """A run of the same scenario with the same progress."""
         return Run.resumed(self.scenario, self.progress)
 
     @property
-    def at(self) -> int:
-        """How many steps are spent."""
-        return self._progress.at
+    def steps_done(self) -> int:
+        """How many steps are done."""
+        return self._progress.current
 
     @property
     def unexpected(self) -> list[UnexpectedCall]:
@@ -167,116 +167,115 @@ class Run:
 
     @property
     def unmet(self) -> list[int]:
-        """The numbers of the steps that are still owed calls; one that takes any number of them is owed none."""
-        return [step.number for step in self.scenario.steps[self.at :] if step.times is not None]
+        """The numbers of the steps that are not done, without those with `times: any`, which are optional."""
+        return [step.number for step in self.scenario.steps[self.steps_done :] if step.times is not None]
 
     @property
     def current(self) -> Step | None:
-        """The step that is awaited; None when all are spent."""
-        return self.scenario.steps[self.at] if self.at < len(self.scenario.steps) else None
+        """The current step; None if all are done."""
+        return self.scenario.steps[self.steps_done] if self.steps_done < len(self.scenario.steps) else None
 
     def counts(self, step: Step) -> tuple[int, list[int]]:
-        """How often a step was taken, and by which exchanges, at most the newest hundred."""
+        """How many calls a step took, and the ids of the newest hundred of their exchanges."""
         counts = self._progress.counts.get(step.number)
-        return (counts.taken, counts.by) if counts else (0, [])
+        return (counts.calls, counts.exchanges) if counts else (0, [])
 
     def take(self, operation: Operation, request: Request, values: Values, now: int) -> Step | None:
         """The step that takes this call. Raises `UnexpectedCallError` if none does and the scenario then fails."""
         if self.next_due <= now:
             self._skip_elapsed_steps(now)
-        said = None
-        for at in self.scenario.candidates(operation.id, self._progress.at):
-            step = self.scenario.steps[at]
-            said = said or CallParts(request, values)
-            if not step.parts or said.fits(step.parts):
-                if at != self._progress.at:
-                    self._enter(at, now)
+        call = None
+        for index in self.scenario.candidates(operation.id, self._progress.current):
+            step = self.scenario.steps[index]
+            call = call or CallParts(request, values)
+            if not step.parts or call.match(step.parts):
+                if index != self._progress.current:
+                    self._enter(index, now)
                 return self._taken(step, now)
         if self.scenario.fails_otherwise:
             raise UnexpectedCallError(self._unexpected_reason(operation, CallParts(request, values)))
         return None
 
     def _skip_elapsed_steps(self, now: int) -> None:
-        """Leave behind what lasts a certain time only, once that has passed."""
+        """Leave each step whose duration or pause has passed."""
         while (step := self.current) is not None:
-            lasts = step.effects.pause if step.operations is None else step.duration
-            if lasts is None or now < self._progress.entered + lasts:
+            duration = step.effects.pause if step.operations is None else step.duration
+            if duration is None or now < self._progress.step_started + duration:
                 return
             if step.operations is None:
                 self._count(step)
-            self._enter(self.at + 1, self._progress.entered + lasts)
+            self._enter(self.steps_done + 1, self._progress.step_started + duration)
 
-    def take_timed_step(self, now: int) -> Step | None:
-        """Take the next step that waits for no call, if it is its turn."""
+    def take_step_without_call(self, now: int) -> Step | None:
+        """Take the current step if it needs no call; None otherwise."""
         self._skip_elapsed_steps(now)
         step = self.current
         if step is None or step.operations is not None or step.effects.pause is not None:
             return None
         self._count(step)
-        self._enter(self.at + 1, now)
+        self._enter(self.steps_done + 1, now)
         return step
 
     def restart_step_time(self, now: int) -> None:
-        """What `due` gave is done, and this the moment from which the next step counts its time."""
-        self._enter(self._progress.at, now)
+        """Start the current step at this moment, after the effects of `take_step_without_call` have happened."""
+        self._enter(self._progress.current, now)
 
     def record(self, exchange: Exchange) -> None:
-        """What came of a call, now that its exchange has an id."""
+        """Record the exchange of a call, once it has an id."""
         if exchange.step is not None:
-            _keep(self._progress.counts[exchange.step].by, exchange.id)
+            _append(self._progress.counts[exchange.step].exchanges, exchange.id)
         elif exchange.unexpected is not None:
-            _keep(self.unexpected, UnexpectedCall(exchange.id, exchange.operation, exchange.unexpected))
+            _append(self.unexpected, UnexpectedCall(exchange.id, exchange.operation, exchange.unexpected))
             self._progress.unexpected_count += 1
 
-    def _enter(self, at: int, now: int) -> None:
-        self._progress.at, self._progress.entered = at, now
+    def _enter(self, index: int, now: int) -> None:
+        self._progress.current, self._progress.step_started = index, now
         self.next_due = self._next_due()
 
     def _next_due(self) -> int:
         step = self.current
         if step is None:
             return NEVER
-        lasts = step.duration if step.operations is not None else step.effects.pause or 0
-        return NEVER if lasts is None else self._progress.entered + lasts
+        duration = step.duration if step.operations is not None else step.effects.pause or 0
+        return NEVER if duration is None else self._progress.step_started + duration
 
-    def _count(self, step: Step) -> Counts:
+    def _count(self, step: Step) -> StepCounts:
         counts = self._progress.counts.get(step.number)
         if counts is None:
-            counts = self._progress.counts[step.number] = Counts()
-        counts.taken += 1
+            counts = self._progress.counts[step.number] = StepCounts()
+        counts.calls += 1
         return counts
 
     def _taken(self, step: Step, now: int) -> Step:
         counts = self._count(step)
-        if step.times == counts.taken:
-            self._enter(self.at + 1, now)
+        if step.times == counts.calls:
+            self._enter(self.steps_done + 1, now)
         return step
 
     def throttle(self, step: Step, now: int) -> None:
         """Count a call of a step with a throttle. Raises `Throttled` if it is one too many."""
         limit = step.effects.throttle
-        assert limit is not None  # that is asked before
+        assert limit is not None  # the caller checks it
         counts = self._progress.counts[step.number]
-        began, calls = counts.window or (now, 0)
-        if not began <= now < began + limit.per:  # over, or the clock was set back
-            began, calls = now, 0
-        counts.window = began, calls + 1
+        start, calls = counts.window or (now, 0)
+        if not start <= now < start + limit.per:  # the window is over, or the clock was set back
+            start, calls = now, 0
+        counts.window = start, calls + 1
         if calls >= limit.limit:
-            raise Throttled(max(1, -(-(began + limit.per - now) // clock.SECOND)))
+            raise Throttled(max(1, -(-(start + limit.per - now) // clock.SECOND)))
 
-    def _unexpected_reason(self, operation: Operation, said: CallParts) -> str:
+    def _unexpected_reason(self, operation: Operation, call: CallParts) -> str:
         step = self.current
         if step is None:
-            return f"All steps are spent; {operation.id} was not awaited."
-        awaited = f"Step {step.number} awaits"
+            return f"All steps are done, so no call of {operation.id} is expected."
         if step.operations is None:
-            return f"{awaited} that time passes, no call; {operation.id} came."
+            return f"Step {step.number} expects no call until its time has passed, not {operation.id}."
         if operation.id not in step.operations:
-            return f"{awaited} {step.operation_text}; {operation.id} came."
-        return f"{awaited} another {operation.id}: {said.mismatch(step.when)}."
+            return f"Step {step.number} expects {step.operation_text}, not {operation.id}."
+        return f"Step {step.number} expects a different {operation.id}: {call.mismatch(step.when)}."
 
 
-def _keep(newest: list[T], one: T) -> None:
-    newest.append(one)
+def _append(newest: list[T], item: T) -> None:
+    newest.append(item)
     if len(newest) > MAX_KEPT:
         del newest[0]

@@ -119,7 +119,7 @@ class Webhooks:
         self._immediate = SLICE
         for event in entry.events:
             then = org.state.take_armed(event.name) if delivery_fault is None and org.state.armed else None
-            fault = then.webhook if then is not None else delivery_fault
+            fault = then.delivery_fault if then is not None else delivery_fault
             self._notify(org, event, cause, fault, perf_counter() + after if after else 0.0)
         if org.outbox is not None and entry.events:
             org.delivery_changes.notify()

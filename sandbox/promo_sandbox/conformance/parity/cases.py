@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from promo_sandbox.base import yaml_file
 from promo_sandbox.base.document_errors import Flaws, Place, shortened, suggestion
 from promo_sandbox.base.errors import SandboxError
-from promo_sandbox.scenarios.conditions import compiled
+from promo_sandbox.scenarios.conditions import compile_pattern
 
 Json = Any
 GIVEN = ("org", "fresh")  # the names that every case may use
@@ -155,7 +155,7 @@ def _validate_step(place: Place, step: Json, known: Collection[str], flaws: Flaw
             flaws.add((*place, "expect", "status"), "must be a status or a list of them")
         for part in ("headers", "body"):
             try:
-                compiled(filled(expect.get(part), defaultdict(lambda: "x")))
+                compile_pattern(filled(expect.get(part), defaultdict(lambda: "x")))
             except ValueError as error:
                 flaws.add((*place, "expect", part), str(error))
     for name in sorted({name for text in _texts((request, expect)) for name in _NAME.findall(text)} - set(known)):
