@@ -68,8 +68,8 @@ def validate(
             ]
         # A seed may be a copy of a reply: `prepare` has removed the fields that are computed for each reply.
         if unknown_fields:
-            gone = {f"{where}.{member}" for member in decode(given).keys() - doc.keys()}
-            unknown_fields = [violation for violation in unknown_fields if violation.where not in gone]
+            removed = {f"{where}.{field}" for field in decode(given).keys() - doc.keys()}
+            unknown_fields = [violation for violation in unknown_fields if violation.where not in removed]
     # The schema reports unknown fields, too, but without a hint.
     found = (found for found in schema.violations(doc, where) if found.kind != "additionalProperties")
     return [*unknown_fields, *found]
