@@ -1,4 +1,4 @@
-"""Who may call: lenient, strict, and every token held to what it says."""
+"""Authentication in lenient and strict mode, and the rights of each kind of token."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def request(authorization: str | None) -> Request:
 
 
 def admit(authenticator: Authenticator, operation: Operation, authorization: str | None, **where: Any) -> Grant | str:
-    """What is said to a request of the org `world`, which the vendor calls `shop`."""
+    """The result for a request of the org `world`, whose tenant is `shop`."""
     place = {"org": "world", "vendor": "acme", "audience": "/acme", "tenant": "shop", "now": NOW, **where}
     return authenticator.check(operation, request(authorization), **place)
 
@@ -41,27 +41,27 @@ def issue(authenticator: Authenticator, **said: Any) -> str:
 
 
 def signed(payload: bytes) -> str:
-    """What somebody makes who knows the key of lenient mode, which is no secret: a token that says anything."""
+    """A token with any payload, signed with the public key of lenient mode."""
     said = f"{issue(Authenticator()).partition('.')[0]}.{base64.urlsafe_b64encode(payload).rstrip(b'=').decode()}"
     signature = hmac.digest(b"promo-sandbox", said.encode(), "sha256")
     return f"{said}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_an_operation_without_security_admits_anybody(strict: bool) -> None:
+def test_an_operation_without_security_needs_no_credentials(strict: bool) -> None:
     assert admit(Authenticator(strict=strict), OPEN, None) is UNRESTRICTED
     assert admit(Authenticator(strict=strict), OPEN, "Bearer invalid") is UNRESTRICTED
 
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("operation", [PLAIN, SCOPED, BASIC])
-def test_credentials_must_be_there(strict: bool, operation: Operation) -> None:
+def test_credentials_are_required(strict: bool, operation: Operation) -> None:
     assert admit(Authenticator(strict=strict), operation, None) == auth.MISSING
     assert admit(Authenticator(strict=strict), operation, "") == auth.MISSING
 
 
 @pytest.mark.parametrize("token", ["any", "a.b.c", "eyJhbGciOi.e30.x", "sandbox", "\xe9", "x" * 10_000])
-def test_a_stranger_s_token_is_good_for_everything_unless_strict(token: str) -> None:
+def test_an_unknown_token_gives_all_rights_unless_strict(token: str) -> None:
     assert admit(Authenticator(), SCOPED, f"Bearer {token}") == UNRESTRICTED
     assert admit(Authenticator(strict=True), SCOPED, f"Bearer {token}") == auth.INVALID
 
@@ -81,12 +81,12 @@ def test_a_stranger_s_token_is_good_for_everything_unless_strict(token: str) -> 
         ("justatoken", auth.INVALID),
     ],
 )
-def test_some_credentials_are_refused_whoever_asks(strict: bool, authorization: str, refusal: str) -> None:
+def test_some_credentials_are_always_rejected(strict: bool, authorization: str, refusal: str) -> None:
     assert admit(Authenticator(strict=strict), PLAIN, authorization) == refusal
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_an_issued_token_admits_to_what_it_says(strict: bool) -> None:
+def test_an_issued_token_gives_the_rights_in_it(strict: bool) -> None:
     authenticator = Authenticator(strict=strict)
     scopes, claims = ["things.write", "things.read"], {"entity": "E1"}
     token = issue(
@@ -128,20 +128,20 @@ def test_an_issued_token_admits_to_what_it_says(strict: bool) -> None:
     ],
 )
 @pytest.mark.parametrize("strict", [False, True])
-def test_an_issued_token_is_held_to_what_it_says(strict: bool, said: dict[str, Any], refusal: str) -> None:
+def test_an_issued_token_gives_no_other_rights(strict: bool, said: dict[str, Any], refusal: str) -> None:
     authenticator = Authenticator(strict=strict)
 
     assert admit(authenticator, SCOPED, f"Bearer {issue(authenticator, **said)}") == refusal
 
 
 @pytest.mark.parametrize("said", [{"org": None}, {"scopes": None}, {"audience": None}, {"tenant": None}])
-def test_what_a_token_does_not_say_is_not_asked_of_it(said: dict[str, Any]) -> None:
+def test_a_token_without_a_restriction_is_not_restricted(said: dict[str, Any]) -> None:
     authenticator = Authenticator(strict=True)
 
     assert isinstance(admit(authenticator, SCOPED, f"Bearer {issue(authenticator, **said)}"), Grant)
 
 
-def test_an_operation_without_scopes_takes_a_token_without_any() -> None:
+def test_an_operation_without_scopes_accepts_a_token_without_scopes() -> None:
     authenticator = Authenticator(strict=True)
 
     assert isinstance(admit(authenticator, PLAIN, f"Bearer {issue(authenticator, scopes=[])}"), Grant)
@@ -156,7 +156,7 @@ def test_a_token_expires_by_the_clock_of_the_org() -> None:
     assert isinstance(admit(authenticator, PLAIN, token, now=NOW), Grant)
 
 
-def test_in_lenient_mode_a_token_is_the_same_every_time_and_good_after_a_restart() -> None:
+def test_in_lenient_mode_a_token_is_always_the_same_and_valid_after_a_restart() -> None:
     token = issue(Authenticator(), number=7)
 
     assert issue(Authenticator(), number=7) == token
@@ -164,7 +164,7 @@ def test_in_lenient_mode_a_token_is_the_same_every_time_and_good_after_a_restart
     assert isinstance(admit(Authenticator(), PLAIN, f"Bearer {token}"), Grant)
 
 
-def test_in_strict_mode_a_token_of_another_server_is_a_stranger_s() -> None:
+def test_in_strict_mode_a_token_of_another_server_is_unknown() -> None:
     authenticator = Authenticator(strict=True)
 
     assert issue(Authenticator(strict=True), number=7) != issue(authenticator, number=7)
@@ -175,7 +175,7 @@ def test_in_strict_mode_a_token_of_another_server_is_a_stranger_s() -> None:
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_servers_with_the_same_key_take_each_other_s_tokens(strict: bool) -> None:
+def test_servers_with_the_same_key_accept_each_other_s_tokens(strict: bool) -> None:
     first, second = (Authenticator(strict=strict, key="schlüssel " * 4) for _ in range(2))
 
     token = issue(first, number=7)
@@ -185,7 +185,7 @@ def test_servers_with_the_same_key_take_each_other_s_tokens(strict: bool) -> Non
     assert Authenticator(strict=True).read(token, "world", "acme", NOW) is None
 
 
-def test_a_token_is_a_jwt_for_whoever_looks_inside() -> None:
+def test_a_token_is_a_jwt() -> None:
     header, payload, _ = issue(Authenticator(), tenant="shop", scopes=["a", "b"], customer="C1").split(".")
 
     def opened(part: str) -> Any:
@@ -207,7 +207,7 @@ def test_a_token_is_a_jwt_for_whoever_looks_inside() -> None:
 
 @settings(deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from("Ab0-_. \xe9"))
-def test_a_token_that_was_tampered_with_is_a_stranger_s(at: int, character: str) -> None:
+def test_a_modified_token_is_unknown(at: int, character: str) -> None:
     token = issue(Authenticator(), scopes=[])
     at %= len(token)
     tampered = token[:at] + character + token[at + 1 :]
@@ -218,7 +218,7 @@ def test_a_token_that_was_tampered_with_is_a_stranger_s(at: int, character: str)
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_a_self_describing_token_needs_no_call_first_but_is_not_issued(strict: bool) -> None:
+def test_a_self_describing_token_is_not_an_issued_one(strict: bool) -> None:
     answer = admit(
         Authenticator(strict=strict), SCOPED, "Bearer sandbox;tenant=shop;customer=C1;scope=things.write things.read"
     )
@@ -242,12 +242,12 @@ def test_a_self_describing_token_needs_no_call_first_but_is_not_issued(strict: b
         ("sandbox;vendor=other;org=elsewhere;exp=0", Grant(claims={"vendor": "other", "org": "elsewhere", "exp": "0"})),
     ],
 )
-def test_a_self_describing_token_is_held_to_what_it_says(token: str, answer: Grant | str) -> None:
+def test_a_self_describing_token_gives_only_the_rights_in_it(token: str, answer: Grant | str) -> None:
     assert admit(Authenticator(), SCOPED, f"Bearer {token}") == answer
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_a_token_that_never_expires_is_good_until_the_end_of_time(strict: bool) -> None:
+def test_a_token_without_an_end_never_expires(strict: bool) -> None:
     authenticator = Authenticator(strict=strict)
     token = issue(authenticator, expires=None)
 
@@ -258,7 +258,7 @@ def test_a_token_that_never_expires_is_good_until_the_end_of_time(strict: bool) 
     assert b'"exp"' not in base64.urlsafe_b64decode(token.split(".")[1] + "==")
 
 
-def test_claims_are_a_member_of_their_own_for_whoever_looks_inside() -> None:
+def test_claims_are_a_field_of_the_payload() -> None:
     payload = issue(Authenticator(), claims={"entity": "É", "iss": "somebody"}).split(".")[1]
 
     said = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -288,7 +288,7 @@ def test_a_token_with_other_claims_is_another_token() -> None:
         b"",
     ],
 )
-def test_a_token_that_is_signed_like_ours_but_says_what_ours_never_do_is_a_stranger_s(payload: bytes) -> None:
+def test_a_token_with_a_valid_signature_and_an_invalid_payload_is_unknown(payload: bytes) -> None:
     token = signed(payload)
 
     assert Authenticator().token_org(request(f"Bearer {token}")) is None
@@ -297,7 +297,7 @@ def test_a_token_that_is_signed_like_ours_but_says_what_ours_never_do_is_a_stran
     assert Authenticator().read(token, "world", "acme", NOW) is None
 
 
-def test_what_the_others_break_is_a_token_of_ours() -> None:
+def test_the_unmodified_token_is_an_issued_one() -> None:
     token = signed(b'{"iss":"x","vendor":"acme","iat":0,"jti":"1","claims":{"entity":"7"}}')
 
     grant = admit(Authenticator(), PLAIN, f"Bearer {token}")
@@ -310,13 +310,13 @@ def test_what_the_others_break_is_a_token_of_ours() -> None:
 
 
 @pytest.mark.parametrize("scopes", [None, ["orders.write"], ["things.write"], ["things.write", "orders.write", "x"]])
-def test_any_one_of_several_ways_is_enough(scopes: list[str] | None) -> None:
+def test_one_of_several_security_requirements_is_enough(scopes: list[str] | None) -> None:
     authenticator = Authenticator(strict=True)
 
     assert isinstance(admit(authenticator, SEVERAL, f"Bearer {issue(authenticator, scopes=scopes)}"), Grant)
 
 
-def test_the_ways_may_be_of_different_schemes() -> None:
+def test_security_requirements_may_have_different_schemes() -> None:
     authenticator = Authenticator(strict=True, clients={"app": "s"})
 
     assert admit(authenticator, SEVERAL, basic("app:s")) == Grant(client="app")
@@ -335,16 +335,14 @@ def test_the_ways_may_be_of_different_schemes() -> None:
         ("Digest x", auth.INVALID),
     ],
 )
-def test_what_none_of_several_ways_admits_is_refused_as_by_the_last_that_knows_the_scheme(
-    authorization: str | None, refusal: str
-) -> None:
+def test_the_last_requirement_of_the_same_scheme_gives_the_rejection(authorization: str | None, refusal: str) -> None:
     assert admit(Authenticator(), SEVERAL, authorization) == refusal
 
 
 # Tokens and clients elsewhere than in `Authorization`
 
 
-def test_a_token_is_read_for_what_it_grants_here_and_now() -> None:
+def test_a_token_is_read_with_its_rights_in_an_org_at_a_moment() -> None:
     authenticator = Authenticator(strict=True)
     token = issue(authenticator, tenant="shop", scopes=["things.read"], audience="/elsewhere", customer="C1", number=7)
 
@@ -365,7 +363,9 @@ def test_a_token_is_read_for_what_it_grants_here_and_now() -> None:
         ({"vendor": "other"}, {}),
     ],
 )
-def test_a_token_that_grants_nothing_here_and_now_reads_as_none(said: dict[str, Any], where: dict[str, Any]) -> None:
+def test_a_token_that_is_not_valid_in_an_org_at_a_moment_is_read_as_none(
+    said: dict[str, Any], where: dict[str, Any]
+) -> None:
     authenticator = Authenticator()
 
     assert (
@@ -375,7 +375,7 @@ def test_a_token_that_grants_nothing_here_and_now_reads_as_none(said: dict[str, 
 
 
 @pytest.mark.parametrize("token", ["", "any", "a.b.c", "invalid", "expired", ".", "..", "é.é.é", "sandbox"])
-def test_a_stranger_s_token_says_nothing_to_read(token: str) -> None:
+def test_an_unknown_token_is_read_as_none(token: str) -> None:
     assert Authenticator().read(token, "world", "acme", NOW) is None
 
 
@@ -386,7 +386,7 @@ def test_a_self_describing_token_is_read_unless_strict() -> None:
     assert Authenticator(strict=True).read(token, "world", "acme", NOW) is None
 
 
-def test_a_client_is_known_by_its_secret_or_anybody_is_unless_strict() -> None:
+def test_a_client_needs_its_secret_in_strict_mode_only() -> None:
     strict = Authenticator(strict=True, clients={"app": "s", "odd": "invalid-but-so"})
 
     pairs = [("app", "s"), ("app", "t"), ("app", ""), ("other", "s"), ("", "")]
@@ -419,7 +419,7 @@ def test_basic_credentials_must_be_a_name_and_a_secret(authorization: str) -> No
     assert admit(Authenticator(), BASIC, authorization) == auth.INVALID
 
 
-def test_any_client_is_admitted_unless_strict() -> None:
+def test_any_client_is_accepted_unless_strict() -> None:
     authenticator = Authenticator(strict=True, clients={"app": "s:1", "odd": "invalid-but-so"})
 
     assert admit(Authenticator(), BASIC, basic("anybody:x")) == Grant(client="anybody")
@@ -431,7 +431,7 @@ def test_any_client_is_admitted_unless_strict() -> None:
     assert admit(authenticator, BASIC, basic("app:").replace("Basic", "basic")) == auth.INVALID
 
 
-def test_a_bearer_token_is_no_basic_credential() -> None:
+def test_a_bearer_token_is_not_a_basic_credential() -> None:
     assert admit(Authenticator(), BASIC, "Bearer any") == auth.INVALID
 
 
@@ -446,7 +446,7 @@ def test_a_token_names_its_org() -> None:
     assert authenticator.token_org(request(None)) is None
 
 
-def test_more_tokens_than_are_remembered_are_read_all_the_same() -> None:
+def test_more_tokens_than_fit_into_the_cache_are_read_too() -> None:
     authenticator = Authenticator(strict=True)
     first = issue(authenticator, number=0)
     for number in range(5000):

@@ -1,4 +1,4 @@
-"""What a vendor's rule may do with a call."""
+"""The methods of a call that a vendor's rules use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def call() -> Call:
 
 
 def requested(call: Call, request: Request) -> Call:
-    """The call as one that a request for a new thing makes."""
+    """The call of a request that adds a thing."""
     operation = OPERATIONS["addThing"]
     call.request, call.operation = request, operation
     call.values, _ = operation.read(request, {"shop": "s1"})
@@ -49,7 +49,7 @@ def test_ids_and_numbers_come_from_one_sequence_and_never_twice(call: Call) -> N
     assert Call("other", State(), RULES, NOW, Authenticator()).new_uuid() == first
 
 
-def test_the_present_is_written_in_utc_with_milliseconds(call: Call) -> None:
+def test_now_text_is_utc_with_milliseconds(call: Call) -> None:
     assert call.now_text == "2030-01-01T00:00:00.123Z"
     assert moment(call.now_text) == call.now
 
@@ -65,7 +65,7 @@ def test_a_document_is_added_once(call: Call) -> None:
     assert call.find(THINGS, "code", "2") is None
 
 
-def test_a_document_may_be_had_with_its_members_as_they_are_stored(call: Call) -> None:
+def test_a_document_is_read_with_its_fields_still_encoded(call: Call) -> None:
     call.add(THINGS, {"id": "a", "name": "A", "status": "NEW", "price": Decimal("5.00")})
 
     thing = call.get_encoded(THINGS, "a")
@@ -77,7 +77,7 @@ def test_a_document_may_be_had_with_its_members_as_they_are_stored(call: Call) -
     assert call.get_encoded(THINGS, "b") is None
 
 
-def test_an_update_changes_some_members_and_takes_out_those_that_are_none(call: Call) -> None:
+def test_an_update_changes_some_fields_and_removes_those_that_are_none(call: Call) -> None:
     thing = call.add(THINGS, {"id": "a", "name": "A", "code": "1", "status": "NEW"})
 
     changed = call.update(THINGS, thing, name="B", code=None, price=Decimal("5.00"))
@@ -110,14 +110,14 @@ def test_lists_are_read_in_pages(call: Call) -> None:
     assert call.sort_number(THINGS, {"id": "b", "status": "NEW"}) == NOW
 
 
-def test_what_is_internal_is_not_public(call: Call) -> None:
+def test_internal_fields_are_not_public(call: Call) -> None:
     RULES.internal_fields.setdefault("acme.notes", ())
 
     assert call.public(THINGS, {"id": "a", "secret": "s"}) == {"id": "a"}
     assert call.public(NOTES, {"id": "n", "secret": "s"}) == {"id": "n", "secret": "s"}
 
 
-def test_a_request_s_values_are_at_hand(call: Call) -> None:
+def test_a_call_has_the_values_of_its_request(call: Call) -> None:
     body = {"name": "Lamp", "unknown": 1, "parts": [{"part": "x", "unknown": 2}, {"part": "y", "count": 3}]}
 
     requested(call, Request("POST", "/acme/s1/things", [], encode(body)))
@@ -129,7 +129,7 @@ def test_a_request_s_values_are_at_hand(call: Call) -> None:
     assert call.item_fields("parts") == [{"part": "x"}, {"part": "y", "count": 3}]
 
 
-def test_of_an_object_in_the_body_the_members_count_that_are_declared(call: Call) -> None:
+def test_only_declared_fields_of_an_object_in_the_body_count(call: Call) -> None:
     requested(call, Request("POST", "/", [], b'{"name":"Lamp","price":{"value":2,"unit":"EUR","unknown":1}}'))
     assert call.object_fields("price") == {"unit": "EUR", "value": 2}
 
@@ -141,7 +141,7 @@ def test_an_array_that_is_absent_has_no_items(call: Call) -> None:
     assert requested(call, Request("POST", "/", [], b'{"name":"Lamp"}')).item_fields("parts") == []
 
 
-def test_a_call_that_no_request_made_has_no_values(call: Call) -> None:
+def test_a_call_without_a_request_has_no_values(call: Call) -> None:
     with pytest.raises(LookupError, match="no request made this call"):
         _ = call.body
 
@@ -161,7 +161,7 @@ def test_a_call_that_no_request_made_has_no_values(call: Call) -> None:
         ("x\xe9", "http://localhost"),
     ],
 )
-def test_a_url_is_written_for_whoever_asks(call: Call, host: str | None, base: str) -> None:
+def test_a_url_has_the_host_of_the_request(call: Call, host: str | None, base: str) -> None:
     assert from_host(call, host).url("acme", "a b/c", "é") == f"{base}/acme/a%20b%2Fc/%C3%A9"
 
 
@@ -188,7 +188,7 @@ def test_a_rejection_is_raised_with_what_replaces_the_example(call: Call) -> Non
     )
 
 
-def test_a_rejection_takes_back_what_was_written_unless_it_says_otherwise(call: Call) -> None:
+def test_a_rejection_undoes_the_changes_unless_they_are_to_be_kept(call: Call) -> None:
     with pytest.raises(Rejected) as usual:
         call.reject("unknown-thing")
     with pytest.raises(Rejected) as keeping:
@@ -223,7 +223,7 @@ def test_a_reply_cannot_have_a_status_that_the_spec_does_not_declare(call: Call)
         call.reply(status=418)
 
 
-def test_hexadecimal_ids_have_as_many_digits_as_one_asks_for_and_come_from_the_same_sequence(call: Call) -> None:
+def test_hexadecimal_ids_have_the_given_number_of_digits_and_use_the_same_sequence(call: Call) -> None:
     ids = [call.new_hex(digits) for digits in (2, 7, 24, 32)]
 
     assert [len(id) for id in ids] == [2, 7, 24, 32]
@@ -253,7 +253,7 @@ def test_credentials_have_the_scopes_they_name_or_all(call: Call, grant: Grant |
     assert call.has_scope("things.write") is has
 
 
-def test_nothing_but_a_whole_vendor_has_settings_or_can_be_asked(call: Call) -> None:
+def test_a_call_without_a_vendor_has_no_settings_and_invokes_nothing(call: Call) -> None:
     with pytest.raises(LookupError, match="has no vendor"):
         _ = call.settings
     with pytest.raises(LookupError, match="has no vendor"):
@@ -271,7 +271,7 @@ def test_a_token_is_issued_for_the_org_or_for_any(call: Call) -> None:
     assert (org(bound), org(free)) == ("world", "shop")
 
 
-def test_a_token_says_what_its_rule_claims_and_may_be_good_for_ever() -> None:
+def test_a_token_has_the_claims_of_its_rule_and_may_never_expire() -> None:
     authenticator = Authenticator(strict=True)
     token = Call("world", State(), RULES, NOW, authenticator).issue_token(
         tenant="shop", scopes=["a"], customer="C1", claims={"entity": "E1"}, seconds=None, audience="/acme"
@@ -292,7 +292,7 @@ def test_a_token_says_what_its_rule_claims_and_may_be_good_for_ever() -> None:
     )
 
 
-def test_a_token_is_read_as_of_now_in_this_org_and_for_this_vendor(call: Call) -> None:
+def test_a_token_is_read_at_the_present_moment_in_this_org_and_for_this_vendor(call: Call) -> None:
     token = call.issue_token(tenant=None, claims={"entity": "E1"}, seconds=60)
     elsewhere = Call("elsewhere", State(), RULES, NOW, Authenticator())
     later = Call("world", State(), RULES, NOW + 60 * clock.SECOND, Authenticator())
@@ -304,7 +304,7 @@ def test_a_token_is_read_as_of_now_in_this_org_and_for_this_vendor(call: Call) -
     assert (elsewhere.read_token(token), later.read_token(token), call.read_token("any")) == (None, None, None)
 
 
-def test_a_token_whose_claims_are_not_texts_grants_nothing(call: Call) -> None:
+def test_a_token_whose_claims_are_not_strings_gives_no_rights(call: Call) -> None:
     claims: dict[str, Any] = {"entity": 7}
 
     token = call.issue_token(tenant=None, claims=claims, seconds=60)
@@ -312,7 +312,7 @@ def test_a_token_whose_claims_are_not_texts_grants_nothing(call: Call) -> None:
     assert call.read_token(token) is None
 
 
-def test_clients_are_known_as_they_are_at_the_gate(call: Call) -> None:
+def test_a_call_knows_the_same_clients_as_the_authenticator(call: Call) -> None:
     strict = Call("world", State(), RULES, NOW, Authenticator(strict=True, clients={"app": "s"}))
 
     assert [call.knows_client("anybody", secret) for secret in ("x", "invalid")] == [True, False]

@@ -22,7 +22,7 @@ from tests.acme import SPEC, Acme, content, new_rules
 
 
 def document(tmp_path: Path, *changes: tuple[str, str], name: str = "things.yaml") -> Document:
-    """The made-up vendor's spec after some changes."""
+    """The spec of the test vendor after some changes."""
     return Document(written(tmp_path, *changes, name=name))
 
 
@@ -37,7 +37,7 @@ def written(tmp_path: Path, *changes: tuple[str, str], name: str = "things.yaml"
     return path
 
 
-def test_a_vendor_that_is_whole_is_bound() -> None:
+def test_a_complete_vendor_is_bound() -> None:
     contract = Contract([Document(SPEC)], new_rules())
 
     assert contract.vendor == "acme"
@@ -47,7 +47,7 @@ def test_a_vendor_that_is_whole_is_bound() -> None:
     assert list(contract.undeclared_names()) == []
 
 
-def test_an_operation_without_a_rule_is_told() -> None:
+def test_an_operation_without_a_rule_is_an_error() -> None:
     rules = new_rules()
     del rules.operations["getThing"]
 
@@ -55,7 +55,7 @@ def test_an_operation_without_a_rule_is_told() -> None:
         Contract([Document(SPEC)], rules)
 
 
-def test_a_rule_without_an_operation_is_told() -> None:
+def test_a_rule_without_an_operation_is_an_error() -> None:
     rules = new_rules()
     rules.operation("getThingy")(lambda call: call.reply())
 
@@ -63,7 +63,7 @@ def test_a_rule_without_an_operation_is_told() -> None:
         Contract([Document(SPEC)], rules)
 
 
-def test_a_collection_that_only_one_of_both_has_is_told() -> None:
+def test_a_collection_must_be_in_the_rules_and_in_the_spec() -> None:
     rules, fewer = new_rules(), new_rules()
     rules.collection("orders", indexes=lambda _doc, _created: [])
     del fewer.collections["notes"]
@@ -93,7 +93,7 @@ def test_a_rejection_that_the_engine_needs_must_be_declared(tmp_path: Path, name
         Contract([document(tmp_path, *((f"{line}\n", "") for line in dict.fromkeys(declared)))], new_rules())
 
 
-def test_two_specs_that_claim_the_same_path_are_told(tmp_path: Path) -> None:
+def test_two_specs_with_the_same_path_are_an_error(tmp_path: Path) -> None:
     one, other = document(tmp_path), document(tmp_path, name="others.yaml")
 
     with pytest.raises(SandboxError, match=r"^acme/others.yaml: GET /acme/greeting occurs twice$"):
@@ -145,7 +145,7 @@ def expire(call, id):
 '''
 
 
-def test_names_in_rules_that_are_declared_nowhere_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undeclared_names_in_rules_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "misspelt_rules.py").write_text(MISSPELT, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     import misspelt_rules  # type: ignore[import-not-found]  # noqa: PLC0415 - it was written just now
@@ -176,7 +176,7 @@ def test_an_org_s_settings_are_the_schema_s_defaults_until_something_is_set() ->
     assert settings(acme) == {"edition": "7", "orders": {"word": "refused", "marks": {"before": "", "after": "!"}}}
 
 
-def test_what_is_set_stands_over_the_defaults_at_every_depth() -> None:
+def test_settings_override_the_defaults_at_every_level() -> None:
     acme = Acme()
 
     acme.seed("shop", settings=[{"house": "H1", "orders": {"word": "no", "marks": {"before": "<"}}}])
@@ -190,7 +190,7 @@ def test_what_is_set_stands_over_the_defaults_at_every_depth() -> None:
     assert settings(acme, "other")["orders"]["word"] == "refused"
 
 
-def test_what_a_rule_does_to_the_settings_that_it_reads_is_nobody_else_s() -> None:
+def test_the_settings_that_a_rule_reads_are_a_copy() -> None:
     acme = Acme()
     acme.seed("shop", settings=[{"house": "H1"}])
 
@@ -205,7 +205,7 @@ def test_what_a_rule_does_to_the_settings_that_it_reads_is_nobody_else_s() -> No
     assert settings(acme, "shop") == {"id": "settings", "house": "H1", **settings(acme, "third")}
 
 
-def test_settings_that_are_set_again_are_set_anew() -> None:
+def test_new_settings_replace_the_old_ones() -> None:
     acme = Acme()
     acme.seed("shop", settings=[{"house": "H1", "edition": "8"}])
 
@@ -225,7 +225,7 @@ def test_settings_that_are_set_again_are_set_anew() -> None:
         ("8", 'acme.settings[0]: "8" is not of type "object"'),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(given: Any, said: str) -> None:
+def test_invalid_settings_are_rejected(given: Any, said: str) -> None:
     acme = Acme()
 
     with pytest.raises(InvalidObjects) as caught:
@@ -265,7 +265,7 @@ def test_a_rule_reads_the_settings_of_its_org() -> None:
 
 @pytest.fixture
 def versions() -> Acme:
-    """An org of either version."""
+    """An org for each version."""
     acme = Acme()
     acme.seed("new", settings=[{"edition": "8"}])
     acme.seed("old", settings=[{"edition": "7"}])
@@ -283,7 +283,7 @@ def test_an_org_s_settings_choose_the_version_of_the_contract(versions: Acme) ->
     assert [str(violation) for violation in refused.violations] == ["body.code: is required"]
 
 
-def test_a_version_is_in_force_from_the_moment_the_setting_is_changed(versions: Acme) -> None:
+def test_a_version_applies_as_soon_as_the_setting_is_changed(versions: Acme) -> None:
     statuses = []
     for edition in ("7", "8", "7"):
         versions.seed("shop", settings=[{"edition": edition}])
@@ -298,7 +298,7 @@ def test_an_operation_that_a_patch_does_not_name_is_the_same_in_each_version(ver
     assert [(reply.status, reply.body) for reply in replies] == [(200, b'{"items":[]}')] * 2
 
 
-def test_a_preference_is_for_the_version_in_force(versions: Acme) -> None:
+def test_a_preference_applies_to_the_selected_version(versions: Acme) -> None:
     replies = [
         versions.send("POST", f"/acme/{org}/things", {"name": "Lamp"}, headers={"Prefer": "example=chair"})
         for org in ("old", "new")
@@ -307,7 +307,7 @@ def test_a_preference_is_for_the_version_in_force(versions: Acme) -> None:
     assert [reply.status for reply in replies] == [201, 400]
 
 
-def test_a_request_of_the_platform_itself_is_held_to_the_version_in_force_too(versions: Acme) -> None:
+def test_an_internal_call_uses_the_selected_version(versions: Acme) -> None:
     replies = [versions.send("POST", f"/acme/{org}/orders", {"name": "Lamp"}) for org in ("old", "new")]
 
     assert [reply.status for reply in replies] == [200, 409]
@@ -339,7 +339,7 @@ def test_a_spec_without_its_patches_has_one_version_whatever_the_settings_say() 
 
 
 @pytest.mark.parametrize("setting", ["editoin", "marks", "house", "id"])
-def test_versions_that_are_chosen_by_no_setting_with_a_default_are_told(tmp_path: Path, setting: str) -> None:
+def test_versions_need_a_setting_with_a_default(tmp_path: Path, setting: str) -> None:
     found = Document.load(written(tmp_path, ("  setting: edition\n", f"  setting: {setting}\n")))
 
     with pytest.raises(
@@ -383,7 +383,7 @@ def test_every_version_stores_the_same(tmp_path: Path) -> None:
 # What the platform does for itself
 
 
-def test_a_rule_may_have_another_operation_done_with_its_events() -> None:
+def test_a_rule_may_invoke_another_operation_with_its_events() -> None:
     acme = Acme()
 
     reply = acme.send("POST", "/acme/shop/orders", {"name": "Lamp", "code": "1"})
@@ -397,7 +397,7 @@ def test_a_rule_may_have_another_operation_done_with_its_events() -> None:
     assert [change.id for change in acme.last("shop").changes] == [thing["id"]]
 
 
-def test_what_is_asked_is_judged_by_its_own_contract_and_returned_as_a_refusal() -> None:
+def test_an_invoked_operation_is_validated_by_its_own_contract_and_returns_a_rejection() -> None:
     acme = Acme()
     acme.send("POST", "/acme/shop/things", {"name": "Lamp", "code": "1"})
 
@@ -412,7 +412,7 @@ def test_what_is_asked_is_judged_by_its_own_contract_and_returned_as_a_refusal()
     assert acme.last("shop").rejection == "order-failed"
 
 
-def test_what_is_asked_is_done_with_every_scope_and_for_the_same_tenant() -> None:
+def test_an_invoked_operation_has_all_scopes_and_the_same_tenant() -> None:
     acme = Acme()
 
     reply = acme.send("POST", "/~world/acme/shop/orders", {"name": "Lamp"}, token="sandbox;scope=orders.write")
@@ -423,7 +423,7 @@ def test_what_is_asked_is_done_with_every_scope_and_for_the_same_tenant() -> Non
     assert len(acme.stored("world")) == 1
 
 
-def test_what_a_rule_books_although_it_refuses_stays() -> None:
+def test_changes_stay_if_the_rule_rejects_and_keeps_them() -> None:
     acme = Acme()
 
     reply = acme.send("POST", "/acme/shop/orders", {"name": ""})
@@ -435,7 +435,7 @@ def test_what_a_rule_books_although_it_refuses_stays() -> None:
     assert (change.collection.key, change.id, change.before) == ("acme.notes", note["id"], None)
 
 
-def test_a_rule_that_refuses_takes_back_what_it_has_had_done() -> None:
+def test_a_rejection_undoes_the_changes_of_invoked_operations() -> None:
     acme = Acme()
 
     reply = acme.send("POST", "/acme/shop/orders", {"name": "Lamp", "code": "1", "regret": True})
@@ -447,7 +447,7 @@ def test_a_rule_that_refuses_takes_back_what_it_has_had_done() -> None:
 
 
 @pytest.mark.parametrize("kind", ["reject", "keep"])
-def test_a_refusal_of_what_is_asked_undoes_that_and_nothing_else(kind: str) -> None:
+def test_a_rejection_of_an_invoked_operation_undoes_its_changes_only(kind: str) -> None:
     acme = Acme()
 
     reply = acme.send("POST", f"/acme/shop/trouble/ask.{kind}")
@@ -458,7 +458,7 @@ def test_a_refusal_of_what_is_asked_undoes_that_and_nothing_else(kind: str) -> N
     assert acme.last("shop").events == []
 
 
-def test_what_is_asked_may_ask_in_turn() -> None:
+def test_an_invoked_operation_may_invoke_another() -> None:
     acme = Acme()
 
     kept = acme.send("POST", "/acme/shop/trouble/ask.ask.none")
@@ -478,7 +478,7 @@ def test_what_is_asked_may_ask_in_turn() -> None:
         ("ask.raise", "RuntimeError: the rule broke"),
     ],
 )
-def test_a_failure_of_ours_in_what_is_asked_is_one_of_the_whole_request(kind: str, internal_error: str) -> None:
+def test_an_internal_error_of_an_invoked_operation_fails_the_request(kind: str, internal_error: str) -> None:
     acme = Acme()
 
     reply = acme.send("POST", f"/acme/shop/trouble/ask.{kind}")
@@ -488,7 +488,7 @@ def test_a_failure_of_ours_in_what_is_asked_is_one_of_the_whole_request(kind: st
     assert (acme.stored("shop"), acme.last("shop").changes, acme.last("shop").events) == ([], [], [])
 
 
-def test_what_is_asked_without_an_end_is_a_defect_and_no_more() -> None:
+def test_endless_invocations_are_an_internal_error() -> None:
     def ask_again(call: Call) -> Reply:
         call.invoke("makeTrouble", call.path)
         return call.reply()
@@ -499,7 +499,7 @@ def test_what_is_asked_without_an_end_is_a_defect_and_no_more() -> None:
     assert (acme.last("shop").internal_error or "").startswith("RecursionError")
 
 
-def test_an_operation_that_is_not_there_cannot_be_asked() -> None:
+def test_an_unknown_operation_cannot_be_invoked() -> None:
     def misspell(call: Call) -> Reply:
         call.invoke("addThign", {"shop": "shop"}, {"name": "Lamp"})
         return call.reply()
@@ -510,7 +510,7 @@ def test_an_operation_that_is_not_there_cannot_be_asked() -> None:
     assert acme.last("shop").internal_error == "KeyError: 'addThign'"
 
 
-def test_a_body_that_what_is_asked_needs_must_be_given() -> None:
+def test_an_invoked_operation_needs_its_required_body() -> None:
     seen: list[Any] = []
 
     def ask_without(call: Call) -> Reply:
@@ -525,7 +525,7 @@ def test_a_body_that_what_is_asked_needs_must_be_given() -> None:
     assert [str(violation) for violation in seen[0].violations] == ["body: is required"]
 
 
-def test_what_is_asked_may_have_any_path_that_its_rule_takes() -> None:
+def test_an_invoked_operation_accepts_any_path_that_its_rule_accepts() -> None:
     asked: list[Any] = []
 
     def put(call: Call) -> Reply:
@@ -541,7 +541,7 @@ def test_what_is_asked_may_have_any_path_that_its_rule_takes() -> None:
 
 
 def _with(operation: str, rule: Rule) -> Rules:
-    """The vendor's rules with another for one operation."""
+    """The vendor's rules with another rule for one operation."""
     rules = new_rules()
     rules.operations[operation] = rule
     return rules

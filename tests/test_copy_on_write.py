@@ -1,4 +1,4 @@
-"""Values by texts: a table is what a dictionary would be, and its copies go their own ways in little memory."""
+"""The copy-on-write map behaves as a dict, and its copies are independent and take little memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def filled(size: int) -> CopyOnWriteMap[int]:
     return table
 
 
-def test_many_entries_are_found_and_taken_out() -> None:
+def test_many_entries_are_found_and_removed() -> None:
     table = filled(20 * BUCKET_SIZE)
 
     for number in range(0, 20 * BUCKET_SIZE, 2):
@@ -34,7 +34,7 @@ def test_many_entries_are_found_and_taken_out() -> None:
     assert table["1"] == 1
 
 
-def test_a_dictionary_is_poured_into_a_table_while_others_write() -> None:
+def test_a_dict_is_migrated_while_others_write() -> None:
     entries: MutableMapping[str, int] = {str(number): number for number in range(10 * BUCKET_SIZE)}
     model, number = dict(entries), 0
 
@@ -53,7 +53,7 @@ def test_a_dictionary_is_poured_into_a_table_while_others_write() -> None:
     assert migrated_some(entries) is entries
 
 
-def test_what_is_poured_can_be_emptied() -> None:
+def test_a_map_that_is_being_migrated_can_be_freed() -> None:
     half: MutableMapping[str, int] = migrated_some({str(number): number for number in range(10 * BUCKET_SIZE)})
 
     slices = sum(1 for _ in free_in_slices([half, {str(number): number for number in range(10 * BUCKET_SIZE)}]))
@@ -62,7 +62,7 @@ def test_what_is_poured_can_be_emptied() -> None:
     assert len(half) == 0
 
 
-def test_keys_that_no_hash_tells_apart_are_told_apart() -> None:
+def test_keys_with_the_same_hash_are_different_entries() -> None:
     with (
         patch("promo_sandbox.model.copy_on_write.BUCKET_SIZE", 1),
         patch("promo_sandbox.model.copy_on_write._MAX_DEPTH", 3),
@@ -88,7 +88,7 @@ def test_a_copy_costs_what_changes_after_it() -> None:
     assert used / 100 < 20_000  # bytes, where a copy of all takes 900,000
 
 
-def test_shortening_counts_what_it_frees() -> None:
+def test_dropping_counts_the_entries_that_it_frees() -> None:
     table = filled(10 * BUCKET_SIZE)
     copy = table.copy()
 
@@ -103,7 +103,7 @@ def test_shortening_counts_what_it_frees() -> None:
 
 
 class TableMachine(RuleBasedStateMachine):
-    """Random changes, made to tables that are copies of each other and to dictionaries."""
+    """Random changes, applied to maps that are copies of each other and to dicts."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What clients have met of a contract: counted by request, told by operation, kept when an org goes."""
+"""Coverage of the contracts: counted for each request, reported by operation, retained when an org is removed."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def of(acme: Acme, operation: str, org: str | None = None) -> dict[str, Any]:
 
 
 def statuses(acme: Acme, operation: str, org: str | None = None) -> dict[int, int]:
-    """Those that were met, and how often."""
+    """The covered items with their counts."""
     return {it["status"]: it["count"] for it in of(acme, operation, org)["statuses"] if it["count"]}
 
 
 def rejections(acme: Acme, operation: str, org: str | None = None) -> dict[str, int]:
-    """Those that were met, and how often."""
+    """The covered items with their counts."""
     return {it["rejection"]: it["count"] for it in of(acme, operation, org)["rejections"] if it["count"]}
 
 
@@ -57,7 +57,7 @@ def add(acme: Acme, org: str = "shop", *, headers: dict[str, str] | None = None,
 # What counts
 
 
-def test_before_any_request_nothing_is_met_and_everything_is_listed(acme: Acme) -> None:
+def test_before_any_request_nothing_is_covered_and_everything_is_listed(acme: Acme) -> None:
     document = acme.contract.documents[0]
 
     whole = told(acme)
@@ -73,7 +73,7 @@ def test_before_any_request_nothing_is_met_and_everything_is_listed(acme: Acme) 
     )
 
 
-def test_a_call_is_met_with_its_status_and_what_it_told(acme: Acme) -> None:
+def test_a_call_covers_its_status_and_its_events(acme: Acme) -> None:
     add(acme)
     add(acme)
 
@@ -84,7 +84,7 @@ def test_a_call_is_met_with_its_status_and_what_it_told(acme: Acme) -> None:
     assert of(acme, "getThing")["count"] == 0
 
 
-def test_a_refusal_is_met_by_name_and_by_status(acme: Acme) -> None:
+def test_a_rejection_is_covered_by_name_and_by_status(acme: Acme) -> None:
     add(acme, code="1")
 
     add(acme, code="1")
@@ -96,7 +96,7 @@ def test_a_refusal_is_met_by_name_and_by_status(acme: Acme) -> None:
     assert callbacks(acme) == {"thing-changed": 1}
 
 
-def test_a_rejection_says_what_it_means_and_where_that_is_from(acme: Acme) -> None:
+def test_a_rejection_has_its_summary_and_its_source(acme: Acme) -> None:
     declared = acme.contract.documents[0].operations[5].rejections["code-taken"]
 
     taken = next(it for it in of(acme, "addThing")["rejections"] if it["rejection"] == "code-taken")
@@ -111,7 +111,7 @@ def test_a_rejection_says_what_it_means_and_where_that_is_from(acme: Acme) -> No
 
 
 @pytest.mark.parametrize("forced", ["example=code-taken", "code=409"])
-def test_a_forced_refusal_counts_for_the_client_has_met_it(acme: Acme, forced: str) -> None:
+def test_a_forced_rejection_counts(acme: Acme, forced: str) -> None:
     add(acme, headers={"Prefer": forced})
 
     assert rejections(acme, "addThing") == {"code-taken": 1}
@@ -125,7 +125,7 @@ def test_a_forced_success_counts(acme: Acme) -> None:
     assert callbacks(acme) == {"thing-changed": 0}
 
 
-def test_an_armed_refusal_counts(acme: Acme) -> None:
+def test_an_armed_rejection_counts(acme: Acme) -> None:
     acme.orgs.get("shop").state.arm("addThing", [Effects({"reject": "code-taken"}, reject="code-taken")])
 
     add(acme)
@@ -133,7 +133,7 @@ def test_an_armed_refusal_counts(acme: Acme) -> None:
     assert rejections(acme, "addThing") == {"code-taken": 1}
 
 
-def test_a_preference_that_names_nothing_is_no_bad_request_of_the_vendor(acme: Acme) -> None:
+def test_an_invalid_preference_does_not_count(acme: Acme) -> None:
     reply = add(acme, headers={"Prefer": "code=418"})
 
     assert reply.status == 400
@@ -142,7 +142,7 @@ def test_a_preference_that_names_nothing_is_no_bad_request_of_the_vendor(acme: A
 
 
 @pytest.mark.parametrize("kind", ["raise", "misspell", "status", "body", "event", "callback"])
-def test_a_defect_counts_for_nothing(acme: Acme, kind: str) -> None:
+def test_an_internal_error_does_not_count(acme: Acme, kind: str) -> None:
     reply = acme.send("POST", f"/acme/shop/trouble/{kind}")
 
     assert reply.status == 500
@@ -151,13 +151,13 @@ def test_a_defect_counts_for_nothing(acme: Acme, kind: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "target"), [("GET", "/acme/shop/thing"), ("PATCH", "/acme/shop/things")])
-def test_a_request_that_matches_no_operation_counts_for_nothing(acme: Acme, method: str, target: str) -> None:
+def test_a_request_that_matches_no_operation_does_not_count(acme: Acme, method: str, target: str) -> None:
     acme.send(method, target)
 
     assert acme.orgs.get("shop").covered is None
 
 
-def test_a_refusal_that_only_the_platform_met_counts_for_neither_operation(acme: Acme) -> None:
+def test_a_rejection_of_an_internal_call_counts_for_neither_operation(acme: Acme) -> None:
     add(acme, code="1")
 
     acme.send("POST", "/acme/shop/orders", {"name": "Lamp", "code": "1"})
@@ -168,14 +168,14 @@ def test_a_refusal_that_only_the_platform_met_counts_for_neither_operation(acme:
     assert of(acme, "addThing")["count"] == 1
 
 
-def test_a_refusal_that_kept_what_it_wrote_counts_with_what_it_told(acme: Acme) -> None:
+def test_a_rejection_that_keeps_its_changes_counts_with_its_events(acme: Acme) -> None:
     acme.send("POST", "/acme/shop/trouble/keep")
 
     assert rejections(acme, "makeTrouble") == {"too-late": 1}
     assert callbacks(acme) == {"thing-changed": 1}
 
 
-def test_what_the_clock_brings_about_counts(acme: Acme) -> None:
+def test_events_of_timers_count(acme: Acme) -> None:
     org = acme.orgs.get("shop")
     org.clock.set(BEFORE_DUE)
     acme.seed("shop", things=[dict(DUE)])
@@ -188,7 +188,7 @@ def test_what_the_clock_brings_about_counts(acme: Acme) -> None:
 
 
 @pytest.mark.parametrize("cut", ["unsent", "midway"])
-def test_of_a_reply_that_is_cut_off_only_the_operation_is_met(acme: Acme, cut: str) -> None:
+def test_a_dropped_connection_covers_the_operation_only(acme: Acme, cut: str) -> None:
     reply = Reply(409, {}, "application/json")
     reply.cut = cut
     exchange = Exchange(at=0, request=Request("POST", "/acme/shop/things", []))
@@ -236,7 +236,7 @@ def test_orgs_count_for_themselves_and_together(acme: Acme) -> None:
     assert callbacks(acme) == {"thing-changed": 3}
 
 
-def test_an_org_that_is_reset_begins_anew_and_takes_nothing_from_all(acme: Acme) -> None:
+def test_a_reset_clears_the_counts_of_the_org_and_keeps_those_of_all(acme: Acme) -> None:
     add(acme, "a")
     run_to_end(acme.orgs.reset(acme.orgs.get("a")))
     add(acme, "a", code="1")
@@ -246,7 +246,7 @@ def test_an_org_that_is_reset_begins_anew_and_takes_nothing_from_all(acme: Acme)
     assert statuses(acme, "addThing") == {201: 2, 409: 1}
 
 
-def test_an_org_that_is_forgotten_takes_nothing_from_all(acme: Acme) -> None:
+def test_a_removed_org_stays_in_the_counts_of_all(acme: Acme) -> None:
     add(acme, "a")
     add(acme, "b")
 
@@ -256,7 +256,7 @@ def test_an_org_that_is_forgotten_takes_nothing_from_all(acme: Acme) -> None:
     assert statuses(acme, "addThing", "a") == {}
 
 
-def test_what_the_journal_forgets_stays_counted() -> None:
+def test_dropped_journal_entries_stay_counted() -> None:
     acme = Acme(journal_limit=1)
     for _ in range(5):
         add(acme)
@@ -265,7 +265,7 @@ def test_what_the_journal_forgets_stays_counted() -> None:
     assert statuses(acme, "addThing", "shop") == {201: 5}
 
 
-def test_counting_begins_anew_in_all_orgs_or_in_one(acme: Acme) -> None:
+def test_counts_can_be_cleared_in_all_orgs_or_in_one(acme: Acme) -> None:
     add(acme, "a")
     add(acme, "b")
 
@@ -295,7 +295,7 @@ def test_orgs_share_the_keys_by_which_they_count(acme: Acme) -> None:
 # The figures
 
 
-def test_percentages_are_rounded_down_so_that_only_everything_is_100(acme: Acme) -> None:
+def test_percentages_are_rounded_down(acme: Acme) -> None:
     for org in ("a", "b"):
         acme.send("GET", "/acme/greeting", headers={"Sandbox-Org": org})
 
@@ -305,7 +305,7 @@ def test_percentages_are_rounded_down_so_that_only_everything_is_100(acme: Acme)
     assert totals["callbacks"] == NOTHING
 
 
-def test_a_vendor_without_callbacks_lacks_none() -> None:
+def test_a_vendor_without_callbacks_has_full_coverage_of_callbacks() -> None:
     counts = Coverage().total([])
 
     assert report([], counts)["totals"]["callbacks"] == {"covered": 0, "all": 0, "percent": 100.0}

@@ -1,4 +1,4 @@
-"""The journal: bounded for an org and for all orgs together, and it says what it dropped."""
+"""The journal: limited for each org and for all orgs together, with a count of dropped entries."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_an_empty_journal_finds_nothing() -> None:
     assert journal.find(1) is None
 
 
-def test_over_its_limit_the_oldest_go_and_are_counted() -> None:
+def test_beyond_the_limit_the_oldest_entries_are_dropped_and_counted() -> None:
     journal = Journal(3, Budget(1_000_000))
 
     for _ in range(10):
@@ -51,7 +51,7 @@ def test_over_its_limit_the_oldest_go_and_are_counted() -> None:
     assert journal.find(8) is not None
 
 
-def test_over_the_budget_of_all_orgs_the_oldest_of_this_org_go() -> None:
+def test_beyond_the_budget_of_all_orgs_the_oldest_entries_of_this_org_are_dropped() -> None:
     budget = Budget(30_000)
     journal = Journal(1000, budget)
 
@@ -63,7 +63,7 @@ def test_over_the_budget_of_all_orgs_the_oldest_of_this_org_go() -> None:
     assert budget.available >= 0
 
 
-def test_one_org_cannot_evict_what_another_keeps() -> None:
+def test_one_org_cannot_drop_the_entries_of_another() -> None:
     budget = Budget(30_000)
     quiet, loud = Journal(1000, budget), Journal(1000, budget)
     exchange(quiet, b"x" * 9000)
@@ -77,7 +77,7 @@ def test_one_org_cannot_evict_what_another_keeps() -> None:
     assert budget.available >= 0
 
 
-def test_a_new_org_finds_room_beside_many_that_rest() -> None:
+def test_a_new_org_has_room_beside_many_inactive_ones() -> None:
     budget = Budget(300_000)
     resting = [Journal(1000, budget) for _ in range(10)]
     for journal in resting:
@@ -93,7 +93,7 @@ def test_a_new_org_finds_room_beside_many_that_rest() -> None:
     assert all(ids(journal)[-1] == 5 for journal in resting if ids(journal))
 
 
-def test_the_newest_entry_of_all_is_kept_however_large() -> None:
+def test_the_newest_entry_is_kept_even_if_it_is_too_large() -> None:
     budget = Budget(100)
     one, other = Journal(1000, budget), Journal(1000, budget)
 
@@ -104,7 +104,7 @@ def test_the_newest_entry_of_all_is_kept_however_large() -> None:
     assert ids(other) == []
 
 
-def test_what_is_forgotten_gives_its_bytes_back() -> None:
+def test_dropped_entries_return_their_bytes_to_the_budget() -> None:
     budget = Budget(1_000_000)
     journal = Journal(2, budget)
     for _ in range(5):
@@ -117,7 +117,7 @@ def test_what_is_forgotten_gives_its_bytes_back() -> None:
     assert journal.dropped == 0
 
 
-def test_ids_go_on_after_a_journal_was_cleared() -> None:
+def test_ids_continue_after_a_journal_was_cleared() -> None:
     journal = Journal(10, Budget(1_000_000))
     exchange(journal)
     journal.clear()
@@ -145,7 +145,7 @@ def test_a_body_of_exactly_the_limit_is_kept_whole() -> None:
     assert (len(made.request.body), len(made.reply_body)) == (MAX_BODY, MAX_BODY)
 
 
-def test_what_happened_without_a_request_is_an_entry_but_no_exchange() -> None:
+def test_an_occurrence_is_an_entry_but_not_an_exchange() -> None:
     journal = Journal(10, Budget(1_000_000))
     exchange(journal)
     occurrence = Occurrence(5, "expire-thing", "t-1")
@@ -159,7 +159,7 @@ def test_what_happened_without_a_request_is_an_entry_but_no_exchange() -> None:
     assert journal.find(3) is last
 
 
-def test_what_subscribers_are_told_counts_towards_the_budget() -> None:
+def test_events_count_towards_the_budget() -> None:
     budget = Budget(1_000_000)
     journal = Journal(10, budget)
     occurrence = Occurrence(5, "seed")
@@ -172,7 +172,7 @@ def test_what_subscribers_are_told_counts_towards_the_budget() -> None:
     assert budget.available == 1_000_000 - occurrence.size
 
 
-def test_what_only_the_journal_keeps_of_a_document_counts_towards_the_budget() -> None:
+def test_the_old_version_of_a_document_counts_towards_the_budget() -> None:
     things = Collection("acme.things", (), lambda _, created: [("things", created)])
     state = State()
     state.put(things, "1", {"id": "1", "text": "x" * 5000}, 0)

@@ -1,4 +1,4 @@
-"""What a vendor's rules are made of, before any call is made."""
+"""Declaring the rules of a vendor."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ NOW = clock.parse("2030-01-01T00:00:00.123Z")
 
 
 def worded(value: object, detail: str | None = None, *violations: Violation) -> object:
-    """How rules that say nothing of it word a refusal."""
+    """The default error body."""
     rejection = Rejection("x", 400, "application/json", value, "", "", ())
     return Rules("acme").write_error_body(RejectionContext(rejection, detail, list(violations), "/x", NOW))
 
 
-def test_a_refusal_is_the_example_with_the_detail_of_this_time() -> None:
+def test_an_error_body_is_the_example_with_the_detail_of_the_request() -> None:
     example = {"title": "Bad", "detail": "An example."}
 
     assert worded(example) == example
@@ -35,7 +35,7 @@ def test_a_refusal_is_the_example_with_the_detail_of_this_time() -> None:
     assert example == {"title": "Bad", "detail": "An example."}
 
 
-def test_a_vendor_may_word_its_refusals_itself() -> None:
+def test_a_vendor_may_write_its_error_bodies_itself() -> None:
     rules = Rules("acme")
 
     @rules.error_body
@@ -45,7 +45,7 @@ def test_a_vendor_may_word_its_refusals_itself() -> None:
     assert rules.write_error_body is word
 
 
-def test_a_wording_is_told_where_and_when_the_request_was_refused() -> None:
+def test_the_writer_of_error_bodies_gets_path_and_moment_of_the_request() -> None:
     acme = Acme()
     seen: list[RejectionContext] = []
 
@@ -70,7 +70,7 @@ def test_a_wording_is_told_where_and_when_the_request_was_refused() -> None:
     assert [refusal.detail for refusal in seen] == [None, None, "There is no /acme/shop/nowhere."]
 
 
-def test_the_rule_of_admission_is_the_one_that_was_given() -> None:
+def test_the_admission_rule_is_the_decorated_function() -> None:
     rules = Rules("acme")
     assert rules.admission_rule is None
 
@@ -81,7 +81,7 @@ def test_the_rule_of_admission_is_the_one_that_was_given() -> None:
     assert rules.admission_rule is admit
 
 
-def test_settings_are_a_collection_of_one_document_whatever_it_is_called() -> None:
+def test_settings_are_a_collection_with_one_document() -> None:
     rules = Rules("acme")
 
     settings = rules.settings()
@@ -95,7 +95,7 @@ def test_settings_are_a_collection_of_one_document_whatever_it_is_called() -> No
     assert list(settings.indexes(doc, NOW)) == [("settings", NOW)]
 
 
-def test_rules_say_which_operations_they_answer_and_each_once() -> None:
+def test_an_operation_has_one_rule() -> None:
     rules = Rules("acme")
     rules.operation("one", "two")(_nothing)
 
@@ -108,5 +108,5 @@ def _nothing(call: Call) -> Any:
     return call.reply()
 
 
-def test_all_that_a_vendor_may_see_is_there() -> None:
+def test_the_public_names_are_complete() -> None:
     assert [name for name in contract.__all__ if not hasattr(contract, name)] == []

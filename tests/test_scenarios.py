@@ -1,4 +1,4 @@
-"""Scenarios in the engine: what a step does to a call, which call takes it, and what is refused when one is read."""
+"""Scenarios in the engine: the effects of a step, the calls that take it, and the mistakes found in a document."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def library(acme: Acme) -> ScenarioCatalogue:
 
 
 def begin(acme: Acme, document: str, org: str = "shop") -> None:
-    """Have an org follow a scenario."""
+    """Start a scenario in an org."""
     run_to_end(library(acme).start_document(acme.orgs.get(org), dedent(document), "scenario"))
 
 
@@ -50,7 +50,7 @@ def run_of(acme: Acme, org: str = "shop") -> Run:
 
 
 def taken(acme: Acme, org: str = "shop") -> list[int]:
-    """How often each step was taken."""
+    """How many calls each step took."""
     run = run_of(acme, org)
     return [run.counts(step)[0] for step in run.scenario.steps]
 
@@ -64,7 +64,7 @@ def get(acme: Acme, id: str = "a", **more: Any) -> Reply:
 
 
 def advance(acme: Acme, by: str, org: str = "shop") -> None:
-    """As the admin API does."""
+    """Advance the clock as the admin API does."""
     world = acme.orgs.get(org)
     moment = clock.later(world.clock.now(), by)
     acme.orgs.run_due_timers(world, moment)
@@ -104,7 +104,7 @@ def test_a_step_is_taken_as_often_as_it_says(acme: Acme) -> None:
     assert [add(acme).status for _ in range(4)] == [409, 409, 409, 201]
 
 
-def test_any_number_of_calls_take_a_step_until_one_fits_a_later_one(acme: Acme) -> None:
+def test_any_number_of_calls_take_a_step_until_one_matches_a_later_step(acme: Acme) -> None:
     begin(
         acme,
         """
@@ -125,7 +125,7 @@ def test_any_number_of_calls_take_a_step_until_one_fits_a_later_one(acme: Acme) 
     assert taken(acme) == [3, 2, 1, 1]
 
 
-def test_a_step_that_takes_any_number_of_calls_is_owed_none(acme: Acme) -> None:
+def test_a_step_for_any_number_of_calls_is_never_unmet(acme: Acme) -> None:
     begin(acme, "steps: [{operation: addThing, times: any}, {operation: getThing}]")
 
     assert run_of(acme).unmet == [2]
@@ -162,7 +162,7 @@ def test_an_invalid_request_takes_no_step(acme: Acme) -> None:
     assert (taken(acme), run_of(acme).unexpected) == ([0], [])
 
 
-def test_what_a_call_asks_for_itself_comes_before_any_step(acme: Acme) -> None:
+def test_a_preference_of_the_call_comes_before_any_step(acme: Acme) -> None:
     begin(acme, "steps: [{operation: addThing, then: {reject: code-taken}}]")
 
     preferred = add(acme, headers={"Prefer": "example=lamp"})
@@ -170,7 +170,7 @@ def test_what_a_call_asks_for_itself_comes_before_any_step(acme: Acme) -> None:
     assert (preferred.status, taken(acme)) == (201, [0])
 
 
-def test_what_another_operation_asks_for_takes_no_step(acme: Acme) -> None:
+def test_an_internal_call_takes_no_step(acme: Acme) -> None:
     begin(acme, "steps: [{operation: addThing, then: {reject: code-taken}}]")
 
     response = acme.send("POST", "/acme/shop/orders", LAMP)
@@ -277,13 +277,13 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_every_value_fits_itself_and_no_reason_is_found_why_not(value: Any) -> None:
+def test_every_value_matches_itself(value: Any) -> None:
     assert compile_pattern(value)(value)
     assert mismatch(value, value, "body") is None
 
 
 @given(JSON, JSON)
-def test_a_reason_is_found_exactly_where_a_value_does_not_fit(pattern: Any, value: Any) -> None:
+def test_a_mismatch_has_a_reason_and_a_match_has_none(pattern: Any, value: Any) -> None:
     assert (mismatch(pattern, value, "body") is None) == compile_pattern(pattern)(value)
 
 
@@ -298,11 +298,11 @@ def test_a_reason_is_found_exactly_where_a_value_does_not_fit(pattern: Any, valu
         (None, ABSENT, False),
     ],
 )
-def test_true_is_no_number_and_null_is_not_what_is_not_there(pattern: Any, value: Any, fits: bool) -> None:
+def test_true_is_not_a_number_and_null_is_not_absent(pattern: Any, value: Any, fits: bool) -> None:
     assert compile_pattern(pattern)(value) is fits
 
 
-def test_a_pattern_for_texts_says_numbers_and_booleans_as_they_are_written() -> None:
+def test_a_pattern_for_strings_has_numbers_and_booleans_as_strings() -> None:
     assert text_pattern({"a": 1, "b": [True, Decimal("1.50"), None], "c": {"present": False}}) == {
         "a": "1",
         "b": ["true", "1.50", None],
@@ -323,7 +323,7 @@ def test_a_rejection_is_the_vendor_s_own(acme: Acme) -> None:
     assert acme.stored("shop") == []
 
 
-def test_a_reply_is_sent_as_it_stands(acme: Acme) -> None:
+def test_a_scripted_reply_is_sent_unchanged(acme: Acme) -> None:
     begin(
         acme,
         """
@@ -366,7 +366,7 @@ def test_a_delay_is_a_duration_in_which_the_reply_is_not_sent(acme: Acme, writte
     assert (reply.status, reply.delay) == (201, seconds)
 
 
-def test_a_delay_goes_together_with_any_answer(acme: Acme) -> None:
+def test_a_delay_combines_with_any_effect(acme: Acme) -> None:
     begin(
         acme,
         """
@@ -412,7 +412,7 @@ def test_a_connection_is_lost_before_the_rule_after_it_or_midway(acme: Acme) -> 
     ]
 
 
-def test_a_corrupt_reply_is_no_json_and_has_all_its_bytes(acme: Acme) -> None:
+def test_a_corrupt_reply_is_invalid_json_with_a_correct_length(acme: Acme) -> None:
     begin(acme, "steps: [{operation: addThing, then: {corrupt: true}}]")
 
     reply = add(acme)
@@ -424,7 +424,7 @@ def test_a_corrupt_reply_is_no_json_and_has_all_its_bytes(acme: Acme) -> None:
 
 
 @given(JSON)
-def test_nothing_is_json_any_more_when_it_was_corrupted(value: Any) -> None:
+def test_any_corrupted_body_is_invalid_json(value: Any) -> None:
     reply = Reply(200, value, "application/json")
 
     Fault(corrupt=True).apply(reply)
@@ -450,7 +450,7 @@ def test_a_reply_without_a_body_and_one_in_pieces_are_corrupted_too() -> None:
         decode(b"".join(streamed.stream))
 
 
-def test_a_defect_of_ours_is_never_disguised(acme: Acme) -> None:
+def test_an_internal_error_is_never_corrupted(acme: Acme) -> None:
     begin(acme, "steps: [{operation: makeTrouble, then: {corrupt: true, delay: 1s}}]")
 
     reply = acme.send("POST", "/acme/shop/trouble/raise")
@@ -464,7 +464,7 @@ steps: [{operation: getThing, times: any, then: {throttle: {limit: 2, per: 60s}}
 """
 
 
-def test_calls_over_the_limit_are_refused_until_the_time_is_over(acme: Acme) -> None:
+def test_calls_beyond_the_limit_are_rejected_until_the_window_ends(acme: Acme) -> None:
     begin(acme, THROTTLED)
 
     first = [get(acme).status for _ in range(2)]
@@ -500,9 +500,7 @@ BUSY = """\
         ("  '404': {$ref: '#/components/responses/UnknownPath'}\n", 2),
     ],
 )
-def test_a_throttled_call_is_refused_in_the_vendor_s_words_where_it_has_any(
-    tmp_path: Path, before: str, indent: int
-) -> None:
+def test_a_throttled_call_gets_the_vendor_s_rejection_if_it_has_one(tmp_path: Path, before: str, indent: int) -> None:
     text = SPEC.read_text(encoding="utf-8")
     assert before in text
     text = text.replace(before, f"{' ' * indent}'429': {{$ref: '#/components/responses/Busy'}}\n{before}", 1)
@@ -520,7 +518,7 @@ def test_a_throttled_call_is_refused_in_the_vendor_s_words_where_it_has_any(
     assert acme.last("shop").rejection == "busy"
 
 
-def test_the_clock_goes_on_and_subscribers_are_told_as_soon_as_the_steps_before_are_spent(acme: Acme) -> None:
+def test_the_clock_advances_and_events_are_sent_once_the_steps_before_are_done(acme: Acme) -> None:
     begin(
         acme,
         """
@@ -550,14 +548,14 @@ def test_the_clock_goes_on_and_subscribers_are_told_as_soon_as_the_steps_before_
     assert taken(acme) == [1, 1, 1, 1]
 
 
-def test_steps_at_the_beginning_that_wait_for_no_call_happen_at_once(acme: Acme) -> None:
+def test_steps_without_operation_at_the_start_happen_at_once(acme: Acme) -> None:
     begin(acme, "given: {clock: 2030-01-01T00:00:00Z}\nsteps: [{then: {advance: PT1H}}, {then: {advance: 90s}}]")
 
     assert clock.text(acme.orgs.get("shop").clock.now()) == "2030-01-01T01:01:30.000Z"
     assert taken(acme) == [1, 1]
 
 
-def test_a_pause_is_over_when_so_much_time_has_passed_in_the_org(acme: Acme) -> None:
+def test_a_pause_ends_by_the_clock_of_the_org(acme: Acme) -> None:
     begin(
         acme,
         """
@@ -578,7 +576,7 @@ def test_a_pause_is_over_when_so_much_time_has_passed_in_the_org(acme: Acme) -> 
     assert clock.text(acme.orgs.get("shop").clock.now()) == "2030-01-01T00:01:10.000Z"
 
 
-def test_a_step_lasts_as_long_as_it_says(acme: Acme) -> None:
+def test_a_step_ends_after_its_duration(acme: Acme) -> None:
     begin(
         acme,
         """
@@ -598,7 +596,7 @@ def test_a_step_lasts_as_long_as_it_says(acme: Acme) -> None:
     assert clock.text(acme.orgs.get("shop").clock.now())[:10] == "2030-01-02"
 
 
-def test_time_that_cannot_be_is_a_defect_in_the_journal(acme: Acme) -> None:
+def test_an_impossible_advance_is_an_internal_error_in_the_journal(acme: Acme) -> None:
     begin(acme, "given: {clock: 9999-01-01T00:00:00Z}\nsteps: [{then: {advance: P1Y}}]")
 
     [entry] = acme.orgs.get("shop").journal.entries()
@@ -623,7 +621,7 @@ def test_time_that_cannot_be_is_a_defect_in_the_journal(acme: Acme) -> None:
         ("{then: {delay: 5s}}", "Step 1 expects no call until its time has passed, not getThing."),
     ],
 )
-def test_a_call_that_no_step_takes_may_fail_and_is_told_why(acme: Acme, step: str, why: str | None) -> None:
+def test_a_call_that_no_step_takes_may_fail_with_the_reason(acme: Acme, step: str, why: str | None) -> None:
     if why is None:
         with pytest.raises(InvalidDocument, match="getThing has no query parameter limit"):
             begin(acme, f"steps: [{step}]\notherwise: fail")
@@ -649,7 +647,7 @@ def test_a_call_after_the_last_step_may_fail_and_changes_nothing(acme: Acme) -> 
     assert len(acme.stored("shop")) == 1
 
 
-def test_of_what_came_only_the_newest_hundred_are_told(acme: Acme) -> None:
+def test_only_the_newest_hundred_exchanges_are_kept(acme: Acme) -> None:
     begin(acme, "steps: [{operation: addThing, times: any}]\notherwise: fail")
 
     for _ in range(MAX_KEPT + 5):
@@ -675,7 +673,7 @@ steps: [{operation: getThing, then: {reject: unknown-thing}}]
 """
 
 
-def test_an_org_begins_with_what_is_given_and_nothing_else(acme: Acme) -> None:
+def test_an_org_starts_with_the_given_objects_only(acme: Acme) -> None:
     add(acme)
 
     begin(acme, GIVEN)
@@ -687,7 +685,7 @@ def test_an_org_begins_with_what_is_given_and_nothing_else(acme: Acme) -> None:
     assert [entry.id for entry in world.journal.entries()] == [1]
 
 
-def test_a_reset_leads_back_to_the_beginning(acme: Acme) -> None:
+def test_a_reset_restarts_the_scenario(acme: Acme) -> None:
     begin(acme, GIVEN)
     statuses = [get(acme).status, get(acme).status]
     advance(acme, "P1D")
@@ -698,7 +696,7 @@ def test_a_reset_leads_back_to_the_beginning(acme: Acme) -> None:
     assert clock.text(acme.orgs.get("shop").clock.now()) == "2030-01-01T00:00:00.000Z"
 
 
-def test_a_scenario_that_cannot_be_begun_changes_nothing(acme: Acme) -> None:
+def test_an_invalid_scenario_changes_nothing(acme: Acme) -> None:
     begin(acme, GIVEN)
     get(acme)
     before = (acme.stored("shop"), run_of(acme).progress, acme.orgs.get("shop").journal.last_id)
@@ -715,7 +713,7 @@ def test_a_scenario_that_cannot_be_begun_changes_nothing(acme: Acme) -> None:
     assert (acme.stored("shop"), run_of(acme).progress, acme.orgs.get("shop").journal.last_id) == before
 
 
-def test_a_scenario_begins_on_the_operator_s_seed() -> None:
+def test_a_scenario_starts_with_the_operator_s_seed() -> None:
     seeded = Acme(seeds={"shop": {"acme": {"things": [{**THING, "id": "s"}]}}})
 
     begin(seeded, GIVEN)
@@ -740,7 +738,7 @@ def test_the_same_script_gives_the_same_bytes_in_two_orgs(acme: Acme) -> None:
     assert replayed("one") == replayed("two")
 
 
-def test_a_run_can_be_held_and_gone_back_to(acme: Acme) -> None:
+def test_a_run_can_be_copied_and_resumed(acme: Acme) -> None:
     begin(acme, f"{THROTTLED.strip()[:-1]}, {{operation: addThing, times: 2, then: {{reject: code-taken}}}}]")
     world = acme.orgs.get("shop")
     get(acme)
@@ -769,7 +767,7 @@ def test_a_run_can_be_held_and_gone_back_to(acme: Acme) -> None:
         7,
     ],
 )
-def test_no_run_can_have_come_so_far(acme: Acme, progress: Any) -> None:
+def test_progress_that_does_not_fit_the_scenario_is_rejected(acme: Acme, progress: Any) -> None:
     begin(acme, THROTTLED)
 
     with pytest.raises(ValueError, match=r".+"):
@@ -909,7 +907,7 @@ STEP_FLAWS = [
 
 
 @pytest.mark.parametrize(("step", "pointer", "detail"), STEP_FLAWS)
-def test_a_step_that_names_what_there_is_not_is_refused(acme: Acme, step: str, pointer: str, detail: str) -> None:
+def test_a_step_with_unknown_names_is_rejected(acme: Acme, step: str, pointer: str, detail: str) -> None:
     found = flaws(acme, f"summary: S\nsteps:\n  - {{operation: greet}}\n  - {{{step}}}\n")
 
     assert any(place == f"/steps/1{pointer}" and detail in said for place, _, said in found), found
@@ -955,16 +953,14 @@ def test_a_step_that_names_what_there_is_not_is_refused(acme: Acme, step: str, p
         ("steps:\n  - {operation: greet, times: any}\n  - {then: {advance: P1D}}", "/steps/1", 3, "is never reached"),
     ],
 )
-def test_a_document_that_is_no_scenario_is_refused(
-    acme: Acme, document: str, pointer: str, line: int, detail: str
-) -> None:
+def test_an_invalid_document_is_rejected(acme: Acme, document: str, pointer: str, line: int, detail: str) -> None:
     [(place, at, said), *_] = flaws(acme, document)
 
     assert (place, at) == (pointer, line)
     assert detail in said
 
 
-def test_all_that_is_wrong_is_told_at_once_and_the_first_in_a_line(acme: Acme) -> None:
+def test_all_mistakes_are_reported_and_the_first_is_the_message(acme: Acme) -> None:
     document = "steps:\n  - {operation: addThin}\n  - {operation: addThing, then: {reject: x-y}}\n"
 
     with pytest.raises(InvalidDocument) as caught:
@@ -974,7 +970,7 @@ def test_all_that_is_wrong_is_told_at_once_and_the_first_in_a_line(acme: Acme) -
     assert str(caught.value) == "scenario:2: /steps/0/operation: there is no operation addThin; did you mean addThing?"
 
 
-def test_a_version_of_the_contract_is_the_one_that_the_scenario_begins_with(acme: Acme) -> None:
+def test_the_scenario_s_settings_select_the_version_of_the_contract(acme: Acme) -> None:
     document = """
         given: {{settings: {{acme: {{edition: '{edition}'}}}}}}
         steps: [{{operation: addThing, when: {{body: {{code: L-1}}}}, then: {{reject: code-taken}}}}]
@@ -997,18 +993,18 @@ def test_a_duration_is_written_in_several_ways(written: Any, nanoseconds: int) -
 
 @pytest.fixture(scope="module")
 def bundled() -> ScenarioCatalogue:
-    """The library of a server with all vendors."""
+    """The catalogue of a server with all vendors."""
     return App().catalogue
 
 
-def test_every_bundled_scenario_can_be_begun(bundled: ScenarioCatalogue) -> None:
+def test_every_bundled_scenario_is_valid(bundled: ScenarioCatalogue) -> None:
     names = [bundled.check(name).name for name in bundled.names()]
 
     assert "enfore/lost-reply" in names
     assert all(first < second for first, second in pairwise(map(str, names)))
 
 
-def test_every_scenario_in_the_documents_can_be_read(bundled: ScenarioCatalogue) -> None:
+def test_every_scenario_in_the_documentation_is_valid(bundled: ScenarioCatalogue) -> None:
     root = Path(__file__).parent.parent
     blocks = re.findall(
         r"^```yaml\n(.*?)^```$", (root / "docs" / "scenarios.md").read_text("utf-8"), re.MULTILINE | re.DOTALL

@@ -1,4 +1,4 @@
-"""Sorted values: by number and by position they are what a sorted list would have, however they came and went."""
+"""The sorted index returns what a sorted list would, by key and by position, after any changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def filled(keys: list[int]) -> SortedIndex[str]:
 
 
 def is_sound(entries: SortedIndex[Any]) -> bool:
-    """No chunk is empty or too long, each has as many values as numbers, and their last numbers are known."""
+    """No chunk is empty or too long, each has as many values as keys, and the last keys are correct."""
     chunks = entries._chunks  # noqa: SLF001 - what nobody outside can tell
     keys = [[chunk.keys[place] for place in range(len(chunk.keys))] for chunk in chunks]
     return (
@@ -36,7 +36,7 @@ def is_sound(entries: SortedIndex[Any]) -> bool:
     )
 
 
-def test_many_that_come_in_any_order_stand_in_theirs() -> None:
+def test_entries_that_are_added_in_any_order_are_sorted() -> None:
     keys = [number * 7919 % (8 * CHUNK) - 3 * CHUNK for number in range(8 * CHUNK)]
 
     entries = filled(keys)
@@ -46,7 +46,7 @@ def test_many_that_come_in_any_order_stand_in_theirs() -> None:
     assert is_sound(entries)
 
 
-def test_full_chunks_take_little_memory_unless_a_number_is_huge() -> None:
+def test_full_chunks_are_packed_unless_a_key_is_huge() -> None:
     small, huge = filled(list(range(3 * CHUNK))), filled([number << 200 for number in range(3 * CHUNK)])
 
     assert [isinstance(chunk.keys, list) for chunk in small._chunks] == [False, False, True]  # noqa: SLF001 - the same
@@ -54,7 +54,7 @@ def test_full_chunks_take_little_memory_unless_a_number_is_huge() -> None:
     assert is_sound(huge)
 
 
-def test_a_chunk_to_which_much_was_added_may_vanish() -> None:
+def test_an_unpacked_chunk_may_be_removed() -> None:
     with patch.multiple("promo_sandbox.model.sorted_index", CHUNK=4, _UNPACK_AFTER=2):
         entries = filled(list(range(0, 160, 10)))
         for key in (41, 42):
@@ -69,7 +69,7 @@ def test_a_chunk_to_which_much_was_added_may_vanish() -> None:
     assert is_sound(entries)
 
 
-def test_a_part_may_span_chunks_and_ends_where_they_do() -> None:
+def test_a_slice_may_span_chunks() -> None:
     entries = filled(list(range(4 * CHUNK)))
 
     assert entries.between(CHUNK - 2, 3 * CHUNK + 2) == list(map(str, range(CHUNK - 2, 3 * CHUNK + 2)))
@@ -79,7 +79,7 @@ def test_a_part_may_span_chunks_and_ends_where_they_do() -> None:
     assert entries.between(-5, 2) == ["0", "1"]
 
 
-def test_chunks_that_are_emptied_are_gone() -> None:
+def test_empty_chunks_are_removed() -> None:
     entries = filled(list(range(3 * CHUNK)))
 
     taken = [entries.pop(key) for key in range(CHUNK // 2, 5 * CHUNK // 2)]
@@ -90,7 +90,7 @@ def test_chunks_that_are_emptied_are_gone() -> None:
     assert len(entries) == CHUNK
 
 
-def test_a_copy_goes_its_own_way() -> None:
+def test_a_copy_is_independent() -> None:
     entries = filled(list(range(3 * CHUNK)))
 
     copy = entries.copy()
@@ -104,7 +104,7 @@ def test_a_copy_goes_its_own_way() -> None:
     assert is_sound(entries)
 
 
-def test_shortening_ends_with_nothing() -> None:
+def test_dropping_ends_with_an_empty_index() -> None:
     entries = filled(list(range(3 * CHUNK)))
 
     freed = 0
@@ -117,7 +117,7 @@ def test_shortening_ends_with_nothing() -> None:
 
 
 class OrderedMachine(RuleBasedStateMachine):
-    """Random changes, made to one and to a dict."""
+    """Random changes, applied to an index and to a dict."""
 
     def __init__(self) -> None:
         super().__init__()

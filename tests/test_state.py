@@ -1,4 +1,4 @@
-"""What an org stores: every write is seen at once, in every index, and can be taken back."""
+"""The state of an org: each write changes all indexes at once, and can be rolled back."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def everything(state: State, name: str = "all", **page: Any) -> list[str]:
 
 
 def agenda(state: State, until: int = 1_000_000) -> list[tuple[int, str, str]]:
-    """What falls due, taken out."""
+    """The timers that are due, removed from the agenda."""
     found: list[Timer] = []
     while (due := state.pop_timer(until)) is not None:
         found.append(due)
@@ -52,7 +52,7 @@ def put(state: State, id: str, created: int = 0, collection: Collection = CARDS,
     state.put(collection, id, {"id": id, **members}, created)
 
 
-def test_what_was_put_is_read_again_with_its_numbers_as_they_were() -> None:
+def test_a_document_is_read_with_the_numbers_that_were_stored() -> None:
     state = State()
 
     put(state, "a", balance=Decimal("50.00"))
@@ -62,7 +62,7 @@ def test_what_was_put_is_read_again_with_its_numbers_as_they_were() -> None:
     assert str(found["balance"]) == "50.00"
 
 
-def test_what_is_read_is_the_reader_s_own() -> None:
+def test_a_read_document_is_a_copy() -> None:
     state = State()
     doc: Doc = {"id": "a", "tags": ["x"]}
     state.put(CARDS, "a", doc, 0)
@@ -75,7 +75,7 @@ def test_what_is_read_is_the_reader_s_own() -> None:
     assert state.get(CARDS, "a") == {"id": "a", "tags": ["x"]}
 
 
-def test_what_was_never_put_is_absent() -> None:
+def test_a_document_that_was_not_stored_is_absent() -> None:
     state = State()
 
     assert state.get(CARDS, "a") is None
@@ -87,7 +87,7 @@ def test_what_was_never_put_is_absent() -> None:
     assert state.pop_timer(1_000_000) is None
 
 
-def test_a_document_is_found_by_its_unique_members() -> None:
+def test_a_document_is_found_by_its_unique_fields() -> None:
     state = State()
     put(state, "a", number="1", code="x")
     put(state, "b", number="2")
@@ -97,7 +97,7 @@ def test_a_document_is_found_by_its_unique_members() -> None:
     assert state.find(CARDS, "code", "1") is None
 
 
-def test_a_value_that_is_taken_is_refused_and_nothing_has_changed() -> None:
+def test_a_taken_value_is_rejected_without_any_change() -> None:
     state = State()
     put(state, "a", number="1", code="x")
     put(state, "b", number="2")
@@ -115,7 +115,7 @@ def test_a_value_that_is_taken_is_refused_and_nothing_has_changed() -> None:
     assert state.changes == before
 
 
-def test_a_document_may_keep_its_own_values_give_them_up_and_swap_them() -> None:
+def test_a_document_may_keep_release_and_swap_its_unique_values() -> None:
     state = State()
     put(state, "a", number="1")
     put(state, "a", number="1", name="again")
@@ -129,7 +129,7 @@ def test_a_document_may_keep_its_own_values_give_them_up_and_swap_them() -> None
     assert state.find(CARDS, "number", "1") is None
 
 
-def test_a_document_that_cannot_be_placed_is_refused_and_nothing_has_changed() -> None:
+def test_a_document_whose_indexes_fail_is_rejected_without_any_change() -> None:
     state = State()
     put(state, "a", number="1", at=5)
 
@@ -154,7 +154,7 @@ def test_a_list_is_ordered_and_ties_keep_the_order_of_creation() -> None:
     assert everything(state, descending=True) == ["a", "c", "b", "d"]
 
 
-def test_moments_before_1970_and_far_from_it_come_in_their_order() -> None:
+def test_moments_before_1970_and_far_from_it_are_sorted() -> None:
     state = State()
     moments = {"b": EARLIEST, "e": LATEST, "d": 1, "c": -1, "a": EARLIEST}
     for number, (id, at) in enumerate(moments.items()):
@@ -168,7 +168,7 @@ def test_moments_before_1970_and_far_from_it_come_in_their_order() -> None:
     assert agenda(state, LATEST) == [(-1, "expire", "c"), (1, "expire", "d"), (LATEST, "expire", "e")]
 
 
-def test_a_page_after_a_change_has_the_document_as_it_is() -> None:
+def test_a_page_after_a_change_has_the_changed_document() -> None:
     state = State()
     put(state, "a", name="old", shelves=["x"])
 
@@ -180,7 +180,7 @@ def test_a_page_after_a_change_has_the_document_as_it_is() -> None:
     assert [doc["name"] for _, doc in state.list_view("shelf/x")] == ["old"]
 
 
-def test_a_list_holds_documents_of_several_collections() -> None:
+def test_a_list_may_have_documents_of_several_collections() -> None:
     state = State()
     put(state, "a", 1)
     put(state, "a", 1, NOTES)
@@ -262,7 +262,7 @@ def test_a_place_can_be_given_and_the_next_comes_after_it() -> None:
     assert everything(state) == ["c", "a", "b"]
 
 
-def test_a_deleted_document_is_gone_from_everywhere() -> None:
+def test_a_deleted_document_is_removed_from_all_indexes() -> None:
     state = State()
     put(state, "a", number="1", shelves=["x"], timers={"expire": 5})
 
@@ -277,7 +277,7 @@ def test_a_deleted_document_is_gone_from_everywhere() -> None:
     assert state.find(CARDS, "number", "1") == "b"
 
 
-def test_what_falls_due_is_taken_in_order_of_time_and_of_creation() -> None:
+def test_timers_are_taken_in_the_order_of_time_and_of_creation() -> None:
     state = State()
     put(state, "c", timers={"expire": 5, "start": 2})
     put(state, "b", timers={"expire": 5})
@@ -300,7 +300,7 @@ def test_the_agenda_follows_the_documents() -> None:
     assert agenda(state) == [(7, "expire", "a")]
 
 
-def test_what_has_happened_does_not_happen_again_when_its_document_changes() -> None:
+def test_a_timer_does_not_happen_again_when_its_document_changes() -> None:
     state = State()
     put(state, "a", timers={"start": 2, "expire": 5})
     assert agenda(state, 3) == [(2, "start", "a")]
@@ -310,7 +310,7 @@ def test_what_has_happened_does_not_happen_again_when_its_document_changes() -> 
     assert agenda(state) == [(6, "expire", "a")]
 
 
-def test_when_the_next_entry_falls_due_is_known() -> None:
+def test_the_moment_of_the_next_timer_is_known() -> None:
     state = State()
     assert state.next_due > 1 << 70
 
@@ -325,7 +325,7 @@ def test_when_the_next_entry_falls_due_is_known() -> None:
     assert state.next_due > 1 << 70
 
 
-def test_an_entry_that_a_roll_back_put_back_can_be_dropped() -> None:
+def test_a_timer_that_a_roll_back_put_back_can_be_dropped() -> None:
     state = State()
     put(state, "a", timers={"expire": 5})
     put(state, "b", timers={"expire": 6})
@@ -341,7 +341,7 @@ def test_an_entry_that_a_roll_back_put_back_can_be_dropped() -> None:
     assert agenda(state) == [(6, "expire", "b")]
 
 
-def test_rolling_back_undoes_everything_since_the_beginning_and_nothing_before() -> None:
+def test_a_roll_back_undoes_the_unit_of_work_only() -> None:
     state = State()
     put(state, "a", number="1", shelves=["x"], timers={"expire": 5})
     put(state, "b", number="2")
@@ -363,7 +363,7 @@ def test_rolling_back_undoes_everything_since_the_beginning_and_nothing_before()
     assert state.changes == []
 
 
-def test_rolling_back_to_a_savepoint_undoes_what_came_after_it_and_no_more() -> None:
+def test_a_roll_back_to_a_savepoint_undoes_later_changes_only() -> None:
     state = State()
     put(state, "a", number="1")
     state.begin()
@@ -387,7 +387,7 @@ def test_rolling_back_to_a_savepoint_undoes_what_came_after_it_and_no_more() -> 
     assert (state.changes, agenda(state)) == ([], [])
 
 
-def test_rolling_back_to_where_one_stands_undoes_nothing() -> None:
+def test_a_roll_back_without_later_changes_undoes_nothing() -> None:
     state = State()
     put(state, "a")
 
@@ -397,7 +397,7 @@ def test_rolling_back_to_where_one_stands_undoes_nothing() -> None:
     assert len(state.changes) == 1
 
 
-def test_what_is_armed_is_met_in_its_order_each_once_and_by_its_operation_only() -> None:
+def test_armed_effects_are_taken_in_order_once_and_by_their_operation() -> None:
     state = State()
     state.arm("addThing", [rejecting("code-taken"), rejecting("code-taken")])
     state.arm("getThing", [rejecting("unknown-thing")])
@@ -411,14 +411,14 @@ def test_what_is_armed_is_met_in_its_order_each_once_and_by_its_operation_only()
     assert (state.take_armed("getThing"), state.armed) == (None, {})
 
 
-def test_nothing_is_armed_unless_somebody_asks_for_it() -> None:
+def test_nothing_is_armed_by_default() -> None:
     state = State()
 
     assert state.armed is None
     assert state.take_armed("addThing") is None
 
 
-def test_what_is_armed_and_what_is_met_are_not_rolled_back() -> None:
+def test_a_roll_back_does_not_change_armed_effects() -> None:
     state = State()
     state.arm("addThing", [rejecting("code-taken"), rejecting("invalid-request")])
     state.begin()
@@ -437,7 +437,7 @@ def test_a_change_cannot_be_changed() -> None:
         state.changes[0].id = "b"  # type: ignore[misc]  # which is the point
 
 
-def test_changes_tell_what_each_write_did() -> None:
+def test_a_change_has_the_document_before_and_after() -> None:
     state = State()
     put(state, "a", n=1)
     state.begin()
@@ -455,7 +455,7 @@ def test_changes_tell_what_each_write_did() -> None:
     ]
 
 
-def test_a_copy_is_the_same_and_goes_its_own_way() -> None:
+def test_a_copy_is_equal_and_independent() -> None:
     state = State()
     for number in range(5000):  # enough for lists of lists
         put(state, f"{number:04}", number % 7, number=str(number), shelves=["x"], timers={"expire": number})
@@ -498,8 +498,8 @@ def test_a_state_is_dismantled_in_slices() -> None:
     assert agenda(state) == []
 
 
-def test_very_many_documents_move_into_tables_little_by_little() -> None:
-    """A POST into a table costs more than one into a dictionary, which takes long to grow once it is very large."""
+def test_large_collections_are_migrated_step_by_step() -> None:
+    """A copy-on-write map is slower than a dict, but a very large dict takes long to grow."""
     state, kinds = State(), []
     with patch("promo_sandbox.model.state._LARGE", 1000):
         for number in range(4000):
@@ -529,7 +529,7 @@ _DOCS = st.fixed_dictionaries(
 
 @dataclass
 class Model:
-    """The same, naively: a list of documents in the order of creation, searched and sorted on every question."""
+    """A simple model of a state: a list of documents in the order of creation, searched and sorted each time."""
 
     docs: list[dict[str, Any]] = field(default_factory=list)
     happened: set[tuple[int, str, str]] = field(default_factory=set)
@@ -571,7 +571,7 @@ class Model:
 
 
 class StateMachine(RuleBasedStateMachine):
-    """Random writes, beginnings and roll-backs, made to a state and to its model."""
+    """Random writes, units of work and roll-backs, applied to a state and to its model."""
 
     @initialize()
     def start(self) -> None:
@@ -639,7 +639,7 @@ class StateMachine(RuleBasedStateMachine):
         self.save()
 
     def back_to(self, earlier: Model) -> Model:
-        """What had happened to a document that was changed and changed back may fall due again; see `drop_due`."""
+        """A timer of a document that was changed and changed back may become due again; see `drop_timer`."""
         again = {entry for entry in earlier.happened if entry not in self.model.happened}
         model = deepcopy(earlier)
         model.happened -= again

@@ -1,4 +1,4 @@
-"""What the tests of the bundled scenarios share: the stage, and a client that comes back as a real integration does."""
+"""Helpers of the tests of the bundled scenarios, and a client that retries as a real integration does."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _BUSY = (429, 503)
 Test = Callable[..., None]
 
 
-def shows(name: str, until: str | None = None) -> Callable[[Test], Test]:
-    """A test that is played on this scenario's stage, and in the end has met all of it and nothing else.
+def for_scenario(name: str, until: str | None = None) -> Callable[[Test], Test]:
+    """Decorator: run the test in an org with this scenario, and check that all its steps are done and nothing else.
 
-    until: what the org's clock then begins with, where the scenario moves it.
+    until: the start of the org's time at the end, if the scenario advances the clock.
     """
 
     def decorate(test: Test) -> Test:
@@ -33,11 +33,11 @@ def shows(name: str, until: str | None = None) -> Callable[[Test], Test]:
         def played(*, world: World, **fixtures: Any) -> None:
             begin(world, name)
             test(world=world, **fixtures)
-            assert_played_out(world)
+            assert_complete(world)
             if until is not None:
                 assert world.admin("GET", "/clock").json()["now"].startswith(until)
 
-        played.scenario = name  # type: ignore[attr-defined] # for the test that none was forgotten
+        played.scenario = name  # type: ignore[attr-defined] # for the test that each scenario has one
         return played
 
     return decorate
@@ -49,7 +49,7 @@ def begin(world: World, name: str) -> None:
     assert response.status_code == 200, response.text
 
 
-def assert_played_out(world: World) -> None:
+def assert_complete(world: World) -> None:
     report = world.admin("GET", "/scenario").json()
     current = report["current"] and report["steps"][report["current"] - 1]
     assert (report["unmet"], report["unexpected"]) == ([], [])
@@ -58,58 +58,58 @@ def assert_played_out(world: World) -> None:
 
 
 def journal(world: World) -> list[Json]:
-    """What was asked, oldest first."""
+    """The exchanges, the oldest first."""
     requests: list[Json] = world.admin("GET", "/requests?limit=100").json()["requests"]
     return requests[::-1]
 
 
 def statuses(world: World, operation: str) -> list[int]:
-    """What an operation answered, whether it arrived or not; 0 where its rule never ran."""
+    """The statuses of an operation's replies, also of lost ones; 0 if its rule did not run."""
     return [it["reply"]["status"] for it in journal(world) if it["operation"] == operation]
 
 
-def arrived(world: World, operation: str, calls: int = 1) -> None:
-    """Return once the operation was called so often: a client may give up before a busy server has read its call."""
+def wait_for_calls(world: World, operation: str, calls: int = 1) -> None:
+    """Wait until the operation was called so often; a client may time out before a busy server reads its call."""
     deadline = time.monotonic() + LONG
     while len(statuses(world, operation)) < calls:
         assert time.monotonic() < deadline, f"{operation} was not called {calls} times in {LONG} s"
 
 
 @contextmanager
-def hasty(world: World) -> Iterator[World]:
-    """The same org by a client that waits for no reply longer than `PATIENCE`."""
+def impatient(world: World) -> Iterator[World]:
+    """The same org, through a client with the timeout `PATIENCE`."""
     with httpx2.Client(timeout=httpx2.Timeout(LONG, read=PATIENCE)) as http:
         yield World(world.url, world.org, http)
 
 
-class Persistent:
-    """Asks again where nothing arrived, or what arrived says to come later; it has no clock, so it notes its waits."""
+class RetryingClient:
+    """Retries lost replies and those with `Retry-After`. It does not wait, but records the times in `waited`."""
 
     def __init__(self, world: World, tries: int = 8) -> None:
         self._world = world
         self._tries = tries
-        self.met: list[str] = []
+        self.results: list[str] = []
         self.waited: list[int] = []
 
-    def ask(self, method: str, path: str, body: Json = None, **more: Any) -> httpx2.Response:
+    def request(self, method: str, path: str, body: Json = None, **more: Any) -> httpx2.Response:
         for _ in range(self._tries):
             try:
                 response = self._world.request(method, path, body, **more)
             except httpx2.TransportError as error:
-                self.met.append(_how_lost(error))
+                self.results.append(_failure(error))
                 continue
-            self.met.append(str(response.status_code))
+            self.results.append(str(response.status_code))
             if response.status_code not in _BUSY:
                 return response
             self.waited.append(int(response.headers["retry-after"]))
-        raise AssertionError(f"gave up after {self.met}")
+        raise AssertionError(f"gave up after {self.results}")
 
 
-def _how_lost(error: httpx2.TransportError) -> str:
-    said = str(error)
-    if said.startswith("peer closed connection without sending complete message body"):
+def _failure(error: httpx2.TransportError) -> str:
+    message = str(error)
+    if message.startswith("peer closed connection without sending complete message body"):
         return "half a reply"
-    return "no reply" if said.startswith("Server disconnected without") else type(error).__name__
+    return "no reply" if message.startswith("Server disconnected without") else type(error).__name__
 
 
 # enfore
@@ -120,7 +120,7 @@ def cards(world: World, *segments: str) -> str:
 
 
 def amount(value: float, reference: str) -> Json:
-    """A redemption; its reference is the client's own, and is how it finds again what it asked for."""
+    """A redemption. The client finds it again by its reference."""
     return {"redeemed_amount": {"unit": "EUR", "value": value}, "external_reference": reference}
 
 
@@ -136,6 +136,6 @@ def booked(world: World) -> list[str]:
 
 
 def stored_balance(world: World) -> Json:
-    """As it is, whatever the client was told; takes no step."""
+    """The balance in the state; takes no step."""
     (card,) = world.state()["enfore"]["gift_cards"]
     return card["document"]["current_balance"]["value"]

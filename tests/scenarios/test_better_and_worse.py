@@ -1,6 +1,6 @@
-"""In each bundled scenario the better client comes through, and a worse one is found out.
+"""In each bundled scenario, the better client succeeds and a worse one is detected.
 
-By a step that it never took, by a call that was not awaited, or by what is stored in the end.
+The worse one leaves a step unmet, makes an unexpected call, or leaves the wrong objects in the state.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import pytest
 from tests.scenarios import test_emporix as emporix
 from tests.scenarios import test_norce as norce
 from tests.scenarios.staging import (
-    Persistent,
+    RetryingClient,
     amount,
     begin,
     booked,
     cards,
-    hasty,
+    impatient,
     journal,
     spend,
     stored_balance,
@@ -31,7 +31,7 @@ Client = Callable[[World], object]
 
 
 class Case(NamedTuple):
-    """What two clients do, and what is right in the end."""
+    """Two clients, and the correct result."""
 
     better: Client
     worse: Client
@@ -39,7 +39,7 @@ class Case(NamedTuple):
 
 
 def _redeems(world: World) -> bool:
-    """Whether the reply came and was a success."""
+    """Whether there was a reply, and it was a success."""
     with suppress(httpx2.TransportError):
         return spend(world, 20, "order 1").status_code == 201
     return False
@@ -51,7 +51,7 @@ def _looks_first(world: World) -> None:
 
 
 def _repeats(world: World) -> None:
-    """And takes the last answer for the truth."""
+    """Believes the last reply."""
     if not _redeems(world):
         _redeems(world)
 
@@ -67,7 +67,7 @@ def _repeats_and_reads_the_card(world: World) -> None:
 
 
 def _reads_twice_then(redeem: Client) -> Client:
-    """A card that came broken is read again."""
+    """Reads a card again if it was incomplete."""
 
     def act(world: World) -> None:
         for _ in range(2):
@@ -79,10 +79,10 @@ def _reads_twice_then(redeem: Client) -> Client:
 
 
 def _hurried(redeem: Client) -> Client:
-    """By a client that waits for no reply."""
+    """Uses a client with a short timeout."""
 
     def act(world: World) -> None:
-        with hasty(world) as client:
+        with impatient(world) as client:
             with suppress(httpx2.TransportError):
                 client.request("GET", cards(client, "gc-1"))
             with suppress(httpx2.TransportError):
@@ -108,14 +108,14 @@ def _spent(value: int) -> Callable[[World], bool]:
     return lambda world: bool(stored_balance(world) == 50 - value)
 
 
-def _three_orders(world: World, ask: Callable[[Persistent, int], object]) -> None:
-    client = Persistent(world)
+def _three_orders(world: World, ask: Callable[[RetryingClient, int], object]) -> None:
+    client = RetryingClient(world)
     for number in (1, 2, 3):
         ask(client, number)
 
 
 def _all_again(world: World) -> None:
-    """What was refused is one of three, and all three are sent again."""
+    """Sends all three again, although only one was rejected."""
     for _ in range(2):
         for number in (1, 2, 3):
             spend(world, 10, f"order {number}")
@@ -126,16 +126,16 @@ def _in_the_cart(world: World) -> None:
 
 
 def _rereads_before_redeeming(world: World) -> None:
-    """What has expired is not even tried."""
+    """Does not try an expired card."""
     _in_the_cart(world)
     if world.request("GET", cards(world, "gc-1")).json()["status"] == "ISSUED":
         spend(world, 20, "order 1")
 
 
 def _outage(world: World) -> None:
-    client = Persistent(world)
-    client.ask("GET", cards(world, "gc-1"))
-    client.ask("POST", cards(world, "gc-1", "redemptions"), amount(20, "order 1"))
+    client = RetryingClient(world)
+    client.request("GET", cards(world, "gc-1"))
+    client.request("POST", cards(world, "gc-1", "redemptions"), amount(20, "order 1"))
 
 
 def _gives_up(world: World) -> None:
@@ -147,7 +147,7 @@ def _gives_up(world: World) -> None:
 
 
 def _coupon(world: World, what: str = "redemptions", code: str = "WELCOME") -> int:
-    """The status; 0 if the reply was lost."""
+    """The status; 0 if there was no reply."""
     with suppress(httpx2.TransportError):
         path = emporix.coupon(world, code, what)
         return world.request("POST", path, emporix.order("O-1"), headers=emporix.customer(world)).status_code
@@ -200,11 +200,11 @@ def _takes_401_for_a_no(world: World) -> None:
 
 
 def _tries_codes(world: World, *, persistent: bool) -> None:
-    client = Persistent(world)
+    client = RetryingClient(world)
     for code in ("WELCOMME", "WELLCOME", "WELKOME", "WELCOME"):
         path = emporix.coupon(world, code, "validation")
         if persistent:
-            client.ask("POST", path, emporix.FIVE_OFF, headers=emporix.customer(world))
+            client.request("POST", path, emporix.FIVE_OFF, headers=emporix.customer(world))
         else:  # 429 is taken for one code more that is wrong
             world.request("POST", path, emporix.FIVE_OFF, headers=emporix.customer(world))
 
@@ -246,9 +246,9 @@ def _fetches_one_each_time(world: World) -> None:
 
 
 def _inserts(world: World) -> None:
-    client = Persistent(world)
+    client = RetryingClient(world)
     norce.ask(world, "GET", norce.SPRING)
-    client.ask("POST", norce.CODES, NEW_CODES, headers=norce.named(world))
+    client.request("POST", norce.CODES, NEW_CODES, headers=norce.named(world))
 
 
 def _inserts_once(world: World) -> None:
@@ -294,7 +294,7 @@ CASES = {
     "enfore/rate-limit": Case(
         lambda world: _three_orders(
             world,
-            lambda client, number: client.ask(
+            lambda client, number: client.request(
                 "POST", cards(world, "gc-1", "redemptions"), amount(10, f"order {number}")
             ),
         ),
@@ -326,7 +326,7 @@ def _came_through(world: World, case: Case) -> bool:
 
 
 @each_scenario
-def test_the_better_client_comes_through(world: World, name: str, case: Case) -> None:
+def test_the_better_client_succeeds(world: World, name: str, case: Case) -> None:
     begin(world, name)
 
     case.better(world)
@@ -335,7 +335,7 @@ def test_the_better_client_comes_through(world: World, name: str, case: Case) ->
 
 
 @each_scenario
-def test_a_worse_client_is_found_out(world: World, name: str, case: Case) -> None:
+def test_a_worse_client_fails(world: World, name: str, case: Case) -> None:
     begin(world, name)
 
     case.worse(world)
@@ -353,7 +353,7 @@ def test_a_worse_client_is_found_out(world: World, name: str, case: Case) -> Non
         ("emporix/lost-redemption", _one_after_the_other(_redeems_again, _looks_for_its_redemption)),
     ],
 )
-def test_another_way_that_ends_right_comes_through_too(world: World, name: str, client: Client) -> None:
+def test_another_correct_client_succeeds_too(world: World, name: str, client: Client) -> None:
     begin(world, name)
 
     client(world)
@@ -361,7 +361,7 @@ def test_another_way_that_ends_right_comes_through_too(world: World, name: str, 
     assert _came_through(world, CASES[name])
 
 
-def test_whoever_repeats_a_lost_redemption_spends_the_card_twice_by_the_real_rules(world: World) -> None:
+def test_repeating_a_lost_redemption_charges_the_card_twice(world: World) -> None:
     begin(world, "enfore/lost-reply")
 
     _repeats_and_reads_the_card(world)
@@ -370,7 +370,7 @@ def test_whoever_repeats_a_lost_redemption_spends_the_card_twice_by_the_real_rul
     assert world.admin("GET", "/scenario").json()["unmet"] != []
 
 
-def test_a_coupon_that_was_used_up_meanwhile_is_refused_by_the_real_rules(world: World) -> None:
+def test_a_coupon_without_redemptions_left_is_rejected_by_the_rules(world: World) -> None:
     begin(world, "emporix/coupon-used-up")
 
     answers = [_coupon(world, what, "LAST-ONE") for what in ("validation", "validation", "redemptions")]

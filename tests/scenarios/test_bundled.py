@@ -1,4 +1,4 @@
-"""Every bundled scenario can be begun, is explained, stands in the docs' table, and is shown by a test."""
+"""Each bundled scenario is valid, has a summary, is in the table of the docs, and has a test."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def summary(name: str) -> str:
 
 
 def shown() -> Counter[str]:
-    """The scenarios that tests of this folder say they show, and how many do."""
+    """The scenarios of the tests in this folder, with the number of tests for each."""
     modules = [importlib.import_module(f"tests.scenarios.{path.stem}") for path in HERE.glob("test_*.py")]
     tests = [it for module in modules for name, it in vars(module).items() if name.startswith("test_")]
     return Counter(test.scenario for test in tests if hasattr(test, "scenario"))
@@ -48,12 +48,12 @@ def test_there_are_scenarios_for_every_vendor_and_two_journeys() -> None:
 
 
 @each_scenario
-def test_a_bundled_scenario_is_shown_by_a_test(name: str) -> None:
+def test_each_bundled_scenario_has_a_test(name: str) -> None:
     assert shown()[name] >= 1
 
 
 @each_scenario
-def test_an_org_can_begin_a_bundled_scenario(app: App, name: str) -> None:
+def test_an_org_can_start_a_bundled_scenario(app: App, name: str) -> None:
     scenario = app.catalogue.check(name)
 
     assert scenario.steps
@@ -61,7 +61,7 @@ def test_an_org_can_begin_a_bundled_scenario(app: App, name: str) -> None:
 
 
 @each_scenario
-def test_a_summary_says_what_happens_and_what_the_client_must_do(name: str) -> None:
+def test_a_summary_has_the_event_and_the_expected_reaction(name: str) -> None:
     text = summary(name)
 
     assert text.endswith(".")

@@ -1,4 +1,4 @@
-"""What clients report when a connection is cut, a reply is no JSON, or late; and which of them repeat a call."""
+"""What clients report for a dropped connection, invalid JSON or a late reply, and which of them repeat the call."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def with_node(method: str, url: str, body: Json, patience: float, first: str | N
 
 
 def with_curl(method: str, url: str, body: Json, patience: float, first: str | None = None) -> str:
-    """The exit code; the time that is allowed is that of one request."""
+    """The exit code. The timeout is that of one request."""
     if CURL is None:
         pytest.skip("there is no curl on this machine")
     headers = [part for name, value in HEADERS.items() for part in ("-H", f"{name}: {value}")]
@@ -93,7 +93,7 @@ each_client = pytest.mark.parametrize("at", range(len(CLIENTS)), ids=["httpx2", 
 
 @pytest.fixture
 def shop(world: World) -> World:
-    """With one card, and nobody troubled yet."""
+    """A shop with one card and no fault."""
     return opened(world)
 
 
@@ -103,10 +103,10 @@ def opened(world: World) -> World:
     return world
 
 
-def in_time(world: World, fault: str, test: Callable[[World, float], None]) -> None:
-    """Test in a fresh shop with a client that waits so many seconds: little, where its patience is to be exhausted.
+def with_patience(world: World, fault: str, test: Callable[[World, float], None]) -> None:
+    """Run a test in a new shop with a client's timeout: a short one if the test is about the timeout.
 
-    On a busy machine it may be exhausted before the call has left the client; then another one waits longer.
+    On a busy machine the client may time out before its call is sent; then the test runs again with a longer timeout.
     """
     orgs = itertools.count()
 
@@ -124,14 +124,14 @@ def arm_fault(shop: World, operation: str, fault: str) -> None:
     assert response.status_code == 200, response.text
 
 
-def is_trouble(reported: str) -> bool:
-    """Whether an exception's name, or an exit code, says that something went wrong."""
+def is_failure(reported: str) -> bool:
+    """Whether the name of an exception, or an exit code, is that of a failure."""
     return "Error" in reported or "Timeout" in reported or reported in {row[3] for row in REPORTS.values()} - {"0"}
 
 
 @each_client
 @each_fault
-def test_a_client_reports_what_befell_the_card_that_it_reads(world: World, at: int, fault: str) -> None:
+def test_a_client_reports_the_fault_of_a_reply(world: World, at: int, fault: str) -> None:
     def read(shop: World, patience: float) -> None:
         arm_fault(shop, "getGiftCard", fault)
 
@@ -140,7 +140,7 @@ def test_a_client_reports_what_befell_the_card_that_it_reads(world: World, at: i
         assert reported.startswith(REPORTS[fault][at])
         assert len(statuses(shop, "getGiftCard")) == 1
 
-    in_time(world, fault, read)
+    with_patience(world, fault, read)
 
 
 @each_client
@@ -158,12 +158,12 @@ def test_a_redemption_is_sent_once(world: World, at: int, fault: str) -> None:
         assert booked(shop) == (["order 1"] if was_done else [])
         assert stored_balance(shop) == (30 if was_done else 50)
 
-    in_time(world, fault, redeem)
+    with_patience(world, fault, redeem)
 
 
 @pytest.mark.parametrize("at", range(3), ids=["httpx2", "requests", "node"])
 @each_fault
-def test_most_clients_do_not_repeat_a_redemption_on_a_kept_connection_either(world: World, at: int, fault: str) -> None:
+def test_most_clients_do_not_repeat_a_redemption_on_a_reused_connection(world: World, at: int, fault: str) -> None:
     def redeem(shop: World, patience: float) -> None:
         arm_fault(shop, "recordGiftCardRedemption", fault)
         url = shop.url + cards(shop, "gc-1")
@@ -173,14 +173,14 @@ def test_most_clients_do_not_repeat_a_redemption_on_a_kept_connection_either(wor
         assert reported.startswith(REPORTS[fault][at])
         assert len(statuses(shop, "recordGiftCardRedemption")) == 1
 
-    in_time(world, fault, redeem)
+    with_patience(world, fault, redeem)
 
 
 @pytest.mark.parametrize(("cut", "answers", "left"), [("before", [0, 201], 30), ("after", [201, 201], 10)])
-def test_curl_repeats_a_redemption_whose_kept_connection_ended_without_a_word(
+def test_curl_repeats_a_redemption_if_a_reused_connection_is_closed(
     shop: World, cut: str, answers: list[int], left: int
 ) -> None:
-    """And says nothing of it, so that the card is spent twice."""
+    """Without any message, so the card is charged twice."""
     arm_fault(shop, "recordGiftCardRedemption", f"cut: {cut}")
     url = shop.url + cards(shop, "gc-1")
 
@@ -192,23 +192,23 @@ def test_curl_repeats_a_redemption_whose_kept_connection_ended_without_a_word(
 
 
 @each_client
-def test_a_client_that_meets_no_trouble_reports_none(shop: World, at: int) -> None:
-    """Else what they report above might be of their own making."""
+def test_a_client_reports_no_fault_without_one(shop: World, at: int) -> None:
+    """Otherwise the reports above might not come from the faults."""
     url = shop.url + cards(shop, "gc-1")
 
     reported = CLIENTS[at]("GET", url, None, LONG, url)
 
-    assert not is_trouble(reported)
+    assert not is_failure(reported)
     assert statuses(shop, "getGiftCard") == [200, 200]
 
 
 @each_client
-def test_a_delay_within_a_clients_patience_is_only_a_late_reply(shop: World, at: int) -> None:
+def test_a_delay_below_a_clients_timeout_is_not_an_error(shop: World, at: int) -> None:
     shop.admin("POST", "/next", {"operation": "getGiftCard", "then": {"delay": "20ms"}})
 
     reported = CLIENTS[at]("GET", shop.url + cards(shop, "gc-1"), None, LONG)
 
-    assert not is_trouble(reported)
+    assert not is_failure(reported)
     assert shop.last()["fault"]["delay"] == 0.02
 
 

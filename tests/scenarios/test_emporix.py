@@ -1,4 +1,4 @@
-"""What a client meets in each bundled scenario of Emporix, and how it comes through."""
+"""Clients that handle the bundled scenarios of Emporix."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import httpx2
 
-from tests.scenarios.staging import Persistent, shows, statuses
+from tests.scenarios.staging import RetryingClient, for_scenario, statuses
 from tests.serving import Json, World
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -18,7 +18,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def customer(shop: World) -> dict[str, str]:
-    """As one who has logged in."""
+    """The headers of a logged-in customer."""
     return bearer(f"sandbox;tenant={shop.org};customer=C1;scope=coupon.coupon_redeem")
 
 
@@ -27,12 +27,12 @@ def coupon(shop: World, code: str, *segments: str) -> str:
 
 
 def order(code: str) -> Json:
-    """A redemption; the order's code is how the client finds it again."""
+    """A redemption. The client finds it again by the code of the order."""
     return {**FIVE_OFF, "orderCode": code}
 
 
 class Backoffice:
-    """Books points with a token that it keeps for as long as that is taken."""
+    """Books points with one token until it is rejected."""
 
     def __init__(self, shop: World) -> None:
         self._shop = shop
@@ -52,7 +52,7 @@ class Backoffice:
         return token
 
     def add(self, points: int) -> list[httpx2.Response]:
-        """What it was answered, in the end with success."""
+        """The statuses of the replies; the last one is a success."""
         answers = [self._add(points)]
         if answers[0].status_code == 401:
             self._token = self._fetched()
@@ -64,8 +64,8 @@ class Backoffice:
         return self._shop.request("POST", path, {"points": points}, headers=bearer(self._token))
 
 
-@shows("emporix/token-expires-mid-flow", until="2030-01-02T12:00:00.000")
-def test_a_booking_that_an_expired_token_lost_is_made_with_another_token(world: World) -> None:
+@for_scenario("emporix/token-expires-mid-flow", until="2030-01-02T12:00:00.000")
+def test_a_booking_that_failed_with_an_expired_token_is_repeated_with_a_new_token(world: World) -> None:
     backoffice = Backoffice(world)
 
     first = backoffice.add(100)
@@ -78,20 +78,20 @@ def test_a_booking_that_an_expired_token_lost_is_made_with_another_token(world: 
     assert points == 150
 
 
-@shows("emporix/lost-redemption")
+@for_scenario("emporix/lost-redemption")
 def test_a_redemption_whose_reply_was_lost_is_found_by_its_order(world: World) -> None:
-    client = Persistent(world)
+    client = RetryingClient(world)
 
-    refused = client.ask("POST", coupon(world, "WELCOME", "redemptions"), order("O-1"), headers=customer(world))
+    refused = client.request("POST", coupon(world, "WELCOME", "redemptions"), order("O-1"), headers=customer(world))
     found = world.request("GET", coupon(world, "WELCOME", "redemptions")).json()
 
-    assert client.met == ["no reply", "400"]
+    assert client.results == ["no reply", "400"]
     assert [detail["type"] for detail in refused.json()["details"]] == ["coupon_redemptions_exceeded"]
     assert [redemption["orderCode"] for redemption in found] == ["O-1"]
     assert statuses(world, "redeemCoupon") == [201, 400]
 
 
-@shows("emporix/points-chargeback")
+@for_scenario("emporix/points-chargeback")
 def test_points_of_a_failed_exchange_come_back_by_themselves(world: World) -> None:
     def exchange(option: str) -> httpx2.Response:
         path = "/reward-points/public/customer/redeem"
@@ -109,22 +109,22 @@ def test_points_of_a_failed_exchange_come_back_by_themselves(world: World) -> No
     assert succeeded.json()["code"].startswith("LLS-")
 
 
-@shows("emporix/rate-limit", until="2030-01-01T12:00:01.000")
-def test_who_tries_codes_is_slowed_down_and_then_finds_the_right_one(world: World) -> None:
-    client = Persistent(world)
+@for_scenario("emporix/rate-limit", until="2030-01-01T12:00:01.000")
+def test_a_client_that_tries_codes_is_throttled(world: World) -> None:
+    client = RetryingClient(world)
 
     answers = [
-        client.ask("POST", coupon(world, code, "validation"), FIVE_OFF, headers=customer(world)).status_code
+        client.request("POST", coupon(world, code, "validation"), FIVE_OFF, headers=customer(world)).status_code
         for code in ("WELCOMME", "WELLCOME", "WELKOME", "WELCOME")
     ]
 
     assert answers == [404, 404, 404, 200]
-    assert client.met == ["404", "404", "404", "429", "200"]
+    assert client.results == ["404", "404", "404", "429", "200"]
     assert client.waited == [1]
 
 
-@shows("emporix/coupon-used-up")
-def test_a_coupon_that_was_valid_in_the_cart_is_refused_with_the_order(world: World) -> None:
+@for_scenario("emporix/coupon-used-up")
+def test_a_coupon_that_was_valid_in_the_cart_is_rejected_with_the_order(world: World) -> None:
     def ask(what: str) -> httpx2.Response:
         return world.request("POST", coupon(world, "LAST-ONE", what), order("O-1"), headers=customer(world))
 

@@ -1,4 +1,4 @@
-"""What a client meets in each bundled scenario of enfore, and how it comes through."""
+"""Clients that handle the bundled scenarios of enfore."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import pytest
 
 from tests.patience import LONG, TICK
 from tests.scenarios.staging import (
-    Persistent,
+    RetryingClient,
     amount,
-    arrived,
     booked,
     cards,
-    hasty,
-    shows,
+    for_scenario,
+    impatient,
     spend,
     statuses,
     stored_balance,
+    wait_for_calls,
 )
 from tests.serving import World
 
 
-@shows("enfore/lost-reply", until="2030-01-31T00:00:00.000")
-def test_whoever_looks_for_a_lost_redemption_spends_the_card_once(world: World) -> None:
+@for_scenario("enfore/lost-reply", until="2030-01-31T00:00:00.000")
+def test_looking_up_a_lost_redemption_charges_the_card_once(world: World) -> None:
     with pytest.raises(httpx2.RemoteProtocolError, match="without sending a response"):
         spend(world, 20, "order 1")
     found = booked(world)
@@ -37,50 +37,50 @@ def test_whoever_looks_for_a_lost_redemption_spends_the_card_once(world: World) 
     assert card.json()["current_balance"] == {"unit": "EUR", "value": 30}
 
 
-@shows("enfore/lost-then-expired", until="2030-01-01T12:00:10.000")
-def test_what_was_booked_before_the_card_expired_is_found_by_its_reference(world: World) -> None:
-    client = Persistent(world)
+@for_scenario("enfore/lost-then-expired", until="2030-01-01T12:00:10.000")
+def test_a_redemption_before_the_card_expired_is_found_by_its_reference(world: World) -> None:
+    client = RetryingClient(world)
 
-    refused = client.ask("POST", cards(world, "gc-1", "redemptions"), amount(20, "order 1"))
+    refused = client.request("POST", cards(world, "gc-1", "redemptions"), amount(20, "order 1"))
 
-    assert client.met == ["no reply", "422"]
+    assert client.results == ["no reply", "422"]
     assert refused.json()["type"].endswith("/gift-card-expired")
     assert booked(world) == ["order 1"]
     assert stored_balance(world) == 30
 
 
-@shows("enfore/rate-limit", until="2030-01-01T12:00:01.000")
-def test_the_third_redemption_in_a_second_comes_through_after_the_wait_that_it_was_told(world: World) -> None:
-    client = Persistent(world)
+@for_scenario("enfore/rate-limit", until="2030-01-01T12:00:01.000")
+def test_the_third_redemption_in_a_second_succeeds_after_retry_after(world: World) -> None:
+    client = RetryingClient(world)
 
     for number in (1, 2, 3):
-        answer = client.ask("POST", cards(world, "gc-1", "redemptions"), amount(10, f"order {number}"))
+        answer = client.request("POST", cards(world, "gc-1", "redemptions"), amount(10, f"order {number}"))
         assert answer.status_code == 201
 
-    assert client.met == ["201", "201", "429", "201"]
+    assert client.results == ["201", "201", "429", "201"]
     assert client.waited == [1]
     assert stored_balance(world) == 20
 
 
-@shows("enfore/outage")
-def test_an_outage_of_five_calls_is_a_gateways_page_until_it_is_over(world: World) -> None:
-    client = Persistent(world)
+@for_scenario("enfore/outage")
+def test_an_outage_of_five_calls_returns_the_page_of_a_gateway(world: World) -> None:
+    client = RetryingClient(world)
 
-    assert client.ask("GET", cards(world, "gc-1")).status_code == 200
+    assert client.request("GET", cards(world, "gc-1")).status_code == 200
     first = spend(world, 20, "order 1")
-    after = client.ask("POST", cards(world, "gc-1", "redemptions"), amount(20, "order 1"))
+    after = client.request("POST", cards(world, "gc-1", "redemptions"), amount(20, "order 1"))
 
     assert (first.status_code, first.headers["content-type"]) == (503, "text/html")
     with pytest.raises(json.JSONDecodeError):
         first.json()
     assert after.status_code == 201
-    assert client.met == ["200", "503", "503", "503", "503", "201"]
+    assert client.results == ["200", "503", "503", "503", "503", "201"]
     assert client.waited == [20, 20, 20, 20]
     assert stored_balance(world) == 30
 
 
-@shows("enfore/outage")
-def test_an_outage_is_over_after_a_minute_by_the_orgs_clock(world: World) -> None:
+@for_scenario("enfore/outage")
+def test_an_outage_ends_after_a_minute_by_the_orgs_clock(world: World) -> None:
     world.request("GET", cards(world, "gc-1"))
 
     during = [spend(world, 20, "order 1").status_code]
@@ -92,27 +92,27 @@ def test_an_outage_is_over_after_a_minute_by_the_orgs_clock(world: World) -> Non
     assert (during, after) == ([503, 503], 201)
 
 
-@shows("enfore/slow")
-def test_a_client_that_gives_up_finds_its_redemption_booked(world: World) -> None:
-    with hasty(world) as client:
+@for_scenario("enfore/slow")
+def test_a_client_that_timed_out_finds_its_redemption(world: World) -> None:
+    with impatient(world) as client:
         with pytest.raises(httpx2.ReadTimeout):
             client.request("GET", cards(world, "gc-1"))
-        arrived(world, "getGiftCard")
+        wait_for_calls(world, "getGiftCard")
         with pytest.raises(httpx2.ReadTimeout):
             spend(client, 20, "order 1")
-        arrived(world, "recordGiftCardRedemption")
+        wait_for_calls(world, "recordGiftCardRedemption")
 
     assert booked(world) == ["order 1"]
     assert statuses(world, "recordGiftCardRedemption") == [201]
     assert stored_balance(world) == 30
 
 
-@shows("enfore/double-spend")
-def test_of_two_tills_that_see_the_last_euro_one_gets_it(world: World) -> None:
+@for_scenario("enfore/double-spend")
+def test_only_one_of_two_tills_gets_the_last_euro(world: World) -> None:
     have_looked = Barrier(2)
 
     def till(name: str) -> tuple[int, int, float]:
-        """What the till saw, how it was answered, and how long that took."""
+        """The balance that the till saw, the status of its redemption, and the seconds that it took."""
         with httpx2.Client(timeout=LONG) as http:
             own = World(world.url, world.org, http)
             balance = own.request("GET", cards(own, "gc-1")).json()["current_balance"]["value"]
@@ -129,8 +129,8 @@ def test_of_two_tills_that_see_the_last_euro_one_gets_it(world: World) -> None:
     assert stored_balance(world) == 0
 
 
-@shows("enfore/expiry-in-checkout", until="2030-01-01T12:10:00.000")
-def test_a_card_that_was_good_a_moment_ago_is_refused_as_expired(world: World) -> None:
+@for_scenario("enfore/expiry-in-checkout", until="2030-01-01T12:10:00.000")
+def test_a_card_that_has_just_expired_is_rejected(world: World) -> None:
     shown = world.request("GET", cards(world, "gc-1")).json()
     refused = spend(world, 20, "order 1")
 
@@ -140,8 +140,8 @@ def test_a_card_that_was_good_a_moment_ago_is_refused_as_expired(world: World) -
     assert stored_balance(world) == 50
 
 
-@shows("enfore/contract-drift")
-def test_a_card_without_its_balance_is_noticed_by_who_looks(world: World) -> None:
+@for_scenario("enfore/contract-drift")
+def test_a_client_that_checks_notices_a_card_without_balance(world: World) -> None:
     for _ in range(2):
         drifted = world.request("GET", cards(world, "gc-1"))
         assert drifted.status_code == 200
@@ -150,22 +150,22 @@ def test_a_card_without_its_balance_is_noticed_by_who_looks(world: World) -> Non
     assert stored_balance(world) == 50
 
 
-@shows("enfore/half-written-reply")
-def test_half_a_reply_is_read_again_and_half_a_booking_is_looked_up(world: World) -> None:
-    client = Persistent(world)
+@for_scenario("enfore/half-written-reply")
+def test_an_incomplete_reply_is_read_again_and_an_unclear_redemption_is_looked_up(world: World) -> None:
+    client = RetryingClient(world)
 
-    card = client.ask("GET", cards(world, "gc-1"))
+    card = client.request("GET", cards(world, "gc-1"))
     with pytest.raises(httpx2.RemoteProtocolError, match="without sending complete message body"):
         spend(world, 20, "order 1")
 
-    assert client.met == ["half a reply", "200"]
+    assert client.results == ["half a reply", "200"]
     assert card.json()["current_balance"]["value"] == 50
     assert booked(world) == ["order 1"]
     assert stored_balance(world) == 30
 
 
-@shows("enfore/corrupt-reply")
-def test_what_is_no_json_was_done_all_the_same(world: World) -> None:
+@for_scenario("enfore/corrupt-reply")
+def test_a_call_with_an_invalid_json_reply_was_executed(world: World) -> None:
     corrupt = world.request("GET", cards(world, "gc-1"))
     card = world.request("GET", cards(world, "gc-1"))
     answer = spend(world, 20, "order 1")

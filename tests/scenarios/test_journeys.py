@@ -1,11 +1,11 @@
-"""The journeys over several vendors, as one client goes them."""
+"""A client that handles the scenarios with several vendors."""
 
 from __future__ import annotations
 
 import httpx2
 import pytest
 
-from tests.scenarios.staging import Persistent, amount, booked, cards, shows, spend, statuses
+from tests.scenarios.staging import RetryingClient, amount, booked, cards, for_scenario, spend, statuses
 from tests.serving import Json, World
 
 ORDER = "O-4711"
@@ -17,29 +17,29 @@ FIVE_OFF = {
 }
 
 
-def checked_out(world: World, client: Persistent) -> Json:
-    """A checkout that does each of its three things once, whatever is lost or late."""
+def checked_out(world: World, client: RetryingClient) -> Json:
+    """A checkout that makes each of its three bookings once, although replies are lost or late."""
     customer = {"Authorization": f"Bearer sandbox;tenant={world.org};customer=C1;scope=coupon.coupon_redeem"}
     coupon = f"/coupon/{world.org}/coupons/WELCOME"
     balance = world.request("GET", cards(world, "gc-1")).json()["current_balance"]["value"]
-    client.ask("POST", f"{coupon}/validation", FIVE_OFF, headers=customer)
+    client.request("POST", f"{coupon}/validation", FIVE_OFF, headers=customer)
     lost = ""
     try:
         spend(world, 20, ORDER)
     except httpx2.RemoteProtocolError as error:
         lost = str(error)
         if ORDER not in booked(world):
-            client.ask("POST", cards(world, "gc-1", "redemptions"), amount(20, ORDER))
-    redemption = client.ask("POST", f"{coupon}/redemptions", FIVE_OFF, headers=customer)
+            client.request("POST", cards(world, "gc-1", "redemptions"), amount(20, ORDER))
+    redemption = client.request("POST", f"{coupon}/redemptions", FIVE_OFF, headers=customer)
     points = {"points": 20, "description": ORDER}
     tenant = {"Emporix-Tenant": world.org}
-    booking = client.ask("POST", "/reward-points/customer/C1/addPoints", points, headers=tenant)
+    booking = client.request("POST", "/reward-points/customer/C1/addPoints", points, headers=tenant)
     return {"balance": balance, "lost": lost, "redemption": redemption.status_code, "points": booking.status_code}
 
 
-@shows("journeys/checkout", until="2030-01-01T12:00:01.000")
+@for_scenario("journeys/checkout", until="2030-01-01T12:00:01.000")
 def test_a_checkout_does_each_of_its_three_things_once(world: World) -> None:
-    client = Persistent(world)
+    client = RetryingClient(world)
 
     done = checked_out(world, client)
 
@@ -47,7 +47,7 @@ def test_a_checkout_does_each_of_its_three_things_once(world: World) -> None:
     redemptions = world.request("GET", f"/coupon/{world.org}/coupons/WELCOME/redemptions").json()
     points = world.request("GET", "/reward-points/customer/C1", headers={"Emporix-Tenant": world.org}).json()
     assert done == {"balance": 50, "lost": NO_REPLY, "redemption": 201, "points": 201}
-    assert client.met == ["200", "201", "429", "201"]
+    assert client.results == ["200", "201", "429", "201"]
     assert client.waited == [1]
     assert card["current_balance"]["value"] == 30
     assert [redemption["orderCode"] for redemption in redemptions] == [ORDER]
@@ -55,8 +55,8 @@ def test_a_checkout_does_each_of_its_three_things_once(world: World) -> None:
     assert statuses(world, "recordGiftCardRedemption") == [201]
 
 
-@shows("journeys/loyalty-year", until="2031-01-01T09:00:00.000")
-def test_a_loyalty_programme_goes_through_its_year(world: World) -> None:
+@for_scenario("journeys/loyalty-year", until="2031-01-01T09:00:00.000")
+def test_a_loyalty_programme_runs_for_a_year(world: World) -> None:
     programmes = f"/promotions/org/{world.org}/loyalty-programs/external-loyalty-program"
     tenant = {"Emporix-Tenant": world.org}
     year = {"start_date_and_time": "2030-02-01T00:00:00Z", "end_date_and_time": "2030-12-31T23:59:59Z"}

@@ -1,4 +1,4 @@
-"""What a client meets in each bundled scenario of Norce, and how it comes through."""
+"""Clients that handle the bundled scenarios of Norce."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.patience import LONG, TICK
-from tests.scenarios.staging import Persistent, arrived, hasty, shows, statuses
+from tests.scenarios.staging import RetryingClient, for_scenario, impatient, statuses, wait_for_calls
 from tests.serving import Json, World
 
 SPRING = "/commerce/management/1.0/api/promotion/100"
@@ -27,7 +27,7 @@ def ask(slug: World, method: str, path: str, body: Json = None, bearer: str = "a
 
 
 def claim(slug: World, order: int | None) -> httpx2.Response:
-    """For an order, or, without one, given back."""
+    """Claims a code for an order; without an order, returns it."""
     code = {"DiscountCode": "SPRING-7QX4", "IsClaimed": order is not None, "QuotationId": order}
     return ask(slug, "PUT", CODES, [code])
 
@@ -43,20 +43,20 @@ def fetch_token(slug: World) -> httpx2.Response:
     return slug.http.post(path, content=urlencode(form), headers={**FORM, "Sandbox-Org": slug.org})
 
 
-@shows("norce/outage")
-def test_codes_that_an_outage_lost_are_inserted_once_it_is_over(world: World) -> None:
-    client = Persistent(world)
+@for_scenario("norce/outage")
+def test_codes_are_inserted_after_an_outage(world: World) -> None:
+    client = RetryingClient(world)
     ask(world, "GET", SPRING)
 
-    inserted = client.ask("POST", CODES, [{"DiscountCode": "SPRING-9KL2"}], headers=named(world))
+    inserted = client.request("POST", CODES, [{"DiscountCode": "SPRING-9KL2"}], headers=named(world))
 
-    assert client.met == [*["no reply"] * 4, "200"]
+    assert client.results == [*["no reply"] * 4, "200"]
     assert inserted.json() == 1
     assert statuses(world, "PromotionApi_InsertUniqueCodes") == [0, 0, 0, 0, 200]
 
 
-@shows("norce/outage")
-def test_the_outage_is_over_after_a_minute_by_the_orgs_clock(world: World) -> None:
+@for_scenario("norce/outage")
+def test_the_outage_ends_after_a_minute_by_the_orgs_clock(world: World) -> None:
     ask(world, "GET", SPRING)
     with pytest.raises(httpx2.RemoteProtocolError, match="disconnected without sending a response"):
         ask(world, "GET", SPRING)
@@ -66,21 +66,21 @@ def test_the_outage_is_over_after_a_minute_by_the_orgs_clock(world: World) -> No
     assert ask(world, "POST", CODES, [{"DiscountCode": "SPRING-9KL2"}]).json() == 1
 
 
-@shows("norce/slow")
-def test_codes_that_are_sent_again_are_not_inserted_twice(world: World) -> None:
+@for_scenario("norce/slow")
+def test_codes_that_are_sent_twice_are_inserted_once(world: World) -> None:
     codes = [{"DiscountCode": "SPRING-7QX4"}, {"DiscountCode": "SPRING-9KL2"}]
 
-    with hasty(world) as client, pytest.raises(httpx2.ReadTimeout):
+    with impatient(world) as client, pytest.raises(httpx2.ReadTimeout):
         ask(client, "POST", CODES, codes)
-    arrived(world, "PromotionApi_InsertUniqueCodes")
+    wait_for_calls(world, "PromotionApi_InsertUniqueCodes")
     again = ask(world, "POST", CODES, codes)
 
     assert again.json() == 0  # new ones, though both are there
     assert [code["DiscountCode"] for code in ask(world, "GET", CODES).json()] == ["SPRING-7QX4", "SPRING-9KL2"]
 
 
-@shows("norce/token-rate-limit")
-def test_who_fetches_tokens_too_often_goes_on_with_the_one_it_has(world: World) -> None:
+@for_scenario("norce/token-rate-limit")
+def test_a_client_that_requests_too_many_tokens_continues_with_its_last_one(world: World) -> None:
     first, second = fetch_token(world), fetch_token(world)
     promotions = [ask(world, "GET", SPRING, bearer=first.json()["access_token"]).json() for _ in range(3)]
     world.advance("PT20S")
@@ -91,12 +91,12 @@ def test_who_fetches_tokens_too_often_goes_on_with_the_one_it_has(world: World) 
     assert [promotion["Status"] for promotion in promotions] == ["Active"] * 3
 
 
-@shows("norce/code-claimed-twice")
-def test_of_two_tills_that_claim_a_code_only_one_reads_its_own_claim(world: World) -> None:
+@for_scenario("norce/code-claimed-twice")
+def test_only_one_of_two_tills_that_claim_a_code_gets_it(world: World) -> None:
     have_looked, have_claimed = Barrier(2), Barrier(2)
 
     def till(order: int) -> tuple[bool, httpx2.Response, int]:
-        """Whether the code was free, how its claim was answered, and for which order it is claimed then."""
+        """Whether the code was free, the status of the claim, and the order that has the code then."""
         with httpx2.Client(timeout=LONG) as http:
             own = World(world.url, world.org, http)
             free = not read_code(own)["IsClaimed"]
@@ -116,8 +116,8 @@ def test_of_two_tills_that_claim_a_code_only_one_reads_its_own_claim(world: Worl
     assert seen in (7, 8)
 
 
-@shows("norce/promotion-stopped", until="2030-01-01T09:01:00.000")
-def test_a_promotion_that_was_stopped_meanwhile_is_noticed_and_the_code_given_back(world: World) -> None:
+@for_scenario("norce/promotion-stopped", until="2030-01-01T09:01:00.000")
+def test_a_client_notices_a_stopped_promotion_and_returns_the_code(world: World) -> None:
     in_the_cart = ask(world, "GET", SPRING).json()
     claimed = claim(world, 7)
     with_the_order = ask(world, "GET", SPRING).json()

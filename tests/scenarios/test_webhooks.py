@@ -1,4 +1,4 @@
-"""What a subscriber hears in the bundled scenarios of webhooks, at a real receiver, and how it comes through."""
+"""A subscriber with a real receiver that handles the bundled scenarios of webhooks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.receiving import Received, Receiver
-from tests.scenarios.staging import cards, shows, spend
+from tests.scenarios.staging import cards, for_scenario, spend
 from tests.serving import Json, World
 
 SHOP = "https://shop.example/"
@@ -20,20 +20,20 @@ def receiver() -> Iterator[Receiver]:
 
 
 def lead_to(world: World, receiver: Receiver) -> None:
-    """Have what goes to the shop go to the receiver."""
+    """Send the shop's callbacks to the receiver."""
     body = {"rewrites": [{"from": SHOP, "to": receiver.url}]}
     assert world.admin("PUT", "/webhooks/rewrites", body).status_code == 200
 
 
 def redeem(world: World, *values: float) -> None:
-    """A redemption each second."""
+    """One redemption for each second."""
     for value in values:
         world.advance("PT1S")
         assert spend(world, value, f"order {value}").status_code == 201
 
 
 class Shop:
-    """A subscriber that keeps of each card what is newest, and refuses what it cannot read."""
+    """A subscriber that keeps the newest version of each card, and rejects unreadable events."""
 
     def __init__(self) -> None:
         self.cards: dict[str, Json] = {}
@@ -60,8 +60,8 @@ def heard(receiver: Receiver, count: int) -> Shop:
     return shop
 
 
-@shows("enfore/webhook-twice-and-out-of-order")
-def test_a_subscriber_who_keeps_the_newest_survives_a_duplicate_and_a_late_event(
+@for_scenario("enfore/webhook-twice-and-out-of-order")
+def test_a_subscriber_that_keeps_the_newest_version_handles_duplicate_and_late_events(
     world: World, receiver: Receiver
 ) -> None:
     lead_to(world, receiver)
@@ -73,8 +73,8 @@ def test_a_subscriber_who_keeps_the_newest_survives_a_duplicate_and_a_late_event
     assert shop.cards["gc-1"] == world.request("GET", cards(world, "gc-1")).json()
 
 
-@shows("enfore/webhook-late-and-lost")
-def test_what_is_late_replaces_nothing_and_what_is_lost_is_asked_for(world: World, receiver: Receiver) -> None:
+@for_scenario("enfore/webhook-late-and-lost")
+def test_a_late_event_replaces_nothing_and_a_lost_one_is_fetched(world: World, receiver: Receiver) -> None:
     lead_to(world, receiver)
 
     redeem(world, 20, 5)
@@ -88,8 +88,8 @@ def test_what_is_late_replaces_nothing_and_what_is_lost_is_asked_for(world: Worl
     assert shop.cards["gc-1"]["current_balance"]["value"] == 24
 
 
-@shows("enfore/webhook-broken")
-def test_a_subscriber_refuses_what_it_cannot_read_and_goes_on(world: World, receiver: Receiver) -> None:
+@for_scenario("enfore/webhook-broken")
+def test_a_subscriber_rejects_an_unreadable_event_and_continues(world: World, receiver: Receiver) -> None:
     lead_to(world, receiver)
 
     redeem(world, 20, 5, 1)
@@ -98,8 +98,8 @@ def test_a_subscriber_refuses_what_it_cannot_read_and_goes_on(world: World, rece
     assert (shop.refused, shop.seen) == (2, [24])
 
 
-@shows("enfore/webhook-retried")
-def test_the_same_event_comes_again_until_its_answer_arrives(world: World, receiver: Receiver) -> None:
+@for_scenario("enfore/webhook-retried")
+def test_an_event_is_sent_again_until_its_answer_arrives(world: World, receiver: Receiver) -> None:
     lead_to(world, receiver)
     redeem(world, 20)
     receiver.wait(1)

@@ -24,7 +24,7 @@ from tests.receiving import (
     redirects,
     resets,
 )
-from tests.scenarios.staging import arrived
+from tests.scenarios.staging import wait_for_calls
 from tests.serving import Json, World, free_port, running
 from tests.vendors.enfore_support import (
     NOW,
@@ -143,7 +143,7 @@ def test_an_event_of_a_late_reply_waits_for_it(world: World, receiver: Receiver)
     world.admin("POST", "/next", {"operation": "createExternalGiftCard", "then": {"delay": "120s"}})
     with pytest.raises(httpx2.ReadTimeout), httpx2.Client(timeout=httpx2.Timeout(LONG, read=0.2)) as hasty:
         sell(World(world.url, world.org, hasty))
-    arrived(world, "createExternalGiftCard")
+    wait_for_calls(world, "createExternalGiftCard")
 
     assert statuses(world) == ["waiting"]
     assert receiver.received == []
