@@ -94,12 +94,12 @@ def test_variables_take_several_separated_by_spaces() -> None:
         (("--callback-allow", "*"), "--callback-allow: '*' is not a host name"),
         (
             ("--callback-timeout", "nan"),
-            "Invalid value for '--callback-timeout': it must be above 0 and at most a year.",
+            "Invalid value for '--callback-timeout': it must be above 0 and at most one year.",
         ),
-        (("--callback-timeout", "0"), "Invalid value for '--callback-timeout': it must be above 0 and at most a year."),
+        (("--callback-timeout", "0"), "Invalid value for '--callback-timeout': it must be above 0 and at most one year."),
         (
             ("--callback-longest-retry", "inf"),
-            "Invalid value for '--callback-longest-retry': it must be above 0 and at most a year.",
+            "Invalid value for '--callback-longest-retry': it must be above 0 and at most one year.",
         ),
         (("--callback-attempts", "-1"), "Invalid value for '--callback-attempts': -1 is not in the range x>=0."),
     ],

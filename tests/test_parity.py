@@ -50,7 +50,7 @@ FAULTS = {
         Fault("GET", GIFT_CARDS, lambda reply: Reply(reply.status, "<p>Hello", "text/html")),
     ),
     "a request without a token is rejected with 401": (
-        "headers.www-authenticate is not there",
+        "headers.www-authenticate is missing",
         Fault("GET", "/commerce/management/1.0/api/promotion", bare),
     ),
     "a list of codes shows which are claimed": (

@@ -110,10 +110,10 @@ def test_a_test_that_passed_fails_for_what_it_left_in_its_org(suite: Suite) -> N
         "GET /promotions/org/acme/gift-cards/gc-1 matched no operation; the nearest is /promotions/org/{org-id}/"
         in said
     )
-    assert "If the test expects this, add the marker: @pytest.mark.sandbox(allow='unmatched')" in said
+    assert "If this is expected, allow it: @pytest.mark.sandbox(allow='unmatched')" in said
     assert "Step 1 of the scenario enfore/lost-reply is unmet: it waits for a call of recordGiftCardRedemption" in said
     assert "it waits for a call of getGiftCardRedemptions and received none." in said
-    assert "Exchange 1 (getGiftCard) was not expected by the scenario: Step 1 awaits getGiftCards" in said
+    assert "Exchange 1 (getGiftCard) was not expected by the scenario: Step 1 expects getGiftCards, not getGiftCard" in said
     assert re.search(r"^time +method +path +status +operation$", said, re.MULTILINE)
     assert re.search(r"T\S+Z  GET     /promotions/org/acme/gift-cards/gc-1 +404 +- +unmatched$", said, re.MULTILINE)
     assert "Traceback" not in said
@@ -147,8 +147,8 @@ def test_met(sandbox):
     result.assert_outcomes(passed=3, failed=2)
     said = result.stdout.str()
     assert (
-        '- What `next` armed is unmet: {"cut":"after"} waits for 2 calls of recordGiftCardRedemption.\n'
-        "If the test expects this, add the marker: @pytest.mark.sandbox(allow='unmet')" in said
+        '- An effect armed with `next` is unmet: {"cut":"after"} waits for 2 calls of recordGiftCardRedemption.\n'
+        "If this is expected, allow it: @pytest.mark.sandbox(allow='unmet')" in said
     )
     assert (
         '- An effect armed with `next` is unmet: {"delay":"1s"} waits for a call of getGiftCard.\n'

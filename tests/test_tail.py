@@ -483,11 +483,11 @@ def test_an_export_is_printed_if_no_file_is_named(world: World) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "{file} is no export of an org"),
-        ("[]", "{file} is no export of an org"),
-        ('{"org":{}}', "{file} is no export of an org"),
-        ("[" * 100_000, "{file} is no export of an org"),
-        ('{"promo_sandbox_export":2}', "{file} is an export of form 2; this promo-sandbox reads form 1"),
+        ("{", "{file} is not an export of an org"),
+        ("[]", "{file} is not an export of an org"),
+        ('{"org":{}}', "{file} is not an export of an org"),
+        ("[" * 100_000, "{file} is not an export of an org"),
+        ('{"promo_sandbox_export":2}', "{file} has the export format 2; this version of promo-sandbox reads 1"),
         ('{"promo_sandbox_export":1}', "{file} does not name its org; name it with --org"),
         (
             '{"promo_sandbox_export":1,"org":{"name":"x"}}',

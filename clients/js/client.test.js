@@ -166,7 +166,7 @@ test('an org is saved, restored, reset, exported, imported and deleted', async (
   await moved.putState(state);
   await org.forget();
   await org.forget();
-  await assert.rejects(org.about(), sandboxError(/No request has named an org/, 404));
+  await assert.rejects(org.about(), sandboxError(/There is no org/, 404));
 });
 
 test('coverage counts the operations that the clients of an org have called', async () => {

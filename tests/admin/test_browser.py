@@ -239,7 +239,7 @@ def test_a_page_in_the_browser_changes_nothing_and_reads_nothing(watched: Watche
 def test_without_the_guard_the_same_page_does_harm(
     watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(Guard, "refusal", lambda *_: None)
+    monkeypatch.setattr(Guard, "rejection", lambda *_: None)
 
     outcome = attacked(watched, name, tmp_path)
 
