@@ -16,7 +16,7 @@ from promo_sandbox.server.app import App
 from tests import wheels
 from tests.command import Invoke
 from tests.patience import LONG
-from tests.serving import World, running
+from tests.serving import OrgClient, running
 
 pytest_plugins = ["pytester"]
 collect_ignore = ["downstream"]  # a project of its own, which tests/test_downstream.py runs
@@ -91,9 +91,9 @@ def installed(shared: Path) -> Path:
 
 
 @pytest.fixture
-def world(url: str, http: httpx2.Client) -> World:
+def org_client(url: str, http: httpx2.Client) -> OrgClient:
     """A fresh org."""
-    return World(url, f"org-{next(_numbers)}", http)
+    return OrgClient(url, f"org-{next(_numbers)}", http)
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def in_a_thread(server: S) -> Iterator[S]:
         server.server_close()
 
 
-class World:
+class OrgClient:
     """One org seen from outside: its vendor's API and its admin API, over HTTP."""
 
     def __init__(self, url: str, org: str, http: httpx2.Client) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from promo_sandbox.base.atomic_files import check_writable, write_file
 from promo_sandbox.base.errors import SandboxError
-from tests.serving import World
+from tests.serving import OrgClient
 
 FORMER, NEW = b"the former content\n", b"the new content\n" * 4
 
@@ -148,7 +148,7 @@ def _command(
     )
 
 
-def _commands(world: World) -> dict[str, list[str]]:
+def _commands(org_client: OrgClient) -> dict[str, list[str]]:
     return {
         "help": ["--help"],
         "version": ["--version"],
@@ -157,24 +157,24 @@ def _commands(world: World) -> dict[str, list[str]]:
         "check": ["check"],
         "serve": ["serve", "--port", "0"],
         "listen": ["listen", "--port", "0"],
-        "export": ["export", world.org, "--url", world.url],
-        "coverage": ["coverage", "--url", world.url],
-        "coverage as JSON": ["coverage", "--url", world.url, "--format", "json"],
-        "health": ["health", "--url", world.url],
-        "parity": ["parity", world.url, "--vendor", "norce", "--header", "Authorization: Bearer any"],
+        "export": ["export", org_client.org, "--url", org_client.url],
+        "coverage": ["coverage", "--url", org_client.url],
+        "coverage as JSON": ["coverage", "--url", org_client.url, "--format", "json"],
+        "health": ["health", "--url", org_client.url],
+        "parity": ["parity", org_client.url, "--vendor", "norce", "--header", "Authorization: Bearer any"],
     }
 
 
-NAMES = list(_commands(World("", "", None)))  # type: ignore[arg-type]  # nothing is asked
+NAMES = list(_commands(OrgClient("", "", None)))  # type: ignore[arg-type]  # nothing is asked
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_full_standard_output_is_one_sentence_and_the_exit_code_2(world: World, name: str) -> None:
-    world.seed("enfore")
-    world.request("GET", f"/promotions/org/{world.org}/nothing")
+def test_a_full_standard_output_is_one_sentence_and_the_exit_code_2(org_client: OrgClient, name: str) -> None:
+    org_client.seed("enfore")
+    org_client.request("GET", f"/promotions/org/{org_client.org}/nothing")
 
     with Path("/dev/full").open("wb") as full:
-        ended = _command(*_commands(world)[name], out=full.fileno())
+        ended = _command(*_commands(org_client)[name], out=full.fileno())
 
     said = ended.stderr.decode()
     assert ended.returncode == 2, said
@@ -182,38 +182,38 @@ def test_a_full_standard_output_is_one_sentence_and_the_exit_code_2(world: World
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
-def test_to_follow_ends_where_there_is_no_room(world: World, form: list[str]) -> None:
-    command = [sys.executable, "-m", "promo_sandbox", "tail", "--url", world.url, "--org", world.org, *form]
+def test_to_follow_ends_where_there_is_no_room(org_client: OrgClient, form: list[str]) -> None:
+    command = [sys.executable, "-m", "promo_sandbox", "tail", "--url", org_client.url, "--org", org_client.org, *form]
     with Path("/dev/full").open("wb") as full:
         tail = subprocess.Popen(command, stdout=full, stderr=subprocess.PIPE)  # noqa: S603 - a command of our own
 
         while tail.poll() is None:
-            world.request("GET", f"/promotions/org/{world.org}/nothing")
+            org_client.request("GET", f"/promotions/org/{org_client.org}/nothing")
 
     _, said = tail.communicate()
     assert (tail.returncode, said) == (2, b"promo-sandbox: cannot write to standard output: No space left on device\n")
 
 
 @pytest.mark.parametrize("name", ["routes", "export", "coverage", "check"])
-def test_a_closed_pipe_is_no_news(world: World, name: str) -> None:
-    world.seed("enfore")
+def test_a_closed_pipe_is_no_news(org_client: OrgClient, name: str) -> None:
+    org_client.seed("enfore")
     reading, writing = os.pipe()
     os.close(reading)
 
-    ended = _command(*_commands(world)[name], out=writing)
+    ended = _command(*_commands(org_client)[name], out=writing)
     os.close(writing)
 
     assert ended.stderr == b""
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_output_works_in_every_locale(world: World, form: str) -> None:
-    world.org = f"{world.org}-Käse"
-    world.seed("enfore")
+def test_output_works_in_every_locale(org_client: OrgClient, form: str) -> None:
+    org_client.org = f"{org_client.org}-Käse"
+    org_client.seed("enfore")
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
-    ended = _command("coverage", "--url", world.url, "--org", world.org, "--format", form, environment=plain)
-    unknown = _command("export", "Käse-none", "--url", world.url, environment=plain)
+    ended = _command("coverage", "--url", org_client.url, "--org", org_client.org, "--format", form, environment=plain)
+    unknown = _command("export", "Käse-none", "--url", org_client.url, environment=plain)
 
     assert ended.returncode == 0, ended.stderr
     assert "Käse" in ended.stdout.decode()
@@ -221,14 +221,14 @@ def test_output_works_in_every_locale(world: World, form: str) -> None:
     assert unknown.stderr.startswith(b"promo-sandbox: ")
 
 
-def test_an_export_that_fails_leaves_the_former_file(world: World, file: Path) -> None:
-    world.seed("enfore")
+def test_an_export_that_fails_leaves_the_former_file(org_client: OrgClient, file: Path) -> None:
+    org_client.seed("enfore")
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 
     ended = subprocess.run(  # noqa: S603 - a command of our own
-        [sys.executable, "-m", "promo_sandbox", "export", world.org, "--url", world.url, "--out", str(file)],
+        [sys.executable, "-m", "promo_sandbox", "export", org_client.org, "--url", org_client.url, "--out", str(file)],
         stderr=subprocess.PIPE,
         preexec_fn=limit,
         timeout=60,

@@ -96,7 +96,10 @@ def test_variables_take_several_separated_by_spaces() -> None:
             ("--callback-timeout", "nan"),
             "Invalid value for '--callback-timeout': it must be above 0 and at most one year.",
         ),
-        (("--callback-timeout", "0"), "Invalid value for '--callback-timeout': it must be above 0 and at most one year."),
+        (
+            ("--callback-timeout", "0"),
+            "Invalid value for '--callback-timeout': it must be above 0 and at most one year.",
+        ),
         (
             ("--callback-longest-retry", "inf"),
             "Invalid value for '--callback-longest-retry': it must be above 0 and at most one year.",

@@ -30,15 +30,15 @@ from promo_sandbox.client import (
 )
 from promo_sandbox.client.client import AsyncClock, Clock
 from tests.patience import LONG
-from tests.serving import World, in_a_thread, running
+from tests.serving import OrgClient, in_a_thread, running
 
 CARD = {"id": "gc-1", "name": "Xmas", "current_balance": {"unit": "EUR", "value": 50}}
 BEARER = {"Authorization": "Bearer any"}
 
 
 @pytest.fixture
-def org(world: World) -> Org:
-    return Sandbox(world.url).org(world.org)
+def org(org_client: OrgClient) -> Org:
+    return Sandbox(org_client.url).org(org_client.org)
 
 
 def card(org: Org, id: str = "gc-1", **sent: Any) -> httpx2.Response:
@@ -224,9 +224,9 @@ def test_the_journal_is_read_counted_and_cleared(org: Org) -> None:
     assert org.requests() == []
 
 
-def test_a_request_is_counted_by_a_part_of_its_body(world: World, org: Org) -> None:
+def test_a_request_is_counted_by_a_part_of_its_body(org_client: OrgClient, org: Org) -> None:
     for name in ("One", "Two"):
-        world.request("POST", f"/promotions/org/{world.org}/sales-vouchers/gift-cards", {"name": name})
+        org_client.request("POST", f"/promotions/org/{org_client.org}/sales-vouchers/gift-cards", {"name": name})
 
     assert org.count(body={"name": "Two"}) == 1
 
@@ -353,10 +353,10 @@ def test_now_and_later_have_the_same_verbs() -> None:
         assert all(inspect.getdoc(getattr(now, name)) for name in verbs)
 
 
-def test_verbs_are_awaited_several_at_once(url: str, world: World) -> None:
+def test_verbs_are_awaited_several_at_once(url: str, org_client: OrgClient) -> None:
     async def scene() -> tuple[str, int, list[dict[str, Any]]]:
         sandbox = AsyncSandbox(url)
-        org = sandbox.org(world.org)
+        org = sandbox.org(org_client.org)
         await asyncio.gather(org.clock.freeze("2030-01-01T00:00:00Z"), org.seed(enfore={"gift_cards": [CARD]}))
         base = await org.url("enfore", "promotions")
         async with httpx2.AsyncClient(timeout=LONG) as http:

@@ -16,7 +16,7 @@ import pytest
 from promo_sandbox.base.config import Config
 from promo_sandbox.base.content_codings import decode_body
 from promo_sandbox.base.messages import Request
-from tests.serving import World
+from tests.serving import OrgClient
 
 CARD = b'{"organization_id": "acme"}'
 CODE = b'{"Name": "Spring"}'
@@ -50,14 +50,16 @@ DOORS = {
 }
 
 
-def put(world: World, door: str, body: bytes, coding: str | None, **headers: str) -> httpx2.Response:
+def put(org_client: OrgClient, door: str, body: bytes, coding: str | None, **headers: str) -> httpx2.Response:
     """A body with a Content-Encoding, through one of the doors."""
     sent = {"Authorization": "Bearer any", "Content-Type": "application/json", **headers}
     if coding is not None:
         sent["Content-Encoding"] = coding
-    world.org = world.org.replace("-", "")
+    org_client.org = org_client.org.replace("-", "")
     method = "PUT" if door == "admin" else "POST"
-    return world.http.request(method, world.url + DOORS[door].format(org=world.org), content=body, headers=sent)
+    return org_client.http.request(
+        method, org_client.url + DOORS[door].format(org=org_client.org), content=body, headers=sent
+    )
 
 
 BODIES = {
@@ -70,9 +72,9 @@ BODIES = {
 
 @pytest.mark.parametrize("coding", ENCODE)
 @pytest.mark.parametrize("door", DOORS)
-def test_a_body_is_read_without_its_codings(world: World, door: str, coding: str) -> None:
-    plainly = put(world, door, BODIES[door], None)
-    again = World(world.url, f"{world.org}again", world.http)
+def test_a_body_is_read_without_its_codings(org_client: OrgClient, door: str, coding: str) -> None:
+    plainly = put(org_client, door, BODIES[door], None)
+    again = OrgClient(org_client.url, f"{org_client.org}again", org_client.http)
 
     response = put(again, door, ENCODE[coding](BODIES[door]), coding)
 
@@ -80,41 +82,41 @@ def test_a_body_is_read_without_its_codings(world: World, door: str, coding: str
     assert response.status_code < 300, response.text
 
 
-def test_deflate_without_the_frame_of_zlib_is_read_too(world: World) -> None:
-    assert put(world, "enfore", raw_deflate(BODIES["enfore"]), "deflate").status_code == 201
+def test_deflate_without_the_frame_of_zlib_is_read_too(org_client: OrgClient) -> None:
+    assert put(org_client, "enfore", raw_deflate(BODIES["enfore"]), "deflate").status_code == 201
 
 
-def test_a_gzip_file_may_be_several_put_together(world: World) -> None:
+def test_a_gzip_file_may_be_several_put_together(org_client: OrgClient) -> None:
     body = BODIES["enfore"]
     data = b"".join(gzip.compress(body[at : at + 5]) for at in range(0, len(body), 5))
 
-    assert put(world, "enfore", data, "gzip").status_code == 201
+    assert put(org_client, "enfore", data, "gzip").status_code == 201
 
 
-def test_a_form_names_its_org_in_any_coding(world: World) -> None:
-    tenant = world.org.replace("-", "")
+def test_a_form_names_its_org_in_any_coding(org_client: OrgClient) -> None:
+    tenant = org_client.org.replace("-", "")
     form = f"grant_type=client_credentials&client_id=a&client_secret=b&scope=tenant%3D{tenant}".encode()
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}
 
-    response = world.http.post(f"{world.url}/oauth/token", content=gzip.compress(form), headers=headers)
+    response = org_client.http.post(f"{org_client.url}/oauth/token", content=gzip.compress(form), headers=headers)
 
     assert response.json()["scope"].endswith(f"tenant={tenant}")
-    assert World(world.url, tenant, world.http).last()["operation"] == "requestToken"
+    assert OrgClient(org_client.url, tenant, org_client.http).last()["operation"] == "requestToken"
 
 
-def test_the_journal_has_the_decoded_body_and_the_header_as_it_was_sent(world: World) -> None:
-    put(world, "enfore", gzip.compress(BODIES["enfore"]), "gzip")
+def test_the_journal_has_the_decoded_body_and_the_header_as_it_was_sent(org_client: OrgClient) -> None:
+    put(org_client, "enfore", gzip.compress(BODIES["enfore"]), "gzip")
 
-    said = world.last()["request"]
+    said = org_client.last()["request"]
     assert (said["body"], said["size"]) == (BODIES["enfore"].decode(), len(BODIES["enfore"]))
     assert ["content-encoding", "gzip"] in said["headers"]
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, br", "gzip;q=1", ", ".join(["gzip"] * 5)])
 @pytest.mark.parametrize("door", DOORS)
-def test_an_unknown_coding_is_rejected_with_the_supported_ones(world: World, door: str, coding: str) -> None:
-    response = put(world, door, BODIES[door], coding)
-    of_media_type = put(world, door, BODIES[door], None, **{"Content-Type": "image/png"})
+def test_an_unknown_coding_is_rejected_with_the_supported_ones(org_client: OrgClient, door: str, coding: str) -> None:
+    response = put(org_client, door, BODIES[door], coding)
+    of_media_type = put(org_client, door, BODIES[door], None, **{"Content-Type": "image/png"})
 
     assert (response.status_code, of_media_type.status_code) == (415, 415)
     assert response.json().keys() == of_media_type.json().keys()
@@ -141,33 +143,33 @@ def test_an_unknown_coding_is_rejected_with_the_supported_ones(world: World, doo
 )
 @pytest.mark.parametrize("door", DOORS)
 def test_data_that_is_not_in_its_coding_is_an_invalid_request(
-    world: World, door: str, coding: str, data: bytes
+    org_client: OrgClient, door: str, coding: str, data: bytes
 ) -> None:
-    response = put(world, door, data, coding)
+    response = put(org_client, door, data, coding)
 
     assert response.status_code == 400
     if door != "admin":
-        last = world.last()
+        last = org_client.last()
         assert last["rejection"] == "invalid-request"
         assert last["violations"][0]["message"].startswith("The body is not in ")
         assert "Content-Encoding" in last["violations"][0]["message"]
 
 
-def test_credentials_come_before_the_coding(world: World) -> None:
-    assert put(world, "emporix", b"x", "br", Authorization="Bearer invalid").status_code == 401
+def test_credentials_come_before_the_coding(org_client: OrgClient) -> None:
+    assert put(org_client, "emporix", b"x", "br", Authorization="Bearer invalid").status_code == 401
 
 
 @pytest.mark.parametrize(
     ("door", "coding"),
     [("enfore", "gzip"), ("emporix", "deflate"), ("norce", "deflate, gzip"), ("admin", "gzip")],
 )
-def test_a_body_that_is_too_long_without_its_coding_is_too_long(world: World, door: str, coding: str) -> None:
+def test_a_body_that_is_too_long_without_its_coding_is_too_long(org_client: OrgClient, door: str, coding: str) -> None:
     bomb = BODIES[door][:-1] + b" " * 20_000_000 + b"}"
 
-    response = put(world, door, ENCODE.get(coding, stored)(bomb), coding)
+    response = put(org_client, door, ENCODE.get(coding, stored)(bomb), coding)
 
     assert response.status_code == 413
-    assert world.http.get(f"{world.url}/__admin/health").status_code == 200
+    assert org_client.http.get(f"{org_client.url}/__admin/health").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,7 @@ def test_the_longest_body_may_be_as_long_as_the_limit(left: int) -> None:
     assert (request.body_problem is None) is bool(left)
 
 
-def test_the_admin_api_accepts_larger_bodies(world: World) -> None:
+def test_the_admin_api_accepts_larger_bodies(org_client: OrgClient) -> None:
     names = [secrets.token_hex(500) for _ in range(3000)]
     document = json.dumps(
         {"enfore": {"gift_cards": [{"name": name, "current_balance": MONEY} for name in names]}}
@@ -214,16 +216,18 @@ def test_the_admin_api_accepts_larger_bodies(world: World) -> None:
     assert len(gzip.compress(document)) > Config().max_body
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
 
-    response = world.http.post(
-        f"{world.url}/__admin/orgs/{world.org}/seed", content=gzip.compress(document), headers=headers
+    response = org_client.http.post(
+        f"{org_client.url}/__admin/orgs/{org_client.org}/seed", content=gzip.compress(document), headers=headers
     )
 
     assert response.status_code == 200
 
 
-def test_an_undeclared_body_may_have_any_coding(world: World) -> None:
+def test_an_undeclared_body_may_have_any_coding(org_client: OrgClient) -> None:
     headers = {"Authorization": "Bearer any", "Content-Encoding": "br"}
 
-    response = world.http.request("DELETE", f"{world.url}/coupon/acme/coupons/none", content=b"x", headers=headers)
+    response = org_client.http.request(
+        "DELETE", f"{org_client.url}/coupon/acme/coupons/none", content=b"x", headers=headers
+    )
 
     assert response.status_code == 404

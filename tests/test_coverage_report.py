@@ -21,7 +21,7 @@ from promo_sandbox.reports import coverage_writer, figures
 from tests.acme import new_app, write_specs
 from tests.command import Invoke
 from tests.patience import LONG
-from tests.serving import World, running
+from tests.serving import OrgClient, running
 
 FORMS = ["text", "json", "markdown", "junit", "html"]
 NASTY = "<script>alert(1)</script> & \"quotes\" '|' `\x00\x1b\ufffe*_"
@@ -35,13 +35,13 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, http: httpx2.Client) -> Iterator[World]:
+def shop(tmp_path: Path, http: httpx2.Client) -> Iterator[OrgClient]:
     """An org of a server of its own, which has met a success and a refusal of one operation."""
     with running(app=new_app(write_specs(tmp_path / "specs"))) as (_, base):
-        world = World(base, "shop", http)
+        org_client = OrgClient(base, "shop", http)
         for _ in range(2):
-            world.request("POST", "/acme/shop/things", {"name": "Lamp", "code": "1"})
-        yield world
+            org_client.request("POST", "/acme/shop/things", {"name": "Lamp", "code": "1"})
+        yield org_client
 
 
 def part(covered: int, of: int) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def test_markdown_takes_nothing_in_a_name_for_markup() -> None:
 # JSON
 
 
-def test_json_is_what_the_server_said(shop: World, invoke: Invoke) -> None:
+def test_json_is_what_the_server_said(shop: OrgClient, invoke: Invoke) -> None:
     code, said, _ = invoke("coverage", "--url", shop.url, "--format", "json")
 
     assert (code, json.loads(said)) == (0, shop.http.get(f"{shop.url}/__admin/coverage").json())
@@ -329,7 +329,7 @@ def test_what_a_spec_or_a_client_wrote_is_text_and_nothing_else(form: str) -> No
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_a_real_server_s_coverage(shop: World, invoke: Invoke, tmp_path: Path, form: str) -> None:
+def test_every_form_of_a_real_server_s_coverage(shop: OrgClient, invoke: Invoke, tmp_path: Path, form: str) -> None:
     out = tmp_path / "report"
 
     code, said, complained = invoke("coverage", "--url", shop.url, "--format", form)
@@ -342,7 +342,7 @@ def test_every_form_of_a_real_server_s_coverage(shop: World, invoke: Invoke, tmp
     assert re.fullmatch(rf"\d+ of \d+ covered \([\d.]+ %\); see {re.escape(str(out))}\n", summary)
 
 
-def test_an_org_and_a_vendor_are_chosen(shop: World, invoke: Invoke) -> None:
+def test_an_org_and_a_vendor_are_chosen(shop: OrgClient, invoke: Invoke) -> None:
     shop.request("GET", "/acme/other/things")
 
     code, said, _ = invoke("coverage", "--url", shop.url, "--org", "other", "--vendor", "acme", "--format", "json")
@@ -352,7 +352,7 @@ def test_an_org_and_a_vendor_are_chosen(shop: World, invoke: Invoke) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/__admin", "/__admin/"])
-def test_the_url_may_be_any_that_serve_has_printed(shop: World, invoke: Invoke, suffix: str) -> None:
+def test_the_url_may_be_any_that_serve_has_printed(shop: OrgClient, invoke: Invoke, suffix: str) -> None:
     assert invoke("coverage", "--url", shop.url + suffix)[0] == 0
 
 
@@ -370,7 +370,7 @@ def test_url_and_token_come_from_the_environment_too(
     assert admitted[0] == 0
 
 
-def test_a_proxy_is_not_asked(shop: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_not_asked(shop: OrgClient, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
 
@@ -380,7 +380,7 @@ def test_a_proxy_is_not_asked(shop: World, invoke: Invoke, monkeypatch: pytest.M
 # --fail-under
 
 
-def test_too_little_is_exit_code_1_and_one_line(shop: World, invoke: Invoke) -> None:
+def test_too_little_is_exit_code_1_and_one_line(shop: OrgClient, invoke: Invoke) -> None:
     code, said, complained = invoke("coverage", "--url", shop.url, "--fail-under", "80")
 
     assert code == 1
@@ -388,7 +388,7 @@ def test_too_little_is_exit_code_1_and_one_line(shop: World, invoke: Invoke) -> 
     assert re.fullmatch(r"promo-sandbox: \d+ of \d+ covered \([\d.]+ %\), and --fail-under is 80\n", complained)
 
 
-def test_enough_is_exit_code_0(shop: World, invoke: Invoke) -> None:
+def test_enough_is_exit_code_0(shop: OrgClient, invoke: Invoke) -> None:
     assert invoke("coverage", "--url", shop.url, "--fail-under", "0.5")[0] == 0
 
 
@@ -466,7 +466,7 @@ def test_a_server_that_is_no_sandbox(invoke: Invoke, status: int, body: bytes) -
     ("options", "told"),
     [(("--org", "shopp"), "did you mean shop?"), (("--vendor", "acmee"), "did you mean acme?")],
 )
-def test_a_name_that_is_unknown(shop: World, invoke: Invoke, options: tuple[str, str], told: str) -> None:
+def test_a_name_that_is_unknown(shop: OrgClient, invoke: Invoke, options: tuple[str, str], told: str) -> None:
     code, said, complained = invoke("coverage", "--url", shop.url, *options)
 
     assert (code, said) == (2, "")
@@ -475,14 +475,14 @@ def test_a_name_that_is_unknown(shop: World, invoke: Invoke, options: tuple[str,
 
 
 @pytest.mark.parametrize("token", ["new\nline", "\N{SNOWMAN}"])
-def test_a_token_that_is_none(shop: World, invoke: Invoke, token: str) -> None:
+def test_a_token_that_is_none(shop: OrgClient, invoke: Invoke, token: str) -> None:
     code, _, complained = invoke("coverage", "--url", shop.url, "--admin-token", token)
 
     assert len(complained.splitlines()) == (1 if code else 0)
     assert code == (2 if "\n" in token else 0)  # the server has no token, so it asks for none
 
 
-def test_a_file_that_cannot_be_written(shop: World, invoke: Invoke, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written(shop: OrgClient, invoke: Invoke, tmp_path: Path) -> None:
     code, _, complained = invoke("coverage", "--url", shop.url, "--out", str(tmp_path / "none" / "report"))
 
     assert code == 2

@@ -12,7 +12,7 @@ import pytest
 from promo_sandbox.base.field_values import list_elements, parse_prefer
 from promo_sandbox.server.app import App
 from tests.acme import new_app, write_specs
-from tests.serving import World, running
+from tests.serving import OrgClient, running
 from tests.vendors.enfore_support import cards, seed_card
 
 BEARER = ("Authorization", "Bearer any")
@@ -31,37 +31,37 @@ def server(app: App) -> Iterator[str]:
 
 
 @pytest.fixture
-def shop(server: str, http: httpx2.Client) -> World:
+def shop(server: str, http: httpx2.Client) -> OrgClient:
     """The empty org `shop`."""
-    found = World(server, "shop", http)
+    found = OrgClient(server, "shop", http)
     assert found.admin("POST", "/reset").status_code in (200, 204, 404)
     return found
 
 
-def ask(shop: World, method: str, path: str, *lines: tuple[str, str], body: Any = None) -> httpx2.Response:
+def ask(shop: OrgClient, method: str, path: str, *lines: tuple[str, str], body: Any = None) -> httpx2.Response:
     """A request with these lines as header fields."""
     return shop.http.request(method, shop.url + path, json=body, headers=[BEARER, *lines])
 
 
-def add(shop: World, *lines: tuple[str, str]) -> httpx2.Response:
+def add(shop: OrgClient, *lines: tuple[str, str]) -> httpx2.Response:
     return ask(shop, "POST", THINGS, *lines, body={"name": "Lamp"})
 
 
 # Several lines
 
 
-def test_preferences_in_several_lines_are_all_read(shop: World) -> None:
+def test_preferences_in_several_lines_are_all_read(shop: OrgClient) -> None:
     response = add(shop, ("Prefer", "respond-async"), ("Prefer", "code=409"), ("prefer", "return=minimal"))
 
     assert response.status_code == 409
     assert shop.last()["preference"] == "respond-async, code=409, return=minimal"
 
 
-def test_of_a_preference_in_several_lines_the_first_counts(shop: World) -> None:
+def test_of_a_preference_in_several_lines_the_first_counts(shop: OrgClient) -> None:
     assert add(shop, ("Prefer", "code=403"), ("Prefer", "code=409")).status_code == 403
 
 
-def test_a_step_sees_the_lines_of_a_header_as_one_list(shop: World) -> None:
+def test_a_step_sees_the_lines_of_a_header_as_one_list(shop: OrgClient) -> None:
     when = {"headers": {"X-Channel": "web, app"}}
     step = {"operation": "addThing", "when": when, "then": {"reject": "code-taken"}}
     assert shop.admin("PUT", "/scenario", {"steps": [step]}).status_code == 200
@@ -72,13 +72,13 @@ def test_a_step_sees_the_lines_of_a_header_as_one_list(shop: World) -> None:
     assert (first.status_code, second.status_code) == (201, 409)
 
 
-def test_a_repeated_header_that_is_not_a_list_is_validated_as_a_list(shop: World) -> None:
+def test_a_repeated_header_that_is_not_a_list_is_validated_as_a_list(shop: OrgClient) -> None:
     response = ask(shop, "GET", THINGS, ("Acme-Trace", "abc"), ("Acme-Trace", "def"))
 
     assert (response.status_code, shop.last()["violations"][0]["where"]) == (400, "header.Acme-Trace")
 
 
-def test_the_last_of_repeated_single_headers_counts(shop: World) -> None:
+def test_the_last_of_repeated_single_headers_counts(shop: OrgClient) -> None:
     lines = [("Content-Type", "text/plain"), ("Content-Type", "application/json")]
     response = shop.http.post(
         shop.url + THINGS, content=b'{"name":"Lamp"}', headers=[("Authorization", "Bearer invalid"), BEARER, *lines]
@@ -87,14 +87,14 @@ def test_the_last_of_repeated_single_headers_counts(shop: World) -> None:
     assert response.status_code == 201
 
 
-def test_the_last_named_org_is_used(shop: World) -> None:
+def test_the_last_named_org_is_used(shop: OrgClient) -> None:
     by_us = ask(shop, "GET", "/acme/greeting", ("Sandbox-Org", "a"), ("Sandbox-Org", "b"))
     by_the_vendor = ask(shop, "GET", "/acme/greeting", ("Acme-Shop", "a"), ("Acme-Shop", "b"))
 
     assert (by_us.json()["org"], by_the_vendor.json()["org"]) == ("b", "b")
 
 
-def test_the_journal_keeps_the_lines_apart(shop: World) -> None:
+def test_the_journal_keeps_the_lines_apart(shop: OrgClient) -> None:
     add(shop, ("Accept-Language", "de"), ("Accept-Language", "sv"))
 
     lines = [value for name, value in shop.last()["request"]["headers"] if name == "accept-language"]
@@ -110,10 +110,10 @@ def test_an_asgi_server_s_lines_are_one_list_too(app: App) -> None:
     assert asyncio.run(asked()).status_code == 409
 
 
-def test_a_success_is_in_the_media_type_that_weighs_most(world: World) -> None:
+def test_a_success_is_in_the_media_type_that_weighs_most(org_client: OrgClient) -> None:
     def media(*lines: str) -> str:
-        headers = [("Sandbox-Org", world.org), BEARER, *(("Accept", line) for line in lines)]
-        response = world.http.get(f"{world.url}/commerce/management/1.0/api/promotion", headers=headers)
+        headers = [("Sandbox-Org", org_client.org), BEARER, *(("Accept", line) for line in lines)]
+        response = org_client.http.get(f"{org_client.url}/commerce/management/1.0/api/promotion", headers=headers)
         assert response.status_code == 200
         return response.headers["content-type"]
 
@@ -155,11 +155,11 @@ def test_a_success_is_in_the_media_type_that_weighs_most(world: World) -> None:
         ('wait="0"', 201),
     ],
 )
-def test_a_preference_is_read_as_in_rfc_7240(shop: World, preference: str, status: int) -> None:
+def test_a_preference_is_read_as_in_rfc_7240(shop: OrgClient, preference: str, status: int) -> None:
     assert add(shop, ("Prefer", preference)).status_code == status
 
 
-def test_applied_preferences_are_a_list(shop: World) -> None:
+def test_applied_preferences_are_a_list(shop: OrgClient) -> None:
     response = add(shop, ("Prefer", 'CODE="403", example=insufficient-scope, wait=0'))
 
     assert response.headers.get_list("Preference-Applied", split_commas=True) == [
@@ -187,7 +187,7 @@ def test_a_long_list_is_read_in_a_time_that_grows_with_its_length() -> None:
         "/~shop/%61cme/shop/%74hings",
     ],
 )
-def test_an_unreserved_character_is_the_same_percent_encoded(shop: World, path: str) -> None:
+def test_an_unreserved_character_is_the_same_percent_encoded(shop: OrgClient, path: str) -> None:
     added = ask(shop, "POST", path, body={"name": "Lamp"})
 
     assert added.status_code == 201
@@ -196,11 +196,11 @@ def test_an_unreserved_character_is_the_same_percent_encoded(shop: World, path: 
 
 
 @pytest.mark.parametrize("path", ["/acme%2Fshop/things", "/acme/shop%2fthings", "/%2Fshop", "/acme/shop/things%3F"])
-def test_a_reserved_character_is_another_one_percent_encoded(shop: World, path: str) -> None:
+def test_a_reserved_character_is_another_one_percent_encoded(shop: OrgClient, path: str) -> None:
     assert ask(shop, "GET", path).status_code == 404
 
 
-def test_a_path_that_is_encoded_twice_is_decoded_once(shop: World) -> None:
+def test_a_path_that_is_encoded_twice_is_decoded_once(shop: OrgClient) -> None:
     seeded = [{"id": id, "name": id} for id in ("a%41", "aA", "a/b")]
     assert shop.admin("POST", "/seed", {"acme": {"things": seeded}}).status_code == 200
 
@@ -209,20 +209,20 @@ def test_a_path_that_is_encoded_twice_is_decoded_once(shop: World) -> None:
     assert found == ["a%41", "aA", "a/b", "a/b"]
 
 
-def test_an_invalid_percent_sign_is_not_an_internal_error(shop: World) -> None:
+def test_an_invalid_percent_sign_is_not_an_internal_error(shop: OrgClient) -> None:
     assert {ask(shop, "GET", f"{THINGS}/{odd}").status_code for odd in ("%25", "%E9")} == {404}
 
 
-def test_the_admin_api_knows_its_path_in_either_spelling(shop: World) -> None:
+def test_the_admin_api_knows_its_path_in_either_spelling(shop: OrgClient) -> None:
     response = shop.http.get(f"{shop.url}/%5F%5Fadmin/%68ealth")
 
     assert (response.status_code, response.json()["status"]) == (200, "healthy")
 
 
-def test_the_links_of_a_reply_go_on_in_the_org_of_the_prefix(world: World) -> None:
-    card = seed_card(world)
+def test_the_links_of_a_reply_go_on_in_the_org_of_the_prefix(org_client: OrgClient) -> None:
+    card = seed_card(org_client)
     body = {"redeemed_amount": {"unit": "EUR", "value": 9000}, "external_reference": "order 1"}
 
-    response = world.request("POST", f"/%7E{world.org}{cards(world, card, 'redemptions')}", body)
+    response = org_client.request("POST", f"/%7E{org_client.org}{cards(org_client, card, 'redemptions')}", body)
 
-    assert response.json()["on_resource"] == f"{world.url}/~{world.org}{cards(world, card)}"
+    assert response.json()["on_resource"] == f"{org_client.url}/~{org_client.org}{cards(org_client, card)}"

@@ -16,7 +16,7 @@ from promo_sandbox.pytest_plugin import leftovers
 from tests import acme
 from tests.documents import matches
 from tests.patience import LONG, PROGRAM
-from tests.serving import World, running
+from tests.serving import OrgClient, running
 from tests.test_client import canned
 
 HEAD = """
@@ -113,7 +113,10 @@ def test_a_test_that_passed_fails_for_what_it_left_in_its_org(suite: Suite) -> N
     assert "If this is expected, allow it: @pytest.mark.sandbox(allow='unmatched')" in said
     assert "Step 1 of the scenario enfore/lost-reply is unmet: it waits for a call of recordGiftCardRedemption" in said
     assert "it waits for a call of getGiftCardRedemptions and received none." in said
-    assert "Exchange 1 (getGiftCard) was not expected by the scenario: Step 1 expects getGiftCards, not getGiftCard" in said
+    assert (
+        "Exchange 1 (getGiftCard) was not expected by the scenario: Step 1 expects getGiftCards, not getGiftCard"
+        in said
+    )
     assert re.search(r"^time +method +path +status +operation$", said, re.MULTILINE)
     assert re.search(r"T\S+Z  GET     /promotions/org/acme/gift-cards/gc-1 +404 +- +unmatched$", said, re.MULTILINE)
     assert "Traceback" not in said
@@ -156,10 +159,10 @@ def test_met(sandbox):
     )
 
 
-def test_trouble_that_was_armed_for_an_event_that_did_not_come_is_told(world: World) -> None:
-    org = Sandbox(world.url).org(world.org)
+def test_trouble_that_was_armed_for_an_event_that_did_not_come_is_told(org_client: OrgClient) -> None:
+    org = Sandbox(org_client.url).org(org_client.org)
     armed = {"callback": "gift-card-changed", "then": {"webhook": "twice"}}
-    world.admin("POST", "/next", armed)
+    org_client.admin("POST", "/next", armed)
 
     assert org.about()["armed"] == 1
     said = leftovers.failure_message(org, {})

@@ -190,16 +190,16 @@ def norce(env: dict[str, str], http: httpx2.Client) -> httpx2.Response:
 
 @pytest.mark.parametrize(("title", "client"), [("enfore", enfore), ("Emporix", emporix), ("Norce", norce)])
 @pytest.mark.parametrize("by_prefix", [False, True], ids=["by-its-own-name", "by-prefix"])
-def test_a_client_that_is_configured_so_is_served_in_that_world(
+def test_a_client_that_is_configured_so_is_served_in_that_org(
     url: str, http: httpx2.Client, title: str, client: Client, by_prefix: bool
 ) -> None:
-    world = f"{url}/__admin/orgs/{'test-42' if by_prefix else 'acme'}"
-    http.delete(world)
+    org_client = f"{url}/__admin/orgs/{'test-42' if by_prefix else 'acme'}"
+    http.delete(org_client)
 
     response = client(settings(url, "by prefix" if by_prefix else title), http)
 
     assert response.status_code == 200, response.text
-    exchanges = http.get(f"{world}/requests").json()["requests"]
+    exchanges = http.get(f"{org_client}/requests").json()["requests"]
     assert [(exchange["vendor"], exchange["reply"]["status"]) for exchange in exchanges] == [(title.lower(), 200)] * 2
 
 

@@ -65,11 +65,11 @@ def get(acme: Acme, id: str = "a", **more: Any) -> Reply:
 
 def advance(acme: Acme, by: str, org: str = "shop") -> None:
     """Advance the clock as the admin API does."""
-    world = acme.orgs.get(org)
-    moment = clock.later(world.clock.now(), by)
-    acme.orgs.run_due_timers(world, moment)
-    world.clock.set(moment)
-    acme.orgs.run_due_steps(world)
+    org_client = acme.orgs.get(org)
+    moment = clock.later(org_client.clock.now(), by)
+    acme.orgs.run_due_timers(org_client, moment)
+    org_client.clock.set(moment)
+    acme.orgs.run_due_steps(org_client)
 
 
 @pytest.fixture
@@ -536,15 +536,15 @@ def test_the_clock_advances_and_events_are_sent_once_the_steps_before_are_done(a
     statuses = [content(get(acme))["status"], content(get(acme))["status"]]
 
     assert statuses == ["NEW", "EXPIRED"]
-    world = acme.orgs.get("shop")
-    assert clock.text(world.clock.now()) == "2030-01-31T00:00:00.000Z"
+    org_client = acme.orgs.get("shop")
+    assert clock.text(org_client.clock.now()) == "2030-01-31T00:00:00.000Z"
     told = [
         (clock.text(event.at)[:10], getattr(entry, "name", None))
-        for entry in world.journal.entries()
+        for entry in org_client.journal.entries()
         for event in entry.events
     ]
     assert told == [("2030-01-01", "seed"), ("2030-01-10", "expire-thing"), ("2030-01-31", "scenario step 3")]
-    assert [entry.id for entry in world.journal.entries()] == [1, 2, 3, 4, 5, 6]
+    assert [entry.id for entry in org_client.journal.entries()] == [1, 2, 3, 4, 5, 6]
     assert taken(acme) == [1, 1, 1, 1]
 
 
@@ -678,11 +678,11 @@ def test_an_org_starts_with_the_given_objects_only(acme: Acme) -> None:
 
     begin(acme, GIVEN)
 
-    world = acme.orgs.get("shop")
-    assert (clock.text(world.clock.now()), world.clock.frozen) == ("2030-01-01T00:00:00.000Z", True)
+    org_client = acme.orgs.get("shop")
+    assert (clock.text(org_client.clock.now()), org_client.clock.frozen) == ("2030-01-01T00:00:00.000Z", True)
     assert acme.stored("shop") == [THING]
     assert acme.stored("shop", "settings") == [{"house": "H", "id": "settings"}]
-    assert [entry.id for entry in world.journal.entries()] == [1]
+    assert [entry.id for entry in org_client.journal.entries()] == [1]
 
 
 def test_a_reset_restarts_the_scenario(acme: Acme) -> None:
@@ -740,16 +740,16 @@ def test_the_same_script_gives_the_same_bytes_in_two_orgs(acme: Acme) -> None:
 
 def test_a_run_can_be_copied_and_resumed(acme: Acme) -> None:
     begin(acme, f"{THROTTLED.strip()[:-1]}, {{operation: addThing, times: 2, then: {{reject: code-taken}}}}]")
-    world = acme.orgs.get("shop")
+    org_client = acme.orgs.get("shop")
     get(acme)
     get(acme)
 
     held = run_of(acme).copy()
     told = decode(encode(run_of(acme).progress))
     after = [get(acme).status, add(acme).status, add(acme).status, add(acme).status]
-    world.scenario = held
+    org_client.scenario = held
     again = [get(acme).status, add(acme).status]
-    world.scenario = Run.resumed(held.scenario, told)
+    org_client.scenario = Run.resumed(held.scenario, told)
     resumed = [get(acme).status, add(acme).status, add(acme).status, add(acme).status]
 
     assert after == resumed == [429, 409, 409, 201]

@@ -26,7 +26,7 @@ from promo_sandbox.client.http import HttpTransport, Unreachable, path_segment
 from tests.acme import new_app, write_specs
 from tests.command import PYTHON, environment, run, serving
 from tests.patience import LONG
-from tests.serving import World, free_port, running
+from tests.serving import OrgClient, free_port, running
 
 SEND_TOKEN = "Send SANDBOX_ADMIN_TOKEN as a bearer token. (--admin-token)"
 
@@ -449,35 +449,35 @@ def test_the_admin_token_is_sent_or_its_lack_told(specs: Path) -> None:
 
 
 @pytest.fixture
-def world(url: str, http: httpx2.Client) -> World:
-    world = World(url, path_segment("a b/é"), http)
-    world.freeze("2030-01-01T00:00:00Z")
-    world.admin("PUT", "/state", {"documents": {}})
-    world.seed("acme", things=[{"id": "a", "name": "A"}])
-    return world
+def org_client(url: str, http: httpx2.Client) -> OrgClient:
+    org_client = OrgClient(url, path_segment("a b/é"), http)
+    org_client.freeze("2030-01-01T00:00:00Z")
+    org_client.admin("PUT", "/state", {"documents": {}})
+    org_client.seed("acme", things=[{"id": "a", "name": "A"}])
+    return org_client
 
 
-def test_an_org_goes_through_a_file_to_another_server(specs: Path, world: World, tmp_path: Path) -> None:
+def test_an_org_goes_through_a_file_to_another_server(specs: Path, org_client: OrgClient, tmp_path: Path) -> None:
     file = tmp_path / "org.json"
 
-    exported = run("export", "a b/é", "--out", str(file), "--url", world.url)
+    exported = run("export", "a b/é", "--out", str(file), "--url", org_client.url)
     with running(app=new_app(specs)) as (_, other):
         imported = run("import", str(file), "--url", other)
         renamed = run("import", str(file), "--org", "renamed", "--url", f"{other}/")
-        there = httpx2.get(f"{other}/__admin/orgs/{world.org}/state", timeout=LONG).json()
+        there = httpx2.get(f"{other}/__admin/orgs/{org_client.org}/state", timeout=LONG).json()
         orgs = [org["name"] for org in httpx2.get(f"{other}/__admin/orgs", timeout=LONG).json()["orgs"]]
 
     assert (exported.returncode, exported.stdout, exported.stderr) == (0, "", "")
     assert (imported.returncode, imported.stdout) == (0, "imported a b/é\n")
     assert (renamed.returncode, renamed.stdout) == (0, "imported renamed\n")
-    assert there == world.admin("GET", "/state").json()
+    assert there == org_client.admin("GET", "/state").json()
     assert orgs == ["a b/é", "renamed"]
 
 
-def test_an_export_is_printed_if_no_file_is_named(world: World) -> None:
-    printed = run("export", "a b/é", "--url", world.url)
+def test_an_export_is_printed_if_no_file_is_named(org_client: OrgClient) -> None:
+    printed = run("export", "a b/é", "--url", org_client.url)
 
-    assert json.loads(printed.stdout)["org"] == world.admin("GET", "/export").json()["org"]
+    assert json.loads(printed.stdout)["org"] == org_client.admin("GET", "/export").json()["org"]
 
 
 @pytest.mark.parametrize(
@@ -510,16 +510,16 @@ def test_a_file_that_is_no_export_is_one_line_and_exit_code_2(
     assert ended.stderr == f"promo-sandbox: {said.format(file=file, url=url)}\n"
 
 
-def test_what_cannot_be_read_or_written_is_one_line_and_exit_code_2(world: World, tmp_path: Path) -> None:
+def test_what_cannot_be_read_or_written_is_one_line_and_exit_code_2(org_client: OrgClient, tmp_path: Path) -> None:
     missing = tmp_path / "none" / "org.json"
 
-    read = run("import", str(missing), "--url", world.url)
-    written = run("export", "a b/é", "--out", str(missing), "--url", world.url)
-    unknown = run("export", "a b", "--url", world.url)
+    read = run("import", str(missing), "--url", org_client.url)
+    written = run("export", "a b/é", "--out", str(missing), "--url", org_client.url)
+    unknown = run("export", "a b", "--url", org_client.url)
 
     assert read.stderr == f"promo-sandbox: cannot read {missing}: No such file or directory\n"
     assert written.stderr == f"promo-sandbox: cannot write {missing}: No such file or directory\n"
-    assert unknown.stderr.startswith(f"promo-sandbox: {world.url} answered 404: There is no org a b")
+    assert unknown.stderr.startswith(f"promo-sandbox: {org_client.url} answered 404: There is no org a b")
     assert {read.returncode, written.returncode, unknown.returncode} == {2}
 
 

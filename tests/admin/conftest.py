@@ -12,7 +12,7 @@ import pytest
 
 from promo_sandbox.openapi.document import Document
 from tests.acme import new_app, write_specs
-from tests.serving import World, running
+from tests.serving import OrgClient, running
 
 _numbers = itertools.count()
 Refused = Callable[[httpx2.Response, str], Any]
@@ -37,9 +37,9 @@ def url(specs: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def world(url: str, http: httpx2.Client) -> World:
+def org_client(url: str, http: httpx2.Client) -> OrgClient:
     """A fresh org of the server above."""
-    return World(url, f"part-{next(_numbers)}", http)
+    return OrgClient(url, f"part-{next(_numbers)}", http)
 
 
 @pytest.fixture(scope="module")

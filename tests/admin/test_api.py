@@ -15,14 +15,14 @@ from promo_sandbox import __version__
 from promo_sandbox.openapi.document import Document
 from tests.acme import new_app
 from tests.admin.conftest import NOTHING_WRONG
-from tests.serving import World, running
+from tests.serving import OrgClient, running
 
 THING = {"id": "a", "name": "A", "status": "NEW"}
 _numbers = itertools.count()
 
 
-def add(world: World, **thing: Any) -> httpx2.Response:
-    return world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp", **thing})
+def add(org_client: OrgClient, **thing: Any) -> httpx2.Response:
+    return org_client.request("POST", f"/acme/{org_client.org}/things", {"name": "Lamp", **thing})
 
 
 # The server
@@ -62,9 +62,9 @@ def test_another_method(url: str, http: httpx2.Client, is_refused: Any) -> None:
     assert response.headers["allow"] == "GET, HEAD, PUT"
 
 
-def test_another_media_type(world: World, url: str, is_refused: Any) -> None:
-    response = world.http.post(
-        f"{url}/__admin/orgs/{world.org}/seed", content="{}", headers={"Content-Type": "text/plain"}
+def test_another_media_type(org_client: OrgClient, url: str, is_refused: Any) -> None:
+    response = org_client.http.post(
+        f"{url}/__admin/orgs/{org_client.org}/seed", content="{}", headers={"Content-Type": "text/plain"}
     )
 
     is_refused(response, "unsupported-media-type")
@@ -99,12 +99,12 @@ def test_a_page_has_bounds(url: str, http: httpx2.Client, is_refused: Any, limit
     assert [error["pointer"] for error in body["errors"]] == ["query.limit"]
 
 
-def test_one_org(world: World) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
-    add(world)
+def test_one_org(org_client: OrgClient) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    add(org_client)
 
-    assert world.admin("GET").json() == {
-        "name": world.org,
+    assert org_client.admin("GET").json() == {
+        "name": org_client.org,
         "now": "2030-01-01T00:00:00.000Z",
         "frozen": True,
         "documents": 1,
@@ -119,25 +119,25 @@ def test_an_org_s_name_may_have_any_characters(url: str, http: httpx2.Client) ->
     assert http.get(f"{url}/__admin/orgs/a%20b%2F%C3%A9").json()["name"] == "a b/é"
 
 
-def test_a_forgotten_org_is_unknown(world: World, is_refused: Any) -> None:
-    add(world)
+def test_a_forgotten_org_is_unknown(org_client: OrgClient, is_refused: Any) -> None:
+    add(org_client)
 
-    assert world.admin("DELETE").status_code == 204
+    assert org_client.admin("DELETE").status_code == 204
 
-    is_refused(world.admin("GET"), "unknown-org")
-    is_refused(world.admin("DELETE"), "unknown-org")
+    is_refused(org_client.admin("GET"), "unknown-org")
+    is_refused(org_client.admin("DELETE"), "unknown-org")
 
 
-def test_a_reset_org_starts_anew_and_its_tokens_stay_valid(world: World) -> None:
-    token = world.admin("POST", "/tokens", {"vendor": "acme"}).json()["access_token"]
-    world.freeze("2030-01-01T00:00:00Z")
-    add(world)
+def test_a_reset_org_starts_anew_and_its_tokens_stay_valid(org_client: OrgClient) -> None:
+    token = org_client.admin("POST", "/tokens", {"vendor": "acme"}).json()["access_token"]
+    org_client.freeze("2030-01-01T00:00:00Z")
+    add(org_client)
 
-    assert world.admin("POST", "/reset").status_code == 204
+    assert org_client.admin("POST", "/reset").status_code == 204
 
-    org = world.admin("GET").json()
+    org = org_client.admin("GET").json()
     assert (org["documents"], org["requests"], org["frozen"]) == (0, 0, False)
-    response = world.request("GET", f"/acme/{world.org}/things", headers={"Authorization": f"Bearer {token}"})
+    response = org_client.request("GET", f"/acme/{org_client.org}/things", headers={"Authorization": f"Bearer {token}"})
     assert response.status_code == 200
     assert response.headers["sandbox-exchange"] == "1"
 
@@ -210,10 +210,10 @@ MADE: list[tuple[str, str, Any]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), MADE)
-def test_what_changes_an_org_makes_it(world: World, method: str, path: str, body: Any) -> None:
-    assert world.admin(method, path, body).is_success
+def test_what_changes_an_org_makes_it(org_client: OrgClient, method: str, path: str, body: Any) -> None:
+    assert org_client.admin(method, path, body).is_success
 
-    assert world.admin("GET").status_code == 200
+    assert org_client.admin("GET").status_code == 200
 
 
 @pytest.mark.parametrize(("method", "path", "body"), [*UNKNOWN, *MADE])
@@ -233,10 +233,10 @@ def test_no_more_orgs_than_admitted(specs: Path, http: httpx2.Client, is_refused
 # The clock
 
 
-def test_the_clock_is_real_until_it_is_set(world: World) -> None:
-    add(world)
+def test_the_clock_is_real_until_it_is_set(org_client: OrgClient) -> None:
+    add(org_client)
 
-    shown = world.admin("GET", "/clock").json()
+    shown = org_client.admin("GET", "/clock").json()
 
     assert shown["now"][:13] in {
         time.strftime("%Y-%m-%dT%H", time.gmtime(at)) for at in (time.time() - 60, time.time())
@@ -244,11 +244,11 @@ def test_the_clock_is_real_until_it_is_set(world: World) -> None:
     assert shown["frozen"] is False
 
 
-def test_the_clock_is_set_frozen_and_let_go(world: World) -> None:
-    set_running = world.admin("PUT", "/clock", {"now": "2030-01-01T12:00:00+02:00"}).json()
-    frozen = world.admin("PUT", "/clock", {"frozen": True}).json()
-    set_frozen = world.admin("PUT", "/clock", {"now": "2031-01-01T00:00:00.123456Z"}).json()
-    let_go = world.admin("PUT", "/clock", {"frozen": False}).json()
+def test_the_clock_is_set_frozen_and_let_go(org_client: OrgClient) -> None:
+    set_running = org_client.admin("PUT", "/clock", {"now": "2030-01-01T12:00:00+02:00"}).json()
+    frozen = org_client.admin("PUT", "/clock", {"frozen": True}).json()
+    set_frozen = org_client.admin("PUT", "/clock", {"now": "2031-01-01T00:00:00.123456Z"}).json()
+    let_go = org_client.admin("PUT", "/clock", {"frozen": False}).json()
 
     assert (set_running["now"][:16], set_running["frozen"]) == ("2030-01-01T10:00", False)
     assert (frozen["now"][:16], frozen["frozen"]) == ("2030-01-01T10:00", True)
@@ -256,19 +256,19 @@ def test_the_clock_is_set_frozen_and_let_go(world: World) -> None:
     assert (let_go["now"][:16], let_go["frozen"]) == ("2031-01-01T00:00", False)
 
 
-def test_a_frozen_clock_shows_the_same_time_until_it_is_advanced(world: World) -> None:
-    world.freeze("2030-01-31T00:00:00Z")
+def test_a_frozen_clock_shows_the_same_time_until_it_is_advanced(org_client: OrgClient) -> None:
+    org_client.freeze("2030-01-31T00:00:00Z")
 
-    assert world.admin("GET", "/clock").json() == world.admin("GET", "/clock").json()
-    advanced = world.admin("POST", "/clock/advance", {"by": "P1M"}).json()
+    assert org_client.admin("GET", "/clock").json() == org_client.admin("GET", "/clock").json()
+    advanced = org_client.admin("POST", "/clock/advance", {"by": "P1M"}).json()
 
     assert advanced == {"now": "2030-02-28T00:00:00.000Z", "frozen": True, "happened": []}
-    assert world.admin("GET", "/clock").json()["now"] == "2030-02-28T00:00:00.000Z"
+    assert org_client.admin("GET", "/clock").json()["now"] == "2030-02-28T00:00:00.000Z"
 
 
-def test_advancing_tells_what_happened_in_order(world: World) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
-    world.seed(
+def test_advancing_tells_what_happened_in_order(org_client: OrgClient) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    org_client.seed(
         "acme",
         things=[
             {**THING, "id": "late", "expires": "2030-02-01T00:00:00Z"},
@@ -278,7 +278,7 @@ def test_advancing_tells_what_happened_in_order(world: World) -> None:
         ],
     )
 
-    happened = world.advance("P31D")
+    happened = org_client.advance("P31D")
 
     assert happened == [
         {
@@ -303,20 +303,20 @@ def test_advancing_tells_what_happened_in_order(world: World) -> None:
             "internal_error": None,
         },
     ]
-    to = world.admin("POST", "/clock/advance", {"to": "2030-03-01T00:00:00Z"}).json()
+    to = org_client.admin("POST", "/clock/advance", {"to": "2030-03-01T00:00:00Z"}).json()
     assert [what["id"] for what in to["happened"]] == ["after"]
 
 
-def test_setting_the_clock_forward_lets_things_happen_and_back_undoes_nothing(world: World) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
-    world.seed("acme", things=[{**THING, "expires": "2030-01-10T00:00:00Z"}])
+def test_setting_the_clock_forward_lets_things_happen_and_back_undoes_nothing(org_client: OrgClient) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    org_client.seed("acme", things=[{**THING, "expires": "2030-01-10T00:00:00Z"}])
 
-    world.freeze("2030-02-01T00:00:00Z")
-    expired = world.state()
-    world.freeze("2029-01-01T00:00:00Z")
+    org_client.freeze("2030-02-01T00:00:00Z")
+    expired = org_client.state()
+    org_client.freeze("2029-01-01T00:00:00Z")
 
     assert expired["acme"]["things"][0]["document"]["status"] == "EXPIRED"
-    assert world.state() == expired
+    assert org_client.state() == expired
 
 
 @pytest.mark.parametrize(
@@ -334,15 +334,15 @@ def test_setting_the_clock_forward_lets_things_happen_and_back_undoes_nothing(wo
         None,
     ],
 )
-def test_a_clock_is_not_set_to_nonsense(world: World, is_refused: Any, body: Any) -> None:
-    is_refused(world.admin("PUT", "/clock", body), "invalid-request")
+def test_a_clock_is_not_set_to_nonsense(org_client: OrgClient, is_refused: Any, body: Any) -> None:
+    is_refused(org_client.admin("PUT", "/clock", body), "invalid-request")
 
 
 @pytest.mark.parametrize(
     "body", [{}, {"by": "1 day"}, {"by": "P1D", "to": "2031-01-01T00:00:00Z"}, {"by": "-P1D"}, {"to": "x"}]
 )
-def test_a_clock_is_not_advanced_by_nonsense(world: World, is_refused: Any, body: Any) -> None:
-    is_refused(world.admin("POST", "/clock/advance", body), "invalid-request")
+def test_a_clock_is_not_advanced_by_nonsense(org_client: OrgClient, is_refused: Any, body: Any) -> None:
+    is_refused(org_client.admin("POST", "/clock/advance", body), "invalid-request")
 
 
 @pytest.mark.parametrize(
@@ -357,20 +357,20 @@ def test_a_clock_is_not_advanced_by_nonsense(world: World, is_refused: Any, body
     ],
 )
 def test_a_clock_is_not_advanced_to_a_time_that_cannot_be(
-    world: World, is_refused: Any, body: Any, detail: str
+    org_client: OrgClient, is_refused: Any, body: Any, detail: str
 ) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
+    org_client.freeze("2030-01-01T00:00:00Z")
 
-    assert is_refused(world.admin("POST", "/clock/advance", body), "no-such-time")["detail"] == detail
-    assert world.admin("GET", "/clock").json()["now"] == "2030-01-01T00:00:00.000Z"
+    assert is_refused(org_client.admin("POST", "/clock/advance", body), "no-such-time")["detail"] == detail
+    assert org_client.admin("GET", "/clock").json()["now"] == "2030-01-01T00:00:00.000Z"
 
 
 # State and seeds
 
 
-def test_a_seed_answers_what_it_stored_with_numbers_as_they_were(world: World, url: str) -> None:
-    response = world.http.post(
-        f"{url}/__admin/orgs/{world.org}/seed",
+def test_a_seed_answers_what_it_stored_with_numbers_as_they_were(org_client: OrgClient, url: str) -> None:
+    response = org_client.http.post(
+        f"{url}/__admin/orgs/{org_client.org}/seed",
         content='{"acme":{"things":[{"name":"Lamp","price":{"unit":"EUR","value":50.00},"secret":"s"}],"notes":[]}}',
         headers={"Content-Type": "application/json"},
     )
@@ -378,12 +378,12 @@ def test_a_seed_answers_what_it_stored_with_numbers_as_they_were(world: World, u
     [lamp] = response.json()["acme"]["things"]
     assert b'"value":50.00' in response.content
     assert (lamp["status"], lamp["secret"]) == ("NEW", "s")
-    assert world.request("GET", f"/acme/{world.org}/things/{lamp['id']}").json()["name"] == "Lamp"
+    assert org_client.request("GET", f"/acme/{org_client.org}/things/{lamp['id']}").json()["name"] == "Lamp"
 
 
-def test_a_seed_that_does_not_fit_is_refused_whole_with_every_place(world: World, is_refused: Any) -> None:
+def test_a_seed_that_does_not_fit_is_refused_whole_with_every_place(org_client: OrgClient, is_refused: Any) -> None:
     body = is_refused(
-        world.admin("POST", "/seed", {"acme": {"things": [THING, {"id": 7}], "thingies": []}, "acne": {}}),
+        org_client.admin("POST", "/seed", {"acme": {"things": [THING, {"id": 7}], "thingies": []}, "acne": {}}),
         "unacceptable-documents",
     )
 
@@ -394,52 +394,52 @@ def test_a_seed_that_does_not_fit_is_refused_whole_with_every_place(world: World
         "acne",
     }
     assert all(error["detail"] in body["detail"] for error in body["errors"])
-    assert world.admin("GET", "/state").status_code == 404  # what is refused makes no org
+    assert org_client.admin("GET", "/state").status_code == 404  # what is refused makes no org
 
 
 @pytest.mark.parametrize("body", [[], {"acme": []}, {"acme": {"things": {}}}, {"acme": {"things": [1]}}, None])
-def test_a_seed_has_a_form(world: World, is_refused: Any, body: Any) -> None:
-    is_refused(world.admin("POST", "/seed", body), "invalid-request")
+def test_a_seed_has_a_form(org_client: OrgClient, is_refused: Any, body: Any) -> None:
+    is_refused(org_client.admin("POST", "/seed", body), "invalid-request")
 
 
-def test_a_state_can_be_read_and_put_back(world: World) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
-    world.seed(
+def test_a_state_can_be_read_and_put_back(org_client: OrgClient) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    org_client.seed(
         "acme",
         things=[{**THING, "id": "b", "price": {"unit": "EUR", "value": 7}}, THING],
         notes=[{"id": "n", "text": "x"}],
     )
-    add(world)
-    before = world.admin("GET", "/state")
-    assert world.request("DELETE", f"/acme/{world.org}/things/b").status_code == 204
-    world.advance("P1D")
-    add(world)
+    add(org_client)
+    before = org_client.admin("GET", "/state")
+    assert org_client.request("DELETE", f"/acme/{org_client.org}/things/b").status_code == 204
+    org_client.advance("P1D")
+    add(org_client)
 
-    put = world.admin("PUT", "/state", before.json())
+    put = org_client.admin("PUT", "/state", before.json())
 
     assert put.status_code == 200
-    assert put.json() == before.json() == world.admin("GET", "/state").json()
-    listed = world.request("GET", f"/acme/{world.org}/things").json()["items"]
+    assert put.json() == before.json() == org_client.admin("GET", "/state").json()
+    listed = org_client.request("GET", f"/acme/{org_client.org}/things").json()["items"]
     assert [thing["id"] for thing in listed][:2] == ["b", "a"]
 
 
-def test_a_state_can_be_put_into_another_org(world: World, url: str) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
-    world.seed("acme", things=[{**THING, "expires": "2030-01-02T00:00:00Z"}])
-    other = World(url, f"{world.org}-other", world.http)
+def test_a_state_can_be_put_into_another_org(org_client: OrgClient, url: str) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    org_client.seed("acme", things=[{**THING, "expires": "2030-01-02T00:00:00Z"}])
+    other = OrgClient(url, f"{org_client.org}-other", org_client.http)
 
-    assert other.admin("PUT", "/state", world.admin("GET", "/state").json()).status_code == 200
+    assert other.admin("PUT", "/state", org_client.admin("GET", "/state").json()).status_code == 200
 
-    assert other.state() == world.state()
+    assert other.state() == org_client.state()
     assert [what["id"] for what in other.advance("P1D")] == ["a"]
-    assert world.state()["acme"]["things"][0]["document"]["status"] == "NEW"
+    assert org_client.state()["acme"]["things"][0]["document"]["status"] == "NEW"
 
 
-def test_a_state_may_leave_out_everything_but_documents(world: World) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
-    add(world)
+def test_a_state_may_leave_out_everything_but_documents(org_client: OrgClient) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    add(org_client)
 
-    put = world.admin("PUT", "/state", {"documents": {"acme": {"things": [{"document": THING}]}}}).json()
+    put = org_client.admin("PUT", "/state", {"documents": {"acme": {"things": [{"document": THING}]}}}).json()
 
     assert put == {
         "now": "2030-01-01T00:00:00.000Z",
@@ -449,37 +449,37 @@ def test_a_state_may_leave_out_everything_but_documents(world: World) -> None:
     }
 
 
-def test_a_state_can_let_the_clock_go(world: World) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
+def test_a_state_can_let_the_clock_go(org_client: OrgClient) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
 
-    put = world.admin("PUT", "/state", {"now": "2031-01-01T00:00:00Z", "frozen": False, "documents": {}}).json()
+    put = org_client.admin("PUT", "/state", {"now": "2031-01-01T00:00:00Z", "frozen": False, "documents": {}}).json()
 
     assert (put["now"][:16], put["frozen"]) == ("2031-01-01T00:00", False)
 
 
-def test_what_falls_due_after_a_state_was_put_happens_at_its_own_instant(world: World) -> None:
+def test_what_falls_due_after_a_state_was_put_happens_at_its_own_instant(org_client: OrgClient) -> None:
     documents = {"acme": {"things": [{"document": {**THING, "expires": "2020-02-01T00:00:00Z"}}]}}
-    add(world)  # by which the org has come to the present
+    add(org_client)  # by which the org has come to the present
 
-    world.admin("PUT", "/state", {"now": "2020-01-01T00:00:00Z", "frozen": True, "documents": documents})
+    org_client.admin("PUT", "/state", {"now": "2020-01-01T00:00:00Z", "frozen": True, "documents": documents})
 
-    assert [what["at"] for what in world.advance("P1Y")] == ["2020-02-01T00:00:00.000Z"]
+    assert [what["at"] for what in org_client.advance("P1Y")] == ["2020-02-01T00:00:00.000Z"]
 
 
-def test_a_state_that_does_not_fit_is_refused_and_nothing_is_changed(world: World, is_refused: Any) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
-    add(world)
-    before = world.admin("GET", "/state").json()
+def test_a_state_that_does_not_fit_is_refused_and_nothing_is_changed(org_client: OrgClient, is_refused: Any) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    add(org_client)
+    before = org_client.admin("GET", "/state").json()
 
     body = is_refused(
-        world.admin(
+        org_client.admin(
             "PUT", "/state", {"documents": {"acme": {"things": [{"document": {}}]}}, "now": "2031-01-01T00:00:00Z"}
         ),
         "unacceptable-documents",
     )
 
     assert {error["pointer"] for error in body["errors"]} == {"acme.things[0].name"}
-    assert world.admin("GET", "/state").json() == before
+    assert org_client.admin("GET", "/state").json() == before
 
 
 @pytest.mark.parametrize(
@@ -495,23 +495,23 @@ def test_a_state_that_does_not_fit_is_refused_and_nothing_is_changed(world: Worl
         {"documents": {"acme": {"things": [{"document": THING, "place": -1}]}}},
     ],
 )
-def test_a_state_has_a_form(world: World, is_refused: Any, body: Any) -> None:
-    is_refused(world.admin("PUT", "/state", body), "invalid-request")
+def test_a_state_has_a_form(org_client: OrgClient, is_refused: Any, body: Any) -> None:
+    is_refused(org_client.admin("PUT", "/state", body), "invalid-request")
 
 
 # The journal
 
 
 @pytest.fixture
-def asked(world: World) -> World:
+def asked(org_client: OrgClient) -> OrgClient:
     """An org that was asked five times: added, refused twice, not matched, broken."""
-    world.freeze("2030-01-01T00:00:00Z")
-    add(world, code="1", price={"unit": "EUR", "value": 5})
-    add(world, code="1")
-    add(world, code=1)
-    world.request("GET", f"/acme/{world.org}/nothing")
-    world.request("POST", f"/acme/{world.org}/trouble/raise")
-    return world
+    org_client.freeze("2030-01-01T00:00:00Z")
+    add(org_client, code="1", price={"unit": "EUR", "value": 5})
+    add(org_client, code="1")
+    add(org_client, code=1)
+    org_client.request("GET", f"/acme/{org_client.org}/nothing")
+    org_client.request("POST", f"/acme/{org_client.org}/trouble/raise")
+    return org_client
 
 
 @pytest.mark.parametrize(
@@ -533,7 +533,7 @@ def asked(world: World) -> World:
         ("operation=addThing&status=400&since=1", [3]),
     ],
 )
-def test_requests_are_listed_newest_first_by_criteria(asked: World, query: str, ids: list[int]) -> None:
+def test_requests_are_listed_newest_first_by_criteria(asked: OrgClient, query: str, ids: list[int]) -> None:
     body = asked.admin("GET", f"/requests?{query}").json()
 
     assert [exchange["id"] for exchange in body["requests"]] == ids
@@ -542,7 +542,7 @@ def test_requests_are_listed_newest_first_by_criteria(asked: World, query: str, 
 
 
 @pytest.mark.parametrize("query", ["limit=0", "status=99", "status=x", "unmatched=1", "internal_error=x", "since=-1"])
-def test_criteria_have_types(asked: World, is_refused: Any, query: str) -> None:
+def test_criteria_have_types(asked: OrgClient, is_refused: Any, query: str) -> None:
     body = is_refused(asked.admin("GET", f"/requests?{query}"), "invalid-request")
 
     assert [error["pointer"] for error in body["errors"]] == [f"query.{query.partition('=')[0]}"]
@@ -572,40 +572,47 @@ def test_criteria_have_types(asked: World, is_refused: Any, query: str) -> None:
         ({"body": {"name": "Lamp"}, "status": 409}, 1),
     ],
 )
-def test_requests_are_counted_by_criteria_and_by_part_of_their_body(asked: World, criteria: Any, count: int) -> None:
+def test_requests_are_counted_by_criteria_and_by_part_of_their_body(
+    asked: OrgClient, criteria: Any, count: int
+) -> None:
     assert asked.admin("POST", "/requests/count", criteria).json() == {"count": count}
 
 
-def test_a_body_that_is_no_json_is_counted_by_its_text(world: World) -> None:
-    world.request("POST", f"/acme/{world.org}/things", raw=b"{broken")
+def test_a_body_that_is_no_json_is_counted_by_its_text(org_client: OrgClient) -> None:
+    org_client.request("POST", f"/acme/{org_client.org}/things", raw=b"{broken")
 
-    assert world.admin("POST", "/requests/count", {"body": "{broken"}).json() == {"count": 1}
-    assert world.admin("POST", "/requests/count", {"body": {}}).json() == {"count": 0}
+    assert org_client.admin("POST", "/requests/count", {"body": "{broken"}).json() == {"count": 1}
+    assert org_client.admin("POST", "/requests/count", {"body": {}}).json() == {"count": 0}
 
 
 @pytest.mark.parametrize("body", [{"statuses": 1}, {"status": "x"}, {"internal_error": 1}, []])
-def test_criteria_of_a_count_have_types_too(asked: World, is_refused: Any, body: Any) -> None:
+def test_criteria_of_a_count_have_types_too(asked: OrgClient, is_refused: Any, body: Any) -> None:
     is_refused(asked.admin("POST", "/requests/count", body), "invalid-request")
 
 
-def test_one_request_whole(world: World) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
-    response = world.request("POST", f"/acme/{world.org}/things?x=1", {"name": "Lamp"})
+def test_one_request_whole(org_client: OrgClient) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    response = org_client.request("POST", f"/acme/{org_client.org}/things?x=1", {"name": "Lamp"})
     thing = response.json()
 
-    exchange = world.admin("GET", f"/requests/{response.headers['sandbox-exchange']}").json()
+    exchange = org_client.admin("GET", f"/requests/{response.headers['sandbox-exchange']}").json()
 
     headers = dict(exchange["request"].pop("headers"))
     assert headers["authorization"] == "Bearer ***"
     assert exchange.pop("microseconds") >= 0
     assert exchange == {
         "id": 1,
-        "org": world.org,
+        "org": org_client.org,
         "at": "2030-01-01T00:00:00.000Z",
         "vendor": "acme",
         "operation": "addThing",
         "version": "7",
-        "request": {"method": "POST", "target": f"/acme/{world.org}/things?x=1", "body": '{"name":"Lamp"}', "size": 15},
+        "request": {
+            "method": "POST",
+            "target": f"/acme/{org_client.org}/things?x=1",
+            "body": '{"name":"Lamp"}',
+            "size": 15,
+        },
         "reply": {
             "status": 201,
             "headers": [["vary", "Origin"], ["sandbox-exchange", "1"]],
@@ -639,13 +646,13 @@ def test_one_request_whole(world: World) -> None:
         ("X-Other", "not secret", "not secret"),
     ],
 )
-def test_secrets_are_masked_in_the_journal(world: World, name: str, value: str, shown: str) -> None:
-    world.request("GET", f"/acme/{world.org}/things", headers={name: value})
+def test_secrets_are_masked_in_the_journal(org_client: OrgClient, name: str, value: str, shown: str) -> None:
+    org_client.request("GET", f"/acme/{org_client.org}/things", headers={name: value})
 
-    assert [name.lower(), shown] in world.last()["request"]["headers"]
+    assert [name.lower(), shown] in org_client.last()["request"]["headers"]
 
 
-def test_a_refused_request_tells_its_name_source_and_violations(asked: World) -> None:
+def test_a_refused_request_tells_its_name_source_and_violations(asked: OrgClient) -> None:
     taken = asked.admin("GET", "/requests/2").json()
     invalid = asked.admin("GET", "/requests/3").json()
     internal_error = asked.admin("GET", "/requests/5").json()
@@ -667,13 +674,13 @@ def test_a_refused_request_tells_its_name_source_and_violations(asked: World) ->
 
 
 @pytest.mark.parametrize("id", ["0", "6", "x", "-1", "1.0", "%D9%A1", "9" * 30])
-def test_an_unknown_request(asked: World, is_refused: Any, id: str) -> None:
+def test_an_unknown_request(asked: OrgClient, is_refused: Any, id: str) -> None:
     body = is_refused(asked.admin("GET", f"/requests/{id}"), "unknown-request")
 
     assert body["detail"].startswith(f"The journal of {asked.org} has no exchange ")
 
 
-def test_cleared_requests_are_forgotten_and_ids_go_on(asked: World, is_refused: Any) -> None:
+def test_cleared_requests_are_forgotten_and_ids_go_on(asked: OrgClient, is_refused: Any) -> None:
     assert asked.admin("DELETE", "/requests").status_code == 204
 
     assert asked.admin("GET", "/requests").json() == {"total": 0, "dropped": 0, "requests": []}
@@ -682,31 +689,31 @@ def test_cleared_requests_are_forgotten_and_ids_go_on(asked: World, is_refused: 
     assert len(asked.state()["acme"]["things"]) == 2
 
 
-def test_admin_calls_are_not_journalled(world: World) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
-    world.admin("GET", "/requests")
+def test_admin_calls_are_not_journalled(org_client: OrgClient) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    org_client.admin("GET", "/requests")
 
-    assert world.admin("GET", "/requests").json()["total"] == 0
+    assert org_client.admin("GET", "/requests").json()["total"] == 0
 
 
 def test_dropped_requests_are_counted(specs: Path, http: httpx2.Client) -> None:
     with running(app=new_app(specs, journal_limit=3)) as (_, url):
-        world = World(url, "small", http)
+        org_client = OrgClient(url, "small", http)
         for _ in range(5):
-            add(world)
+            add(org_client)
 
-        body = world.admin("GET", "/requests").json()
+        body = org_client.admin("GET", "/requests").json()
 
     assert ([exchange["id"] for exchange in body["requests"]], body["total"], body["dropped"]) == ([5, 4, 3], 3, 2)
 
 
-def test_events_tell_their_cause_oldest_first(world: World) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
-    world.seed("acme", things=[{**THING, "expires": "2030-01-02T00:00:00Z"}])
-    add(world)
-    world.advance("P1D")
+def test_events_tell_their_cause_oldest_first(org_client: OrgClient) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    org_client.seed("acme", things=[{**THING, "expires": "2030-01-02T00:00:00Z"}])
+    add(org_client)
+    org_client.advance("P1D")
 
-    events = world.events()
+    events = org_client.events()
 
     assert [(event["at"], event["event"], event["cause"]) for event in events] == [
         ("2030-01-01T00:00:00.000Z", "thing-changed", "seed"),
@@ -714,7 +721,7 @@ def test_events_tell_their_cause_oldest_first(world: World) -> None:
         ("2030-01-02T00:00:00.000Z", "thing-changed", "expire-thing"),
     ]
     assert events[2]["payload"]["thing"]["status"] == "EXPIRED"
-    assert len(world.admin("GET", "/events?name=thing-changed").json()["events"]) == 3
+    assert len(org_client.admin("GET", "/events?name=thing-changed").json()["events"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -730,36 +737,36 @@ def test_events_tell_their_cause_oldest_first(world: World) -> None:
         ("/webhooks?a=1", "query.a: is no parameter of listWebhooks; there is count, event, limit, since"),
     ],
 )
-def test_a_filter_that_is_misspelt_is_refused(world: World, is_refused: Any, path: str, said: str) -> None:
-    add(world)
+def test_a_filter_that_is_misspelt_is_refused(org_client: OrgClient, is_refused: Any, path: str, said: str) -> None:
+    add(org_client)
 
-    refused = is_refused(world.admin("GET", path), "invalid-request")
+    refused = is_refused(org_client.admin("GET", path), "invalid-request")
 
     assert refused["detail"].startswith(said)
 
 
-def test_what_takes_no_parameters_is_not_done_to_all_where_one_is_given(world: World, is_refused: Any) -> None:
-    add(world)
+def test_what_takes_no_parameters_is_not_done_to_all_where_one_is_given(org_client: OrgClient, is_refused: Any) -> None:
+    add(org_client)
 
-    refused = is_refused(world.admin("DELETE", "/requests?operation=addThing"), "invalid-request")
+    refused = is_refused(org_client.admin("DELETE", "/requests?operation=addThing"), "invalid-request")
 
     assert refused["detail"] == "query.operation: is no parameter of clearRequests; there is none"
-    assert world.admin("GET", "/requests").json()["total"] == 1
+    assert org_client.admin("GET", "/requests").json()["total"] == 1
 
 
-def test_a_count_of_what_there_cannot_be_is_refused(world: World, is_refused: Any) -> None:
-    add(world)
+def test_a_count_of_what_there_cannot_be_is_refused(org_client: OrgClient, is_refused: Any) -> None:
+    add(org_client)
 
-    refused = is_refused(world.admin("POST", "/requests/count", {"operation": "addThings"}), "invalid-request")
+    refused = is_refused(org_client.admin("POST", "/requests/count", {"operation": "addThings"}), "invalid-request")
 
     assert refused["detail"] == "There is no operation addThings; did you mean addThing?"
 
 
-def test_what_was_overdue_when_it_was_stored_happens_then(world: World) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
-    world.seed("acme", things=[{**THING, "expires": "0000-01-01T00:00:00Z"}])
+def test_what_was_overdue_when_it_was_stored_happens_then(org_client: OrgClient) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    org_client.seed("acme", things=[{**THING, "expires": "0000-01-01T00:00:00Z"}])
 
-    assert [(event["at"], event["cause"]) for event in world.events()][1:] == [
+    assert [(event["at"], event["cause"]) for event in org_client.events()][1:] == [
         ("2030-01-01T00:00:00.000Z", "expire-thing")
     ]
 
@@ -767,68 +774,73 @@ def test_what_was_overdue_when_it_was_stored_happens_then(world: World) -> None:
 # Tokens
 
 
-def test_a_token_is_held_to_what_was_asked_for(world: World) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
-    asked = {"vendor": "acme", "tenant": world.org, "customer": "C1", "scopes": ["things.write"], "expires_in": 60}
-    issued = world.admin("POST", "/tokens", asked)
+def test_a_token_is_held_to_what_was_asked_for(org_client: OrgClient) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    asked = {"vendor": "acme", "tenant": org_client.org, "customer": "C1", "scopes": ["things.write"], "expires_in": 60}
+    issued = org_client.admin("POST", "/tokens", asked)
     bearer = {"Authorization": f"Bearer {issued.json()['access_token']}"}
 
     def status(org: str) -> int:
-        return world.request("POST", f"/acme/{org}/things", {"name": "Lamp"}, headers=bearer).status_code
+        return org_client.request("POST", f"/acme/{org}/things", {"name": "Lamp"}, headers=bearer).status_code
 
     assert (issued.status_code, issued.json()["expires_in"]) == (201, 60)
-    assert (status(world.org), status("another")) == (201, 403)
-    world.advance("PT1M")
-    assert status(world.org) == 401
-    assert world.last()["rejection"] == "expired-credentials"
+    assert (status(org_client.org), status("another")) == (201, 403)
+    org_client.advance("PT1M")
+    assert status(org_client.org) == 401
+    assert org_client.last()["rejection"] == "expired-credentials"
 
 
-def test_a_token_without_wishes_is_good_for_an_hour_and_everything(world: World) -> None:
-    issued = world.admin("POST", "/tokens", {"vendor": "acme"}).json()
+def test_a_token_without_wishes_is_good_for_an_hour_and_everything(org_client: OrgClient) -> None:
+    issued = org_client.admin("POST", "/tokens", {"vendor": "acme"}).json()
     bearer = {"Authorization": f"Bearer {issued['access_token']}"}
 
     assert issued["expires_in"] == 3600
-    assert world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp"}, headers=bearer).status_code == 201
-
-
-def test_a_token_without_scopes_admits_to_none(world: World) -> None:
-    token = world.admin("POST", "/tokens", {"vendor": "acme", "scopes": []}).json()["access_token"]
-
-    response = world.request(
-        "POST", f"/acme/{world.org}/things", {"name": "x"}, headers={"Authorization": f"Bearer {token}"}
+    assert (
+        org_client.request("POST", f"/acme/{org_client.org}/things", {"name": "Lamp"}, headers=bearer).status_code
+        == 201
     )
 
-    assert (response.status_code, world.last()["rejection"]) == (403, "insufficient-scope")
+
+def test_a_token_without_scopes_admits_to_none(org_client: OrgClient) -> None:
+    token = org_client.admin("POST", "/tokens", {"vendor": "acme", "scopes": []}).json()["access_token"]
+
+    response = org_client.request(
+        "POST", f"/acme/{org_client.org}/things", {"name": "x"}, headers={"Authorization": f"Bearer {token}"}
+    )
+
+    assert (response.status_code, org_client.last()["rejection"]) == (403, "insufficient-scope")
 
 
-def test_a_token_says_what_it_was_asked_to_claim(world: World) -> None:
+def test_a_token_says_what_it_was_asked_to_claim(org_client: OrgClient) -> None:
     asked = {"vendor": "acme", "customer": "C1", "claims": {"session": "S1"}}
-    token = world.admin("POST", "/tokens", asked).json()["access_token"]
+    token = org_client.admin("POST", "/tokens", asked).json()["access_token"]
 
-    form = f"client=app&secret=s&shop={world.org}&token={token}"
-    said = world.http.post(
-        f"{world.url}/acme/session", content=form, headers={"Content-Type": "application/x-www-form-urlencoded"}
+    form = f"client=app&secret=s&shop={org_client.org}&token={token}"
+    said = org_client.http.post(
+        f"{org_client.url}/acme/session", content=form, headers={"Content-Type": "application/x-www-form-urlencoded"}
     ).json()
 
-    assert (said["org"], said["customer"], said["session"]) == (world.org, "C1", "S1")
+    assert (said["org"], said["customer"], said["session"]) == (org_client.org, "C1", "S1")
 
 
-def test_a_token_whose_claims_the_vendor_s_rules_do_not_like_is_refused_by_them(world: World) -> None:
-    token = world.admin("POST", "/tokens", {"vendor": "acme", "claims": {"state": "banned"}}).json()["access_token"]
+def test_a_token_whose_claims_the_vendor_s_rules_do_not_like_is_refused_by_them(org_client: OrgClient) -> None:
+    token = org_client.admin("POST", "/tokens", {"vendor": "acme", "claims": {"state": "banned"}}).json()[
+        "access_token"
+    ]
 
-    response = world.request("GET", f"/acme/{world.org}/things", headers={"Authorization": f"Bearer {token}"})
+    response = org_client.request("GET", f"/acme/{org_client.org}/things", headers={"Authorization": f"Bearer {token}"})
 
     assert (response.status_code, response.json()["detail"]) == (401, "Banned.")
 
 
-def test_tokens_differ(world: World) -> None:
-    tokens = {world.admin("POST", "/tokens", {"vendor": "acme"}).json()["access_token"] for _ in range(3)}
+def test_tokens_differ(org_client: OrgClient) -> None:
+    tokens = {org_client.admin("POST", "/tokens", {"vendor": "acme"}).json()["access_token"] for _ in range(3)}
 
     assert len(tokens) == 3
 
 
-def test_a_token_of_an_unknown_vendor(world: World, is_refused: Any) -> None:
-    body = is_refused(world.admin("POST", "/tokens", {"vendor": "acne"}), "unknown-vendor")
+def test_a_token_of_an_unknown_vendor(org_client: OrgClient, is_refused: Any) -> None:
+    body = is_refused(org_client.admin("POST", "/tokens", {"vendor": "acne"}), "unknown-vendor")
 
     assert body["detail"] == "There is no vendor acne; did you mean acme?"
 
@@ -848,83 +860,83 @@ def test_a_token_of_an_unknown_vendor(world: World, is_refused: Any) -> None:
         {"vendor": "acme", "x": 1},
     ],
 )
-def test_a_token_has_wishes_of_a_form(world: World, is_refused: Any, body: Any) -> None:
-    is_refused(world.admin("POST", "/tokens", body), "invalid-request")
+def test_a_token_has_wishes_of_a_form(org_client: OrgClient, is_refused: Any, body: Any) -> None:
+    is_refused(org_client.admin("POST", "/tokens", body), "invalid-request")
 
 
 # What the next calls meet
 
 
-def arm(world: World, operation: str, reject: str, **more: Any) -> httpx2.Response:
-    return world.admin("POST", "/next", {"operation": operation, "then": {"reject": reject}, **more})
+def arm(org_client: OrgClient, operation: str, reject: str, **more: Any) -> httpx2.Response:
+    return org_client.admin("POST", "/next", {"operation": operation, "then": {"reject": reject}, **more})
 
 
 def armed_json(operation: str, reject: str, times: int = 1) -> Any:
     return {"operation": operation, "then": {"reject": reject}, "times": times}
 
 
-def test_the_next_call_of_an_operation_is_refused_as_asked_and_the_one_after_is_not(world: World) -> None:
-    armed = arm(world, "addThing", "code-taken")
-    responses = [add(world), add(world)]
+def test_the_next_call_of_an_operation_is_refused_as_asked_and_the_one_after_is_not(org_client: OrgClient) -> None:
+    armed = arm(org_client, "addThing", "code-taken")
+    responses = [add(org_client), add(org_client)]
 
     assert (armed.status_code, armed.json()) == (200, {"armed": [armed_json("addThing", "code-taken")]})
     assert [response.status_code for response in responses] == [409, 201]
     assert responses[0].json() == {"error": "conflict", "detail": "The code is taken."}
-    met = world.admin("GET", "/requests/1").json()
+    met = org_client.admin("GET", "/requests/1").json()
     assert (met["rejection"], met["preference"], met["changes"]) == ("code-taken", "next: code-taken", [])
-    assert world.admin("GET", "/next").json() == {"armed": []}
+    assert org_client.admin("GET", "/next").json() == {"armed": []}
 
 
-def test_what_is_armed_adds_up_in_its_order(world: World) -> None:
-    arm(world, "addThing", "code-taken", times=2)
-    arm(world, "getThing", "unknown-thing")
-    all_of_it = arm(world, "addThing", "invalid-request").json()
+def test_what_is_armed_adds_up_in_its_order(org_client: OrgClient) -> None:
+    arm(org_client, "addThing", "code-taken", times=2)
+    arm(org_client, "getThing", "unknown-thing")
+    all_of_it = arm(org_client, "addThing", "invalid-request").json()
 
     assert all_of_it["armed"] == [
         armed_json("addThing", "code-taken", 2),
         armed_json("addThing", "invalid-request"),
         armed_json("getThing", "unknown-thing"),
     ]
-    assert world.admin("GET", "/next").json() == all_of_it
-    assert [add(world).status_code for _ in range(4)] == [409, 409, 400, 201]
-    assert [each["operation"] for each in world.admin("GET", "/next").json()["armed"]] == ["getThing"]
+    assert org_client.admin("GET", "/next").json() == all_of_it
+    assert [add(org_client).status_code for _ in range(4)] == [409, 409, 400, 201]
+    assert [each["operation"] for each in org_client.admin("GET", "/next").json()["armed"]] == ["getThing"]
 
 
-def test_what_is_armed_is_taken_back_all_at_once(world: World) -> None:
-    arm(world, "addThing", "code-taken", times=1000)
-    arm(world, "getThing", "unknown-thing")
+def test_what_is_armed_is_taken_back_all_at_once(org_client: OrgClient) -> None:
+    arm(org_client, "addThing", "code-taken", times=1000)
+    arm(org_client, "getThing", "unknown-thing")
 
-    taken_back = world.admin("DELETE", "/next")
+    taken_back = org_client.admin("DELETE", "/next")
 
     assert (taken_back.status_code, taken_back.content) == (204, b"")
-    assert world.admin("GET", "/next").json() == {"armed": []}
-    assert add(world).status_code == 201
-    assert world.admin("DELETE", "/next").status_code == 204
+    assert org_client.admin("GET", "/next").json() == {"armed": []}
+    assert add(org_client).status_code == 201
+    assert org_client.admin("DELETE", "/next").status_code == 204
 
 
-def test_what_is_armed_goes_with_a_reset(world: World) -> None:
-    arm(world, "addThing", "code-taken")
+def test_what_is_armed_goes_with_a_reset(org_client: OrgClient) -> None:
+    arm(org_client, "addThing", "code-taken")
 
-    world.admin("POST", "/reset")
+    org_client.admin("POST", "/reset")
 
-    assert world.admin("GET", "/next").json() == {"armed": []}
-
-
-def test_what_is_armed_stays_when_the_state_is_put(world: World) -> None:
-    arm(world, "addThing", "code-taken")
-
-    world.admin("PUT", "/state", {"documents": {}})
-
-    assert world.admin("GET", "/next").json() == {"armed": [armed_json("addThing", "code-taken")]}
+    assert org_client.admin("GET", "/next").json() == {"armed": []}
 
 
-def test_what_is_armed_is_met_by_what_another_operation_asks_for(world: World) -> None:
-    arm(world, "addThing", "code-taken")
+def test_what_is_armed_stays_when_the_state_is_put(org_client: OrgClient) -> None:
+    arm(org_client, "addThing", "code-taken")
 
-    response = world.request("POST", f"/acme/{world.org}/orders", {"name": "Lamp"})
+    org_client.admin("PUT", "/state", {"documents": {}})
+
+    assert org_client.admin("GET", "/next").json() == {"armed": [armed_json("addThing", "code-taken")]}
+
+
+def test_what_is_armed_is_met_by_what_another_operation_asks_for(org_client: OrgClient) -> None:
+    arm(org_client, "addThing", "code-taken")
+
+    response = org_client.request("POST", f"/acme/{org_client.org}/orders", {"name": "Lamp"})
 
     assert (response.status_code, response.json()["holder"]) == (409, "code-taken")
-    assert [note["document"]["text"] for note in world.state()["acme"]["notes"]] == ["refused code-taken!"]
+    assert [note["document"]["text"] for note in org_client.state()["acme"]["notes"]] == ["refused code-taken!"]
 
 
 @pytest.mark.parametrize(
@@ -939,9 +951,9 @@ def test_what_is_armed_is_met_by_what_another_operation_asks_for(world: World) -
     ],
 )
 def test_an_unknown_operation_is_not_armed_and_the_nearest_is_told(
-    world: World, is_refused: Any, operation: str, detail: str
+    org_client: OrgClient, is_refused: Any, operation: str, detail: str
 ) -> None:
-    assert is_refused(arm(world, operation, "code-taken"), "unknown-operation")["detail"] == detail
+    assert is_refused(arm(org_client, operation, "code-taken"), "unknown-operation")["detail"] == detail
 
 
 @pytest.mark.parametrize(
@@ -954,9 +966,9 @@ def test_an_unknown_operation_is_not_armed_and_the_nearest_is_told(
     ],
 )
 def test_an_unknown_rejection_is_not_armed_and_the_nearest_is_told(
-    world: World, is_refused: Any, reject: str, detail: str
+    org_client: OrgClient, is_refused: Any, reject: str, detail: str
 ) -> None:
-    assert is_refused(arm(world, "addThing", reject), "unknown-rejection")["detail"] == detail
+    assert is_refused(arm(org_client, "addThing", reject), "unknown-rejection")["detail"] == detail
 
 
 @pytest.mark.parametrize(
@@ -976,17 +988,17 @@ def test_an_unknown_rejection_is_not_armed_and_the_nearest_is_told(
         {"operation": "addThing", "then": {"reject": "code-taken"}, "x": 1},
     ],
 )
-def test_what_is_to_be_armed_has_a_form(world: World, is_refused: Any, body: Any) -> None:
-    is_refused(world.admin("POST", "/next", body), "invalid-request")
+def test_what_is_to_be_armed_has_a_form(org_client: OrgClient, is_refused: Any, body: Any) -> None:
+    is_refused(org_client.admin("POST", "/next", body), "invalid-request")
 
-    assert world.admin("GET", "/next").status_code == 404
+    assert org_client.admin("GET", "/next").status_code == 404
 
 
-def test_what_is_refused_makes_no_org(world: World) -> None:
-    arm(world, "nothing", "nothing")
-    arm(world, "addThing", "nothing")
+def test_what_is_refused_makes_no_org(org_client: OrgClient) -> None:
+    arm(org_client, "nothing", "nothing")
+    arm(org_client, "addThing", "nothing")
 
-    assert world.admin("GET").status_code == 404
+    assert org_client.admin("GET").status_code == 404
 
 
 # Browsers

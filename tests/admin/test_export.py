@@ -12,7 +12,7 @@ import pytest
 from promo_sandbox import __version__
 from tests.acme import new_app
 from tests.admin.conftest import NOTHING_WRONG, Refused
-from tests.serving import World, running
+from tests.serving import OrgClient, running
 
 THING = {"id": "a", "name": "A", "status": "NEW"}
 
@@ -24,37 +24,37 @@ def other_url(specs: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def other(other_url: str, world: World) -> World:
+def other(other_url: str, org_client: OrgClient) -> OrgClient:
     """The org of the same name on another server."""
-    return World(other_url, world.org, world.http)
+    return OrgClient(other_url, org_client.org, org_client.http)
 
 
 @pytest.fixture
-def full(world: World) -> World:
-    world.freeze("2030-01-01T00:00:00Z")
-    world.seed(
+def full(org_client: OrgClient) -> OrgClient:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    org_client.seed(
         "acme",
         things=[{**THING, "id": "b", "code": "c", "secret": "s"}, {**THING, "expires": "2030-02-01T00:00:00Z"}],
         settings=[{"house": "Acme"}],
     )
-    world.advance("P1D")
-    world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp"})
-    return world
+    org_client.advance("P1D")
+    org_client.request("POST", f"/acme/{org_client.org}/things", {"name": "Lamp"})
+    return org_client
 
 
-def export(world: World) -> Any:
-    response = world.admin("GET", "/export")
+def export(org_client: OrgClient) -> Any:
+    response = org_client.admin("GET", "/export")
     assert response.status_code == 200, response.text
     return response.json()
 
 
-def put_in(world: World, exported: Any) -> Any:
-    response = world.admin("POST", "/import", exported)
+def put_in(org_client: OrgClient, exported: Any) -> Any:
+    response = org_client.admin("POST", "/import", exported)
     assert response.status_code == 200, response.text
     return response.json()
 
 
-def test_an_export_says_what_it_is(full: World) -> None:
+def test_an_export_says_what_it_is(full: OrgClient) -> None:
     exported = export(full)
 
     assert (exported["promo_sandbox_export"], exported["version"]) == (1, __version__)
@@ -63,7 +63,7 @@ def test_an_export_says_what_it_is(full: World) -> None:
     assert exported["org"]["clock"] == {"now": "2030-01-02T00:00:00.000Z", "frozen": True, "real": False}
 
 
-def test_an_org_is_the_same_on_another_server(full: World, other: World) -> None:
+def test_an_org_is_the_same_on_another_server(full: OrgClient, other: OrgClient) -> None:
     exported = export(full)
 
     answered = put_in(other, exported)
@@ -81,17 +81,17 @@ def test_an_org_is_the_same_on_another_server(full: World, other: World) -> None
     assert other.admin("GET", "/state").json() == full.admin("GET", "/state").json()
 
 
-def test_it_goes_on_there_as_it_would_have_here(full: World, other: World) -> None:
+def test_it_goes_on_there_as_it_would_have_here(full: OrgClient, other: OrgClient) -> None:
     put_in(other, export(full))
 
     answers = [
         (
-            world.request("POST", f"/acme/{world.org}/things", {"name": "Chair"}).content,
-            world.advance("P60D"),
-            world.request("GET", f"/acme/{world.org}/things").content,
-            world.admin("POST", "/tokens", {"vendor": "acme"}).content,
+            org_client.request("POST", f"/acme/{org_client.org}/things", {"name": "Chair"}).content,
+            org_client.advance("P60D"),
+            org_client.request("GET", f"/acme/{org_client.org}/things").content,
+            org_client.admin("POST", "/tokens", {"vendor": "acme"}).content,
         )
-        for world in (full, other)
+        for org_client in (full, other)
     ]
 
     assert answers[0] == answers[1]
@@ -99,25 +99,27 @@ def test_it_goes_on_there_as_it_would_have_here(full: World, other: World) -> No
     assert answers[0][1][0]["at"] == "2030-02-01T00:00:00.000Z"
 
 
-def test_a_token_of_one_server_holds_on_another_in_the_org_of_its_name(full: World, other: World) -> None:
+def test_a_token_of_one_server_holds_on_another_in_the_org_of_its_name(full: OrgClient, other: OrgClient) -> None:
     token = full.admin("POST", "/tokens", {"vendor": "acme"}).json()["access_token"]
-    elsewhere = World(other.url, f"{other.org}-renamed", other.http)
-    for world in (other, elsewhere):
-        put_in(world, export(full))
+    elsewhere = OrgClient(other.url, f"{other.org}-renamed", other.http)
+    for org_client in (other, elsewhere):
+        put_in(org_client, export(full))
 
     statuses = [
-        world.request("GET", f"/acme/{world.org}/things", headers={"Authorization": f"Bearer {token}"}).status_code
-        for world in (other, elsewhere)
+        org_client.request(
+            "GET", f"/acme/{org_client.org}/things", headers={"Authorization": f"Bearer {token}"}
+        ).status_code
+        for org_client in (other, elsewhere)
     ]
 
     assert statuses == [200, 403]
 
 
-def test_numbers_are_as_they_were_written(world: World, other: World) -> None:
+def test_numbers_are_as_they_were_written(org_client: OrgClient, other: OrgClient) -> None:
     number = "9000000000000.000001"
     body = f'{{"name":"Lamp","price":{{"unit":"EUR","value":{number}}}}}'.encode()
-    world.request("POST", f"/acme/{world.org}/things", raw=body)
-    exported = world.admin("GET", "/export").content
+    org_client.request("POST", f"/acme/{org_client.org}/things", raw=body)
+    exported = org_client.admin("GET", "/export").content
 
     response = other.http.post(
         f"{other.url}/__admin/orgs/{other.org}/import", content=exported, headers={"Content-Type": "application/json"}
@@ -127,9 +129,9 @@ def test_numbers_are_as_they_were_written(world: World, other: World) -> None:
     assert number.encode() in other.admin("GET", "/export").content
 
 
-def test_a_clock_that_showed_the_real_time_shows_it_again(world: World, other: World) -> None:
-    world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp"})
-    exported = export(world)
+def test_a_clock_that_showed_the_real_time_shows_it_again(org_client: OrgClient, other: OrgClient) -> None:
+    org_client.request("POST", f"/acme/{org_client.org}/things", {"name": "Lamp"})
+    exported = export(org_client)
     assert exported["org"]["clock"]["real"]
     exported["org"]["clock"]["now"] = "2020-01-01T00:00:00Z"
 
@@ -138,15 +140,15 @@ def test_a_clock_that_showed_the_real_time_shows_it_again(world: World, other: W
     assert (answered["frozen"], answered["now"] > "2026") == (False, True)
 
 
-def test_a_clock_that_ran_ahead_runs_on_from_where_it_was(world: World, other: World) -> None:
-    world.admin("PUT", "/clock", {"now": "2040-05-05T12:00:00Z"})
+def test_a_clock_that_ran_ahead_runs_on_from_where_it_was(org_client: OrgClient, other: OrgClient) -> None:
+    org_client.admin("PUT", "/clock", {"now": "2040-05-05T12:00:00Z"})
 
-    answered = put_in(other, export(world))
+    answered = put_in(other, export(org_client))
 
     assert (answered["now"][:15], answered["frozen"]) == ("2040-05-05T12:0", False)
 
 
-def test_what_was_there_is_replaced_and_journal_and_snapshots_stay(full: World, other: World) -> None:
+def test_what_was_there_is_replaced_and_journal_and_snapshots_stay(full: OrgClient, other: OrgClient) -> None:
     other.request("POST", f"/acme/{other.org}/things", {"name": "Old"})
     other.admin("PUT", "/snapshots/before")
 
@@ -157,7 +159,9 @@ def test_what_was_there_is_replaced_and_journal_and_snapshots_stay(full: World, 
     assert other.admin("POST", "/snapshots/before/restore").json()["documents"] == 1
 
 
-def test_what_does_not_fit_is_refused_whole_with_every_place(full: World, other: World, is_refused: Refused) -> None:
+def test_what_does_not_fit_is_refused_whole_with_every_place(
+    full: OrgClient, other: OrgClient, is_refused: Refused
+) -> None:
     other.freeze("2031-01-01T00:00:00Z")
     other.request("POST", f"/acme/{other.org}/things", {"name": "Old"})
     before = export(other)["org"]
@@ -172,7 +176,7 @@ def test_what_does_not_fit_is_refused_whole_with_every_place(full: World, other:
     assert export(other)["org"] == before
 
 
-def test_a_document_of_another_form_is_refused(full: World, other: World, is_refused: Refused) -> None:
+def test_a_document_of_another_form_is_refused(full: OrgClient, other: OrgClient, is_refused: Refused) -> None:
     body = is_refused(other.admin("POST", "/import", export(full) | {"promo_sandbox_export": 2}), "invalid-request")
 
     assert body["errors"] == [{"detail": "1 was expected", "pointer": "body.promo_sandbox_export"}]
@@ -194,7 +198,7 @@ def test_a_document_of_another_form_is_refused(full: World, other: World, is_ref
     ],
 )
 def test_an_export_has_a_form(
-    full: World, other: World, is_refused: Refused, place: tuple[str, ...], value: Any
+    full: OrgClient, other: OrgClient, is_refused: Refused, place: tuple[str, ...], value: Any
 ) -> None:
     exported = deepcopy(export(full))
     node = exported

@@ -17,7 +17,7 @@ from promo_sandbox.admin.guard import Guard
 from promo_sandbox.base.errors import SandboxError
 from promo_sandbox.base.messages import Request
 from tests.acme import new_app
-from tests.serving import World, running
+from tests.serving import OrgClient, running
 
 SEED = {"acme": {"things": [{"name": "x"}]}}
 FOREIGN = [
@@ -72,57 +72,57 @@ STRANGE = [
 ]
 
 
-def forged(world: World, method: str, path: str, headers: dict[str, str], **sent: Any) -> httpx2.Response:
-    return world.http.request(method, f"{world.url}/__admin{path}", headers=headers, **sent)
+def forged(org_client: OrgClient, method: str, path: str, headers: dict[str, str], **sent: Any) -> httpx2.Response:
+    return org_client.http.request(method, f"{org_client.url}/__admin{path}", headers=headers, **sent)
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 def test_a_page_of_another_origin_changes_nothing_and_reads_nothing(
-    world: World, is_refused: Any, headers: dict[str, str]
+    org_client: OrgClient, is_refused: Any, headers: dict[str, str]
 ) -> None:
-    world.seed("acme", things=[{"name": "mine"}])
-    before = world.state()
-    org = f"/orgs/{world.org}"
+    org_client.seed("acme", things=[{"name": "mine"}])
+    before = org_client.state()
+    org = f"/orgs/{org_client.org}"
 
     responses = [
-        forged(world, "POST", f"{org}/seed", headers, json=SEED),
-        forged(world, "POST", f"{org}/seed", headers, content='{"acme": {}}'),
-        forged(world, "POST", f"{org}/reset", headers),
-        forged(world, "DELETE", org, headers),
-        forged(world, "GET", f"{org}/state", headers),
-        forged(world, "GET", "/health", headers),
-        forged(world, "GET", "/requests/stream", headers),
-        forged(world, "GET", "/nowhere", headers),
-        forged(world, "OPTIONS", f"{org}/reset", {**headers, "Access-Control-Request-Method": "POST"}),
+        forged(org_client, "POST", f"{org}/seed", headers, json=SEED),
+        forged(org_client, "POST", f"{org}/seed", headers, content='{"acme": {}}'),
+        forged(org_client, "POST", f"{org}/reset", headers),
+        forged(org_client, "DELETE", org, headers),
+        forged(org_client, "GET", f"{org}/state", headers),
+        forged(org_client, "GET", "/health", headers),
+        forged(org_client, "GET", "/requests/stream", headers),
+        forged(org_client, "GET", "/nowhere", headers),
+        forged(org_client, "OPTIONS", f"{org}/reset", {**headers, "Access-Control-Request-Method": "POST"}),
     ]
 
     for response in responses:
         assert "--admin-host" in is_refused(response, "not-the-operator")["detail"]
         assert not [name for name in response.headers if name.startswith("access-control-")]
-    assert forged(world, "HEAD", f"{org}/state", headers).status_code == 403
-    assert world.state() == before
+    assert forged(org_client, "HEAD", f"{org}/state", headers).status_code == 403
+    assert org_client.state() == before
 
 
-def test_the_server_s_own_pages_and_programs_without_an_origin_work(world: World) -> None:
+def test_the_server_s_own_pages_and_programs_without_an_origin_work(org_client: OrgClient) -> None:
     for headers in (
         {},
-        {"Origin": world.url},
-        {"Origin": world.url.upper(), "Sec-Fetch-Site": "same-origin"},
-        {"Origin": f"https://{urlsplit(world.url).netloc}"},  # behind something that speaks TLS
+        {"Origin": org_client.url},
+        {"Origin": org_client.url.upper(), "Sec-Fetch-Site": "same-origin"},
+        {"Origin": f"https://{urlsplit(org_client.url).netloc}"},  # behind something that speaks TLS
         {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"},
     ):
-        assert forged(world, "POST", f"/orgs/{world.org}/reset", headers).status_code == 204
+        assert forged(org_client, "POST", f"/orgs/{org_client.org}/reset", headers).status_code == 204
 
 
 @pytest.mark.parametrize("host", OURS)
-def test_addresses_and_local_names_are_ours(world: World, host: str) -> None:
-    assert forged(world, "GET", "/health", {"Host": host}).status_code == 200
-    assert forged(world, "GET", "/health", {"Host": host, "Origin": f"http://{host}"}).status_code == 200
-    assert forged(world, "GET", "/health", {"Host": host, "Origin": "http://127.0.0.1:1"}).status_code == 403
+def test_addresses_and_local_names_are_ours(org_client: OrgClient, host: str) -> None:
+    assert forged(org_client, "GET", "/health", {"Host": host}).status_code == 200
+    assert forged(org_client, "GET", "/health", {"Host": host, "Origin": f"http://{host}"}).status_code == 200
+    assert forged(org_client, "GET", "/health", {"Host": host, "Origin": "http://127.0.0.1:1"}).status_code == 403
 
 
-def test_the_machine_s_own_name_is_ours(world: World) -> None:
-    assert forged(world, "GET", "/health", {"Host": f"{socket.gethostname()}:1"}).status_code == 200
+def test_the_machine_s_own_name_is_ours(org_client: OrgClient) -> None:
+    assert forged(org_client, "GET", "/health", {"Host": f"{socket.gethostname()}:1"}).status_code == 200
 
 
 @pytest.mark.parametrize("host", STRANGE)
@@ -143,9 +143,9 @@ def test_many_hosts_cost_no_memory() -> None:
     assert len(guard._cache) <= 256  # noqa: SLF001 - what is kept is what the test is about
 
 
-def test_pipelined_requests_are_judged_one_by_one(world: World) -> None:
-    place = urlsplit(world.url)
-    path = f"/__admin/orgs/{world.org}"
+def test_pipelined_requests_are_judged_one_by_one(org_client: OrgClient) -> None:
+    place = urlsplit(org_client.url)
+    path = f"/__admin/orgs/{org_client.org}"
     good = f"POST {path}/reset HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
     bad = f"DELETE {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://a.example\r\n\r\n"
     last = f"DELETE {path}/x HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
@@ -155,30 +155,30 @@ def test_pipelined_requests_are_judged_one_by_one(world: World) -> None:
         said = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
 
     assert re.findall(r"HTTP/1\.1 (\d+)", said) == ["204", "403", "403"]
-    assert world.admin("GET").status_code == 200
+    assert org_client.admin("GET").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/~{org}/__admin", "//__admin", "/./__admin", "/x/../__admin"])
-def test_no_other_spelling_leads_to_the_admin_api(world: World, path: str) -> None:
-    world.seed("acme", things=[{"name": "mine"}])
-    before = world.state()
-    place = urlsplit(world.url)
-    target = f"{path.format(org=world.org)}/orgs/{world.org}/reset"
+def test_no_other_spelling_leads_to_the_admin_api(org_client: OrgClient, path: str) -> None:
+    org_client.seed("acme", things=[{"name": "mine"}])
+    before = org_client.state()
+    place = urlsplit(org_client.url)
+    target = f"{path.format(org=org_client.org)}/orgs/{org_client.org}/reset"
 
     with socket.create_connection((str(place.hostname), place.port or 0), 10) as connection:
         connection.sendall(f"POST {target} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n".encode())
         said = b"".join(iter(lambda: connection.recv(65_536), b""))
 
     assert said.startswith(b"HTTP/1.1 404 ")
-    assert world.state() == before
+    assert org_client.state() == before
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_of_several_origins_none_may_be_foreign(world: World, first: bool) -> None:
-    place = urlsplit(world.url)
-    lines = [f"Origin: {world.url}", "Origin: http://a.example"]
+def test_of_several_origins_none_may_be_foreign(org_client: OrgClient, first: bool) -> None:
+    place = urlsplit(org_client.url)
+    lines = [f"Origin: {org_client.url}", "Origin: http://a.example"]
     fields = "\r\n".join(lines if first else lines[::-1])
-    target = f"/__admin/orgs/{world.org}/reset"
+    target = f"/__admin/orgs/{org_client.org}/reset"
 
     with socket.create_connection((str(place.hostname), place.port or 0), 10) as connection:
         head = f"POST {target} HTTP/1.1\r\nHost: {place.netloc}\r\n{fields}\r\nConnection: close\r\n\r\n"
@@ -188,9 +188,9 @@ def test_of_several_origins_none_may_be_foreign(world: World, first: bool) -> No
     assert said.startswith(b"HTTP/1.1 403 ")
 
 
-def test_escaped_letters_of_the_path_lead_to_the_same_guard(world: World) -> None:
-    place = urlsplit(world.url)
-    target = f"/%5F%5Fadmin/orgs/{world.org}/reset"
+def test_escaped_letters_of_the_path_lead_to_the_same_guard(org_client: OrgClient) -> None:
+    place = urlsplit(org_client.url)
+    target = f"/%5F%5Fadmin/orgs/{org_client.org}/reset"
 
     with socket.create_connection((str(place.hostname), place.port or 0), 10) as connection:
         connection.sendall(f"POST {target} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n".encode())
@@ -252,21 +252,21 @@ def test_it_is_the_same_over_asgi(specs: Path) -> None:
         assert client.post("/__admin/orgs/a/reset", headers={"Origin": "http://a.example"}).status_code == 403
 
 
-def test_vendors_are_asked_by_any_name_and_page(world: World) -> None:
+def test_vendors_are_asked_by_any_name_and_page(org_client: OrgClient) -> None:
     headers = {"Authorization": "Bearer any", "Host": "api.shop.example", "Origin": "https://shop.example"}
 
-    assert world.http.get(f"{world.url}/acme/{world.org}/things", headers=headers).status_code == 200
+    assert org_client.http.get(f"{org_client.url}/acme/{org_client.org}/things", headers=headers).status_code == 200
 
 
 # Bodies
 
 
 @pytest.mark.parametrize("path", ["/seed", "/clock/advance", "/reset"])
-def test_a_body_without_a_content_type_is_refused(world: World, is_refused: Any, path: str) -> None:
-    response = forged(world, "POST", f"/orgs/{world.org}{path}", {}, content=b"{}")
+def test_a_body_without_a_content_type_is_refused(org_client: OrgClient, is_refused: Any, path: str) -> None:
+    response = forged(org_client, "POST", f"/orgs/{org_client.org}{path}", {}, content=b"{}")
 
     is_refused(response, "unsupported-media-type")
 
 
-def test_no_body_needs_no_content_type(world: World) -> None:
-    assert forged(world, "POST", f"/orgs/{world.org}/reset", {}).status_code == 204
+def test_no_body_needs_no_content_type(org_client: OrgClient) -> None:
+    assert forged(org_client, "POST", f"/orgs/{org_client.org}/reset", {}).status_code == 204

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from promo_sandbox.base import clock
 from promo_sandbox.server.app import App
 from tests.acme import documents_of, new_app
-from tests.serving import World
+from tests.serving import OrgClient
 
 NOW = "2030-01-01T00:00:00.000Z"
 OVER = {"name": "Lamp", "expires": "2029-06-01T00:00:00Z"}
@@ -24,44 +24,46 @@ def app(specs: Path) -> App:
 
 
 @pytest.fixture
-def quiet(app: App) -> World:
-    world = World("http://testserver", "quiet", TestClient(app))
-    world.freeze(NOW)
-    return world
+def quiet(app: App) -> OrgClient:
+    org_client = OrgClient("http://testserver", "quiet", TestClient(app))
+    org_client.freeze(NOW)
+    return org_client
 
 
-def _seeded(world: World) -> None:
-    world.seed("acme", things=[OVER])
+def _seeded(org_client: OrgClient) -> None:
+    org_client.seed("acme", things=[OVER])
 
 
-def _put(world: World) -> None:
-    assert world.admin("PUT", "/state", {"documents": {"acme": {"things": [{"document": OVER}]}}}).status_code == 200
+def _put(org_client: OrgClient) -> None:
+    assert (
+        org_client.admin("PUT", "/state", {"documents": {"acme": {"things": [{"document": OVER}]}}}).status_code == 200
+    )
 
 
-def _imported(world: World) -> None:
+def _imported(org_client: OrgClient) -> None:
     org = {
         "clock": {"now": NOW, "frozen": True, "real": False},
         "sequence": 0,
         "documents": {"acme": {"things": [{"document": OVER}]}},
     }
-    assert world.admin("POST", "/import", {"promo_sandbox_export": 1, "org": org}).status_code == 200
+    assert org_client.admin("POST", "/import", {"promo_sandbox_export": 1, "org": org}).status_code == 200
 
 
-def _created(world: World) -> None:
-    assert world.request("POST", f"/acme/{world.org}/things", OVER).status_code == 201
+def _created(org_client: OrgClient) -> None:
+    assert org_client.request("POST", f"/acme/{org_client.org}/things", OVER).status_code == 201
 
 
-def _given(world: World) -> None:
+def _given(org_client: OrgClient) -> None:
     given = {"clock": NOW, "seed": {"acme": {"things": [OVER]}}}
     script = {"given": given, "steps": [{"operation": "getThing", "then": {"reject": "unknown-thing"}}]}
-    assert world.admin("PUT", "/scenario", script).status_code == 200
+    assert org_client.admin("PUT", "/scenario", script).status_code == 200
 
 
 each_way = pytest.mark.parametrize("stored", [_seeded, _put, _imported, _created, _given])
 
 
 @each_way
-def test_it_is_over_at_once(app: App, quiet: World, stored: Callable[[World], None]) -> None:
+def test_it_is_over_at_once(app: App, quiet: OrgClient, stored: Callable[[OrgClient], None]) -> None:
     stored(quiet)
 
     org = app.orgs.find("quiet")
@@ -72,7 +74,9 @@ def test_it_is_over_at_once(app: App, quiet: World, stored: Callable[[World], No
 
 @each_way
 @pytest.mark.parametrize("ticks", [0, 1])
-def test_advance_does_not_tell_of_it(app: App, quiet: World, stored: Callable[[World], None], ticks: int) -> None:
+def test_advance_does_not_tell_of_it(
+    app: App, quiet: OrgClient, stored: Callable[[OrgClient], None], ticks: int
+) -> None:
     stored(quiet)
     for _ in range(ticks):
         app.orgs.tick()
@@ -81,7 +85,7 @@ def test_advance_does_not_tell_of_it(app: App, quiet: World, stored: Callable[[W
 
 
 @pytest.mark.parametrize("ticks", [0, 1])
-def test_advance_tells_the_same_whether_a_tick_came_between_or_not(app: App, quiet: World, ticks: int) -> None:
+def test_advance_tells_the_same_whether_a_tick_came_between_or_not(app: App, quiet: OrgClient, ticks: int) -> None:
     quiet.seed(
         "acme",
         things=[
@@ -99,13 +103,13 @@ def test_advance_tells_the_same_whether_a_tick_came_between_or_not(app: App, qui
 
 
 @pytest.mark.parametrize("door", ["/state", "/import"])
-def test_a_frozen_clock_shows_the_very_time_that_comes_in(quiet: World, door: str) -> None:
+def test_a_frozen_clock_shows_the_very_time_that_comes_in(quiet: OrgClient, door: str) -> None:
     exported = quiet.admin("GET", "/export").json()
     moment = "2031-05-06T07:08:09.123Z"
     exported["org"]["clock"]["now"] = moment
 
     for number in range(20):
-        other = World(quiet.url, f"other-{number}", quiet.http)
+        other = OrgClient(quiet.url, f"other-{number}", quiet.http)
         if door == "/state":
             answered = other.admin("PUT", door, {"now": moment, "frozen": True, "documents": {}})
         else:
@@ -113,7 +117,7 @@ def test_a_frozen_clock_shows_the_very_time_that_comes_in(quiet: World, door: st
         assert answered.json()["now"] == other.admin("GET", "/clock").json()["now"] == moment
 
 
-def test_what_ends_between_a_snapshot_and_going_back_to_it_has_ended_then(app: App, quiet: World) -> None:
+def test_what_ends_between_a_snapshot_and_going_back_to_it_has_ended_then(app: App, quiet: OrgClient) -> None:
     quiet.seed("acme", things=[{**OVER, "expires": "2030-01-01T00:00:01Z"}])
     org = app.orgs.find("quiet")
     assert org is not None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving import World
+from tests.serving import OrgClient
 
 NAMELESS = {"status": "NEW"}
 THINGS = [{"name": "A"}, {"name": "B"}, NAMELESS]  # the first two are stored, with ids of the sequence, then taken back
@@ -37,21 +37,21 @@ DOORS = {
 each_door = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS.keys())
 
 
-def _exported(world: World) -> Any:
-    response = world.admin("GET", "/export")
+def _exported(org_client: OrgClient) -> Any:
+    response = org_client.admin("GET", "/export")
     assert response.status_code == 200, response.text
     return response.json()["org"]
 
 
 @pytest.fixture
-def full(world: World) -> World:
-    world.freeze("2030-01-01T00:00:00Z")
-    world.seed("acme", things=[{"name": "Lamp", "expires": "2031-01-01T00:00:00Z"}])
-    return world
+def full(org_client: OrgClient) -> OrgClient:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    org_client.seed("acme", things=[{"name": "Lamp", "expires": "2031-01-01T00:00:00Z"}])
+    return org_client
 
 
 @each_door
-def test_an_org_is_as_it_was(full: World, door: tuple[str, str, Any]) -> None:
+def test_an_org_is_as_it_was(full: OrgClient, door: tuple[str, str, Any]) -> None:
     before = _exported(full)
 
     response = full.admin(*door)
@@ -61,31 +61,31 @@ def test_an_org_is_as_it_was(full: World, door: tuple[str, str, Any]) -> None:
 
 
 @each_door
-def test_what_comes_next_is_as_if_nothing_had_been_refused(full: World, door: tuple[str, str, Any]) -> None:
-    twin = World(full.url, f"{full.org}-twin", full.http)
+def test_what_comes_next_is_as_if_nothing_had_been_refused(full: OrgClient, door: tuple[str, str, Any]) -> None:
+    twin = OrgClient(full.url, f"{full.org}-twin", full.http)
     twin.admin("POST", "/import", {"promo_sandbox_export": 1, "org": _exported(full)})
 
     full.admin(*door)
-    for world in (full, twin):
-        world.request("POST", f"/acme/{world.org}/things", {"name": "Chair"})
+    for org_client in (full, twin):
+        org_client.request("POST", f"/acme/{org_client.org}/things", {"name": "Chair"})
 
     assert {**_exported(full), "name": ""} == {**_exported(twin), "name": ""}
 
 
 @each_door
-def test_no_org_is_made(world: World, door: tuple[str, str, Any]) -> None:
+def test_no_org_is_made(org_client: OrgClient, door: tuple[str, str, Any]) -> None:
     if door[1] == "/clock":
-        assert world.admin(*door).status_code == 400
+        assert org_client.admin(*door).status_code == 400
     else:
-        assert world.admin(*door).status_code in (400, 404)
+        assert org_client.admin(*door).status_code in (400, 404)
 
-    assert world.admin("GET").status_code == 404
+    assert org_client.admin("GET").status_code == 404
 
 
-def test_two_documents_with_one_place_are_refused(world: World) -> None:
+def test_two_documents_with_one_place_are_refused(org_client: OrgClient) -> None:
     entries = [{"document": {"name": name}, "place": 5, "created": "2030-01-01T00:00:00Z"} for name in "AB"]
 
-    response = world.admin("PUT", "/state", {"documents": {"acme": {"things": entries}}})
+    response = org_client.admin("PUT", "/state", {"documents": {"acme": {"things": entries}}})
 
     assert response.status_code == 400
     assert [error["pointer"] for error in response.json()["errors"]] == ["acme.things[1].place"]

@@ -16,7 +16,7 @@ from promo_sandbox.admin.har import entries
 from promo_sandbox.base.messages import Request
 from promo_sandbox.model.journal import Exchange
 from tests.admin.conftest import Refused
-from tests.serving import World
+from tests.serving import OrgClient
 
 _PAIRS = {
     "type": "array",
@@ -94,8 +94,8 @@ HAR = _object(
 )
 
 
-def nearest(world: World) -> list[tuple[str, str]]:
-    return [(near["operation"], near["why"]) for near in world.last()["nearest"]]
+def nearest(org_client: OrgClient) -> list[tuple[str, str]]:
+    return [(near["operation"], near["why"]) for near in org_client.last()["nearest"]]
 
 
 @pytest.mark.parametrize(
@@ -114,63 +114,63 @@ def nearest(world: World) -> list[tuple[str, str]]:
     ],
 )
 def test_a_request_that_matched_nothing_tells_the_nearest_operations_and_why(
-    world: World, method: str, path: str, first: str, why: str
+    org_client: OrgClient, method: str, path: str, first: str, why: str
 ) -> None:
-    world.request(method, path, headers={"Sandbox-Org": world.org})
+    org_client.request(method, path, headers={"Sandbox-Org": org_client.org})
 
-    found = nearest(world)
+    found = nearest(org_client)
 
     assert (first, why) in found
     assert found.index((first, why)) <= 1
     assert len(found) <= 5
 
 
-def test_a_path_like_no_other_is_near_nothing(world: World) -> None:
-    world.request("GET", "/favicon.ico", headers={"Sandbox-Org": world.org})
-    world.request("GET", "/", headers={"Sandbox-Org": world.org})
+def test_a_path_like_no_other_is_near_nothing(org_client: OrgClient) -> None:
+    org_client.request("GET", "/favicon.ico", headers={"Sandbox-Org": org_client.org})
+    org_client.request("GET", "/", headers={"Sandbox-Org": org_client.org})
 
-    journal = world.admin("GET", "/requests").json()["requests"]
+    journal = org_client.admin("GET", "/requests").json()["requests"]
 
     assert [exchange["nearest"] for exchange in journal] == [[], []]
 
 
-def test_a_request_that_matched_is_near_nothing_else(world: World) -> None:
-    world.request("GET", f"/acme/{world.org}/things/none")
+def test_a_request_that_matched_is_near_nothing_else(org_client: OrgClient) -> None:
+    org_client.request("GET", f"/acme/{org_client.org}/things/none")
 
-    assert (world.last()["nearest"], world.last()["operation"]) == ([], "getThing")
+    assert (org_client.last()["nearest"], org_client.last()["operation"]) == ([], "getThing")
 
 
-def test_the_shown_path_and_method_are_the_operation_s(world: World) -> None:
-    world.request("GET", f"/~{world.org}/acme/shop/notes")
+def test_the_shown_path_and_method_are_the_operation_s(org_client: OrgClient) -> None:
+    org_client.request("GET", f"/~{org_client.org}/acme/shop/notes")
 
     assert {
         "operation": "putNote",
         "method": "PUT",
         "path": "/acme/{shop}/notes/{id}",
         "why": "1 segment too few; the method is GET, not PUT",
-    } in world.last()["nearest"]
+    } in org_client.last()["nearest"]
 
 
-def test_a_path_of_many_segments_is_looked_at_no_further_than_needed(world: World) -> None:
-    world.request("GET", f"/acme/{world.org}/things" + "/x" * 5000, headers={"Sandbox-Org": world.org})
+def test_a_path_of_many_segments_is_looked_at_no_further_than_needed(org_client: OrgClient) -> None:
+    org_client.request("GET", f"/acme/{org_client.org}/things" + "/x" * 5000, headers={"Sandbox-Org": org_client.org})
 
-    assert len(world.last()["nearest"]) == 5
+    assert len(org_client.last()["nearest"]) == 5
 
 
-def test_a_violation_tells_which_part_of_the_spec_it_breaks(world: World) -> None:
-    world.request("POST", f"/acme/{world.org}/things", {"price": {"unit": "EUR", "value": -1}})
+def test_a_violation_tells_which_part_of_the_spec_it_breaks(org_client: OrgClient) -> None:
+    org_client.request("POST", f"/acme/{org_client.org}/things", {"price": {"unit": "EUR", "value": -1}})
 
-    assert {violation["where"]: violation["spec"] for violation in world.last()["violations"]} == {
+    assert {violation["where"]: violation["spec"] for violation in org_client.last()["violations"]} == {
         "body.name": "acme/things.yaml#/components/schemas/NewThing/required",
         "body.price.value": "acme/things.yaml#/components/schemas/Price/properties/value/minimum",
     }
 
 
-def test_a_violation_of_another_version_of_the_contract_names_its_patch(world: World) -> None:
-    world.seed("acme", settings=[{"edition": "8"}])
-    world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp"})
+def test_a_violation_of_another_version_of_the_contract_names_its_patch(org_client: OrgClient) -> None:
+    org_client.seed("acme", settings=[{"edition": "8"}])
+    org_client.request("POST", f"/acme/{org_client.org}/things", {"name": "Lamp"})
 
-    exchange = world.last()
+    exchange = org_client.last()
 
     assert exchange["version"] == "8"
     assert [violation["spec"] for violation in exchange["violations"]] == [
@@ -178,23 +178,23 @@ def test_a_violation_of_another_version_of_the_contract_names_its_patch(world: W
     ]
 
 
-def test_a_violation_is_explained_by_the_version_that_was_in_force_then(world: World) -> None:
-    world.seed("acme", settings=[{"edition": "8"}])
-    world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp"})
-    world.seed("acme", settings=[{"edition": "7"}])
+def test_a_violation_is_explained_by_the_version_that_was_in_force_then(org_client: OrgClient) -> None:
+    org_client.seed("acme", settings=[{"edition": "8"}])
+    org_client.request("POST", f"/acme/{org_client.org}/things", {"name": "Lamp"})
+    org_client.seed("acme", settings=[{"edition": "7"}])
 
-    [violation] = world.last()["violations"]
+    [violation] = org_client.last()["violations"]
 
     assert "/patches/8/" in violation["spec"]
 
 
-def test_secrets_are_masked_in_targets_bodies_and_cookies(world: World) -> None:
-    world.http.post(
-        f"{world.url}/acme/session?access_token=SECRET1&sig=SECRET7",
+def test_secrets_are_masked_in_targets_bodies_and_cookies(org_client: OrgClient) -> None:
+    org_client.http.post(
+        f"{org_client.url}/acme/session?access_token=SECRET1&sig=SECRET7",
         content="client=a&secret=visible&client_secret=SECRET2&password=SECRET3",
         headers={
             "Content-Type": "application/x-www-form-urlencoded",
-            "Sandbox-Org": world.org,
+            "Sandbox-Org": org_client.org,
             "Cookie": "session=SECRET4; SECRET9",
             "Referer": "http://a.example/?access_token=SECRET10",
             "X-Api-Key": "SECRET5",
@@ -203,72 +203,74 @@ def test_secrets_are_masked_in_targets_bodies_and_cookies(world: World) -> None:
         },
     )
 
-    shown = world.admin("GET", "/requests").text + world.admin("GET", "/requests.har").text
-    shown += world.admin("GET", "/requests/stream?follow=false").text
+    shown = org_client.admin("GET", "/requests").text + org_client.admin("GET", "/requests.har").text
+    shown += org_client.admin("GET", "/requests/stream?follow=false").text
 
     assert shown.count("/acme/session?access_token=***&sig=***") == 3
     assert "SECRET" not in shown
     assert "secret=visible" in shown
-    assert world.admin("POST", "/requests/count", {"rejected": False}).json() == {"count": 1}
+    assert org_client.admin("POST", "/requests/count", {"rejected": False}).json() == {"count": 1}
 
 
-def test_the_journal_can_show_a_stored_url_with_a_secret(world: World) -> None:
-    world.request("POST", f"/acme/{world.org}/things", {"name": "http://a.example/?access_token=SECRET1"})
+def test_the_journal_can_show_a_stored_url_with_a_secret(org_client: OrgClient) -> None:
+    org_client.request("POST", f"/acme/{org_client.org}/things", {"name": "http://a.example/?access_token=SECRET1"})
 
-    exchange = world.last()
+    exchange = org_client.last()
 
     assert exchange["request"]["body"] == '{"name":"http://a.example/?access_token=***"}'
     assert exchange["changes"][0]["after"]["name"] == "http://a.example/?access_token=***"
 
 
-def test_a_large_document_that_names_secrets_is_masked_whole(world: World) -> None:
+def test_a_large_document_that_names_secrets_is_masked_whole(org_client: OrgClient) -> None:
     def shown(name: str) -> Any:
-        assert world.request("POST", f"/acme/{world.org}/things", {"name": name}).status_code == 201
-        return world.last()["changes"][0]["after"]
+        assert org_client.request("POST", f"/acme/{org_client.org}/things", {"name": name}).status_code == 201
+        return org_client.last()["changes"][0]["after"]
 
     assert shown("x" * 200_000)["name"] == "x" * 200_000
     assert shown("x" * 100_000 + "?password=SECRET1")["name"] == "x" * 100_000 + "?password=***"
     assert shown("x" * 140_000 + "?password=SECRET2") == {"***": "***"}
 
 
-def test_secrets_are_masked_in_sentences_about_a_request(world: World) -> None:
+def test_secrets_are_masked_in_sentences_about_a_request(org_client: OrgClient) -> None:
     script = {
         "otherwise": "fail",
         "steps": [{"operation": "addThing", "when": {"headers": {"authorization": "Bearer b"}}}],
     }
-    world.admin("PUT", "/scenario", script)
+    org_client.admin("PUT", "/scenario", script)
 
-    world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp"}, headers={"Authorization": "Bearer SECRET1"})
-    world.request("GET", f"/acme/{world.org}/things?limit=x", headers={"Authorization": "Bearer SECRET1"})
+    org_client.request(
+        "POST", f"/acme/{org_client.org}/things", {"name": "Lamp"}, headers={"Authorization": "Bearer SECRET1"}
+    )
+    org_client.request("GET", f"/acme/{org_client.org}/things?limit=x", headers={"Authorization": "Bearer SECRET1"})
 
-    shown = world.admin("GET", "/requests").text + world.admin("GET", "/scenario").text
+    shown = org_client.admin("GET", "/requests").text + org_client.admin("GET", "/scenario").text
     assert "headers.authorization has another value" in shown
     assert "SECRET" not in shown
 
 
-def test_a_token_that_the_sandbox_gave_out_is_shown_in_the_reply(world: World) -> None:
-    response = world.http.post(
-        f"{world.url}/acme/session",
+def test_a_token_that_the_sandbox_gave_out_is_shown_in_the_reply(org_client: OrgClient) -> None:
+    response = org_client.http.post(
+        f"{org_client.url}/acme/session",
         content="client=a&secret=b",
-        headers={"Content-Type": "application/x-www-form-urlencoded", "Sandbox-Org": world.org},
+        headers={"Content-Type": "application/x-www-form-urlencoded", "Sandbox-Org": org_client.org},
     )
 
-    assert world.last()["reply"]["body"] == response.text
+    assert org_client.last()["reply"]["body"] == response.text
 
 
 @pytest.fixture
-def asked(world: World) -> World:
+def asked(org_client: OrgClient) -> OrgClient:
     """An org that was asked five things in different ways."""
-    world.freeze("2030-01-01T00:00:00Z")
-    world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp é", "code": "1"})
-    world.request("POST", f"/acme/{world.org}/things", {"name": "Lamp", "code": "1"})
-    world.request("GET", f"/acme/{world.org}/things?limit=0&tag=a%20b&tag=")
-    world.request("GET", f"/acme/{world.org}/nothing", headers={"Cookie": "a=1; b=2"})
-    world.request("PUT", f"/acme/{world.org}/notes/x", {"text": ""})
-    return world
+    org_client.freeze("2030-01-01T00:00:00Z")
+    org_client.request("POST", f"/acme/{org_client.org}/things", {"name": "Lamp é", "code": "1"})
+    org_client.request("POST", f"/acme/{org_client.org}/things", {"name": "Lamp", "code": "1"})
+    org_client.request("GET", f"/acme/{org_client.org}/things?limit=0&tag=a%20b&tag=")
+    org_client.request("GET", f"/acme/{org_client.org}/nothing", headers={"Cookie": "a=1; b=2"})
+    org_client.request("PUT", f"/acme/{org_client.org}/notes/x", {"text": ""})
+    return org_client
 
 
-def test_the_log_is_valid_har(asked: World) -> None:
+def test_the_log_is_valid_har(asked: OrgClient) -> None:
     response = asked.admin("GET", "/requests.har")
 
     assert response.headers["content-type"] == "application/json"
@@ -278,7 +280,7 @@ def test_the_log_is_valid_har(asked: World) -> None:
     assert {entry["startedDateTime"] for entry in entries} == {"2030-01-01T00:00:00.000Z"}
 
 
-def test_an_independent_library_reads_the_log(asked: World) -> None:
+def test_an_independent_library_reads_the_log(asked: OrgClient) -> None:
     log = asked.admin("GET", "/requests.har").json()
 
     entries = [entry for page in HarParser(log).pages for entry in page.entries]
@@ -289,20 +291,20 @@ def test_an_independent_library_reads_the_log(asked: World) -> None:
     assert log["log"]["pages"] == []  # Firefox imports nothing where there is no such list
 
 
-def test_the_time_of_an_entry_has_the_delay_in_it(world: World) -> None:
-    world.request("GET", f"/acme/{world.org}/things", headers={"Prefer": "wait=0.25"})
+def test_the_time_of_an_entry_has_the_delay_in_it(org_client: OrgClient) -> None:
+    org_client.request("GET", f"/acme/{org_client.org}/things", headers={"Prefer": "wait=0.25"})
 
-    (entry,) = world.admin("GET", "/requests.har").json()["log"]["entries"]
+    (entry,) = org_client.admin("GET", "/requests.har").json()["log"]["entries"]
 
     assert 250 <= entry["time"] < 1000
     assert entry["time"] == sum(entry["timings"].values())
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_an_entry_says_by_which_version_it_was_asked(world: World, version: str) -> None:
-    _ask(world, f"GET /acme/{world.org}/things HTTP/{version}\r\nHost: shop.example\r\n\r\n".encode())
+def test_an_entry_says_by_which_version_it_was_asked(org_client: OrgClient, version: str) -> None:
+    _ask(org_client, f"GET /acme/{org_client.org}/things HTTP/{version}\r\nHost: shop.example\r\n\r\n".encode())
 
-    (entry,) = world.admin("GET", "/requests.har").json()["log"]["entries"]
+    (entry,) = org_client.admin("GET", "/requests.har").json()["log"]["entries"]
 
     assert (entry["request"]["httpVersion"], entry["response"]["httpVersion"]) == (f"HTTP/{version}", "HTTP/1.1")
 
@@ -329,14 +331,14 @@ def test_the_address_of_an_entry_is_valid_whatever_a_client_sends(host: str, sho
     assert rfc3986_validator.validate_rfc3986(url)
 
 
-def _ask(world: World, sent: bytes) -> None:
-    address = urlsplit(world.url)
+def _ask(org_client: OrgClient, sent: bytes) -> None:
+    address = urlsplit(org_client.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(sent)
         assert connection.recv(65536).startswith(b"HTTP/1.1 ")
 
 
-def test_an_entry_of_the_log_says_what_was_on_the_wire_and_what_is_known(asked: World) -> None:
+def test_an_entry_of_the_log_says_what_was_on_the_wire_and_what_is_known(asked: OrgClient) -> None:
     added, taken, invalid, unmatched, empty = asked.admin("GET", "/requests.har").json()["log"]["entries"]
 
     assert added["request"]["url"] == f"{asked.url}/acme/{asked.org}/things"
@@ -369,18 +371,18 @@ def test_an_entry_of_the_log_says_what_was_on_the_wire_and_what_is_known(asked: 
         ("since=3&internal_error=false", [4, 5]),
     ],
 )
-def test_the_log_has_the_filters_of_the_journal(asked: World, query: str, ids: list[int]) -> None:
+def test_the_log_has_the_filters_of_the_journal(asked: OrgClient, query: str, ids: list[int]) -> None:
     entries = asked.admin("GET", f"/requests.har?{query}").json()["log"]["entries"]
 
     assert [entry["_sandbox"]["exchange"] for entry in entries] == ids
 
 
-def test_the_journal_can_be_asked_for_what_was_refused(asked: World) -> None:
+def test_the_journal_can_be_asked_for_what_was_refused(asked: OrgClient) -> None:
     found = asked.admin("GET", "/requests?rejected=true").json()["requests"]
 
     assert [exchange["id"] for exchange in found] == [4, 3, 2]
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=100001", "rejected=1"])
-def test_the_log_s_filters_have_types(asked: World, is_refused: Refused, query: str) -> None:
+def test_the_log_s_filters_have_types(asked: OrgClient, is_refused: Refused, query: str) -> None:
     is_refused(asked.admin("GET", f"/requests.har?{query}"), "invalid-request")

@@ -19,7 +19,7 @@ from promo_sandbox.base import config as configuration
 from promo_sandbox.base.errors import SandboxError
 from tests.acme import new_app, write_specs
 from tests.patience import LONG, TICK
-from tests.serving import World, running
+from tests.serving import OrgClient, running
 
 _numbers = itertools.count()
 LOST = """
@@ -61,17 +61,17 @@ def url(specs: Path, own: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def world(url: str, http: httpx2.Client) -> World:
+def org_client(url: str, http: httpx2.Client) -> OrgClient:
     """A fresh org of the server above."""
-    return World(url, f"scenario-{next(_numbers)}", http)
+    return OrgClient(url, f"scenario-{next(_numbers)}", http)
 
 
-def put(world: World, document: Any) -> httpx2.Response:
+def put(org_client: OrgClient, document: Any) -> httpx2.Response:
     """Have the org follow a scenario: YAML if it is a text, otherwise JSON."""
-    path = f"{world.url}/__admin/orgs/{world.org}/scenario"
+    path = f"{org_client.url}/__admin/orgs/{org_client.org}/scenario"
     if isinstance(document, str):
-        return world.http.put(path, content=document, headers={"Content-Type": "application/yaml"})
-    return world.http.put(path, json=document)
+        return org_client.http.put(path, content=document, headers={"Content-Type": "application/yaml"})
+    return org_client.http.put(path, json=document)
 
 
 def refused(response: httpx2.Response, title: str) -> Any:
@@ -81,21 +81,21 @@ def refused(response: httpx2.Response, title: str) -> Any:
     return body
 
 
-def add(world: World, name: str = "Lamp", **more: Any) -> httpx2.Response:
-    return world.request("POST", f"/acme/{world.org}/things", {"name": name}, **more)
+def add(org_client: OrgClient, name: str = "Lamp", **more: Any) -> httpx2.Response:
+    return org_client.request("POST", f"/acme/{org_client.org}/things", {"name": name}, **more)
 
 
-def get(world: World, id: str = "a", **more: Any) -> httpx2.Response:
-    return world.request("GET", f"/acme/{world.org}/things/{id}", **more)
+def get(org_client: OrgClient, id: str = "a", **more: Any) -> httpx2.Response:
+    return org_client.request("GET", f"/acme/{org_client.org}/things/{id}", **more)
 
 
-def test_a_scenario_is_put_followed_and_told(world: World) -> None:
-    begun = put(world, LOST)
+def test_a_scenario_is_put_followed_and_told(org_client: OrgClient) -> None:
+    begun = put(org_client, LOST)
     with pytest.raises(httpx2.RemoteProtocolError):
-        add(world)
-    statuses = [add(world).status_code, get(world).status_code, add(world, "Other").status_code]
+        add(org_client)
+    statuses = [add(org_client).status_code, get(org_client).status_code, add(org_client, "Other").status_code]
 
-    told = world.admin("GET", "/scenario").json()
+    told = org_client.admin("GET", "/scenario").json()
     assert (begun.status_code, begun.json()["current"], begun.json()["unmet"]) == (200, 1, [1, 2, 3])
     assert statuses == [409, 500, 409]
     assert told == {
@@ -136,20 +136,20 @@ def test_a_scenario_is_put_followed_and_told(world: World) -> None:
         "unexpected": [{"exchange": 4, "operation": "getThing", "why": "Step 2 expects addThing, not getThing."}],
         "unexpected_count": 1,
     }
-    assert [(it["event"], it["cause"], it["at"][:10]) for it in world.events()] == [
+    assert [(it["event"], it["cause"], it["at"][:10]) for it in org_client.events()] == [
         ("thing-changed", "seed", "2030-01-01"),
         ("thing-changed", "2", "2030-01-01"),
         ("thing-changed", "expire-thing", "2030-01-02"),
     ]
 
 
-def test_the_journal_says_which_step_and_what_befell_the_reply(world: World) -> None:
-    put(world, LOST.replace("{cut: after}", "{cut: midway, delay: 10ms}"))
+def test_the_journal_says_which_step_and_what_befell_the_reply(org_client: OrgClient) -> None:
+    put(org_client, LOST.replace("{cut: after}", "{cut: midway, delay: 10ms}"))
     with pytest.raises(httpx2.RemoteProtocolError):
-        add(world)
-    get(world)
+        add(org_client)
+    get(org_client)
 
-    unexpected, cut = world.admin("GET", "/requests").json()["requests"]
+    unexpected, cut = org_client.admin("GET", "/requests").json()["requests"]
 
     assert (cut["step"], cut["fault"], cut["unexpected"]) == (
         1,
@@ -160,34 +160,34 @@ def test_the_journal_says_which_step_and_what_befell_the_reply(world: World) -> 
     assert unexpected["unexpected"] == "Step 2 expects addThing, not getThing."
 
 
-def test_a_scenario_is_put_as_json_too(world: World) -> None:
+def test_a_scenario_is_put_as_json_too(org_client: OrgClient) -> None:
     document = {"steps": [{"operation": "addThing", "then": {"corrupt": True}}]}
 
-    assert put(world, document).status_code == 200
+    assert put(org_client, document).status_code == 200
 
     with pytest.raises(json.JSONDecodeError):
-        add(world).json()
+        add(org_client).json()
 
 
-def test_a_scenario_is_put_by_its_name(world: World) -> None:
-    begun = put(world, {"name": "acme/lost"}).json()
+def test_a_scenario_is_put_by_its_name(org_client: OrgClient) -> None:
+    begun = put(org_client, {"name": "acme/lost"}).json()
 
     assert (begun["name"], begun["summary"], len(begun["steps"])) == ("acme/lost", "The reply is lost.", 3)
-    assert world.admin("GET", "/clock").json() == {"now": "2030-01-01T00:00:00.000Z", "frozen": True}
+    assert org_client.admin("GET", "/clock").json() == {"now": "2030-01-01T00:00:00.000Z", "frozen": True}
 
 
-def test_a_name_that_no_scenario_has_is_refused_with_the_nearest(world: World) -> None:
-    body = refused(put(world, {"name": "acme/lots"}), "Unknown scenario")
+def test_a_name_that_no_scenario_has_is_refused_with_the_nearest(org_client: OrgClient) -> None:
+    body = refused(put(org_client, {"name": "acme/lots"}), "Unknown scenario")
 
     assert body["detail"] == "There is no scenario acme/lots; did you mean acme/lost?"
-    assert world.admin("GET").status_code == 404
+    assert org_client.admin("GET").status_code == 404
 
 
 @pytest.mark.parametrize("document", [{"name": 7}, {"name": ""}, {"name": "acme/lost", "steps": []}, [], "7", "[", ""])
-def test_a_scenario_has_a_form(world: World, document: Any) -> None:
-    refused(put(world, document), "Bad request")
+def test_a_scenario_has_a_form(org_client: OrgClient, document: Any) -> None:
+    refused(put(org_client, document), "Bad request")
 
-    assert world.admin("GET").status_code == 404
+    assert org_client.admin("GET").status_code == 404
 
 
 LAUGHS = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
@@ -202,25 +202,25 @@ LAUGHS = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10
         ('summary: "\\ud800"\nsteps: []', "invalid Unicode character"),
     ],
 )
-def test_a_document_that_json_could_not_say_is_refused(world: World, document: str, detail: str) -> None:
-    assert detail in refused(put(world, document), "Bad request")["detail"]
+def test_a_document_that_json_could_not_say_is_refused(org_client: OrgClient, document: str, detail: str) -> None:
+    assert detail in refused(put(org_client, document), "Bad request")["detail"]
 
 
 MUCH = "".join(f"  - {{operation: getThing, then: {{reject: unknown-thing}}}}  # {number}\n" for number in range(400))
 
 
-def test_a_large_document_in_yaml_is_read_between_other_requests(world: World) -> None:
+def test_a_large_document_in_yaml_is_read_between_other_requests(org_client: OrgClient) -> None:
     assert len(MUCH) > 16_384
 
-    begun = put(world, f"steps:\n{MUCH}")
+    begun = put(org_client, f"steps:\n{MUCH}")
 
     assert begun.status_code == 200
     assert len(begun.json()["steps"]) == 400
-    assert get(world, "none").status_code == 404
+    assert get(org_client, "none").status_code == 404
 
 
-def test_of_a_large_document_mistakes_are_told_without_their_lines(world: World) -> None:
-    [error] = refused(put(world, f"steps:\n{MUCH}  - {{operation: getThng}}\n"), "Unacceptable scenario")["errors"]
+def test_of_a_large_document_mistakes_are_told_without_their_lines(org_client: OrgClient) -> None:
+    [error] = refused(put(org_client, f"steps:\n{MUCH}  - {{operation: getThng}}\n"), "Unacceptable scenario")["errors"]
 
     assert (error["pointer"], error["line"]) == ("/steps/400/operation", None)
     assert "did you mean getThing?" in error["detail"]
@@ -229,46 +229,51 @@ def test_of_a_large_document_mistakes_are_told_without_their_lines(world: World)
 @pytest.mark.parametrize(
     ("end", "detail"), [("  - [", "body: body:403: "), ("  - *nowhere", "body: body:402: found undefined alias")]
 )
-def test_a_large_document_that_is_no_yaml_is_refused_as_a_small_one(world: World, end: str, detail: str) -> None:
-    assert detail in refused(put(world, f"steps:\n{MUCH}{end}"), "Bad request")["detail"]
+def test_a_large_document_that_is_no_yaml_is_refused_as_a_small_one(
+    org_client: OrgClient, end: str, detail: str
+) -> None:
+    assert detail in refused(put(org_client, f"steps:\n{MUCH}{end}"), "Bad request")["detail"]
 
-    assert world.admin("GET").status_code == 404
+    assert org_client.admin("GET").status_code == 404
 
 
-def test_the_steps_of_a_scenario_hold_so_many_values(world: World) -> None:
-    body = refused(put(world, {"steps": [{"operation": ["getThing"] * 10_000}]}), "Unacceptable scenario")
+def test_the_steps_of_a_scenario_hold_so_many_values(org_client: OrgClient) -> None:
+    body = refused(put(org_client, {"steps": [{"operation": ["getThing"] * 10_000}]}), "Unacceptable scenario")
 
     assert body["errors"][0]["detail"] == "has more than 10000 values"
 
 
-def test_a_pattern_that_others_would_take_ages_for_is_served(world: World) -> None:
+def test_a_pattern_that_others_would_take_ages_for_is_served(org_client: OrgClient) -> None:
     step = {
         "operation": "addThing",
         "when": {"body": {"name": {"matches": "^(a+)+$"}}},
         "then": {"reject": "code-taken"},
     }
-    put(world, {"steps": [step]})
+    put(org_client, {"steps": [step]})
 
-    assert add(world, name="a" * 40 + "b").status_code == 201
-    assert add(world, name="a" * 40).status_code == 409
+    assert add(org_client, name="a" * 40 + "b").status_code == 201
+    assert add(org_client, name="a" * 40).status_code == 409
 
 
-def test_patterns_that_are_too_large_together_are_refused(world: World) -> None:
+def test_patterns_that_are_too_large_together_are_refused(org_client: OrgClient) -> None:
     steps = [
         {"operation": "addThing", "when": {"body": {"name": {"matches": f"a{{{1000 + number}}}"}}}}
         for number in range(9)
     ]
 
-    body = refused(put(world, {"steps": steps}), "Unacceptable scenario")
+    body = refused(put(org_client, {"steps": steps}), "Unacceptable scenario")
 
     assert body["errors"][0]["detail"] == "makes the patterns of the scenario too large together"
 
 
-def test_an_alias_stands_for_what_it_names(world: World) -> None:
-    put(world, "steps: [{operation: getThing, then: &no {reject: unknown-thing}}, {operation: getThing, then: *no}]")
+def test_an_alias_stands_for_what_it_names(org_client: OrgClient) -> None:
+    put(
+        org_client,
+        "steps: [{operation: getThing, then: &no {reject: unknown-thing}}, {operation: getThing, then: *no}]",
+    )
 
-    assert [get(world, "none").status_code for _ in range(2)] == [404, 404]
-    assert [step["taken"] for step in world.admin("GET", "/scenario").json()["steps"]] == [1, 1]
+    assert [get(org_client, "none").status_code for _ in range(2)] == [404, 404]
+    assert [step["taken"] for step in org_client.admin("GET", "/scenario").json()["steps"]] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -280,83 +285,85 @@ def test_an_alias_stands_for_what_it_names(world: World) -> None:
         {"operation": "getThing", "then": {"throttle": {"limit": 10**400, "per": 1}}},
     ],
 )
-def test_a_number_beyond_measure_is_refused(world: World, step: Any) -> None:
-    assert put(world, {"steps": [step]}).json()["status"] == 400
+def test_a_number_beyond_measure_is_refused(org_client: OrgClient, step: Any) -> None:
+    assert put(org_client, {"steps": [step]}).json()["status"] == 400
 
 
-def test_an_exponent_beyond_measure_is_refused(world: World) -> None:
+def test_an_exponent_beyond_measure_is_refused(org_client: OrgClient) -> None:
     for step in ("then: {delay: 1e999999999}", "times: 1e999999999", "then: {throttle: {limit: 1e999999999, per: 1}}"):
-        refused(put(world, f"steps: [{{operation: getThing, {step}}}]"), "Bad request")
-    response = world.http.post(
-        f"{world.url}/__admin/orgs/{world.org}/next",
+        refused(put(org_client, f"steps: [{{operation: getThing, {step}}}]"), "Bad request")
+    response = org_client.http.post(
+        f"{org_client.url}/__admin/orgs/{org_client.org}/next",
         content='{"operation": "getThing", "then": {"delay": 1e999999999}}',
         headers={"Content-Type": "application/json"},
     )
     refused(response, "Bad request")
 
 
-def test_a_scenario_that_names_what_there_is_not_is_refused_with_every_place_and_makes_no_org(world: World) -> None:
+def test_a_scenario_that_names_what_there_is_not_is_refused_with_every_place_and_makes_no_org(
+    org_client: OrgClient,
+) -> None:
     body = refused(
-        put(world, LOST.replace("addThing", "addThign").replace("advance", "advnce")), "Unacceptable scenario"
+        put(org_client, LOST.replace("addThing", "addThign").replace("advance", "advnce")), "Unacceptable scenario"
     )
 
     assert body["errors"] == [
         {"detail": "is unknown; did you mean advance?", "pointer": "/steps/2/then/advnce", "line": 13}
     ]
     assert body["detail"] == "scenario:13: /steps/2/then/advnce: is unknown; did you mean advance?"
-    body = refused(put(world, LOST.replace("addThing", "addThign")), "Unacceptable scenario")
+    body = refused(put(org_client, LOST.replace("addThing", "addThign")), "Unacceptable scenario")
     assert [(error["line"], error["pointer"]) for error in body["errors"]] == [
         (7, "/steps/0/operation"),
         (10, "/steps/1/operation"),
     ]
-    assert world.admin("GET").status_code == 404
+    assert org_client.admin("GET").status_code == 404
 
 
-def test_a_refused_scenario_leaves_the_one_before(world: World) -> None:
-    put(world, LOST)
-    before = world.admin("GET", "/scenario").json(), world.state()
+def test_a_refused_scenario_leaves_the_one_before(org_client: OrgClient) -> None:
+    put(org_client, LOST)
+    before = org_client.admin("GET", "/scenario").json(), org_client.state()
 
-    refused(put(world, LOST.replace("status: NEW", "status: OLD")), "Unacceptable scenario")
+    refused(put(org_client, LOST.replace("status: NEW", "status: OLD")), "Unacceptable scenario")
 
-    assert (world.admin("GET", "/scenario").json(), world.state()) == before
+    assert (org_client.admin("GET", "/scenario").json(), org_client.state()) == before
 
 
-def test_a_scenario_is_ended_and_everything_else_stays(world: World) -> None:
-    put(world, LOST)
+def test_a_scenario_is_ended_and_everything_else_stays(org_client: OrgClient) -> None:
+    put(org_client, LOST)
 
-    ended = world.admin("DELETE", "/scenario")
+    ended = org_client.admin("DELETE", "/scenario")
 
     assert (ended.status_code, ended.content) == (204, b"")
-    body = refused(world.admin("GET", "/scenario"), "No scenario")
-    assert body["detail"] == f"The org {world.org} has no scenario."
-    assert (add(world).status_code, get(world).status_code) == (201, 200)
-    assert world.admin("DELETE", "/scenario").status_code == 204
+    body = refused(org_client.admin("GET", "/scenario"), "No scenario")
+    assert body["detail"] == f"The org {org_client.org} has no scenario."
+    assert (add(org_client).status_code, get(org_client).status_code) == (201, 200)
+    assert org_client.admin("DELETE", "/scenario").status_code == 204
 
 
-def test_a_reset_leads_back_to_the_first_step(world: World) -> None:
-    put(world, LOST)
-    get(world)
+def test_a_reset_leads_back_to_the_first_step(org_client: OrgClient) -> None:
+    put(org_client, LOST)
+    get(org_client)
 
-    world.admin("POST", "/reset")
+    org_client.admin("POST", "/reset")
 
-    told = world.admin("GET", "/scenario").json()
+    told = org_client.admin("GET", "/scenario").json()
     assert (told["current"], told["unexpected"]) == (1, [])
-    assert world.admin("GET", "/requests").json()["total"] == 0
+    assert org_client.admin("GET", "/requests").json()["total"] == 0
 
 
-def test_a_pause_is_over_when_the_clock_was_advanced_or_set(world: World) -> None:
+def test_a_pause_is_over_when_the_clock_was_advanced_or_set(org_client: OrgClient) -> None:
     payload = "{thing: {id: a, name: A, status: NEW}}"
     pause = f"{{then: {{delay: 10s}}}}, {{then: {{emit: {{callback: thing-changed, payload: {payload}}}}}}}"
-    put(world, f"given: {{clock: 2030-01-01T00:00:00Z}}\nsteps: [{pause}, {pause}]")
+    put(org_client, f"given: {{clock: 2030-01-01T00:00:00Z}}\nsteps: [{pause}, {pause}]")
 
-    told = [world.admin("GET", "/scenario").json()["current"]]
-    world.advance("PT10S")
-    told.append(len(world.events()))
-    world.freeze("2030-01-01T00:01:00Z")
-    told.append(len(world.events()))
+    told = [org_client.admin("GET", "/scenario").json()["current"]]
+    org_client.advance("PT10S")
+    told.append(len(org_client.events()))
+    org_client.freeze("2030-01-01T00:01:00Z")
+    told.append(len(org_client.events()))
 
     assert told == [1, 1, 2]
-    assert [event["cause"] for event in world.events()] == ["scenario step 2", "scenario step 4"]
+    assert [event["cause"] for event in org_client.events()] == ["scenario step 2", "scenario step 4"]
 
 
 def test_the_schema_is_served(url: str, http: httpx2.Client) -> None:
@@ -389,7 +396,7 @@ def test_the_operator_s_scenario_wins_over_a_bundled_one_of_the_same_name(
 
     with running(app=new_app(specs, scenarios=tmp_path)) as (_, url):
         listed = http.get(f"{url}/__admin/scenarios").json()["scenarios"]
-        begun = put(World(url, "mine", http), {"name": bundled.with_suffix("").as_posix()}).json()
+        begun = put(OrgClient(url, "mine", http), {"name": bundled.with_suffix("").as_posix()}).json()
 
     assert [it["summary"] for it in listed if it["name"] == bundled.with_suffix("").as_posix()] == ["Mine."]
     assert begun["summary"] == "Mine."
@@ -438,11 +445,11 @@ def test_a_folder_of_scenarios_that_is_none_stops_the_start(specs: Path, tmp_pat
 # What the next calls meet
 
 
-def arm(world: World, then: Any, operation: str = "getThing", **more: Any) -> httpx2.Response:
-    return world.admin("POST", "/next", {"operation": operation, "then": then, **more})
+def arm(org_client: OrgClient, then: Any, operation: str = "getThing", **more: Any) -> httpx2.Response:
+    return org_client.admin("POST", "/next", {"operation": operation, "then": then, **more})
 
 
-def test_the_next_calls_are_answered_as_a_step_would_answer_them(world: World) -> None:
+def test_the_next_calls_are_answered_as_a_step_would_answer_them(org_client: OrgClient) -> None:
     thing = {"id": "x", "name": "X", "status": "NEW"}
     thens: list[Any] = [
         {"reject": "unknown-thing"},
@@ -452,12 +459,12 @@ def test_the_next_calls_are_answered_as_a_step_would_answer_them(world: World) -
         {"delay": 0.05},
     ]
     for then in thens:
-        assert arm(world, then).status_code == 200
+        assert arm(org_client, then).status_code == 200
 
-    told = world.admin("GET", "/next").json()["armed"]
-    replies = [get(world), get(world), get(world), get(world)]
+    told = org_client.admin("GET", "/next").json()["armed"]
+    replies = [get(org_client), get(org_client), get(org_client), get(org_client)]
     started = perf_counter()
-    last = get(world)
+    last = get(org_client)
 
     assert told == [{"operation": "getThing", "then": then, "times": 1} for then in thens]
     assert perf_counter() - started >= 0.05 - TICK
@@ -465,7 +472,7 @@ def test_the_next_calls_are_answered_as_a_step_would_answer_them(world: World) -
     assert replies[1].json() == thing
     with pytest.raises(json.JSONDecodeError):
         replies[3].json()
-    kept = [it["preference"] for it in world.admin("GET", "/requests").json()["requests"]][::-1]
+    kept = [it["preference"] for it in org_client.admin("GET", "/requests").json()["requests"]][::-1]
     assert kept == [
         "next: unknown-thing",
         "next: reply",
@@ -476,30 +483,30 @@ def test_the_next_calls_are_answered_as_a_step_would_answer_them(world: World) -
 
 
 @pytest.mark.parametrize(("cut", "stored"), [("before", 0), ("after", 1), ("midway", 1)])
-def test_the_next_connection_is_lost(world: World, cut: str, stored: int) -> None:
-    arm(world, {"cut": cut}, "addThing")
+def test_the_next_connection_is_lost(org_client: OrgClient, cut: str, stored: int) -> None:
+    arm(org_client, {"cut": cut}, "addThing")
 
     with pytest.raises(httpx2.RemoteProtocolError):
-        add(world)
+        add(org_client)
 
-    assert len(world.state().get("acme", {}).get("things", [])) == stored
-    assert add(world).status_code == 201
-
-
-def test_what_is_armed_comes_before_a_step_which_then_waits(world: World) -> None:
-    put(world, "steps: [{operation: getThing, then: {reject: invalid-credentials}}]")
-    arm(world, {"reject": "unknown-thing"})
-
-    assert [get(world).status_code, get(world).status_code] == [404, 401]
+    assert len(org_client.state().get("acme", {}).get("things", [])) == stored
+    assert add(org_client).status_code == 201
 
 
-def test_a_fault_waits_for_a_call_on_the_wire(world: World) -> None:
-    arm(world, {"reply": {"status": 503, "off_contract": True}}, "addThing")
+def test_what_is_armed_comes_before_a_step_which_then_waits(org_client: OrgClient) -> None:
+    put(org_client, "steps: [{operation: getThing, then: {reject: invalid-credentials}}]")
+    arm(org_client, {"reject": "unknown-thing"})
 
-    ordered = world.request("POST", f"/acme/{world.org}/orders", {"name": "Lamp"})
+    assert [get(org_client).status_code, get(org_client).status_code] == [404, 401]
+
+
+def test_a_fault_waits_for_a_call_on_the_wire(org_client: OrgClient) -> None:
+    arm(org_client, {"reply": {"status": 503, "off_contract": True}}, "addThing")
+
+    ordered = org_client.request("POST", f"/acme/{org_client.org}/orders", {"name": "Lamp"})
 
     assert ordered.status_code == 200
-    assert add(world).status_code == 503
+    assert add(org_client).status_code == 503
 
 
 @pytest.mark.parametrize(
@@ -511,11 +518,11 @@ def test_a_fault_waits_for_a_call_on_the_wire(world: World) -> None:
         ({"cut": "after", "corrupt": True}, "/then", "must have one effect"),
     ],
 )
-def test_what_cannot_be_an_answer_is_not_armed(world: World, then: Any, pointer: str, detail: str) -> None:
-    body = refused(arm(world, then), "Unacceptable answer")
+def test_what_cannot_be_an_answer_is_not_armed(org_client: OrgClient, then: Any, pointer: str, detail: str) -> None:
+    body = refused(arm(org_client, then), "Unacceptable answer")
 
     assert any(error["pointer"] == pointer and detail in error["detail"] for error in body["errors"])
-    assert world.admin("GET").status_code == 404
+    assert org_client.admin("GET").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -529,39 +536,39 @@ def test_what_cannot_be_an_answer_is_not_armed(world: World, then: Any, pointer:
         {"delay": -1},
     ],
 )
-def test_what_is_no_answer_is_not_armed(world: World, then: Any) -> None:
-    refused(arm(world, then), "Bad request")
+def test_what_is_no_answer_is_not_armed(org_client: OrgClient, then: Any) -> None:
+    refused(arm(org_client, then), "Bad request")
 
 
-def test_at_most_a_thousand_calls_of_an_org_are_armed(world: World) -> None:
-    arm(world, {"reject": "unknown-thing"}, times=600)
-    arm(world, {"reject": "code-taken"}, "addThing", times=400)
+def test_at_most_a_thousand_calls_of_an_org_are_armed(org_client: OrgClient) -> None:
+    arm(org_client, {"reject": "unknown-thing"}, times=600)
+    arm(org_client, {"reject": "code-taken"}, "addThing", times=400)
 
-    body = refused(arm(world, {"reject": "unknown-thing"}), "Too many armed")
+    body = refused(arm(org_client, {"reject": "unknown-thing"}), "Too many armed")
 
     assert body["detail"] == "The org has 1000 armed calls; the maximum is 1000. Disarm some."
-    get(world)
-    assert arm(world, {"reject": "unknown-thing"}).status_code == 200
+    get(org_client)
+    assert arm(org_client, {"reject": "unknown-thing"}).status_code == 200
 
 
 # Prefer: wait
 
 
-def test_a_reply_waits_as_long_as_the_client_prefers(world: World) -> None:
+def test_a_reply_waits_as_long_as_the_client_prefers(org_client: OrgClient) -> None:
     started = perf_counter()
 
-    plain = get(world, headers={"Prefer": "wait=0.05"})
-    chosen = get(world, headers={"Prefer": "example=unknown-thing, wait=0.05"})
+    plain = get(org_client, headers={"Prefer": "wait=0.05"})
+    chosen = get(org_client, headers={"Prefer": "example=unknown-thing, wait=0.05"})
 
     assert perf_counter() - started >= 0.1 - TICK
     assert (plain.status_code, plain.headers.get_list("preference-applied")) == (404, ["wait=0.05"])
     assert chosen.headers.get_list("preference-applied") == ["example=unknown-thing", "wait=0.05"]
-    assert world.last()["fault"] == {"delay": 0.05, "cut": None, "corrupt": False}
+    assert org_client.last()["fault"] == {"delay": 0.05, "cut": None, "corrupt": False}
 
 
 @pytest.mark.parametrize("wait", ["301", "1000000", "x", "-1", "1.2345", "."])
-def test_a_client_cannot_prefer_to_wait_for_ever(world: World, wait: str) -> None:
-    response = get(world, headers={"Prefer": f"wait={wait}"})
+def test_a_client_cannot_prefer_to_wait_for_ever(org_client: OrgClient, wait: str) -> None:
+    response = get(org_client, headers={"Prefer": f"wait={wait}"})
 
     assert (response.status_code, response.json()["title"]) == (400, "No such preference")
 
@@ -571,7 +578,7 @@ def test_a_client_cannot_prefer_to_wait_for_ever(world: World, wait: str) -> Non
 
 def test_two_hundred_orgs_each_with_a_scenario_a_clock_and_faults_never_see_each_other(url: str) -> None:
     with ThreadPoolExecutor(20) as pool, httpx2.Client(timeout=LONG) as http:
-        orgs = list(pool.map(lambda number: _staged(World(url, f"crowd-{number}", http), number), range(200)))
+        orgs = list(pool.map(lambda number: _staged(OrgClient(url, f"crowd-{number}", http), number), range(200)))
         for number, at_once in enumerate(pool.map(lambda org: _played(*org), zip(orgs, range(200), strict=True))):
             assert at_once == number
         assert all(pool.map(lambda org: _own(*org), zip(orgs, range(200), strict=True)))
@@ -580,7 +587,7 @@ def test_two_hundred_orgs_each_with_a_scenario_a_clock_and_faults_never_see_each
 FAULTS: list[Any] = [{"reject": "code-taken"}, {"corrupt": True}, {"cut": "after"}, {"delay": "5ms"}]
 
 
-def _staged(world: World, number: int) -> World:
+def _staged(org_client: OrgClient, number: int) -> OrgClient:
     thing = {"id": "own", "name": f"Of {number}", "status": "NEW", "expires": f"{2030 + number % 50}-06-01T00:00:00Z"}
     document = {
         "given": {"clock": f"{2030 + number % 50}-01-01T00:00:00Z", "seed": {"acme": {"things": [thing]}}},
@@ -591,35 +598,35 @@ def _staged(world: World, number: int) -> World:
         ],
         "otherwise": "fail",
     }
-    assert put(world, document).status_code == 200
-    return world
+    assert put(org_client, document).status_code == 200
+    return org_client
 
 
-def _played(world: World, number: int) -> int:
+def _played(org_client: OrgClient, number: int) -> int:
     """Go through the script; the number that the scripted reply holds."""
     for _ in range(2):
         try:
-            status = add(world, f"Lamp {number}").status_code
+            status = add(org_client, f"Lamp {number}").status_code
         except httpx2.RemoteProtocolError:
             status = 0
         assert status == [409, 201, 0, 201][number % 4]
-    scripted = get(world, "own").json()
-    assert get(world, "own").status_code == 500
+    scripted = get(org_client, "own").json()
+    assert get(org_client, "own").status_code == 500
     return int(scripted["id"].removeprefix("mine-"))
 
 
-def _own(world: World, number: int) -> bool:
+def _own(org_client: OrgClient, number: int) -> bool:
     """Whether the org has its own state, time, journal and script, and nothing of another's."""
-    things = [it["document"]["name"] for it in world.state()["acme"]["things"]]
-    told = world.admin("GET", "/scenario").json()
-    requests = world.admin("GET", "/requests").json()["requests"]
+    things = [it["document"]["name"] for it in org_client.state()["acme"]["things"]]
+    told = org_client.admin("GET", "/scenario").json()
+    requests = org_client.admin("GET", "/requests").json()["requests"]
     assert things == [f"Of {number}", *([f"Lamp {number}"] * (0 if number % 4 == 0 else 2))]
     assert ([step["taken"] for step in told["steps"]], told["unexpected_count"]) == ([2, 1, 1], 1)
-    assert {request["request"]["target"].split("/")[2] for request in requests} == {world.org}
+    assert {request["request"]["target"].split("/")[2] for request in requests} == {org_client.org}
     assert len(requests) == 4
     year = 2030 + number % 50
     now = datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=number + 1)
-    assert world.admin("GET", "/clock").json() == {"now": f"{now:%Y-%m-%dT%H:%M:%S}.000Z", "frozen": True}
+    assert org_client.admin("GET", "/clock").json() == {"now": f"{now:%Y-%m-%dT%H:%M:%S}.000Z", "frozen": True}
     return True
 
 
@@ -630,7 +637,7 @@ def _own(world: World, number: int) -> bool:
         ({"webhook": {"late": 5, "x": 1}}, "body.then.webhook: Additional properties are not allowed"),
     ],
 )
-def test_a_fault_that_is_none_says_what_there_is(world: World, given: Any, detail: str) -> None:
-    refused = world.admin("POST", "/next", {"callback": "thing-changed", "then": given}).json()
+def test_a_fault_that_is_none_says_what_there_is(org_client: OrgClient, given: Any, detail: str) -> None:
+    refused = org_client.admin("POST", "/next", {"callback": "thing-changed", "then": given}).json()
 
     assert refused["detail"].startswith(detail)

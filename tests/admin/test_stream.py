@@ -20,7 +20,7 @@ from promo_sandbox.model.journal import Exchange
 from tests.acme import Acme, new_app, write_specs
 from tests.admin.conftest import Refused
 from tests.patience import LONG, shortest
-from tests.serving import World, running
+from tests.serving import OrgClient, running
 
 
 class Event(NamedTuple):
@@ -68,68 +68,68 @@ def following(url: str, path: str, last: str | None = None) -> Iterator[Stream]:
         yield Stream(response)
 
 
-def ask(world: World, name: str = "things") -> None:
-    world.request("GET", f"/acme/{world.org}/{name}", headers={"Sandbox-Org": world.org})
+def ask(org_client: OrgClient, name: str = "things") -> None:
+    org_client.request("GET", f"/acme/{org_client.org}/{name}", headers={"Sandbox-Org": org_client.org})
 
 
-def kept(world: World, query: str = "", last: str | None = None, path: str | None = None) -> list[Event]:
+def kept(org_client: OrgClient, query: str = "", last: str | None = None, path: str | None = None) -> list[Event]:
     """What is there already."""
-    path = path or f"/orgs/{world.org}/requests/stream"
+    path = path or f"/orgs/{org_client.org}/requests/stream"
     headers = {} if last is None else {b"Last-Event-ID": last.encode()}
-    response = world.http.get(f"{world.url}/__admin{path}?follow=false&{query}", headers=headers)
+    response = org_client.http.get(f"{org_client.url}/__admin{path}?follow=false&{query}", headers=headers)
     assert response.status_code == 200, response.text
     return parsed(response.text)
 
 
-def test_an_org_s_exchanges_are_told_as_they_happen_and_as_the_journal_has_them(world: World) -> None:
-    world.freeze("2030-01-01T00:00:00Z")
-    ask(world)
+def test_an_org_s_exchanges_are_told_as_they_happen_and_as_the_journal_has_them(org_client: OrgClient) -> None:
+    org_client.freeze("2030-01-01T00:00:00Z")
+    ask(org_client)
 
-    with following(world.url, f"/orgs/{world.org}/requests/stream") as stream:
-        ask(world, "things?limit=0")
+    with following(org_client.url, f"/orgs/{org_client.org}/requests/stream") as stream:
+        ask(org_client, "things?limit=0")
         told = stream.next()
 
     assert stream.response.headers["content-type"] == "text/event-stream"
     assert stream.response.headers["cache-control"] == "no-store"
     assert (told.name, told.id) == ("exchange", "2")
-    assert told.data == world.last()
+    assert told.data == org_client.last()
     assert told.data["violations"][0]["spec"]
 
 
-def test_another_org_s_exchanges_are_not_told(world: World) -> None:
-    other = World(world.url, f"{world.org}-other", world.http)
-    ask(world)
+def test_another_org_s_exchanges_are_not_told(org_client: OrgClient) -> None:
+    other = OrgClient(org_client.url, f"{org_client.org}-other", org_client.http)
+    ask(org_client)
 
-    with following(world.url, f"/orgs/{world.org}/requests/stream") as stream:
+    with following(org_client.url, f"/orgs/{org_client.org}/requests/stream") as stream:
         ask(other)
-        ask(world)
+        ask(org_client)
         told = stream.next()
 
-    assert (told.data["org"], told.data["id"]) == (world.org, 2)
+    assert (told.data["org"], told.data["id"]) == (org_client.org, 2)
 
 
-def test_all_orgs_are_followed_at_once_and_one_that_is_yet_to_come(world: World) -> None:
-    other = World(world.url, f"{world.org}-other", world.http)
+def test_all_orgs_are_followed_at_once_and_one_that_is_yet_to_come(org_client: OrgClient) -> None:
+    other = OrgClient(org_client.url, f"{org_client.org}-other", org_client.http)
     with (
-        following(world.url, "/requests/stream") as everything,
-        following(world.url, f"/requests/stream?org={other.org}") as one,
+        following(org_client.url, "/requests/stream") as everything,
+        following(org_client.url, f"/requests/stream?org={other.org}") as one,
     ):
-        ask(world)
+        ask(org_client)
         ask(other)
 
-        assert [everything.next().data["org"], everything.next().data["org"]] == [world.org, other.org]
+        assert [everything.next().data["org"], everything.next().data["org"]] == [org_client.org, other.org]
         assert one.next().data["org"] == other.org
 
 
 @pytest.fixture
-def asked(world: World) -> World:
+def asked(org_client: OrgClient) -> OrgClient:
     """An org that was asked four things."""
-    world.freeze("2030-01-01T00:00:00Z")
-    ask(world)
-    ask(world, "things?limit=0")
-    ask(world, "nothing")
-    world.request("POST", f"/acme/{world.org}/trouble/raise")
-    return world
+    org_client.freeze("2030-01-01T00:00:00Z")
+    ask(org_client)
+    ask(org_client, "things?limit=0")
+    ask(org_client, "nothing")
+    org_client.request("POST", f"/acme/{org_client.org}/trouble/raise")
+    return org_client
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,11 @@ def asked(world: World) -> World:
         ("since=0&rejected=false", [1, 4]),
     ],
 )
-def test_the_stream_has_the_filters_of_the_list(asked: World, query: str, ids: list[int]) -> None:
+def test_the_stream_has_the_filters_of_the_list(asked: OrgClient, query: str, ids: list[int]) -> None:
     assert [told.data["id"] for told in kept(asked, query)] == ids
 
 
-def test_filters_hold_for_what_happens_later_too(asked: World) -> None:
+def test_filters_hold_for_what_happens_later_too(asked: OrgClient) -> None:
     with following(asked.url, f"/orgs/{asked.org}/requests/stream?unmatched=true") as stream:
         ask(asked)
         ask(asked, "nowhere")
@@ -159,51 +159,51 @@ def test_filters_hold_for_what_happens_later_too(asked: World) -> None:
 
 
 @pytest.mark.parametrize("query", ["status=x", "rejected=1", "follow=maybe", "since=-1"])
-def test_filters_have_types(asked: World, is_refused: Refused, query: str) -> None:
+def test_filters_have_types(asked: OrgClient, is_refused: Refused, query: str) -> None:
     is_refused(asked.admin("GET", f"/requests/stream?{query}"), "invalid-request")
 
 
 @pytest.mark.parametrize(("last", "ids"), [("0", [1, 2, 3, 4]), ("2", [3, 4]), ("4", []), ("99", [1, 2, 3, 4])])
-def test_a_client_that_comes_back_hears_what_it_has_missed(asked: World, last: str, ids: list[int]) -> None:
+def test_a_client_that_comes_back_hears_what_it_has_missed(asked: OrgClient, last: str, ids: list[int]) -> None:
     assert [told.data["id"] for told in kept(asked, last=last)] == ids
     assert [told.data["id"] for told in kept(asked, "since=1", last=last)] == [id for id in ids if id > 1]
 
 
 @pytest.mark.parametrize("last", ["x", "-1", "1.0", "\u0661", "9" * 5000])
-def test_an_id_that_is_none_is_taken_for_the_beginning(asked: World, last: str) -> None:
+def test_an_id_that_is_none_is_taken_for_the_beginning(asked: OrgClient, last: str) -> None:
     assert len(kept(asked, last=last)) == 4
 
 
-def test_a_client_of_all_orgs_that_comes_back_hears_what_it_has_missed(world: World) -> None:
-    with following(world.url, f"/requests/stream?org={world.org}") as stream:
-        ask(world)
-        ask(world)
+def test_a_client_of_all_orgs_that_comes_back_hears_what_it_has_missed(org_client: OrgClient) -> None:
+    with following(org_client.url, f"/requests/stream?org={org_client.org}") as stream:
+        ask(org_client)
+        ask(org_client)
         first, second = stream.next(), stream.next()
-    ask(world)
+    ask(org_client)
 
-    missed = kept(world, f"org={world.org}", first.id, "/requests/stream")
+    missed = kept(org_client, f"org={org_client.org}", first.id, "/requests/stream")
 
     assert [told.data["id"] for told in missed] == [2, 3]
     assert missed[0].id == second.id
 
 
-def test_a_client_that_heard_nothing_yet_can_come_back_too(world: World) -> None:
-    ask(world)
-    with following(world.url, f"/orgs/{world.org}/requests/stream") as stream:
+def test_a_client_that_heard_nothing_yet_can_come_back_too(org_client: OrgClient) -> None:
+    ask(org_client)
+    with following(org_client.url, f"/orgs/{org_client.org}/requests/stream") as stream:
         lines = list(islice(stream.response.iter_lines(), 4))
-    ask(world)
+    ask(org_client)
 
     assert "id: 1" in lines
-    assert [told.data["id"] for told in kept(world, last="1")] == [2]
+    assert [told.data["id"] for told in kept(org_client, last="1")] == [2]
 
 
-def test_a_client_of_another_server_hears_all_that_is_kept(asked: World) -> None:
+def test_a_client_of_another_server_hears_all_that_is_kept(asked: OrgClient) -> None:
     told = kept(asked, f"org={asked.org}", "0123abcd-7", "/requests/stream")
 
     assert [each.data["id"] for each in told] == [1, 2, 3, 4]
 
 
-def test_after_a_reset_the_ids_begin_anew_and_nothing_is_missed(asked: World) -> None:
+def test_after_a_reset_the_ids_begin_anew_and_nothing_is_missed(asked: OrgClient) -> None:
     with following(asked.url, f"/orgs/{asked.org}/requests/stream") as stream:
         asked.admin("POST", "/reset")
         ask(asked)
@@ -214,21 +214,21 @@ def test_after_a_reset_the_ids_begin_anew_and_nothing_is_missed(asked: World) ->
 
 def test_what_is_not_kept_any_more_is_told_by_how_much_it_is(specs: Path, http: httpx2.Client) -> None:
     with running(app=new_app(specs, journal_limit=3)) as (_, url):
-        world = World(url, "small", http)
+        org_client = OrgClient(url, "small", http)
         for _ in range(10):
-            ask(world)
+            ask(org_client)
 
-        told = kept(world, last="2")
+        told = kept(org_client, last="2")
 
     assert [each.name for each in told] == ["dropped", "exchange", "exchange", "exchange"]
     assert told[0].data == {"dropped": 5}
 
 
-def test_an_org_that_was_forgotten_is_silent_until_there_is_one_of_its_name(world: World) -> None:
-    ask(world)
-    with following(world.url, f"/orgs/{world.org}/requests/stream") as stream:
-        world.admin("DELETE")
-        ask(world)
+def test_an_org_that_was_forgotten_is_silent_until_there_is_one_of_its_name(org_client: OrgClient) -> None:
+    ask(org_client)
+    with following(org_client.url, f"/orgs/{org_client.org}/requests/stream") as stream:
+        org_client.admin("DELETE")
+        ask(org_client)
 
         assert stream.next().data["id"] == 1
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PROGRAM
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 
 STOREFRONT = Path(__file__).parent / "storefront.mjs"
 NODE = shutil.which("node")
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="there is no node on this m
 
 
 @pytest.fixture
-def tenant(world: World) -> World:
-    """The world under a name that a tenant may have."""
-    world.org = world.org.replace("-", "")
-    return world
+def tenant(org_client: OrgClient) -> OrgClient:
+    """The org under a name that a tenant may have."""
+    org_client.org = org_client.org.replace("-", "")
+    return org_client
 
 
-def visit(tenant: World, manner: str) -> Json:
+def visit(tenant: OrgClient, manner: str) -> Json:
     """What the storefront reports."""
     assert NODE is not None
     command = [NODE, str(STOREFRONT), tenant.url, tenant.org, manner]
@@ -34,7 +34,7 @@ def visit(tenant: World, manner: str) -> Json:
     return json.loads(done.stdout)
 
 
-def journalled(tenant: World) -> list[str]:
+def journalled(tenant: OrgClient) -> list[str]:
     requests = tenant.admin("GET", "/requests?limit=100").json()["requests"]
     assert [request["internal_error"] for request in requests if request["internal_error"]] == []
     return [request["operation"] for request in reversed(requests)]
@@ -43,7 +43,7 @@ def journalled(tenant: World) -> list[str]:
 @pytest.mark.parametrize(
     ("manner", "version"), [("sdk", "current"), ("showcase", "2021")], ids=["as-the-sdk", "as-the-showcase"]
 )
-def test_a_storefront_serves_a_customer_from_signup_to_logout(tenant: World, manner: str, version: str) -> None:
+def test_a_storefront_serves_a_customer_from_signup_to_logout(tenant: OrgClient, manner: str, version: str) -> None:
     tenant.seed("emporix", settings=[{"reward_points_version": version}])
 
     seen = visit(tenant, manner)
@@ -56,7 +56,7 @@ def test_a_storefront_serves_a_customer_from_signup_to_logout(tenant: World, man
     assert {"signUp", "logIn", "getMe", "logOut", "requestToken", "anonymousLogin"} <= set(journalled(tenant))
 
 
-def test_what_the_storefront_did_is_in_the_state(tenant: World) -> None:
+def test_what_the_storefront_did_is_in_the_state(tenant: OrgClient) -> None:
     seen = visit(tenant, "showcase")
 
     documents = tenant.state()["emporix"]

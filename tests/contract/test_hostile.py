@@ -13,18 +13,18 @@ import pytest
 from promo_sandbox.base.messages import decode
 from tests.contract import fuzzing
 from tests.patience import LONG
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.enfore_support import PROBLEMS, cards, new_card, path
 
 MIB = 1_048_576
 
 
-def drafts(world: World) -> str:
-    return path(world, "loyalty-programs/external-loyalty-program-drafts")
+def drafts(org_client: OrgClient) -> str:
+    return path(org_client, "loyalty-programs/external-loyalty-program-drafts")
 
 
-def indexes(world: World) -> list[str]:
-    return sorted({violation["where"] for violation in world.last()["violations"]})
+def indexes(org_client: OrgClient) -> list[str]:
+    return sorted({violation["where"] for violation in org_client.last()["violations"]})
 
 
 def nested(levels: int) -> bytes:
@@ -32,9 +32,9 @@ def nested(levels: int) -> bytes:
     return b'{"name": "Points", "configuration": {"a": ' + b"[" * (levels - 2) + b"]" * (levels - 2) + b"}}"
 
 
-def raw(world: World, request: bytes) -> tuple[int, bytes]:
+def raw(org_client: OrgClient, request: bytes) -> tuple[int, bytes]:
     """The status and the body of the reply to exactly these bytes."""
-    address = urlsplit(world.url)
+    address = urlsplit(org_client.url)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=LONG) as connection:
         connection.sendall(request)
         received = b"".join(iter(lambda: connection.recv(65_536), b""))
@@ -42,9 +42,9 @@ def raw(world: World, request: bytes) -> tuple[int, bytes]:
     return int(head.split()[1]), body
 
 
-def get(world: World, target: bytes) -> tuple[int, bytes]:
+def get(org_client: OrgClient, target: bytes) -> tuple[int, bytes]:
     head = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer any\r\nConnection: close\r\n\r\n"
-    return raw(world, head)
+    return raw(org_client, head)
 
 
 @pytest.mark.parametrize(
@@ -73,25 +73,27 @@ def get(world: World, target: bytes) -> tuple[int, bytes]:
     ],
     ids=lambda body: repr(body[:24]),
 )
-def test_a_body_that_is_no_json_is_refused_at_its_place(world: World, body: bytes) -> None:
-    for target in (cards(world), drafts(world)):
-        response = world.request("POST", target, raw=body)
+def test_a_body_that_is_no_json_is_refused_at_its_place(org_client: OrgClient, body: bytes) -> None:
+    for target in (cards(org_client), drafts(org_client)):
+        response = org_client.request("POST", target, raw=body)
         assert response.status_code == 400
         assert response.json()["type"] == PROBLEMS + "invalid-request"
-        assert indexes(world) == ["body"]
+        assert indexes(org_client) == ["body"]
 
 
-def test_a_hundred_levels_are_not_too_deep(world: World) -> None:
-    response = world.request("POST", drafts(world), raw=nested(100))
+def test_a_hundred_levels_are_not_too_deep(org_client: OrgClient) -> None:
+    response = org_client.request("POST", drafts(org_client), raw=nested(100))
     assert response.status_code == 201
     assert response.json()["configuration"] == json.loads(nested(100))["configuration"]
 
 
-def test_a_body_may_have_a_mebibyte_and_not_a_byte_more(world: World) -> None:
+def test_a_body_may_have_a_mebibyte_and_not_a_byte_more(org_client: OrgClient) -> None:
     body = json.dumps({"name": "", "configuration": {}}).encode()
 
     def sent(size: int) -> httpx2.Response:
-        return world.request("POST", drafts(world), raw=body.replace(b'""', b'"%s"' % (b"x" * (size - len(body)))))
+        return org_client.request(
+            "POST", drafts(org_client), raw=body.replace(b'""', b'"%s"' % (b"x" * (size - len(body))))
+        )
 
     assert sent(MIB).status_code == 201
     response = sent(MIB + 1)
@@ -101,15 +103,19 @@ def test_a_body_may_have_a_mebibyte_and_not_a_byte_more(world: World) -> None:
 
 
 @pytest.mark.parametrize("media", ["application/xml", "text/plain", "application/problem+json", "json", "", "*/*"])
-def test_a_body_of_another_media_type_is_refused(world: World, media: str) -> None:
-    response = world.request("POST", cards(world), raw=json.dumps(new_card()).encode(), headers={"Content-Type": media})
+def test_a_body_of_another_media_type_is_refused(org_client: OrgClient, media: str) -> None:
+    response = org_client.request(
+        "POST", cards(org_client), raw=json.dumps(new_card()).encode(), headers={"Content-Type": media}
+    )
     assert response.status_code == 415
     assert response.json()["type"] == PROBLEMS + "unsupported-media-type"
 
 
 @pytest.mark.parametrize("media", ["application/json; charset=utf-8", "Application/JSON", 'application/json;a="b;c"'])
-def test_a_media_type_may_have_parameters_and_capitals(world: World, media: str) -> None:
-    response = world.request("POST", cards(world), raw=json.dumps(new_card()).encode(), headers={"Content-Type": media})
+def test_a_media_type_may_have_parameters_and_capitals(org_client: OrgClient, media: str) -> None:
+    response = org_client.request(
+        "POST", cards(org_client), raw=json.dumps(new_card()).encode(), headers={"Content-Type": media}
+    )
     assert response.status_code == 201
 
 
@@ -136,9 +142,9 @@ def test_a_media_type_may_have_parameters_and_capitals(world: World, media: str)
     ],
     ids=lambda value: str(value)[:24],
 )
-def test_an_amount_is_exact_or_refused(world: World, number: str, status: int) -> None:
+def test_an_amount_is_exact_or_refused(org_client: OrgClient, number: str, status: int) -> None:
     body = json.dumps(new_card(current_balance={"unit": "EUR", "value": 0})).replace('"value": 0', f'"value": {number}')
-    response = world.request("POST", cards(world), raw=body.encode())
+    response = org_client.request("POST", cards(org_client), raw=body.encode())
     assert response.status_code == status, response.text
     if status == 201:
         assert decode(response.content)["current_balance"]["value"] == decode(number.encode())
@@ -146,17 +152,17 @@ def test_an_amount_is_exact_or_refused(world: World, number: str, status: int) -
         assert response.json()["type"] == PROBLEMS + "invalid-request"
 
 
-def test_a_nothing_of_very_many_digits_is_not_written_out(world: World) -> None:
-    card = world.request("POST", cards(world), new_card()).json()["id"]
+def test_a_nothing_of_very_many_digits_is_not_written_out(org_client: OrgClient) -> None:
+    card = org_client.request("POST", cards(org_client), new_card()).json()["id"]
     body = b'{"external_reference": "Order 1", "redeemed_amount": {"unit": "EUR", "value": 0e-300}}'
-    response = world.request("POST", cards(world, card, "redemptions"), raw=body)
+    response = org_client.request("POST", cards(org_client, card, "redemptions"), raw=body)
     assert response.status_code == 422
     assert len(response.content) < 1000
 
 
-def test_of_two_equal_keys_the_last_counts(world: World) -> None:
+def test_of_two_equal_keys_the_last_counts(org_client: OrgClient) -> None:
     body = json.dumps(new_card(name="second")).replace('"name"', '"name": 1, "name": "first", "name"')
-    response = world.request("POST", cards(world), raw=body.encode())
+    response = org_client.request("POST", cards(org_client), raw=body.encode())
     assert response.status_code == 201
     assert response.json()["name"] == "second"
 
@@ -164,20 +170,20 @@ def test_of_two_equal_keys_the_last_counts(world: World) -> None:
 @pytest.mark.parametrize(
     "name", ["\x00", "a\x00b", "\U0001f381", "\u202e", "\ufffe", "\\u0000", "e\u0301", "\ud83d\ude00"]
 )
-def test_any_text_that_json_can_write_comes_back(world: World, name: str) -> None:
+def test_any_text_that_json_can_write_comes_back(org_client: OrgClient, name: str) -> None:
     body = json.dumps(new_card(name=name)).encode()
-    created = world.request("POST", cards(world), raw=body)
+    created = org_client.request("POST", cards(org_client), raw=body)
     assert created.status_code == 201
-    assert world.request("GET", cards(world, created.json()["id"])).json()["name"] == json.loads(body)["name"]
+    assert org_client.request("GET", cards(org_client, created.json()["id"])).json()["name"] == json.loads(body)["name"]
 
 
-def test_an_id_may_hold_whatever_percent_encoding_can_write(world: World) -> None:
+def test_an_id_may_hold_whatever_percent_encoding_can_write(org_client: OrgClient) -> None:
     for number, (id, segment) in enumerate(
         [("a/b", "a%2Fb"), ("a%2Fb", "a%252Fb"), (".", "%2E"), ("..", "%2e%2e"), ("ä", "%C3%A4"), ("a b", "a%20b"),
          ("\x00", "%00"), ("?#", "%3F%23"), ("a+b", "a+b"), ("~x", "~x"), ("%zz", "%25zz")]
     ):  # fmt: skip
-        world.seed("enfore", gift_cards=[new_card(id=id, external_number=f"X-{number}")])
-        status, body = get(world, cards(world, segment).encode())
+        org_client.seed("enfore", gift_cards=[new_card(id=id, external_number=f"X-{number}")])
+        status, body = get(org_client, cards(org_client, segment).encode())
         assert (status, json.loads(body).get("id")) == (200, id)
 
 
@@ -201,13 +207,13 @@ def test_an_id_may_hold_whatever_percent_encoding_can_write(world: World) -> Non
     ],
     ids=lambda value: repr(value)[:24],
 )
-def test_an_odd_id_is_refused_and_no_more(world: World, segment: bytes, status: int) -> None:
-    found, body = get(world, cards(world).encode() + b"/" + segment)
+def test_an_odd_id_is_refused_and_no_more(org_client: OrgClient, segment: bytes, status: int) -> None:
+    found, body = get(org_client, cards(org_client).encode() + b"/" + segment)
     assert found == status
     assert {"type", "title", "detail"} <= json.loads(body).keys()
 
 
-def test_a_query_that_is_not_utf_8_is_refused_at_its_place(world: World) -> None:
+def test_a_query_that_is_not_utf_8_is_refused_at_its_place(org_client: OrgClient) -> None:
     interval = b"?from=2030-01-01T00:00:00Z&to=2031-01-01T00:00:00Z&"
     for query, status, where in (
         (b"number=%ff", 400, ["query.number"]),
@@ -220,11 +226,11 @@ def test_a_query_that_is_not_utf_8_is_refused_at_its_place(world: World) -> None
         ("limit=\u0663".encode(), 400, ["query.limit"]),
         (b"limit=9" + b"9" * 5000, 400, ["query.limit"]),
     ):
-        assert get(world, cards(world).encode() + interval + query)[0] == status, query
-        assert indexes(world) == where, query
+        assert get(org_client, cards(org_client).encode() + interval + query)[0] == status, query
+        assert indexes(org_client) == where, query
 
 
-def test_everything_that_is_wrong_is_told_at_once(world: World) -> None:
+def test_everything_that_is_wrong_is_told_at_once(org_client: OrgClient) -> None:
     card = {
         "external_number": 7,
         "status": "LOST",
@@ -234,7 +240,7 @@ def test_everything_that_is_wrong_is_told_at_once(world: World) -> None:
         "tax": None,
         "source_product": "",
     }
-    response = world.request("POST", cards(world), card)
+    response = org_client.request("POST", cards(org_client), card)
     assert response.status_code == 400
     wrong = [
         "body.current_balance.unit",
@@ -248,39 +254,43 @@ def test_everything_that_is_wrong_is_told_at_once(world: World) -> None:
         "body.status",
         "body.tax",
     ]
-    assert indexes(world) == wrong
+    assert indexes(org_client) == wrong
     assert all(place in response.json()["detail"] for place in wrong)
 
-    assert world.request("GET", cards(world) + "?to=now&limit=0&offset=-1").status_code == 400
-    assert indexes(world) == ["query.from", "query.limit", "query.offset", "query.to"]
+    assert org_client.request("GET", cards(org_client) + "?to=now&limit=0&offset=-1").status_code == 400
+    assert indexes(org_client) == ["query.from", "query.limit", "query.offset", "query.to"]
 
 
-def test_a_whole_number_may_have_a_fraction_of_nothing(world: World) -> None:
-    assert world.admin("PUT", "/state", {"sequence": 7.0, "documents": {}}).json()["sequence"] == 7
-    assert world.request("POST", cards(world), new_card()).status_code == 201
-    token = world.admin("POST", "/tokens", {"vendor": "enfore", "expires_in": 60.0}).json()["access_token"]
-    listed = world.request("GET", drafts(world), headers={"Authorization": f"Bearer {token}"})
+def test_a_whole_number_may_have_a_fraction_of_nothing(org_client: OrgClient) -> None:
+    assert org_client.admin("PUT", "/state", {"sequence": 7.0, "documents": {}}).json()["sequence"] == 7
+    assert org_client.request("POST", cards(org_client), new_card()).status_code == 201
+    token = org_client.admin("POST", "/tokens", {"vendor": "enfore", "expires_in": 60.0}).json()["access_token"]
+    listed = org_client.request("GET", drafts(org_client), headers={"Authorization": f"Bearer {token}"})
     assert listed.status_code == 200
 
 
 @pytest.mark.fuzz
-def test_a_thousand_bodies_of_any_bytes_are_no_defect(world: World) -> None:
+def test_a_thousand_bodies_of_any_bytes_are_no_defect(org_client: OrgClient) -> None:
     fuzzing.tell_seed()
     source = random.Random(fuzzing.SEED if fuzzing.AT_RANDOM else 1)  # noqa: S311 - nothing secret
     draft = {"name": "Points", "configuration": {"a": [1, None]}, "start_date_and_time": "2030-01-01T00:00:00Z"}
-    card = world.request("POST", cards(world), new_card()).json()["id"]
+    card = org_client.request("POST", cards(org_client), new_card()).json()["id"]
     targets: list[tuple[str, str, Json]] = [
-        ("POST", cards(world), new_card()),
-        ("POST", cards(world, card, "redemptions"), {"redeemed_amount": {"unit": "EUR", "value": 0.01}}),
-        ("PUT", cards(world, card, "activation-status"), "ACTIVE"),
-        ("POST", path(world, "sales-vouchers/gift-card-subscriptions"), {"callback_url": "https://hooks.example/"}),
-        ("POST", drafts(world), draft),
+        ("POST", cards(org_client), new_card()),
+        ("POST", cards(org_client, card, "redemptions"), {"redeemed_amount": {"unit": "EUR", "value": 0.01}}),
+        ("PUT", cards(org_client, card, "activation-status"), "ACTIVE"),
+        (
+            "POST",
+            path(org_client, "sales-vouchers/gift-card-subscriptions"),
+            {"callback_url": "https://hooks.example/"},
+        ),
+        ("POST", drafts(org_client), draft),
     ]
     for number in range(5 * fuzzing.EXAMPLES):
         method, target, valid = targets[number % len(targets)]
-        response = world.request(method, target, raw=damaged(source, json.dumps(valid).encode()))
+        response = org_client.request(method, target, raw=damaged(source, json.dumps(valid).encode()))
         assert response.status_code in (200, 201, 400, 422), response.text
-    assert world.admin("GET", "/requests?internal_error=true").json()["total"] == 0
+    assert org_client.admin("GET", "/requests?internal_error=true").json()["total"] == 0
 
 
 def damaged(source: random.Random, body: bytes) -> bytes:

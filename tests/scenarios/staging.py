@@ -13,7 +13,7 @@ import httpx2
 
 from promo_sandbox.base import config
 from tests.patience import LONG
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 
 BUNDLED: Path = config.data_folder("scenarios")
 PATIENCE = 0.3  # seconds; every `delay` that is to be noticed is several times as long
@@ -30,12 +30,12 @@ def for_scenario(name: str, until: str | None = None) -> Callable[[Test], Test]:
 
     def decorate(test: Test) -> Test:
         @functools.wraps(test)
-        def played(*, world: World, **fixtures: Any) -> None:
-            begin(world, name)
-            test(world=world, **fixtures)
-            assert_complete(world)
+        def played(*, org_client: OrgClient, **fixtures: Any) -> None:
+            begin(org_client, name)
+            test(org_client=org_client, **fixtures)
+            assert_complete(org_client)
             if until is not None:
-                assert world.admin("GET", "/clock").json()["now"].startswith(until)
+                assert org_client.admin("GET", "/clock").json()["now"].startswith(until)
 
         played.scenario = name  # type: ignore[attr-defined] # for the test that each scenario has one
         return played
@@ -43,50 +43,50 @@ def for_scenario(name: str, until: str | None = None) -> Callable[[Test], Test]:
     return decorate
 
 
-def begin(world: World, name: str) -> None:
-    world.org = world.org.replace("-", "")  # a name that a tenant of every vendor may have
-    response = world.admin("PUT", "/scenario", {"name": name})
+def begin(org_client: OrgClient, name: str) -> None:
+    org_client.org = org_client.org.replace("-", "")  # a name that a tenant of every vendor may have
+    response = org_client.admin("PUT", "/scenario", {"name": name})
     assert response.status_code == 200, response.text
 
 
-def assert_complete(world: World) -> None:
-    report = world.admin("GET", "/scenario").json()
+def assert_complete(org_client: OrgClient) -> None:
+    report = org_client.admin("GET", "/scenario").json()
     current = report["current"] and report["steps"][report["current"] - 1]
     assert (report["unmet"], report["unexpected"]) == ([], [])
     assert current is None or current["times"] == "any"
-    assert [it["internal_error"] for it in journal(world) if it["internal_error"]] == []
+    assert [it["internal_error"] for it in journal(org_client) if it["internal_error"]] == []
 
 
-def journal(world: World) -> list[Json]:
+def journal(org_client: OrgClient) -> list[Json]:
     """The exchanges, the oldest first."""
-    requests: list[Json] = world.admin("GET", "/requests?limit=100").json()["requests"]
+    requests: list[Json] = org_client.admin("GET", "/requests?limit=100").json()["requests"]
     return requests[::-1]
 
 
-def statuses(world: World, operation: str) -> list[int]:
+def statuses(org_client: OrgClient, operation: str) -> list[int]:
     """The statuses of an operation's replies, also of lost ones; 0 if its rule did not run."""
-    return [it["reply"]["status"] for it in journal(world) if it["operation"] == operation]
+    return [it["reply"]["status"] for it in journal(org_client) if it["operation"] == operation]
 
 
-def wait_for_calls(world: World, operation: str, calls: int = 1) -> None:
+def wait_for_calls(org_client: OrgClient, operation: str, calls: int = 1) -> None:
     """Wait until the operation was called so often; a client may time out before a busy server reads its call."""
     deadline = time.monotonic() + LONG
-    while len(statuses(world, operation)) < calls:
+    while len(statuses(org_client, operation)) < calls:
         assert time.monotonic() < deadline, f"{operation} was not called {calls} times in {LONG} s"
 
 
 @contextmanager
-def impatient(world: World) -> Iterator[World]:
+def impatient(org_client: OrgClient) -> Iterator[OrgClient]:
     """The same org, through a client with the timeout `PATIENCE`."""
     with httpx2.Client(timeout=httpx2.Timeout(LONG, read=PATIENCE)) as http:
-        yield World(world.url, world.org, http)
+        yield OrgClient(org_client.url, org_client.org, http)
 
 
 class RetryingClient:
     """Retries lost replies and those with `Retry-After`. It does not wait, but records the times in `waited`."""
 
-    def __init__(self, world: World, tries: int = 8) -> None:
-        self._world = world
+    def __init__(self, org_client: OrgClient, tries: int = 8) -> None:
+        self._org_client = org_client
         self._tries = tries
         self.results: list[str] = []
         self.waited: list[int] = []
@@ -94,7 +94,7 @@ class RetryingClient:
     def request(self, method: str, path: str, body: Json = None, **more: Any) -> httpx2.Response:
         for _ in range(self._tries):
             try:
-                response = self._world.request(method, path, body, **more)
+                response = self._org_client.request(method, path, body, **more)
             except httpx2.TransportError as error:
                 self.results.append(_failure(error))
                 continue
@@ -115,8 +115,8 @@ def _failure(error: httpx2.TransportError) -> str:
 # enfore
 
 
-def cards(world: World, *segments: str) -> str:
-    return "/".join([f"/promotions/org/{world.org}/sales-vouchers/gift-cards", *segments])
+def cards(org_client: OrgClient, *segments: str) -> str:
+    return "/".join([f"/promotions/org/{org_client.org}/sales-vouchers/gift-cards", *segments])
 
 
 def amount(value: float, reference: str) -> Json:
@@ -124,18 +124,18 @@ def amount(value: float, reference: str) -> Json:
     return {"redeemed_amount": {"unit": "EUR", "value": value}, "external_reference": reference}
 
 
-def spend(world: World, value: float, reference: str) -> httpx2.Response:
-    return world.request("POST", cards(world, "gc-1", "redemptions"), amount(value, reference))
+def spend(org_client: OrgClient, value: float, reference: str) -> httpx2.Response:
+    return org_client.request("POST", cards(org_client, "gc-1", "redemptions"), amount(value, reference))
 
 
-def booked(world: World) -> list[str]:
+def booked(org_client: OrgClient) -> list[str]:
     """The references of the card's redemptions, as a client lists them."""
-    response = world.request("GET", cards(world, "gc-1", "redemptions"))
+    response = org_client.request("GET", cards(org_client, "gc-1", "redemptions"))
     assert response.status_code == 200, response.text
     return [item["external_reference"] for item in response.json()["items"]]
 
 
-def stored_balance(world: World) -> Json:
+def stored_balance(org_client: OrgClient) -> Json:
     """The balance in the state; takes no step."""
-    (card,) = world.state()["enfore"]["gift_cards"]
+    (card,) = org_client.state()["enfore"]["gift_cards"]
     return card["document"]["current_balance"]["value"]

@@ -16,7 +16,7 @@ import pytest
 from tests.patience import LONG, PROGRAM, patiently
 from tests.scenarios.staging import PATIENCE, amount, booked, cards, statuses, stored_balance
 from tests.scenarios.test_bundled import PAGE
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 
 ASK = Path(__file__).parent.parent / "clients" / "ask.mjs"
 NODE, CURL = shutil.which("node"), shutil.which("curl")
@@ -92,18 +92,18 @@ each_client = pytest.mark.parametrize("at", range(len(CLIENTS)), ids=["httpx2", 
 
 
 @pytest.fixture
-def shop(world: World) -> World:
+def shop(org_client: OrgClient) -> OrgClient:
     """A shop with one card and no fault."""
-    return opened(world)
+    return opened(org_client)
 
 
-def opened(world: World) -> World:
+def opened(org_client: OrgClient) -> OrgClient:
     card = {"id": "gc-1", "name": "Xmas", "current_balance": {"unit": "EUR", "value": 50}}
-    world.seed("enfore", gift_cards=[card])
-    return world
+    org_client.seed("enfore", gift_cards=[card])
+    return org_client
 
 
-def with_patience(world: World, fault: str, test: Callable[[World, float], None]) -> None:
+def with_patience(org_client: OrgClient, fault: str, test: Callable[[OrgClient, float], None]) -> None:
     """Run a test in a new shop with a client's timeout: a short one if the test is about the timeout.
 
     On a busy machine the client may time out before its call is sent; then the test runs again with a longer timeout.
@@ -111,7 +111,7 @@ def with_patience(world: World, fault: str, test: Callable[[World, float], None]
     orgs = itertools.count()
 
     def turn(patience: float) -> None:
-        test(opened(World(world.url, f"{world.org}-{next(orgs)}", world.http)), patience)
+        test(opened(OrgClient(org_client.url, f"{org_client.org}-{next(orgs)}", org_client.http)), patience)
 
     if fault == "delay: 2s":
         patiently(PATIENCE, turn)
@@ -119,7 +119,7 @@ def with_patience(world: World, fault: str, test: Callable[[World, float], None]
         turn(LONG)
 
 
-def arm_fault(shop: World, operation: str, fault: str) -> None:
+def arm_fault(shop: OrgClient, operation: str, fault: str) -> None:
     response = shop.admin("POST", "/next", {"operation": operation, "then": THENS[fault]})
     assert response.status_code == 200, response.text
 
@@ -131,8 +131,8 @@ def is_failure(reported: str) -> bool:
 
 @each_client
 @each_fault
-def test_a_client_reports_the_fault_of_a_reply(world: World, at: int, fault: str) -> None:
-    def read(shop: World, patience: float) -> None:
+def test_a_client_reports_the_fault_of_a_reply(org_client: OrgClient, at: int, fault: str) -> None:
+    def read(shop: OrgClient, patience: float) -> None:
         arm_fault(shop, "getGiftCard", fault)
 
         reported = CLIENTS[at]("GET", shop.url + cards(shop, "gc-1"), None, patience)
@@ -140,13 +140,13 @@ def test_a_client_reports_the_fault_of_a_reply(world: World, at: int, fault: str
         assert reported.startswith(REPORTS[fault][at])
         assert len(statuses(shop, "getGiftCard")) == 1
 
-    with_patience(world, fault, read)
+    with_patience(org_client, fault, read)
 
 
 @each_client
 @each_fault
-def test_a_redemption_is_sent_once(world: World, at: int, fault: str) -> None:
-    def redeem(shop: World, patience: float) -> None:
+def test_a_redemption_is_sent_once(org_client: OrgClient, at: int, fault: str) -> None:
+    def redeem(shop: OrgClient, patience: float) -> None:
         arm_fault(shop, "recordGiftCardRedemption", fault)
         url = shop.url + cards(shop, "gc-1", "redemptions")
 
@@ -158,13 +158,15 @@ def test_a_redemption_is_sent_once(world: World, at: int, fault: str) -> None:
         assert booked(shop) == (["order 1"] if was_done else [])
         assert stored_balance(shop) == (30 if was_done else 50)
 
-    with_patience(world, fault, redeem)
+    with_patience(org_client, fault, redeem)
 
 
 @pytest.mark.parametrize("at", range(3), ids=["httpx2", "requests", "node"])
 @each_fault
-def test_most_clients_do_not_repeat_a_redemption_on_a_reused_connection(world: World, at: int, fault: str) -> None:
-    def redeem(shop: World, patience: float) -> None:
+def test_most_clients_do_not_repeat_a_redemption_on_a_reused_connection(
+    org_client: OrgClient, at: int, fault: str
+) -> None:
+    def redeem(shop: OrgClient, patience: float) -> None:
         arm_fault(shop, "recordGiftCardRedemption", fault)
         url = shop.url + cards(shop, "gc-1")
 
@@ -173,12 +175,12 @@ def test_most_clients_do_not_repeat_a_redemption_on_a_reused_connection(world: W
         assert reported.startswith(REPORTS[fault][at])
         assert len(statuses(shop, "recordGiftCardRedemption")) == 1
 
-    with_patience(world, fault, redeem)
+    with_patience(org_client, fault, redeem)
 
 
 @pytest.mark.parametrize(("cut", "answers", "left"), [("before", [0, 201], 30), ("after", [201, 201], 10)])
 def test_curl_repeats_a_redemption_if_a_reused_connection_is_closed(
-    shop: World, cut: str, answers: list[int], left: int
+    shop: OrgClient, cut: str, answers: list[int], left: int
 ) -> None:
     """Without any message, so the card is charged twice."""
     arm_fault(shop, "recordGiftCardRedemption", f"cut: {cut}")
@@ -192,7 +194,7 @@ def test_curl_repeats_a_redemption_if_a_reused_connection_is_closed(
 
 
 @each_client
-def test_a_client_reports_no_fault_without_one(shop: World, at: int) -> None:
+def test_a_client_reports_no_fault_without_one(shop: OrgClient, at: int) -> None:
     """Otherwise the reports above might not come from the faults."""
     url = shop.url + cards(shop, "gc-1")
 
@@ -203,7 +205,7 @@ def test_a_client_reports_no_fault_without_one(shop: World, at: int) -> None:
 
 
 @each_client
-def test_a_delay_below_a_clients_timeout_is_not_an_error(shop: World, at: int) -> None:
+def test_a_delay_below_a_clients_timeout_is_not_an_error(shop: OrgClient, at: int) -> None:
     shop.admin("POST", "/next", {"operation": "getGiftCard", "then": {"delay": "20ms"}})
 
     reported = CLIENTS[at]("GET", shop.url + cards(shop, "gc-1"), None, LONG)

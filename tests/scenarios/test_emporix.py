@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import httpx2
 
 from tests.scenarios.staging import RetryingClient, for_scenario, statuses
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 FIVE_OFF = {"orderTotal": {"amount": 100, "currency": "EUR"}, "discount": {"amount": 5, "currency": "EUR"}}
@@ -17,12 +17,12 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def customer(shop: World) -> dict[str, str]:
+def customer(shop: OrgClient) -> dict[str, str]:
     """The headers of a logged-in customer."""
     return bearer(f"sandbox;tenant={shop.org};customer=C1;scope=coupon.coupon_redeem")
 
 
-def coupon(shop: World, code: str, *segments: str) -> str:
+def coupon(shop: OrgClient, code: str, *segments: str) -> str:
     return "/".join([f"/coupon/{shop.org}/coupons/{code}", *segments])
 
 
@@ -34,7 +34,7 @@ def order(code: str) -> Json:
 class Backoffice:
     """Books points with one token until it is rejected."""
 
-    def __init__(self, shop: World) -> None:
+    def __init__(self, shop: OrgClient) -> None:
         self._shop = shop
         self._token = self._fetched()
 
@@ -65,13 +65,13 @@ class Backoffice:
 
 
 @for_scenario("emporix/token-expires-mid-flow", until="2030-01-02T12:00:00.000")
-def test_a_booking_that_failed_with_an_expired_token_is_repeated_with_a_new_token(world: World) -> None:
-    backoffice = Backoffice(world)
+def test_a_booking_that_failed_with_an_expired_token_is_repeated_with_a_new_token(org_client: OrgClient) -> None:
+    backoffice = Backoffice(org_client)
 
     first = backoffice.add(100)
     second = backoffice.add(50)
 
-    points = world.state()["emporix"]["reward_points"][0]["document"]["activePoints"]
+    points = org_client.state()["emporix"]["reward_points"][0]["document"]["activePoints"]
     assert [answer.status_code for answer in first] == [201]
     assert [answer.status_code for answer in second] == [401, 201]
     assert second[0].json()["fault"]["detail"]["errorcode"] == "keymanagement.service.access_token_expired"
@@ -79,26 +79,28 @@ def test_a_booking_that_failed_with_an_expired_token_is_repeated_with_a_new_toke
 
 
 @for_scenario("emporix/lost-redemption")
-def test_a_redemption_whose_reply_was_lost_is_found_by_its_order(world: World) -> None:
-    client = RetryingClient(world)
+def test_a_redemption_whose_reply_was_lost_is_found_by_its_order(org_client: OrgClient) -> None:
+    client = RetryingClient(org_client)
 
-    refused = client.request("POST", coupon(world, "WELCOME", "redemptions"), order("O-1"), headers=customer(world))
-    found = world.request("GET", coupon(world, "WELCOME", "redemptions")).json()
+    refused = client.request(
+        "POST", coupon(org_client, "WELCOME", "redemptions"), order("O-1"), headers=customer(org_client)
+    )
+    found = org_client.request("GET", coupon(org_client, "WELCOME", "redemptions")).json()
 
     assert client.results == ["no reply", "400"]
     assert [detail["type"] for detail in refused.json()["details"]] == ["coupon_redemptions_exceeded"]
     assert [redemption["orderCode"] for redemption in found] == ["O-1"]
-    assert statuses(world, "redeemCoupon") == [201, 400]
+    assert statuses(org_client, "redeemCoupon") == [201, 400]
 
 
 @for_scenario("emporix/points-chargeback")
-def test_points_of_a_failed_exchange_come_back_by_themselves(world: World) -> None:
+def test_points_of_a_failed_exchange_come_back_by_themselves(org_client: OrgClient) -> None:
     def exchange(option: str) -> httpx2.Response:
         path = "/reward-points/public/customer/redeem"
-        return world.request("POST", path, {"id": option}, headers=customer(world))
+        return org_client.request("POST", path, {"id": option}, headers=customer(org_client))
 
     failed = exchange("broken")
-    summary = world.request("GET", "/reward-points/public/customer/summary", headers=customer(world)).json()
+    summary = org_client.request("GET", "/reward-points/public/customer/summary", headers=customer(org_client)).json()
     succeeded = exchange("five-off")
 
     assert failed.status_code == 500
@@ -110,11 +112,13 @@ def test_points_of_a_failed_exchange_come_back_by_themselves(world: World) -> No
 
 
 @for_scenario("emporix/rate-limit", until="2030-01-01T12:00:01.000")
-def test_a_client_that_tries_codes_is_throttled(world: World) -> None:
-    client = RetryingClient(world)
+def test_a_client_that_tries_codes_is_throttled(org_client: OrgClient) -> None:
+    client = RetryingClient(org_client)
 
     answers = [
-        client.request("POST", coupon(world, code, "validation"), FIVE_OFF, headers=customer(world)).status_code
+        client.request(
+            "POST", coupon(org_client, code, "validation"), FIVE_OFF, headers=customer(org_client)
+        ).status_code
         for code in ("WELCOMME", "WELLCOME", "WELKOME", "WELCOME")
     ]
 
@@ -124,9 +128,11 @@ def test_a_client_that_tries_codes_is_throttled(world: World) -> None:
 
 
 @for_scenario("emporix/coupon-used-up")
-def test_a_coupon_that_was_valid_in_the_cart_is_rejected_with_the_order(world: World) -> None:
+def test_a_coupon_that_was_valid_in_the_cart_is_rejected_with_the_order(org_client: OrgClient) -> None:
     def ask(what: str) -> httpx2.Response:
-        return world.request("POST", coupon(world, "LAST-ONE", what), order("O-1"), headers=customer(world))
+        return org_client.request(
+            "POST", coupon(org_client, "LAST-ONE", what), order("O-1"), headers=customer(org_client)
+        )
 
     in_the_cart, with_the_order, afterwards = ask("validation"), ask("redemptions"), ask("validation")
 
@@ -134,5 +140,5 @@ def test_a_coupon_that_was_valid_in_the_cart_is_rejected_with_the_order(world: W
     for refused in (with_the_order, afterwards):
         assert refused.status_code == 400
         assert [detail["type"] for detail in refused.json()["details"]] == ["coupon_redemptions_exceeded"]
-    (redemption,) = world.state()["emporix"]["coupon_redemptions"]
+    (redemption,) = org_client.state()["emporix"]["coupon_redemptions"]
     assert redemption["document"]["customerNumber"] == "C-OTHER"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.receiving import Received, Receiver
 from tests.scenarios.staging import cards, for_scenario, spend
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 
 SHOP = "https://shop.example/"
 
@@ -19,17 +19,17 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def lead_to(world: World, receiver: Receiver) -> None:
+def lead_to(org_client: OrgClient, receiver: Receiver) -> None:
     """Send the shop's callbacks to the receiver."""
     body = {"rewrites": [{"from": SHOP, "to": receiver.url}]}
-    assert world.admin("PUT", "/webhooks/rewrites", body).status_code == 200
+    assert org_client.admin("PUT", "/webhooks/rewrites", body).status_code == 200
 
 
-def redeem(world: World, *values: float) -> None:
+def redeem(org_client: OrgClient, *values: float) -> None:
     """One redemption for each second."""
     for value in values:
-        world.advance("PT1S")
-        assert spend(world, value, f"order {value}").status_code == 201
+        org_client.advance("PT1S")
+        assert spend(org_client, value, f"order {value}").status_code == 201
 
 
 class Shop:
@@ -62,26 +62,26 @@ def heard(receiver: Receiver, count: int) -> Shop:
 
 @for_scenario("enfore/webhook-twice-and-out-of-order")
 def test_a_subscriber_that_keeps_the_newest_version_handles_duplicate_and_late_events(
-    world: World, receiver: Receiver
+    org_client: OrgClient, receiver: Receiver
 ) -> None:
-    lead_to(world, receiver)
+    lead_to(org_client, receiver)
 
-    redeem(world, 20, 5)
+    redeem(org_client, 20, 5)
 
     shop = heard(receiver, 3)
     assert shop.seen == [25, 30, 25]
-    assert shop.cards["gc-1"] == world.request("GET", cards(world, "gc-1")).json()
+    assert shop.cards["gc-1"] == org_client.request("GET", cards(org_client, "gc-1")).json()
 
 
 @for_scenario("enfore/webhook-late-and-lost")
-def test_a_late_event_replaces_nothing_and_a_lost_one_is_fetched(world: World, receiver: Receiver) -> None:
-    lead_to(world, receiver)
+def test_a_late_event_replaces_nothing_and_a_lost_one_is_fetched(org_client: OrgClient, receiver: Receiver) -> None:
+    lead_to(org_client, receiver)
 
-    redeem(world, 20, 5)
+    redeem(org_client, 20, 5)
     assert receiver.received == []
-    redeem(world, 1)
+    redeem(org_client, 1)
     receiver.wait(1)
-    world.advance("PT30S")
+    org_client.advance("PT30S")
 
     shop = heard(receiver, 2)
     assert shop.seen == [24, 30]
@@ -89,23 +89,23 @@ def test_a_late_event_replaces_nothing_and_a_lost_one_is_fetched(world: World, r
 
 
 @for_scenario("enfore/webhook-broken")
-def test_a_subscriber_rejects_an_unreadable_event_and_continues(world: World, receiver: Receiver) -> None:
-    lead_to(world, receiver)
+def test_a_subscriber_rejects_an_unreadable_event_and_continues(org_client: OrgClient, receiver: Receiver) -> None:
+    lead_to(org_client, receiver)
 
-    redeem(world, 20, 5, 1)
+    redeem(org_client, 20, 5, 1)
 
     shop = heard(receiver, 3)
     assert (shop.refused, shop.seen) == (2, [24])
 
 
 @for_scenario("enfore/webhook-retried")
-def test_an_event_is_sent_again_until_its_answer_arrives(world: World, receiver: Receiver) -> None:
-    lead_to(world, receiver)
-    redeem(world, 20)
+def test_an_event_is_sent_again_until_its_answer_arrives(org_client: OrgClient, receiver: Receiver) -> None:
+    lead_to(org_client, receiver)
+    redeem(org_client, 20)
     receiver.wait(1)
-    redeem(world, 5)
+    redeem(org_client, 5)
 
-    world.advance("PT10S")
+    org_client.advance("PT10S")
 
     shop = heard(receiver, 5)
     assert shop.seen == [30, 30, 30, 30, 25]

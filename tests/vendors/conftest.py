@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serving import World
+from tests.serving import OrgClient
 from tests.vendors.emporix_coupons_support import tenant
 
 
 @pytest.fixture
-def shop(world: World) -> World:
+def shop(org_client: OrgClient) -> OrgClient:
     """A tenant with coupons; other modules have a shop of their own, with more in it."""
-    return tenant(world)
+    return tenant(org_client)

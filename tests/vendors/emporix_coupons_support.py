@@ -11,7 +11,7 @@ from promo_sandbox.base import config
 from promo_sandbox.model.contract import Contract
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.server.app import load_contracts
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 
 NOW = "2030-01-01T12:00:00.000Z"
 PAST = "2029-12-01T00:00:00.000Z"
@@ -34,31 +34,31 @@ def document() -> Document:
     return next(document for document in contract().documents if document.name == "emporix/coupon.yaml")
 
 
-def tenant(world: World) -> World:
-    """The world under a name that a tenant may have, its clock at `NOW`."""
-    world.org = world.org.replace("-", "")
-    world.freeze(NOW)
-    return world
+def tenant(org_client: OrgClient) -> OrgClient:
+    """The org under a name that a tenant may have, its clock at `NOW`."""
+    org_client.org = org_client.org.replace("-", "")
+    org_client.freeze(NOW)
+    return org_client
 
 
-def neighbour(shop: World) -> World:
-    return tenant(World(shop.url, f"{shop.org}x", shop.http))
+def neighbour(shop: OrgClient) -> OrgClient:
+    return tenant(OrgClient(shop.url, f"{shop.org}x", shop.http))
 
 
-def configure(shop: World, **settings: Json) -> None:
+def configure(shop: OrgClient, **settings: Json) -> None:
     shop.seed("emporix", settings=[{"id": "settings", **settings}])
 
 
 # Who asks
 
 
-def token(shop: World, *scopes: str, **claims: str) -> str:
+def token(shop: OrgClient, *scopes: str, **claims: str) -> str:
     """A bearer with these scopes only; `customer` and `legal_entity` may be among the claims."""
     said = {"tenant": shop.org, "scope": " ".join(scopes), **claims}
     return ";".join(["sandbox", *(f"{name}={value}" for name, value in said.items())])
 
 
-def customer(shop: World, number: str = "C1", **claims: str) -> str:
+def customer(shop: OrgClient, number: str = "C1", **claims: str) -> str:
     """As a login gives it."""
     return token(shop, REDEEM, customer=number, **claims)
 
@@ -89,7 +89,9 @@ def order(total: float = 100, discount: float = 5, currency: str = "EUR", **memb
 # Steps
 
 
-def ask(shop: World, method: str, path: str, body: Json = None, bearer: str = "any", **headers: str) -> httpx2.Response:
+def ask(
+    shop: OrgClient, method: str, path: str, body: Json = None, bearer: str = "any", **headers: str
+) -> httpx2.Response:
     """A request to `/coupon/{tenant}` and what follows it; the bearer `any` may do everything and is no customer."""
     sent = {"Authorization": f"Bearer {bearer}", **headers}
     return shop.request(method, f"/coupon/{shop.org}{path}", body, headers=sent)
@@ -99,7 +101,7 @@ def coupons(code: str, *segments: str) -> str:
     return "/".join(["/coupons", *(quote(segment, safe="") for segment in (code, *segments))])
 
 
-def create(shop: World, **members: Json) -> str:
+def create(shop: OrgClient, **members: Json) -> str:
     """The code of a new coupon."""
     response = ask(shop, "POST", "/coupons", new_coupon(**members))
     assert response.status_code == 201, response.text
@@ -108,26 +110,26 @@ def create(shop: World, **members: Json) -> str:
     return code
 
 
-def create_percent(shop: World, percentage: float = 10, **members: Json) -> str:
+def create_percent(shop: OrgClient, percentage: float = 10, **members: Json) -> str:
     return create(shop, **{"discountAbsolute": None, **percent(percentage, **members)})
 
 
-def read(shop: World, code: str = "FIVE") -> Json:
+def read(shop: OrgClient, code: str = "FIVE") -> Json:
     response = ask(shop, "GET", coupons(code))
     assert response.status_code == 200, response.text
     return response.json()
 
 
-def redeem(shop: World, body: Json = None, code: str = "FIVE", bearer: str | None = None) -> httpx2.Response:
+def redeem(shop: OrgClient, body: Json = None, code: str = "FIVE", bearer: str | None = None) -> httpx2.Response:
     """As a customer, unless another bearer is given."""
     return ask(shop, "POST", coupons(code, "redemptions"), body or order(), bearer or customer(shop))
 
 
-def validate(shop: World, body: Json = None, code: str = "FIVE", bearer: str | None = None) -> httpx2.Response:
+def validate(shop: OrgClient, body: Json = None, code: str = "FIVE", bearer: str | None = None) -> httpx2.Response:
     return ask(shop, "POST", coupons(code, "validation"), body or order(), bearer or customer(shop))
 
 
-def redeemed(shop: World, body: Json = None, code: str = "FIVE", bearer: str | None = None) -> str:
+def redeemed(shop: OrgClient, body: Json = None, code: str = "FIVE", bearer: str | None = None) -> str:
     """The id of a new redemption."""
     response = redeem(shop, body, code, bearer)
     assert response.status_code == 201, response.text
@@ -136,18 +138,18 @@ def redeemed(shop: World, body: Json = None, code: str = "FIVE", bearer: str | N
     return id
 
 
-def listed(shop: World, path: str = "/coupons", **query: str) -> list[Json]:
+def listed(shop: OrgClient, path: str = "/coupons", **query: str) -> list[Json]:
     response = found(shop, path, **query)
     assert response.status_code == 200, response.text
     items: list[Json] = response.json()
     return items
 
 
-def found(shop: World, path: str = "/coupons", **query: str) -> httpx2.Response:
+def found(shop: OrgClient, path: str = "/coupons", **query: str) -> httpx2.Response:
     return shop.http.get(f"{shop.url}/coupon/{shop.org}{path}", params=query, headers={"Authorization": "Bearer any"})
 
 
-def assert_refused(shop: World, response: httpx2.Response, status: int, name: str) -> Json:
+def assert_refused(shop: OrgClient, response: httpx2.Response, status: int, name: str) -> Json:
     """The newest answer is this rejection, and nothing was booked; its body is answered."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
@@ -157,7 +159,7 @@ def assert_refused(shop: World, response: httpx2.Response, status: int, name: st
     return response.json()
 
 
-def assert_not_redeemed(shop: World, response: httpx2.Response, status: int, *names: str) -> None:
+def assert_not_redeemed(shop: OrgClient, response: httpx2.Response, status: int, *names: str) -> None:
     """Refused for these reasons together, in the form of the vendor."""
     body = assert_refused(shop, response, status, names[0])
     assert (body["status"], body["type"]) == (status, "business_error")

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import httpx2
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 
 NOW = "2030-01-01T12:00:00.000Z"
 PASSWORD = "geheim-genug"
@@ -52,23 +52,23 @@ EXPIRED_TOKEN = {
 }
 
 
-def as_tenant(world: World) -> World:
-    """The world under a name that a tenant may have, at a time that stands still."""
-    world.org = world.org.replace("-", "")
-    world.freeze(NOW)
-    return world
+def as_tenant(org_client: OrgClient) -> OrgClient:
+    """The org under a name that a tenant may have, at a time that stands still."""
+    org_client.org = org_client.org.replace("-", "")
+    org_client.freeze(NOW)
+    return org_client
 
 
-def neighbour(tenant: World) -> World:
+def neighbour(tenant: OrgClient) -> OrgClient:
     """Another tenant, whose clock stands at `NOW` too."""
-    return as_tenant(World(tenant.url, f"{tenant.org}-x", tenant.http))
+    return as_tenant(OrgClient(tenant.url, f"{tenant.org}-x", tenant.http))
 
 
 # Requests
 
 
 def get(
-    tenant: World,
+    tenant: OrgClient,
     path: str,
     bearer: str | None = "any",
     *,
@@ -79,7 +79,7 @@ def get(
     return tenant.http.get(f"{tenant.url}{path}", params=query, headers=sent)
 
 
-def request_token(tenant: World, headers: dict[str, str] | None = None, **form: str | None) -> httpx2.Response:
+def request_token(tenant: OrgClient, headers: dict[str, str] | None = None, **form: str | None) -> httpx2.Response:
     """POST /oauth/token; a member of the form given as None is left out."""
     sent = {name: value for name, value in {**SECRET, **form}.items() if value is not None}
     return tenant.http.post(
@@ -89,50 +89,50 @@ def request_token(tenant: World, headers: dict[str, str] | None = None, **form: 
     )
 
 
-def anonymous_login(tenant: World, /, **query: str) -> httpx2.Response:
+def anonymous_login(tenant: OrgClient, /, **query: str) -> httpx2.Response:
     query = query or {"tenant": tenant.org, "client_id": "storefront"}
     return tenant.http.get(f"{tenant.url}/customerlogin/auth/anonymous/login", params=query)
 
 
-def anonymous_refresh(tenant: World, /, **query: str) -> httpx2.Response:
+def anonymous_refresh(tenant: OrgClient, /, **query: str) -> httpx2.Response:
     query = {"tenant": tenant.org, "client_id": "storefront", **query}
     return tenant.http.get(f"{tenant.url}/customerlogin/auth/anonymous/refresh", params=query)
 
 
-def post(tenant: World, operation: str, body: Json, bearer: str = "any") -> httpx2.Response:
+def post(tenant: OrgClient, operation: str, body: Json, bearer: str = "any") -> httpx2.Response:
     return tenant.request(
         "POST", f"/customer/{tenant.org}/{operation}", body, headers={"Authorization": f"Bearer {bearer}"}
     )
 
 
-def sign_up(tenant: World, email: str = "ada@example.com", bearer: str = "any", **members: Json) -> httpx2.Response:
+def sign_up(tenant: OrgClient, email: str = "ada@example.com", bearer: str = "any", **members: Json) -> httpx2.Response:
     return post(tenant, "signup", {"email": email, "password": PASSWORD, **members}, bearer)
 
 
 def log_in(
-    tenant: World, email: str = "ada@example.com", password: str = PASSWORD, bearer: str = "any"
+    tenant: OrgClient, email: str = "ada@example.com", password: str = PASSWORD, bearer: str = "any"
 ) -> httpx2.Response:
     return post(tenant, "login", {"email": email, "password": password}, bearer)
 
 
-def refresh(tenant: World, refresh_token: str, bearer: str = "any", **query: str) -> httpx2.Response:
+def refresh(tenant: OrgClient, refresh_token: str, bearer: str = "any", **query: str) -> httpx2.Response:
     query = {"refreshToken": refresh_token, **query}
     return get(tenant, f"/customer/{tenant.org}/refreshauthtoken", bearer, query=query)
 
 
-def validate(tenant: World, bearer: str) -> httpx2.Response:
+def validate(tenant: OrgClient, bearer: str) -> httpx2.Response:
     return get(tenant, f"/customer/{tenant.org}/validateauthtoken", bearer)
 
 
-def me(tenant: World, bearer: str, **query: str) -> httpx2.Response:
+def me(tenant: OrgClient, bearer: str, **query: str) -> httpx2.Response:
     return get(tenant, f"/customer/{tenant.org}/me", bearer, query=query)
 
 
-def log_out(tenant: World, access_token: str, bearer: str = "any") -> httpx2.Response:
+def log_out(tenant: OrgClient, access_token: str, bearer: str = "any") -> httpx2.Response:
     return get(tenant, f"/customer/{tenant.org}/logout", bearer, query={"accessToken": access_token})
 
 
-def list_coupons(tenant: World, bearer: str) -> httpx2.Response:
+def list_coupons(tenant: OrgClient, bearer: str) -> httpx2.Response:
     """A request that asks for a scope."""
     return get(tenant, f"/coupon/{tenant.org}/coupons", bearer)
 
@@ -145,17 +145,17 @@ def answered(response: httpx2.Response, status: int = 200) -> Json:
     return response.json()
 
 
-def visitor(tenant: World) -> Json:
+def visitor(tenant: OrgClient) -> Json:
     return answered(anonymous_login(tenant))
 
 
-def customer(tenant: World, email: str = "ada@example.com") -> Json:
+def customer(tenant: OrgClient, email: str = "ada@example.com") -> Json:
     """A new customer's login, and the customer's number as `number`."""
     number = answered(sign_up(tenant, email), 201)["id"]
     return {**answered(log_in(tenant, email)), "number": number}
 
 
-def refused(tenant: World, response: httpx2.Response, status: int, name: str) -> Json:
+def refused(tenant: OrgClient, response: httpx2.Response, status: int, name: str) -> Json:
     """The newest answer is this rejection, and nothing came of it; the body."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"

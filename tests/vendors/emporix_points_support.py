@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 
 NOW = "2030-01-01T12:00:00.000Z"
 NOW_TEXT = "2030-01-01T12:00:00.000+00:00"
@@ -22,42 +22,42 @@ EXCHANGED = {"2021": 201, "current": 200}
 in_both_versions = pytest.mark.parametrize("version", VERSIONS)
 
 
-def tenant(world: World, version: str = "2021") -> World:
-    """The world under a name that a tenant may have, its clock at `NOW`, in this version of the API."""
-    world.org = world.org.replace("-", "")
-    world.freeze(NOW)
-    choose(world, version)
-    return world
+def tenant(org_client: OrgClient, version: str = "2021") -> OrgClient:
+    """The org under a name that a tenant may have, its clock at `NOW`, in this version of the API."""
+    org_client.org = org_client.org.replace("-", "")
+    org_client.freeze(NOW)
+    choose(org_client, version)
+    return org_client
 
 
-def choose(shop: World, version: str) -> None:
+def choose(shop: OrgClient, version: str) -> None:
     configure(shop, reward_points_version=version)
 
 
-def configure(shop: World, **settings: Json) -> None:
+def configure(shop: OrgClient, **settings: Json) -> None:
     """Settings replace those of before whole, as every seeded object does."""
     shop.seed("emporix", settings=[{"id": "settings", **settings}])
 
 
-def restrict(shop: World, version: str = "2021", **settings: Json) -> None:
+def restrict(shop: OrgClient, version: str = "2021", **settings: Json) -> None:
     configure(shop, reward_points_version=version, couponSettings={"rewardpoints": settings})
 
 
 # Who asks
 
 
-def customer_token(shop: World, customer: str = "C1", **claims: str) -> str:
+def customer_token(shop: OrgClient, customer: str = "C1", **claims: str) -> str:
     """As a login gives it: a customer, and none of the scopes for points."""
     said = {"tenant": shop.org, "customer": customer, "scope": "coupon.coupon_redeem", **claims}
     return ";".join(["sandbox", *(f"{name}={value}" for name, value in said.items())])
 
 
-def staff(shop: World, method: str, path: str, body: Json = None, **headers: str) -> httpx2.Response:
+def staff(shop: OrgClient, method: str, path: str, body: Json = None, **headers: str) -> httpx2.Response:
     """As a service that may do everything."""
     return shop.request(method, BASE + path, body, headers={"Emporix-Tenant": shop.org, **headers})
 
 
-def visitor(shop: World, method: str, path: str, body: Json = None, customer: str = "C1") -> httpx2.Response:
+def visitor(shop: OrgClient, method: str, path: str, body: Json = None, customer: str = "C1") -> httpx2.Response:
     """As a customer who has logged in."""
     token = customer_token(shop, customer)
     return shop.request(method, BASE + path, body, headers={"Authorization": f"Bearer {token}"})
@@ -66,34 +66,34 @@ def visitor(shop: World, method: str, path: str, body: Json = None, customer: st
 # Steps
 
 
-def earn(shop: World, points: int = 100, customer: str = "C1", **members: Json) -> None:
+def earn(shop: OrgClient, points: int = 100, customer: str = "C1", **members: Json) -> None:
     response = staff(shop, "POST", f"/customer/{customer}/addPoints", {"points": points, **members})
     assert (response.status_code, response.content) == (201, b""), response.text
 
 
-def spend(shop: World, points: int, customer: str = "C1", **members: Json) -> httpx2.Response:
+def spend(shop: OrgClient, points: int, customer: str = "C1", **members: Json) -> httpx2.Response:
     return staff(shop, "POST", f"/customer/{customer}/redeemPoints", {"points": points, **members})
 
 
-def balance(shop: World, customer: str = "C1") -> int:
+def balance(shop: OrgClient, customer: str = "C1") -> int:
     response = staff(shop, "GET", f"/customer/{customer}")
     assert response.status_code == 200, response.text
     points: int = response.json()
     return points
 
 
-def summary(shop: World, customer: str = "C1") -> Json:
+def summary(shop: OrgClient, customer: str = "C1") -> Json:
     response = staff(shop, "GET", f"/customer/{customer}/summary")
     assert response.status_code == 200, response.text
     return response.json()
 
 
-def added(shop: World, customer: str = "C1") -> list[Json]:
+def added(shop: OrgClient, customer: str = "C1") -> list[Json]:
     entries: list[Json] = summary(shop, customer)["summary"]["addedPointsList"]
     return entries
 
 
-def redeemed(shop: World, customer: str = "C1") -> list[Json]:
+def redeemed(shop: OrgClient, customer: str = "C1") -> list[Json]:
     entries: list[Json] = summary(shop, customer)["summary"]["redeemedPointsList"]
     return entries
 
@@ -111,7 +111,7 @@ def option(points: int = 90, coupon: Json = None, **members: Json) -> Json:
 IMPOSSIBLE = template(discountType="PERCENT", discountAbsolute=None)  # the coupon service wants a percentage
 
 
-def offer(shop: World, points: int = 90, coupon: Json = None, **members: Json) -> str:
+def offer(shop: OrgClient, points: int = 90, coupon: Json = None, **members: Json) -> str:
     """The id of a new redeem option."""
     response = staff(shop, "POST", f"/{shop.org}/redeemOptions", option(points, coupon, **members))
     assert response.status_code == 200, response.text
@@ -119,11 +119,11 @@ def offer(shop: World, points: int = 90, coupon: Json = None, **members: Json) -
     return id
 
 
-def exchange(shop: World, id: str, customer: str = "C1") -> httpx2.Response:
+def exchange(shop: OrgClient, id: str, customer: str = "C1") -> httpx2.Response:
     return visitor(shop, "POST", "/public/customer/redeem", {"id": id}, customer)
 
 
-def coupon(shop: World, code: str) -> Json:
+def coupon(shop: OrgClient, code: str) -> Json:
     response = shop.request("GET", f"/coupon/{shop.org}/coupons/{code}")
     assert response.status_code == 200, response.text
     return response.json()

@@ -13,7 +13,7 @@ import httpx2
 from promo_sandbox.base import config
 from promo_sandbox.model.contract import Contract
 from promo_sandbox.server.app import load_contracts
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors import rejections
 
 NOW = "2030-01-01T12:00:00.000Z"
@@ -39,12 +39,12 @@ def pieces(value: float) -> Json:
     return {"unit": "QUANTITY_PIECES", "value": value}
 
 
-def path(world: World, *segments: str) -> str:
-    return "/".join([f"/promotions/org/{world.org}", *segments])
+def path(org_client: OrgClient, *segments: str) -> str:
+    return "/".join([f"/promotions/org/{org_client.org}", *segments])
 
 
-def cards(world: World, *segments: str) -> str:
-    return path(world, "sales-vouchers/gift-cards", *segments)
+def cards(org_client: OrgClient, *segments: str) -> str:
+    return path(org_client, "sales-vouchers/gift-cards", *segments)
 
 
 # Objects as they are sent or seeded
@@ -91,17 +91,17 @@ def basic(name: str, secret: str) -> str:
     return f"Basic {base64.b64encode(f'{name}:{secret}'.encode()).decode()}"
 
 
-def issue_token(world: World, **terms: Json) -> str:
+def issue_token(org_client: OrgClient, **terms: Json) -> str:
     """A token of enfore for this org, as the admin API issues it."""
-    response = world.admin("POST", "/tokens", {"vendor": "enfore", "tenant": world.org, **terms})
+    response = org_client.admin("POST", "/tokens", {"vendor": "enfore", "tenant": org_client.org, **terms})
     assert response.status_code == 201, response.text
     token: str = response.json()["access_token"]
     return token
 
 
-def neighbour(world: World) -> World:
+def neighbour(org_client: OrgClient) -> OrgClient:
     """Another org, whose clock stands at `NOW` too."""
-    other = World(world.url, f"{world.org}-neighbour", world.http)
+    other = OrgClient(org_client.url, f"{org_client.org}-neighbour", org_client.http)
     other.freeze(NOW)
     return other
 
@@ -109,32 +109,34 @@ def neighbour(world: World) -> World:
 # Steps
 
 
-def import_card(world: World, **members: Json) -> Json:
+def import_card(org_client: OrgClient, **members: Json) -> Json:
     """The card as the API answers it."""
-    response = world.request("POST", cards(world), new_card(**members))
+    response = org_client.request("POST", cards(org_client), new_card(**members))
     assert response.status_code == 201, response.text
     return response.json()
 
 
-def seed_card(world: World, **members: Json) -> str:
+def seed_card(org_client: OrgClient, **members: Json) -> str:
     """The id of an external card that is simply there."""
-    card: str = world.seed("enfore", gift_cards=[new_card(**members)])["gift_cards"][0]["id"]
+    card: str = org_client.seed("enfore", gift_cards=[new_card(**members)])["gift_cards"][0]["id"]
     return card
 
 
-def get_card(world: World, card: str) -> Json:
-    response = world.request("GET", cards(world, card))
+def get_card(org_client: OrgClient, card: str) -> Json:
+    response = org_client.request("GET", cards(org_client, card))
     assert response.status_code == 200, response.text
     return response.json()
 
 
-def redeem(world: World, card: str, value: float, unit: str = "EUR", reference: str = "order 1") -> httpx2.Response:
+def redeem(
+    org_client: OrgClient, card: str, value: float, unit: str = "EUR", reference: str = "order 1"
+) -> httpx2.Response:
     body = {"redeemed_amount": {"unit": unit, "value": value}, "external_reference": reference}
-    return world.request("POST", cards(world, card, "redemptions"), body)
+    return org_client.request("POST", cards(org_client, card, "redemptions"), body)
 
 
-def activate(world: World, card: str, status: str = "ACTIVE") -> httpx2.Response:
-    return world.request("PUT", cards(world, card, "activation-status"), status)
+def activate(org_client: OrgClient, card: str, status: str = "ACTIVE") -> httpx2.Response:
+    return org_client.request("PUT", cards(org_client, card, "activation-status"), status)
 
 
 def ids(response: httpx2.Response) -> list[str]:
@@ -143,31 +145,31 @@ def ids(response: httpx2.Response) -> list[str]:
     return [item["id"] for item in response.json()["items"]]
 
 
-def told(world: World, event: str) -> list[Json]:
+def told(org_client: OrgClient, event: str) -> list[Json]:
     """The objects that the subscribers of an event were told of, one after the other."""
-    return [item for found in world.events() if found["event"] == event for item in found["payload"]["items"]]
+    return [item for found in org_client.events() if found["event"] == event for item in found["payload"]["items"]]
 
 
-def assert_refused(world: World, response: httpx2.Response, status: int, name: str) -> Json:
+def assert_refused(org_client: OrgClient, response: httpx2.Response, status: int, name: str) -> Json:
     """The newest answer is this rejection, in the vendor's form, and nothing came of it; the problem is answered."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     body = response.json()
     assert body["type"] == PROBLEMS + name
     assert body.keys() - {"on_resource"} == {"type", "title", "detail"}
-    exchange = world.last()
+    exchange = org_client.last()
     assert exchange["rejection"] == name
     assert (exchange["internal_error"], exchange["changes"], exchange["events"]) == (None, [], [])
     return body
 
 
 @contextmanager
-def unchanged(world: World) -> Iterator[None]:
+def unchanged(org_client: OrgClient) -> Iterator[None]:
     """What happens inside leaves everything stored as it was, and tells nobody."""
-    told_before = world.events()
-    with rejections.unchanged(world):
+    told_before = org_client.events()
+    with rejections.unchanged(org_client):
         yield
-    assert world.events() == told_before
+    assert org_client.events() == told_before
 
 
 # The two kinds of promotion, which differ in names only
@@ -184,11 +186,11 @@ class PromotionKind(NamedTuple):
     archived: str
     events: tuple[str, str]
 
-    def path(self, world: World, *segments: str) -> str:
-        return path(world, self.family, self.name, *segments)
+    def path(self, org_client: OrgClient, *segments: str) -> str:
+        return path(org_client, self.family, self.name, *segments)
 
-    def draft_path(self, world: World, *segments: str) -> str:
-        return path(world, self.family, f"{self.name}-drafts", *segments)
+    def draft_path(self, org_client: OrgClient, *segments: str) -> str:
+        return path(org_client, self.family, f"{self.name}-drafts", *segments)
 
 
 PROMOTION_KINDS = (
@@ -230,8 +232,8 @@ class VoucherKind(NamedTuple):
             return new_card(**members) if "external_number" in members else internal_card(**members)
         return (product_voucher if self.singular == "product-voucher" else category_voucher)(**members)
 
-    def path(self, world: World, *segments: str) -> str:
-        return path(world, "sales-vouchers", f"{self.singular}s", *segments)
+    def path(self, org_client: OrgClient, *segments: str) -> str:
+        return path(org_client, "sales-vouchers", f"{self.singular}s", *segments)
 
 
 VOUCHER_KINDS = tuple(
@@ -240,9 +242,9 @@ VOUCHER_KINDS = tuple(
 )
 
 
-def furnish(world: World) -> None:
+def furnish(org_client: OrgClient) -> None:
     """One of everything, under ids that say what it is; the clock stands at `NOW`."""
-    world.freeze(NOW)
+    org_client.freeze(NOW)
     drafts = [
         draft(id="draft", start_date_and_time=SOON, end_date_and_time=LATER),
         draft(id="without-start"),
@@ -255,7 +257,7 @@ def furnish(world: World) -> None:
         draft(id="active", status="ACTIVE", start_date_and_time=PAST),
         draft(id="archived", status="ARCHIVED", start_date_and_time=PAST, end_date_and_time=NOW),
     ]
-    world.seed(
+    org_client.seed(
         "enfore",
         gift_cards=[
             new_card(id="card", external_number="X-card"),

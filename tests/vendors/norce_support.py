@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import httpx2
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 
 NOW = "2030-01-01T12:00:00.000Z"
 PROMOTIONS = "/commerce/management/1.0/api/promotion"
@@ -15,21 +15,21 @@ SECRET = {"grant_type": "client_credentials", "client_id": "integration", "clien
 TEXTS = ("Name", "SubHeader", "SubDescription", "DescriptionHeader", "Description")
 
 
-def standing_still(world: World) -> World:
-    world.freeze(NOW)
-    return world
+def standing_still(org_client: OrgClient) -> OrgClient:
+    org_client.freeze(NOW)
+    return org_client
 
 
-def neighbour(slug: World) -> World:
+def neighbour(slug: OrgClient) -> OrgClient:
     """Another customer of Norce's, whose clock stands at `NOW` too."""
-    return standing_still(World(slug.url, f"{slug.org}-x", slug.http))
+    return standing_still(OrgClient(slug.url, f"{slug.org}-x", slug.http))
 
 
 # Requests
 
 
 def ask(
-    slug: World,
+    slug: OrgClient,
     method: str,
     path: str = "",
     body: Json = None,
@@ -51,7 +51,7 @@ def codes_path(promotion: Json) -> str:
     return f"/{promotion['Id']}/unique-codes"
 
 
-def request_token(slug: World, headers: dict[str, str] | None = None, **form: str | None) -> httpx2.Response:
+def request_token(slug: OrgClient, headers: dict[str, str] | None = None, **form: str | None) -> httpx2.Response:
     """POST of the token's form; a member given as None is left out."""
     sent = {name: value for name, value in {**SECRET, **form}.items() if value is not None}
     named = {"Sandbox-Org": slug.org} if headers is None else headers
@@ -70,40 +70,40 @@ def answered(response: httpx2.Response, status: int = 200) -> Json:
     return response.json()
 
 
-def inserted(slug: World, application: Json = None, account: Json = None, **members: Json) -> Json:
+def inserted(slug: OrgClient, application: Json = None, account: Json = None, **members: Json) -> Json:
     return answered(ask(slug, "POST", "", members, application=application, account=account))
 
 
-def updated(slug: World, promotion: Json, account: Json = None, **members: Json) -> Json:
+def updated(slug: OrgClient, promotion: Json, account: Json = None, **members: Json) -> Json:
     """What a PUT of exactly these members makes of a promotion."""
     return answered(ask(slug, "PUT", f"/{promotion['Id']}", members, account=account))
 
 
-def read(slug: World, promotion: Json, application: int | None = None) -> Json:
+def read(slug: OrgClient, promotion: Json, application: int | None = None) -> Json:
     return answered(ask(slug, "GET", f"/{promotion['Id']}", application=application))
 
 
-def insert_codes(slug: World, promotion: Json, *codes: Json) -> int:
+def insert_codes(slug: OrgClient, promotion: Json, *codes: Json) -> int:
     """How many were new; a text is a code of which nothing else is said."""
     count: int = answered(ask(slug, "POST", codes_path(promotion), [_code(code) for code in codes]))
     return count
 
 
-def put_codes(slug: World, promotion: Json, *codes: Json) -> None:
+def put_codes(slug: OrgClient, promotion: Json, *codes: Json) -> None:
     assert answered(ask(slug, "PUT", codes_path(promotion), [_code(code) for code in codes])) == {}
 
 
-def codes(slug: World, promotion: Json) -> list[Json]:
+def codes(slug: OrgClient, promotion: Json) -> list[Json]:
     found: list[Json] = answered(ask(slug, "GET", codes_path(promotion)))
     return found
 
 
-def used(slug: World, promotion: Json, **members: Json) -> None:
+def used(slug: OrgClient, promotion: Json, **members: Json) -> None:
     """Say by the admin API how often a promotion was used."""
     slug.seed("norce", promotions=[{**read(slug, promotion), **members}])
 
 
-def choose(slug: World, **settings: Json) -> None:
+def choose(slug: OrgClient, **settings: Json) -> None:
     slug.seed("norce", settings=[settings])
 
 
@@ -114,7 +114,7 @@ def _code(code: Json) -> Json:
 # Refusals
 
 
-def refused(slug: World, response: httpx2.Response, status: int, name: str) -> Json:
+def refused(slug: OrgClient, response: httpx2.Response, status: int, name: str) -> Json:
     """The newest answer is this rejection, and nothing came of it; the body."""
     assert response.status_code == status, response.text
     exchange = slug.last()
@@ -123,7 +123,7 @@ def refused(slug: World, response: httpx2.Response, status: int, name: str) -> J
     return response.json()
 
 
-def wrong(slug: World, response: httpx2.Response, name: str = "invalid-request") -> set[str]:
+def wrong(slug: OrgClient, response: httpx2.Response, name: str = "invalid-request") -> set[str]:
     """The members that a 400 complains of, by the framework's keys."""
     body = refused(slug, response, 400, name)
     assert body["Message"] == "The request is invalid."

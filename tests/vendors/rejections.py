@@ -15,7 +15,7 @@ import pytest
 
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.openapi.operation import Operation, Rejection
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 
 Case = tuple[Any, ...]  # an operation, and before it the version or document that it is of, where there are several
 Label = Callable[[Any], str]
@@ -82,20 +82,25 @@ def filled(template: str, values: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def unchanged(world: World) -> Iterator[None]:
+def unchanged(org_client: OrgClient) -> Iterator[None]:
     """What happens inside leaves everything stored as it was."""
-    before = world.state()
+    before = org_client.state()
     yield
-    assert world.state() == before
+    assert org_client.state() == before
 
 
 def assert_refused(
-    world: World, response: httpx2.Response, operation: Operation, rejection: Rejection, *, changes: bool = False
+    org_client: OrgClient,
+    response: httpx2.Response,
+    operation: Operation,
+    rejection: Rejection,
+    *,
+    changes: bool = False,
 ) -> Json:
     """The newest answer is this rejection, and the journal says so; the body. `changes`: something may have changed."""
     assert response.status_code == rejection.status, response.text
     assert response.headers["content-type"] == rejection.media
-    exchange = world.last()
+    exchange = org_client.last()
     assert (exchange["operation"], exchange["rejection"]) == (operation.id, rejection.name)
     assert (exchange["source"], exchange["internal_error"]) == (rejection.source, None)
     assert changes or exchange["changes"] == []
@@ -103,24 +108,24 @@ def assert_refused(
     return response.json()
 
 
-def assert_prefers_the_example(world: World, attempt: Request, rejection: Rejection) -> None:
+def assert_prefers_the_example(org_client: OrgClient, attempt: Request, rejection: Rejection) -> None:
     """`Prefer: example=…` yields the rejection exactly as the spec has it."""
     prefer(attempt, rejection.name)
 
-    with unchanged(world):
+    with unchanged(org_client):
         response = attempt.send()
 
     assert (response.status_code, response.json()) == (rejection.status, rejection.value)
     assert response.headers["content-type"] == rejection.media
     assert response.headers["preference-applied"] == f"example={rejection.name}"
     assert ("www-authenticate" in response.headers) is (rejection.status == 401)
-    exchange = world.last()
+    exchange = org_client.last()
     assert (exchange["rejection"], exchange["preference"]) == (rejection.name, f"example={rejection.name}")
 
 
-def assert_prefers_every_status(world: World, attempt: Request, operation: Operation) -> None:
+def assert_prefers_every_status(org_client: OrgClient, attempt: Request, operation: Operation) -> None:
     """`Prefer: code=…` yields every status that the spec declares."""
-    with unchanged(world):
+    with unchanged(org_client):
         for status, declared in operation.responses.items():
             attempt.headers["Prefer"] = f"code={status}"
             response = attempt.send()
@@ -128,15 +133,15 @@ def assert_prefers_every_status(world: World, attempt: Request, operation: Opera
             media = next(iter(declared.content), "")
             assert response.headers.get("content-type", "").partition(";")[0] == media
             assert response.headers["preference-applied"] == f"code={status}"
-            assert world.last()["internal_error"] is None
+            assert org_client.last()["internal_error"] is None
 
 
 def assert_succeeded(
-    world: World, response: httpx2.Response, operation: Operation, statuses: Collection[int] = ()
+    org_client: OrgClient, response: httpx2.Response, operation: Operation, statuses: Collection[int] = ()
 ) -> None:
     """The newest answer is the operation's success, or has one of these statuses."""
     assert response.status_code in (statuses or {operation.success.status}), response.text
-    exchange = world.last()
+    exchange = org_client.last()
     assert (exchange["operation"], exchange["rejection"], exchange["internal_error"]) == (operation.id, None, None)
     media = next(iter(operation.responses[response.status_code].content), None)
     if media is None:
@@ -145,12 +150,12 @@ def assert_succeeded(
         assert response.headers["content-type"].partition(";")[0] == media
 
 
-def assert_transport(world: World, response: httpx2.Response, document: Document, status: int) -> Json:
+def assert_transport(org_client: OrgClient, response: httpx2.Response, document: Document, status: int) -> Json:
     """The newest answer is the document's own outside the lists of its operations; the body."""
     rejection = document.transport_rejections[status]
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == rejection.media
-    exchange = world.last()
+    exchange = org_client.last()
     assert (exchange["rejection"], exchange["internal_error"], exchange["changes"]) == (rejection.name, None, [])
     assert response.json().keys() >= rejection.value.keys()
     return response.json()

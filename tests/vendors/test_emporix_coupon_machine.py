@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from promo_sandbox.base.messages import decode, encode
 from tests.contract import fuzzing
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.emporix_coupons_support import NOW, ON_BEHALF, configure, coupons, customer, token
 
 START = datetime.fromisoformat(NOW)
@@ -106,22 +106,22 @@ class Coupons(RuleBasedStateMachine):
 
     def __init__(self, url: str, http: httpx2.Client) -> None:
         super().__init__()
-        self.world = World(url, f"machine{next(_numbers)}", http)
-        self.world.freeze(NOW)
+        self.org_client = OrgClient(url, f"machine{next(_numbers)}", http)
+        self.org_client.freeze(NOW)
         self.now = START
         self.coupons: list[Coupon] = []  # in the order of creation, also those that are deleted but kept
         self.permanent = False
         self.made = itertools.count()
 
     def teardown(self) -> None:
-        internal_errors = self.world.admin("GET", "/requests?internal_error=true").json()
+        internal_errors = self.org_client.admin("GET", "/requests?internal_error=true").json()
         assert internal_errors["total"] == 0, internal_errors
-        self.world.admin("DELETE")
+        self.org_client.admin("DELETE")
 
     def request(self, method: str, path: str, body: Json = None, bearer: str = "any") -> tuple[int, Json]:
         raw = None if body is None else encode(body)
         headers = {"Authorization": f"Bearer {bearer}"}
-        response = self.world.request(method, f"/coupon/{self.world.org}{path}", raw=raw, headers=headers)
+        response = self.org_client.request(method, f"/coupon/{self.org_client.org}{path}", raw=raw, headers=headers)
         return response.status_code, decode(response.content) if response.content else None
 
     def some(self, number: int) -> Coupon:
@@ -130,12 +130,12 @@ class Coupons(RuleBasedStateMachine):
     def is_unknown(self, answer: tuple[int, Json]) -> None:
         assert answer[0] == 404, answer
         assert answer[1]["type"] == "resource_not_found"
-        assert self.world.last()["changes"] == []
+        assert self.org_client.last()["changes"] == []
 
     @initialize(permanent=st.booleans())
     def there_are_coupons(self, permanent: bool) -> None:
         self.permanent = permanent
-        configure(self.world, couponPermanentDelete=permanent)
+        configure(self.org_client, couponPermanentDelete=permanent)
         for percentage in (None, Decimal(10)):
             self.a_coupon_is_made(
                 percentage=percentage, amount=Decimal(5), limit=-1, customer_limit=1, is_open=False, chosen=[],
@@ -204,9 +204,9 @@ class Coupons(RuleBasedStateMachine):
         }
         if entity is not None:
             body["legalEntityId"] = entity
-        bearer = customer(self.world, who) if who else token(self.world)
+        bearer = customer(self.org_client, who) if who else token(self.org_client)
         if on_behalf and who is not None:
-            bearer, body["customerNumber"] = token(self.world, ON_BEHALF), who
+            bearer, body["customerNumber"] = token(self.org_client, ON_BEHALF), who
         path = coupons(coupon.code, "validation" if only_ask else "redemptions")
         status, content = self.request("POST", path, body, bearer)
         if coupon.deleted:
@@ -216,10 +216,10 @@ class Coupons(RuleBasedStateMachine):
         if objections:
             assert status == (403 if objections[0] == "coupon_redemption_forbidden" else 400), content
             assert [detail["type"] for detail in content["details"]] == objections
-            assert self.world.last()["changes"] == []
+            assert self.org_client.last()["changes"] == []
         elif only_ask:
             assert (status, content) == (200, None)
-            assert self.world.last()["changes"] == []
+            assert self.org_client.last()["changes"] == []
         else:
             assert status == 201, content
             coupon.redemptions.append(Redemption(content["id"], who, entity))
@@ -277,7 +277,7 @@ class Coupons(RuleBasedStateMachine):
     @rule(by=hours)
     def time_passes(self, by: int) -> None:
         before, self.now = self.now, self.now + timedelta(hours=by)
-        happened = [(each["event"], each["id"]) for each in self.world.advance(f"PT{by}H")]
+        happened = [(each["event"], each["id"]) for each in self.org_client.advance(f"PT{by}H")]
         live = [coupon for coupon in self.coupons if not coupon.deleted]
         begun = [coupon.code for coupon in live if coupon.begins and before < coupon.begins <= self.now]
         ended = [coupon.code for coupon in live if coupon.ends and before <= coupon.ends < self.now]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.emporix_coupons_support import (
     LATER,
     MANAGE,
@@ -42,7 +42,7 @@ from tests.vendors.rejections import unchanged
 # Creation
 
 
-def test_a_new_coupon_is_kept_with_its_defaults(shop: World) -> None:
+def test_a_new_coupon_is_kept_with_its_defaults(shop: OrgClient) -> None:
     assert create(shop, code="WINTER") == "WINTER"
 
     assert read(shop, "WINTER") == {
@@ -65,13 +65,13 @@ def test_a_new_coupon_is_kept_with_its_defaults(shop: World) -> None:
     }
 
 
-def test_a_coupon_without_a_type_is_absolute(shop: World) -> None:
+def test_a_coupon_without_a_type_is_absolute(shop: OrgClient) -> None:
     create(shop, discountType=None)
 
     assert read(shop)["discountType"] == "ABSOLUTE"
 
 
-def test_an_amount_without_currency_is_in_dollars_and_one_without_amount_is_nothing(shop: World) -> None:
+def test_an_amount_without_currency_is_in_dollars_and_one_without_amount_is_nothing(shop: OrgClient) -> None:
     create(shop, discountAbsolute={"amount": 7}, restrictions={"minOrderValue": {"currency": "EUR"}})
 
     coupon = read(shop)
@@ -79,14 +79,14 @@ def test_an_amount_without_currency_is_in_dollars_and_one_without_amount_is_noth
     assert coupon["restrictions"]["minOrderValue"] == money(0)
 
 
-def test_a_coupon_without_a_code_is_given_one_of_its_own(shop: World) -> None:
+def test_a_coupon_without_a_code_is_given_one_of_its_own(shop: OrgClient) -> None:
     codes = {create(shop, code=None) for _ in range(3)}
 
     assert len(codes) == 3
     assert all(read(shop, code)["code"] == code for code in codes)
 
 
-def test_what_the_server_assigns_and_what_nobody_knows_is_ignored_when_sent(shop: World) -> None:
+def test_what_the_server_assigns_and_what_nobody_knows_is_ignored_when_sent(shop: OrgClient) -> None:
     create(shop, status="USED", deleted=True, redemptionCount=9, referralCoupon=True, issuedTo="", surprise=1)
 
     coupon = read(shop)
@@ -96,7 +96,7 @@ def test_what_the_server_assigns_and_what_nobody_knows_is_ignored_when_sent(shop
     assert "surprise" not in coupon
 
 
-def test_mixins_are_kept_with_the_places_of_their_schemas(shop: World) -> None:
+def test_mixins_are_kept_with_the_places_of_their_schemas(shop: OrgClient) -> None:
     mixins = {"campaign": {"origin": "Winter Sale", "amount": 50.10}}
     schemas = {"campaign": "https://schemas.example/campaign.json"}
     create(shop, mixins=mixins, metadata={"version": 7, "mixins": schemas})
@@ -105,7 +105,7 @@ def test_mixins_are_kept_with_the_places_of_their_schemas(shop: World) -> None:
     assert read(shop)["metadata"] == {"version": 0, "mixins": schemas}
 
 
-def test_dates_are_answered_in_utc_with_milliseconds(shop: World) -> None:
+def test_dates_are_answered_in_utc_with_milliseconds(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": "2029-12-31T22:30:00+01:00", "validUntil": "2030-02-01T00:00:00.123456Z"})
 
     restrictions = read(shop)["restrictions"]
@@ -121,13 +121,13 @@ def test_dates_are_answered_in_utc_with_milliseconds(shop: World) -> None:
         ("9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59.999Z"),
     ],
 )
-def test_a_date_beyond_what_can_be_written_is_the_last_that_can(shop: World, date: str, kept: str) -> None:
+def test_a_date_beyond_what_can_be_written_is_the_last_that_can(shop: OrgClient, date: str, kept: str) -> None:
     create(shop, restrictions={"validFrom": date})
 
     assert read(shop)["restrictions"]["validFrom"] == kept
 
 
-def test_the_exchange_of_points_can_name_code_and_customer(shop: World) -> None:
+def test_the_exchange_of_points_can_name_code_and_customer(shop: OrgClient) -> None:
     create(shop, code="LLS-232394", issuedTo="C1")
 
     assert read(shop, "LLS-232394")["issuedTo"] == "C1"
@@ -136,7 +136,7 @@ def test_the_exchange_of_points_can_name_code_and_customer(shop: World) -> None:
 # Codes
 
 
-def test_a_code_is_kept_in_upper_case_and_found_in_any(shop: World) -> None:
+def test_a_code_is_kept_in_upper_case_and_found_in_any(shop: OrgClient) -> None:
     assert create(shop, code="Winter-Sale") == "WINTER-SALE"
 
     assert read(shop, "winter-sale")["code"] == read(shop, "WINTER-SALE")["code"] == "WINTER-SALE"
@@ -144,7 +144,7 @@ def test_a_code_is_kept_in_upper_case_and_found_in_any(shop: World) -> None:
     assert read(shop, "winter-sale")["redemptionCount"] == 1
 
 
-def test_codes_that_differ_in_case_only_are_the_same(shop: World) -> None:
+def test_codes_that_differ_in_case_only_are_the_same(shop: OrgClient) -> None:
     create(shop, code="WINTER")
 
     response = ask(shop, "POST", "/coupons", new_coupon(code="winter"))
@@ -152,7 +152,7 @@ def test_codes_that_differ_in_case_only_are_the_same(shop: World) -> None:
     assert_refused(shop, response, 409, "coupon-exists")
 
 
-def test_where_the_tenant_wants_it_the_case_of_a_code_means_something(shop: World) -> None:
+def test_where_the_tenant_wants_it_the_case_of_a_code_means_something(shop: OrgClient) -> None:
     configure(shop, enableCouponCodeCaseSensitivity=True)
 
     assert [create(shop, code=code) for code in ("Winter", "WINTER")] == ["Winter", "WINTER"]
@@ -160,7 +160,7 @@ def test_where_the_tenant_wants_it_the_case_of_a_code_means_something(shop: Worl
     assert_refused(shop, ask(shop, "GET", coupons("winter")), 404, "unknown-coupon")
 
 
-def test_a_code_that_is_taken_is_refused_in_the_words_of_the_vendor(shop: World) -> None:
+def test_a_code_that_is_taken_is_refused_in_the_words_of_the_vendor(shop: OrgClient) -> None:
     create(shop, code="MW2023_7")
 
     with unchanged(shop):
@@ -174,7 +174,7 @@ def test_a_code_that_is_taken_is_refused_in_the_words_of_the_vendor(shop: World)
 
 
 @pytest.mark.parametrize("code", ["A/B", "10 % OFF", "ÄÖ ✓", "a+b&c=d?e#f", "%2F", "'\"", "🎁" * 50, "1/2/3"])
-def test_a_code_may_have_any_character(shop: World, code: str) -> None:
+def test_a_code_may_have_any_character(shop: OrgClient, code: str) -> None:
     kept = create(shop, code=code, maxRedemptions=1)
     assert kept == code.upper()
 
@@ -184,7 +184,7 @@ def test_a_code_may_have_any_character(shop: World, code: str) -> None:
     assert ask(shop, "DELETE", coupons(kept)).status_code == 204
 
 
-def test_counts_of_codes_that_look_alike_are_not_mixed_up(shop: World) -> None:
+def test_counts_of_codes_that_look_alike_are_not_mixed_up(shop: OrgClient) -> None:
     for code in ("A", "A/C1", "1:A", "A/2:C1"):
         create(shop, code=code, maxRedemptionsPerCustomer=1)
     for code in ("A", "A/C1", "1:A", "A/2:C1"):
@@ -194,7 +194,7 @@ def test_counts_of_codes_that_look_alike_are_not_mixed_up(shop: World) -> None:
     assert [read(shop, code)["redemptionCount"] for code in ("A", "A/C1", "1:A", "A/2:C1")] == [2] * 4
 
 
-def test_an_empty_code_is_no_code(shop: World) -> None:
+def test_an_empty_code_is_no_code(shop: OrgClient) -> None:
     assert_refused(shop, ask(shop, "POST", "/coupons", new_coupon(code="")), 400, "invalid-request")
 
 
@@ -212,7 +212,7 @@ def test_an_empty_code_is_no_code(shop: World) -> None:
         ("DELETE", "/redemptions/r1", None),
     ],
 )
-def test_an_unknown_code_is_not_found_in_any_path(shop: World, method: str, path: str, body: Json) -> None:
+def test_an_unknown_code_is_not_found_in_any_path(shop: OrgClient, method: str, path: str, body: Json) -> None:
     response = ask(shop, method, f"/coupons/MW2023_72{path}", body)
 
     assert assert_refused(shop, response, 404, "unknown-coupon") == {
@@ -280,7 +280,7 @@ FLAWS: dict[str, tuple[Json, str]] = {
 
 
 @pytest.mark.parametrize("name", FLAWS)
-def test_an_unsound_coupon_is_not_created(shop: World, name: str) -> None:
+def test_an_unsound_coupon_is_not_created(shop: OrgClient, name: str) -> None:
     members, field = FLAWS[name]
 
     with unchanged(shop):
@@ -294,7 +294,7 @@ def test_an_unsound_coupon_is_not_created(shop: World, name: str) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 @pytest.mark.parametrize("name", FLAWS)
-def test_a_coupon_is_not_made_unsound(shop: World, method: str, name: str) -> None:
+def test_a_coupon_is_not_made_unsound(shop: OrgClient, method: str, name: str) -> None:
     create(shop, **({"discountType": "FREE_SHIPPING", "discountAbsolute": None} if "absolute" in name else {}))
     members, _ = FLAWS[name]
     body = {member: value for member, value in members.items() if value is not None}
@@ -309,7 +309,7 @@ def _amount(method: str, name: str) -> Json:
     return {"discountAbsolute": money(5)} if method == "PUT" and "absolute" not in name else {}
 
 
-def test_all_that_is_wrong_with_a_coupon_is_told_at_once(shop: World) -> None:
+def test_all_that_is_wrong_with_a_coupon_is_told_at_once(shop: OrgClient) -> None:
     body = new_coupon(
         discountType="PERCENT",
         allowAnonymous=True,
@@ -333,14 +333,14 @@ def test_all_that_is_wrong_with_a_coupon_is_told_at_once(shop: World) -> None:
     ]
 
 
-def test_empty_lists_and_the_limit_of_minus_one_restrict_nothing(shop: World) -> None:
+def test_empty_lists_and_the_limit_of_minus_one_restrict_nothing(shop: OrgClient) -> None:
     lists: Json = {"validFor": [], "segments": [], "includedCategories": [], "excludedCategories": []}
     create(shop, allowAnonymous=True, maxRedemptions=-1, maxRedemptionsPerCustomer=-1, restrictions=lists)
 
     assert redeem(shop, bearer=token(shop)).status_code == 201
 
 
-def test_the_discount_of_another_type_may_be_there_and_means_nothing(shop: World) -> None:
+def test_the_discount_of_another_type_may_be_there_and_means_nothing(shop: OrgClient) -> None:
     create(shop, code="SHIP", discountType="FREE_SHIPPING", discountAbsolute=money(24.99, "USD"))
     create_percent(shop, 10, code="TEN", discountAbsolute=money(1, "USD"))
     create(shop, code="ABS", discountPercentage=1)
@@ -350,7 +350,7 @@ def test_the_discount_of_another_type_may_be_there_and_means_nothing(shop: World
     assert redeem(shop, order(100, 5), "ABS").status_code == 201
 
 
-def test_a_coupon_valid_for_one_instant_is_sound(shop: World) -> None:
+def test_a_coupon_valid_for_one_instant_is_sound(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": NOW, "validUntil": NOW})
 
     assert read(shop)["status"] == "VALID"
@@ -381,7 +381,7 @@ def test_a_coupon_valid_for_one_instant_is_sound(shop: World) -> None:
         ({"code": 7}, "code"),
     ],
 )
-def test_a_member_that_is_not_as_described_is_named(shop: World, members: Json, field: str) -> None:
+def test_a_member_that_is_not_as_described_is_named(shop: OrgClient, members: Json, field: str) -> None:
     with unchanged(shop):
         response = ask(shop, "POST", "/coupons", new_coupon(**members))
 
@@ -391,13 +391,13 @@ def test_a_member_that_is_not_as_described_is_named(shop: World, members: Json, 
 
 
 @pytest.mark.parametrize("raw", [b"{", b"[]", b"5", b"null", b"\xff", b'{"name": NaN}', b"[" * 200])
-def test_a_body_that_is_no_object_is_not_read(shop: World, raw: bytes) -> None:
+def test_a_body_that_is_no_object_is_not_read(shop: OrgClient, raw: bytes) -> None:
     response = shop.request("POST", f"/coupon/{shop.org}/coupons", raw=raw)
 
     assert_refused(shop, response, 400, "invalid-request")
 
 
-def test_an_empty_body_is_a_missing_payload(shop: World) -> None:
+def test_an_empty_body_is_a_missing_payload(shop: OrgClient) -> None:
     response = shop.request("POST", f"/coupon/{shop.org}/coupons", raw=b"")
 
     assert assert_refused(shop, response, 400, "missing-body") == {
@@ -409,7 +409,7 @@ def test_an_empty_body_is_a_missing_payload(shop: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["ab", "abcdefghijklmnopq", "Acme", "1acme", "a-cme"])
-def test_a_tenant_has_3_to_16_small_letters_and_digits(shop: World, name: str) -> None:
+def test_a_tenant_has_3_to_16_small_letters_and_digits(shop: OrgClient, name: str) -> None:
     response = shop.http.get(f"{shop.url}/coupon/{name}/coupons", headers={"Authorization": "Bearer any"})
 
     assert response.status_code == 400
@@ -419,7 +419,7 @@ def test_a_tenant_has_3_to_16_small_letters_and_digits(shop: World, name: str) -
 # Change
 
 
-def test_put_replaces_the_whole_coupon_but_what_the_server_keeps(shop: World) -> None:
+def test_put_replaces_the_whole_coupon_but_what_the_server_keeps(shop: OrgClient) -> None:
     create(shop, description="old", issuedTo="C1", maxRedemptions=3, mixins={"a": 1}, metadata={"mixins": {"a": "x"}})
     redeemed(shop)
     body = {"name": "Ten", "discountType": "PERCENT", "discountPercentage": 10, "restrictions": {"validUntil": SOON}}
@@ -445,7 +445,7 @@ def test_put_replaces_the_whole_coupon_but_what_the_server_keeps(shop: World) ->
     }
 
 
-def test_put_needs_nothing_and_keeps_name_and_type(shop: World) -> None:
+def test_put_needs_nothing_and_keeps_name_and_type(shop: OrgClient) -> None:
     create(shop, discountType="FREE_SHIPPING", description="gone soon")
 
     assert ask(shop, "PUT", coupons("FIVE"), {}).status_code == 200
@@ -455,7 +455,7 @@ def test_put_needs_nothing_and_keeps_name_and_type(shop: World) -> None:
     assert "description" not in coupon
 
 
-def test_put_with_partial_and_patch_merge_object_by_object(shop: World) -> None:
+def test_put_with_partial_and_patch_merge_object_by_object(shop: OrgClient) -> None:
     for method, query in (("PUT", "?partial=true"), ("PATCH", "")):
         code = create(
             shop,
@@ -480,7 +480,7 @@ def test_put_with_partial_and_patch_merge_object_by_object(shop: World) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?partial=false"])
-def test_partial_may_be_left_out(shop: World, query: str) -> None:
+def test_partial_may_be_left_out(shop: OrgClient, query: str) -> None:
     create(shop, description="gone soon")
 
     response = ask(shop, "PUT", coupons("FIVE") + query, {"discountAbsolute": money(1)})
@@ -489,7 +489,7 @@ def test_partial_may_be_left_out(shop: World, query: str) -> None:
     assert "description" not in read(shop)
 
 
-def test_a_code_is_not_changed(shop: World) -> None:
+def test_a_code_is_not_changed(shop: OrgClient) -> None:
     create(shop)
 
     assert ask(shop, "PATCH", coupons("FIVE"), {"code": "SIX"}).status_code == 200
@@ -498,7 +498,7 @@ def test_a_code_is_not_changed(shop: World) -> None:
     assert ask(shop, "GET", coupons("SIX")).status_code == 404
 
 
-def test_every_update_raises_the_version(shop: World) -> None:
+def test_every_update_raises_the_version(shop: OrgClient) -> None:
     create(shop)
     versions = [read(shop)["metadata"]["version"]]
     for method in ("PATCH", "PUT", "PATCH"):
@@ -510,7 +510,7 @@ def test_every_update_raises_the_version(shop: World) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 @pytest.mark.parametrize("version", [0, 2, -1])
-def test_another_version_than_the_present_one_is_stale(shop: World, method: str, version: int) -> None:
+def test_another_version_than_the_present_one_is_stale(shop: OrgClient, method: str, version: int) -> None:
     create(shop)
     body = {"discountAbsolute": money(1), "metadata": {"version": version}}
     assert ask(shop, "PATCH", coupons("FIVE"), {}).status_code == 200
@@ -526,7 +526,7 @@ def test_another_version_than_the_present_one_is_stale(shop: World, method: str,
     assert read(shop)["metadata"]["version"] == 2
 
 
-def test_changing_a_coupon_leaves_its_redemptions_alone(shop: World) -> None:
+def test_changing_a_coupon_leaves_its_redemptions_alone(shop: OrgClient) -> None:
     create(shop)
     redeemed(shop)
     before = listed(shop, coupons("FIVE", "redemptions"))
@@ -539,7 +539,7 @@ def test_changing_a_coupon_leaves_its_redemptions_alone(shop: World) -> None:
 # Deletion
 
 
-def test_a_deleted_coupon_is_kept_but_hidden(shop: World) -> None:
+def test_a_deleted_coupon_is_kept_but_hidden(shop: OrgClient) -> None:
     create(shop)
     create(shop, code="SIX")
 
@@ -552,7 +552,7 @@ def test_a_deleted_coupon_is_kept_but_hidden(shop: World) -> None:
 
 
 @pytest.mark.parametrize("permanent", [False, True])
-def test_a_deleted_coupon_is_not_found(shop: World, permanent: bool) -> None:
+def test_a_deleted_coupon_is_not_found(shop: OrgClient, permanent: bool) -> None:
     configure(shop, couponPermanentDelete=permanent)
     create(shop)
     ask(shop, "DELETE", coupons("FIVE"))
@@ -564,14 +564,14 @@ def test_a_deleted_coupon_is_not_found(shop: World, permanent: bool) -> None:
     assert_refused(shop, ask(shop, "DELETE", coupons("FIVE")), 404, "unknown-coupon")
 
 
-def test_a_deleted_coupon_that_is_kept_keeps_its_code(shop: World) -> None:
+def test_a_deleted_coupon_that_is_kept_keeps_its_code(shop: OrgClient) -> None:
     create(shop)
     ask(shop, "DELETE", coupons("FIVE"))
 
     assert_refused(shop, ask(shop, "POST", "/coupons", new_coupon()), 409, "coupon-exists")
 
 
-def test_after_a_permanent_deletion_the_code_starts_anew(shop: World) -> None:
+def test_after_a_permanent_deletion_the_code_starts_anew(shop: OrgClient) -> None:
     configure(shop, couponPermanentDelete=True)
     create(shop, maxRedemptionsPerCustomer=1)
     redeemed(shop, order(legalEntityId="LE1"))
@@ -589,7 +589,7 @@ def test_after_a_permanent_deletion_the_code_starts_anew(shop: World) -> None:
 # Status
 
 
-def test_the_status_follows_the_time(shop: World) -> None:
+def test_the_status_follows_the_time(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": "2030-01-01T12:00:01Z", "validUntil": "2030-01-01T12:00:02Z"})
     statuses = [read(shop)["status"]]
     for _ in range(3):
@@ -599,7 +599,7 @@ def test_the_status_follows_the_time(shop: World) -> None:
     assert statuses == ["INACTIVE", "VALID", "VALID", "EXPIRED"]
 
 
-def test_a_coupon_that_was_redeemed_as_often_as_may_be_is_used(shop: World) -> None:
+def test_a_coupon_that_was_redeemed_as_often_as_may_be_is_used(shop: OrgClient) -> None:
     create(shop, maxRedemptions=2)
     statuses = []
     for _ in range(2):
@@ -609,7 +609,7 @@ def test_a_coupon_that_was_redeemed_as_often_as_may_be_is_used(shop: World) -> N
     assert [*statuses, read(shop)["status"]] == ["VALID", "VALID", "USED"]
 
 
-def test_a_coupon_for_no_redemption_is_used_from_the_beginning(shop: World) -> None:
+def test_a_coupon_for_no_redemption_is_used_from_the_beginning(shop: OrgClient) -> None:
     create(shop, maxRedemptions=0)
 
     assert read(shop)["status"] == "USED"
@@ -623,13 +623,13 @@ def test_a_coupon_for_no_redemption_is_used_from_the_beginning(shop: World) -> N
         ({"validUntil": SOON}, "USED"),
     ],
 )
-def test_expired_comes_before_used_and_used_before_inactive(shop: World, dates: Json, status: str) -> None:
+def test_expired_comes_before_used_and_used_before_inactive(shop: OrgClient, dates: Json, status: str) -> None:
     create(shop, maxRedemptions=0, restrictions=dates)
 
     assert read(shop)["status"] == status
 
 
-def test_a_change_of_the_limit_changes_the_status(shop: World) -> None:
+def test_a_change_of_the_limit_changes_the_status(shop: OrgClient) -> None:
     create(shop, maxRedemptions=1)
     redeemed(shop)
 
@@ -655,7 +655,7 @@ def test_a_change_of_the_limit_changes_the_status(shop: World) -> None:
     ],
 )
 def test_a_scope_opens_the_coupons_that_it_is_for(
-    shop: World, scope: str, claims: dict[str, str], readable: set[str]
+    shop: OrgClient, scope: str, claims: dict[str, str], readable: set[str]
 ) -> None:
     create(shop, code="FOR-C1", restrictions={"validFor": ["C1"]})
     create(shop, code="CLOSED")
@@ -674,7 +674,7 @@ def test_a_scope_opens_the_coupons_that_it_is_for(
         }
 
 
-def test_on_behalf_of_a_customer_a_coupon_for_that_customer_is_read(shop: World) -> None:
+def test_on_behalf_of_a_customer_a_coupon_for_that_customer_is_read(shop: OrgClient) -> None:
     create(shop, restrictions={"validFor": ["C1"]})
     bearer = token(shop, ON_BEHALF)
 
@@ -684,7 +684,7 @@ def test_on_behalf_of_a_customer_a_coupon_for_that_customer_is_read(shop: World)
 
 
 @pytest.mark.parametrize("scope", [MANAGE, READ, REDEEM])
-def test_a_customer_number_needs_its_scope_whatever_else_a_token_may(shop: World, scope: str) -> None:
+def test_a_customer_number_needs_its_scope_whatever_else_a_token_may(shop: OrgClient, scope: str) -> None:
     create(shop, allowAnonymous=True)
 
     response = ask(shop, "GET", coupons("FIVE") + "?customerNumber=C1", bearer=token(shop, scope, customer="C1"))
@@ -693,7 +693,7 @@ def test_a_customer_number_needs_its_scope_whatever_else_a_token_may(shop: World
 
 
 @pytest.mark.parametrize("scope", [MANAGE, READ])
-def test_coupons_are_listed_to_those_who_manage_and_those_who_read(shop: World, scope: str) -> None:
+def test_coupons_are_listed_to_those_who_manage_and_those_who_read(shop: OrgClient, scope: str) -> None:
     create(shop)
 
     assert len(ask(shop, "GET", "/coupons", bearer=token(shop, scope)).json()) == 1
@@ -710,7 +710,7 @@ def test_coupons_are_listed_to_those_who_manage_and_those_who_read(shop: World, 
         ("DELETE", "/coupons/FIVE/redemptions/r1", None),
     ],
 )
-def test_only_who_manages_coupons_may_change_them(shop: World, method: str, path: str, body: Json) -> None:
+def test_only_who_manages_coupons_may_change_them(shop: OrgClient, method: str, path: str, body: Json) -> None:
     create(shop)
     bearer = token(shop, READ, REDEEM, ON_BEHALF, customer="C1")
 
@@ -719,7 +719,7 @@ def test_only_who_manages_coupons_may_change_them(shop: World, method: str, path
     assert assert_refused(shop, response, 403, "insufficient-scope")["type"] == "insufficient_permissions"
 
 
-def test_an_anonymous_token_reads_only_what_is_open_to_all(shop: World) -> None:
+def test_an_anonymous_token_reads_only_what_is_open_to_all(shop: OrgClient) -> None:
     create(shop)
     create(shop, code="OPEN", allowAnonymous=True)
     login = shop.http.get(
@@ -735,11 +735,11 @@ def test_an_anonymous_token_reads_only_what_is_open_to_all(shop: World) -> None:
 # Referral coupons
 
 
-def referral(shop: World, method: str = "POST", number: str = "61443563", **more: Any) -> Any:
+def referral(shop: OrgClient, method: str = "POST", number: str = "61443563", **more: Any) -> Any:
     return ask(shop, method, f"/referral-coupons/{number}", **more)
 
 
-def test_a_referral_coupon_is_worth_what_the_tenant_says(shop: World) -> None:
+def test_a_referral_coupon_is_worth_what_the_tenant_says(shop: OrgClient) -> None:
     created = referral(shop)
 
     assert created.status_code == 200
@@ -762,7 +762,7 @@ def test_a_referral_coupon_is_worth_what_the_tenant_says(shop: World) -> None:
     }
 
 
-def test_the_settings_of_the_tenant_decide_worth_and_prefix(shop: World) -> None:
+def test_the_settings_of_the_tenant_decide_worth_and_prefix(shop: OrgClient) -> None:
     configure(shop, currency="EUR", couponSettings={"referral": {"value": 3.5, "codePrefix": "Freund"}})
 
     coupon = referral(shop).json()
@@ -771,7 +771,7 @@ def test_the_settings_of_the_tenant_decide_worth_and_prefix(shop: World) -> None
     assert coupon["code"].startswith("FREUND_")
 
 
-def test_a_customer_has_one_referral_coupon(shop: World) -> None:
+def test_a_customer_has_one_referral_coupon(shop: OrgClient) -> None:
     first, again, of_another = (referral(shop, number=number).json() for number in ("C1", "C1", "C2"))
 
     assert first == again == referral(shop, "GET", "C1").json()
@@ -779,7 +779,7 @@ def test_a_customer_has_one_referral_coupon(shop: World) -> None:
     assert len(listed(shop)) == 2
 
 
-def test_a_customer_without_referral_coupon_is_answered_nothing(shop: World) -> None:
+def test_a_customer_without_referral_coupon_is_answered_nothing(shop: OrgClient) -> None:
     response = referral(shop, "GET")
 
     assert (response.status_code, response.content) == (204, b"")
@@ -787,7 +787,7 @@ def test_a_customer_without_referral_coupon_is_answered_nothing(shop: World) -> 
 
 @pytest.mark.parametrize("permanent", [False, True])
 def test_after_a_referral_coupon_was_deleted_there_is_none_and_another_can_be_made(
-    shop: World, permanent: bool
+    shop: OrgClient, permanent: bool
 ) -> None:
     configure(shop, couponPermanentDelete=permanent)
     first = referral(shop).json()["code"]
@@ -799,7 +799,7 @@ def test_after_a_referral_coupon_was_deleted_there_is_none_and_another_can_be_ma
     assert referral(shop, "GET").json()["code"] == second
 
 
-def test_a_coupon_that_has_the_code_of_a_former_referral_coupon_is_none(shop: World) -> None:
+def test_a_coupon_that_has_the_code_of_a_former_referral_coupon_is_none(shop: OrgClient) -> None:
     configure(shop, couponPermanentDelete=True)
     code = referral(shop).json()["code"]
     ask(shop, "DELETE", coupons(code))
@@ -808,7 +808,7 @@ def test_a_coupon_that_has_the_code_of_a_former_referral_coupon_is_none(shop: Wo
     assert referral(shop, "GET").status_code == 204
 
 
-def test_a_referral_coupon_is_a_coupon(shop: World) -> None:
+def test_a_referral_coupon_is_a_coupon(shop: OrgClient) -> None:
     code = referral(shop).json()["code"]
 
     assert read(shop, code).items() >= referral(shop, "GET").json().items()
@@ -816,7 +816,7 @@ def test_a_referral_coupon_is_a_coupon(shop: World) -> None:
     assert referral(shop, "GET").json()["redemptionCount"] == 1
 
 
-def test_a_referral_coupon_stays_one_and_its_customers_whatever_is_changed(shop: World) -> None:
+def test_a_referral_coupon_stays_one_and_its_customers_whatever_is_changed(shop: OrgClient) -> None:
     code = referral(shop).json()["code"]
 
     assert ask(shop, "PUT", coupons(code), {"discountType": "FREE_SHIPPING"}).status_code == 200
@@ -825,7 +825,7 @@ def test_a_referral_coupon_stays_one_and_its_customers_whatever_is_changed(shop:
     assert (coupon["referralCoupon"], coupon["issuedTo"]) == (True, "61443563")
 
 
-def test_a_referral_coupon_shows_nothing_that_its_schema_does_not_list(shop: World) -> None:
+def test_a_referral_coupon_shows_nothing_that_its_schema_does_not_list(shop: OrgClient) -> None:
     code = referral(shop).json()["code"]
     redeemed(shop, order(100, 8, "USD", legalEntityId="LE1"), code, customer(shop, "C9"))
     limits = {"includedCategories": ["shoes"], "validUntil": LATER, "unknown": 1}
@@ -853,7 +853,7 @@ def test_a_referral_coupon_shows_nothing_that_its_schema_does_not_list(shop: Wor
     }
 
 
-def test_what_the_page_does_not_list_of_a_coupon_is_not_kept(shop: World) -> None:
+def test_what_the_page_does_not_list_of_a_coupon_is_not_kept(shop: OrgClient) -> None:
     code = create(
         shop,
         unknown=1,
@@ -866,7 +866,7 @@ def test_what_the_page_does_not_list_of_a_coupon_is_not_kept(shop: World) -> Non
         assert "unknown" not in str(read(shop, code))
 
 
-def test_the_vendors_document_of_a_site_s_mixins_is_taken_as_it_is(shop: World) -> None:
+def test_the_vendors_document_of_a_site_s_mixins_is_taken_as_it_is(shop: OrgClient) -> None:
     mixin = {
         "codePrefix": "XYZ",
         "length": 3,
@@ -888,7 +888,7 @@ def test_the_vendors_document_of_a_site_s_mixins_is_taken_as_it_is(shop: World) 
     assert (coupon["discountAbsolute"], coupon["code"][:2]) == (money(5, "USD"), "E_")
 
 
-def test_a_code_that_the_service_makes_has_the_prefix_and_the_length_of_the_settings(shop: World) -> None:
+def test_a_code_that_the_service_makes_has_the_prefix_and_the_length_of_the_settings(shop: OrgClient) -> None:
     assert re.fullmatch(r"[0-9A-F]{8}", create(shop, code=None))
     configure(shop, couponSettings={"codePrefix": "Sale-", "length": 1})
 
@@ -909,24 +909,24 @@ def test_a_code_that_the_service_makes_has_the_prefix_and_the_length_of_the_sett
         {"prefix": "XYZ"},
     ],
 )
-def test_settings_of_another_shape_are_refused(shop: World, settings: Json) -> None:
+def test_settings_of_another_shape_are_refused(shop: OrgClient, settings: Json) -> None:
     response = shop.admin("POST", "/seed", {"emporix": {"settings": [{"couponSettings": settings}]}})
 
     assert response.status_code == 400, response.text
 
 
-def test_a_body_sent_for_a_referral_coupon_is_not_read(shop: World) -> None:
+def test_a_body_sent_for_a_referral_coupon_is_not_read(shop: OrgClient) -> None:
     assert referral(shop, body={"customerNumber": "61443563"}).status_code == 200
 
 
-def test_any_valid_token_gets_a_referral_coupon(shop: World) -> None:
+def test_any_valid_token_gets_a_referral_coupon(shop: OrgClient) -> None:
     assert referral(shop, bearer=token(shop, "other.scope")).status_code == 200
 
 
 # The vendor's tutorial
 
 
-def test_a_tutorials_coupon_for_segments_is_taken(shop: World) -> None:
+def test_a_tutorials_coupon_for_segments_is_taken(shop: OrgClient) -> None:
     create(
         shop,
         code="MW2023_10",
@@ -944,7 +944,7 @@ def test_a_tutorials_coupon_for_segments_is_taken(shop: World) -> None:
 # Seeds and snapshots
 
 
-def test_a_seeded_coupon_needs_little_and_its_counts_are_those_of_its_redemptions(shop: World) -> None:
+def test_a_seeded_coupon_needs_little_and_its_counts_are_those_of_its_redemptions(shop: OrgClient) -> None:
     shop.seed(
         "emporix",
         coupons=[{"code": "seeded", "name": "S", "redemptionCount": 9, "status": "USED", "maxRedemptions": 2}],
@@ -957,7 +957,7 @@ def test_a_seeded_coupon_needs_little_and_its_counts_are_those_of_its_redemption
     assert read(shop, "SEEDED")["status"] == "USED"
 
 
-def test_what_is_seeded_to_belong_to_a_coupon_names_its_code_in_any_case(shop: World) -> None:
+def test_what_is_seeded_to_belong_to_a_coupon_names_its_code_in_any_case(shop: OrgClient) -> None:
     create(shop, maxRedemptionsPerCustomer=1)
     amounts = {"orderTotal": money(1), "discount": money(0)}
     shop.seed(
@@ -972,7 +972,7 @@ def test_what_is_seeded_to_belong_to_a_coupon_names_its_code_in_any_case(shop: W
     assert (coupon["code"], coupon["metadata"]) == ("REF_7", {"mixins": {}, "version": 0})
 
 
-def test_what_is_seeded_to_belong_to_a_coupon_that_is_there_belongs_to_that(shop: World) -> None:
+def test_what_is_seeded_to_belong_to_a_coupon_that_is_there_belongs_to_that(shop: OrgClient) -> None:
     configure(shop, enableCouponCodeCaseSensitivity=True)
     create(shop, code="Winter")
     configure(shop, enableCouponCodeCaseSensitivity=False)
@@ -982,7 +982,7 @@ def test_what_is_seeded_to_belong_to_a_coupon_that_is_there_belongs_to_that(shop
     assert read(shop, "Winter")["redemptionCount"] == 1
 
 
-def test_a_state_with_codes_of_either_case_is_restored_as_it_was(shop: World) -> None:
+def test_a_state_with_codes_of_either_case_is_restored_as_it_was(shop: OrgClient) -> None:
     configure(shop, enableCouponCodeCaseSensitivity=True)
     create(shop, code="Winter", maxRedemptions=1)
     redeemed(shop, code="Winter")
@@ -998,16 +998,16 @@ def test_a_state_with_codes_of_either_case_is_restored_as_it_was(shop: World) ->
 @pytest.mark.parametrize(
     "doc", [{}, {"code": 5}, {"code": []}, {"id": 5}, {"name": "n", "code": "x", "restrictions": 5}, {"metadata": 1}]
 )
-def test_a_seed_that_is_no_coupon_is_refused(shop: World, doc: Json) -> None:
+def test_a_seed_that_is_no_coupon_is_refused(shop: OrgClient, doc: Json) -> None:
     with unchanged(shop):
         response = shop.admin("POST", "/seed", {"emporix": {"coupons": [doc]}})
 
     assert 400 <= response.status_code < 500
 
 
-def test_coupons_of_one_tenant_are_not_those_of_another(shop: World) -> None:
+def test_coupons_of_one_tenant_are_not_those_of_another(shop: OrgClient) -> None:
     create(shop)
-    other = tenant(World(shop.url, f"{shop.org}x", shop.http))
+    other = tenant(OrgClient(shop.url, f"{shop.org}x", shop.http))
 
     assert found(other).json() == []
     assert ask(other, "GET", coupons("FIVE")).status_code == 404

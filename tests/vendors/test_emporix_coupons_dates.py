@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.emporix_coupons_support import (
     LATER,
     NOW,
@@ -27,20 +27,20 @@ def told(happened: list[Json]) -> list[tuple[str, str, str]]:
     return [(each["at"], each["event"], each["id"]) for each in happened]
 
 
-def replace(shop: World, **restrictions: str) -> None:
+def replace(shop: OrgClient, **restrictions: str) -> None:
     """PUT the coupon with these restrictions and no other."""
     sent = {**new_coupon(), "restrictions": restrictions}
     assert ask(shop, "PUT", coupons("FIVE"), sent).status_code in {200, 204}
 
 
-def test_advancing_tells_that_a_coupon_has_begun_and_has_expired(shop: World) -> None:
+def test_advancing_tells_that_a_coupon_has_begun_and_has_expired(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": SOON, "validUntil": LATER})
 
     assert told(shop.advance("P1Y")) == [(SOON, "start-coupon", "FIVE"), (LATER, "expire-coupon", "FIVE")]
     assert read(shop)["status"] == "EXPIRED"
 
 
-def test_the_list_and_the_status_agree_at_every_instant(shop: World) -> None:
+def test_the_list_and_the_status_agree_at_every_instant(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": "2030-01-01T12:00:01Z", "validUntil": "2030-01-01T12:00:02Z"})
     seen = []
     for by in ("PT0.999S", "PT0.001S", "PT1S", "PT0.001S"):
@@ -55,7 +55,7 @@ def test_the_list_and_the_status_agree_at_every_instant(shop: World) -> None:
     ]
 
 
-def test_a_coupon_without_dates_brings_nothing_about(shop: World) -> None:
+def test_a_coupon_without_dates_brings_nothing_about(shop: OrgClient) -> None:
     create(shop)
 
     assert shop.advance("P5Y") == []
@@ -63,20 +63,20 @@ def test_a_coupon_without_dates_brings_nothing_about(shop: World) -> None:
 
 
 @pytest.mark.parametrize("restrictions", [{"validFrom": PAST}, {"validFrom": NOW}, {"validUntil": PAST}])
-def test_a_date_that_is_over_when_the_coupon_is_made_does_not_happen(shop: World, restrictions: Json) -> None:
+def test_a_date_that_is_over_when_the_coupon_is_made_does_not_happen(shop: OrgClient, restrictions: Json) -> None:
     create(shop, code="MADE", restrictions=restrictions)
     shop.seed("emporix", coupons=[new_coupon(code="SEEDED", restrictions=restrictions)])
 
     assert shop.advance("P1Y") == []
 
 
-def test_a_seeded_coupon_begins_and_expires_too(shop: World) -> None:
+def test_a_seeded_coupon_begins_and_expires_too(shop: OrgClient) -> None:
     shop.seed("emporix", coupons=[new_coupon(restrictions={"validFrom": PAST, "validUntil": SOON})])
 
     assert told(shop.advance("P1Y")) == [(SOON, "expire-coupon", "FIVE")]
 
 
-def test_other_dates_take_the_place_of_those_before(shop: World) -> None:
+def test_other_dates_take_the_place_of_those_before(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": SOON, "validUntil": LATER})
     replace(shop, validUntil="2030-01-10T00:00:00Z")
 
@@ -86,7 +86,7 @@ def test_other_dates_take_the_place_of_those_before(shop: World) -> None:
     assert [event for _, event, _ in told(shop.advance("P5Y"))] == ["expire-coupon"]
 
 
-def test_the_same_dates_sent_again_do_not_happen_again(shop: World) -> None:
+def test_the_same_dates_sent_again_do_not_happen_again(shop: OrgClient) -> None:
     dates = {"validFrom": SOON, "validUntil": LATER}
     create(shop, restrictions=dates)
     shop.advance("P45D")
@@ -96,7 +96,7 @@ def test_the_same_dates_sent_again_do_not_happen_again(shop: World) -> None:
     assert [event for _, event, _ in told(shop.advance("P1Y"))] == ["expire-coupon"]
 
 
-def test_a_coupon_that_lost_its_dates_brings_nothing_about(shop: World) -> None:
+def test_a_coupon_that_lost_its_dates_brings_nothing_about(shop: OrgClient) -> None:
     create(shop, restrictions={"validUntil": SOON})
     replace(shop)
 
@@ -104,7 +104,7 @@ def test_a_coupon_that_lost_its_dates_brings_nothing_about(shop: World) -> None:
 
 
 @pytest.mark.parametrize("for_good", [False, True])
-def test_a_deleted_coupon_does_not_expire(shop: World, for_good: bool) -> None:
+def test_a_deleted_coupon_does_not_expire(shop: OrgClient, for_good: bool) -> None:
     configure(shop, couponPermanentDelete=for_good)
     create(shop, restrictions={"validUntil": SOON})
     assert ask(shop, "DELETE", coupons("FIVE")).status_code == 204
@@ -112,7 +112,7 @@ def test_a_deleted_coupon_does_not_expire(shop: World, for_good: bool) -> None:
     assert shop.advance("P1Y") == []
 
 
-def test_what_a_refused_update_said_does_not_happen(shop: World) -> None:
+def test_what_a_refused_update_said_does_not_happen(shop: OrgClient) -> None:
     create(shop, restrictions={"validUntil": LATER})
     response = ask(shop, "PATCH", coupons("FIVE"), {"restrictions": {"validFrom": LATER, "validUntil": SOON}})
     assert response.status_code == 400
@@ -120,7 +120,7 @@ def test_what_a_refused_update_said_does_not_happen(shop: World) -> None:
     assert told(shop.advance("P1Y")) == [(LATER, "expire-coupon", "FIVE")]
 
 
-def test_a_coupon_made_out_of_points_expires(shop: World) -> None:
+def test_a_coupon_made_out_of_points_expires(shop: OrgClient) -> None:
     template = {"name": "Five off", "discountType": "PERCENT", "discountPercentage": 5}
     option = {"id": "five", "type": "coupon", "name": "Five off", "points": 5}
     shop.seed(
@@ -134,11 +134,11 @@ def test_a_coupon_made_out_of_points_expires(shop: World) -> None:
     assert told(shop.advance("P40D")) == [(SOON, "expire-coupon", made.json()["code"])]
 
 
-def test_an_org_put_back_tells_only_what_is_still_to_come(shop: World) -> None:
+def test_an_org_put_back_tells_only_what_is_still_to_come(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": SOON, "validUntil": LATER})
     shop.advance("P45D")
     exported = shop.admin("GET", "/export").json()
-    copy = World(shop.url, f"{shop.org}copy", shop.http)
+    copy = OrgClient(shop.url, f"{shop.org}copy", shop.http)
     assert copy.admin("POST", "/import", exported).status_code in {200, 201}
 
     assert told(copy.advance("P1Y")) == [(LATER, "expire-coupon", "FIVE")]
@@ -147,7 +147,7 @@ def test_an_org_put_back_tells_only_what_is_still_to_come(shop: World) -> None:
     assert copy.advance("P1Y") == []
 
 
-def test_a_restored_snapshot_lets_the_same_happen_again(shop: World) -> None:
+def test_a_restored_snapshot_lets_the_same_happen_again(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": SOON, "validUntil": LATER})
     shop.admin("PUT", "/snapshots/before")
     first = told(shop.advance("P1Y"))
@@ -156,7 +156,7 @@ def test_a_restored_snapshot_lets_the_same_happen_again(shop: World) -> None:
     assert told(shop.advance("P1Y")) == first
 
 
-def test_what_is_still_to_come_is_not_told_to_clients(shop: World) -> None:
+def test_what_is_still_to_come_is_not_told_to_clients(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": SOON})
 
     assert "coming" not in read(shop)
@@ -175,14 +175,14 @@ def test_what_is_still_to_come_is_not_told_to_clients(shop: World) -> None:
         {"coming": ["validTomorrow"]},
     ],
 )
-def test_a_seed_whose_dates_are_none_is_refused(shop: World, members: Json) -> None:
+def test_a_seed_whose_dates_are_none_is_refused(shop: OrgClient, members: Json) -> None:
     response = shop.admin("POST", "/seed", {"emporix": {"coupons": [new_coupon(**members)]}})
 
     assert response.status_code == 400
     assert shop.advance("P1Y") == []
 
 
-def test_a_date_that_is_said_to_come_but_is_not_there_does_not_come(shop: World) -> None:
+def test_a_date_that_is_said_to_come_but_is_not_there_does_not_come(shop: OrgClient) -> None:
     shop.seed("emporix", coupons=[new_coupon(coming=["validFrom", "validUntil"])])
 
     assert shop.advance("P1Y") == []

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promo_sandbox.vendors.emporix.lists_regex import Pattern
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.emporix_coupons_support import (
     NOW,
     PAST,
@@ -30,7 +30,7 @@ from tests.vendors.emporix_coupons_support import (
 
 
 @pytest.fixture
-def full(shop: World) -> World:
+def full(shop: OrgClient) -> OrgClient:
     """A shop with coupons of all kinds."""
     create(
         shop, code="ALPHA", name="Winter Sale", description="for winter", maxRedemptions=1,
@@ -48,18 +48,18 @@ def full(shop: World) -> World:
     return shop
 
 
-def codes(shop: World, **query: str) -> list[str]:
+def codes(shop: OrgClient, **query: str) -> list[str]:
     return [coupon["code"] for coupon in listed(shop, **query)]
 
 
 # Pages
 
 
-def test_a_list_is_in_the_order_of_creation(full: World) -> None:
+def test_a_list_is_in_the_order_of_creation(full: OrgClient) -> None:
     assert codes(full) == ["ALPHA", "BETA", "GAMMA", "DELTA"]
 
 
-def test_a_page_has_16_unless_it_is_said_otherwise(shop: World) -> None:
+def test_a_page_has_16_unless_it_is_said_otherwise(shop: OrgClient) -> None:
     for number in range(18):
         create(shop, code=f"C{number:02d}")
 
@@ -73,14 +73,14 @@ def test_a_page_has_16_unless_it_is_said_otherwise(shop: World) -> None:
 
 
 @pytest.mark.parametrize("query", [{"pageNumber": "0"}, {"pageSize": "0"}, {"pageSize": "many"}, {"pageNumber": "1.5"}])
-def test_a_page_is_counted_from_1(shop: World, query: dict[str, str]) -> None:
+def test_a_page_is_counted_from_1(shop: OrgClient, query: dict[str, str]) -> None:
     response = found(shop, **query)
 
     refusal = assert_refused(shop, response, 400, "invalid-request")
     assert [detail["field"] for detail in refusal["details"]] == list(query)
 
 
-def test_the_total_is_told_only_if_it_is_asked_for(full: World) -> None:
+def test_the_total_is_told_only_if_it_is_asked_for(full: OrgClient) -> None:
     assert "items-count" not in found(full).headers
     assert "items-count" not in found(full, totalCount="false").headers
     assert found(full, totalCount="true").headers["items-count"] == "4"
@@ -114,12 +114,12 @@ def test_the_total_is_told_only_if_it_is_asked_for(full: World) -> None:
         ("", "ALPHA BETA GAMMA DELTA"),
     ],
 )
-def test_a_list_is_sorted_by_members_and_members_of_members(full: World, sort: str, expected: str) -> None:
+def test_a_list_is_sorted_by_members_and_members_of_members(full: OrgClient, sort: str, expected: str) -> None:
     assert codes(full, sort=sort) == expected.split()
 
 
 @pytest.mark.parametrize("sort", [",", "code,", "code:up", "code:", ":asc", "code asc", "code:asc:desc", "a(b)"])
-def test_a_sort_that_cannot_be_understood_is_refused(full: World, sort: str) -> None:
+def test_a_sort_that_cannot_be_understood_is_refused(full: OrgClient, sort: str) -> None:
     refusal = assert_refused(full, found(full, sort=sort), 400, "invalid-query")
 
     assert refusal["details"] == [{"field": "sort", "message": "not a valid sort", "type": "invalid_query_parameter"}]
@@ -199,7 +199,7 @@ def test_a_sort_that_cannot_be_understood_is_refused(full: World, sort: str) -> 
         ("nobody.knows.this:1", ""),
     ],
 )
-def test_a_query_finds(full: World, q: str, expected: str) -> None:
+def test_a_query_finds(full: OrgClient, q: str, expected: str) -> None:
     assert codes(full, q=q) == expected.split()
 
 
@@ -245,7 +245,7 @@ def test_a_query_finds(full: World, q: str, expected: str) -> None:
         "\x00",
     ],
 )
-def test_a_query_that_cannot_be_understood_is_refused(full: World, q: str) -> None:
+def test_a_query_that_cannot_be_understood_is_refused(full: OrgClient, q: str) -> None:
     for path in ("/coupons", coupons("ALPHA", "redemptions")):
         assert assert_refused(full, found(full, path, q=q), 400, "invalid-query") == {
             "status": 400,
@@ -255,21 +255,21 @@ def test_a_query_that_cannot_be_understood_is_refused(full: World, q: str) -> No
         }
 
 
-def test_a_quote_in_a_value_is_escaped(shop: World) -> None:
+def test_a_quote_in_a_value_is_escaped(shop: OrgClient) -> None:
     create(shop, code="HI", name='say "hi" \\o/')
     create(shop, code="HO", name="say hi")
 
     assert codes(shop, q='name:"say \\"hi\\" \\\\o/"') == ["HI"]
 
 
-def test_deleted_coupons_are_searched_if_they_are_asked_for(full: World) -> None:
+def test_deleted_coupons_are_searched_if_they_are_asked_for(full: OrgClient) -> None:
     ask(full, "DELETE", coupons("ALPHA"))
 
     assert codes(full, q="deleted:true") == []
     assert codes(full, q="deleted:true", showDeleted="true") == ["ALPHA"]
 
 
-def test_what_depends_on_the_time_is_searched_as_of_now(full: World) -> None:
+def test_what_depends_on_the_time_is_searched_as_of_now(full: OrgClient) -> None:
     assert codes(full, q="status:INACTIVE") == ["BETA"]
     full.advance("P31D")
     assert codes(full, q="status:INACTIVE") == []
@@ -278,7 +278,7 @@ def test_what_depends_on_the_time_is_searched_as_of_now(full: World) -> None:
 # Redemptions
 
 
-def test_redemptions_are_listed_searched_sorted_and_counted(shop: World) -> None:
+def test_redemptions_are_listed_searched_sorted_and_counted(shop: OrgClient) -> None:
     create(shop)
     for number, total in enumerate((50, 70, 60)):
         body = order(total, number, orderCode=f"O{number}")
@@ -315,7 +315,7 @@ def test_a_pattern_finds_what_the_standard_library_finds(pattern: str, text: str
 
 
 @pytest.mark.parametrize("pattern", ["a*a*a*a*a*a*a*a*a*a*b", "a{0,190}b", "[ab]+[ab]+[ab]+[ab]+c", ".*.*.*.*.*=.*;"])
-def test_no_pattern_makes_the_server_hang(shop: World, pattern: str) -> None:
+def test_no_pattern_makes_the_server_hang(shop: OrgClient, pattern: str) -> None:
     create(shop, name="a" * 20_000)
     begin = time.process_time()  # of the server too, which is a thread of this process
 
@@ -324,7 +324,7 @@ def test_no_pattern_makes_the_server_hang(shop: World, pattern: str) -> None:
     assert time.process_time() - begin < 5
 
 
-def test_the_codes_of_the_tutorial_of_queries_are_found(shop: World) -> None:
+def test_the_codes_of_the_tutorial_of_queries_are_found(shop: OrgClient) -> None:
     for code in ("ABCD12", "XABCD12", "AB CD", "OTHER"):
         create(shop, code=code)
     named: list[Json] = listed(shop, q="code:~ABCD12")
@@ -345,7 +345,7 @@ def many() -> list[Json]:
     ]
 
 
-def test_a_long_list_is_sorted_as_python_sorts_it(shop: World, many: list[Json]) -> None:
+def test_a_long_list_is_sorted_as_python_sorts_it(shop: OrgClient, many: list[Json]) -> None:
     shop.seed("emporix", coupons=[{**coupon, "discountAbsolute": money(1)} for coupon in many])
 
     found = codes(shop, sort="description:desc,name", pageSize="100000")
@@ -356,7 +356,7 @@ def test_a_long_list_is_sorted_as_python_sorts_it(shop: World, many: list[Json])
     assert page == found[1990:2000]
 
 
-def test_a_long_list_tells_how_many_fit(shop: World, many: list[Json]) -> None:
+def test_a_long_list_tells_how_many_fit(shop: OrgClient, many: list[Json]) -> None:
     shop.seed("emporix", coupons=[{**coupon, "discountAbsolute": money(1)} for coupon in many])
 
     response = ask(shop, "GET", "/coupons?q=description:3&totalCount=true&pageSize=5")
@@ -368,12 +368,12 @@ def test_a_long_list_tells_how_many_fit(shop: World, many: list[Json]) -> None:
     assert ["Items-Count", response.headers["items-count"]] in exchange["reply"]["headers"]
 
 
-def test_a_key_that_comes_again_no_longer_changes_the_order(full: World) -> None:
+def test_a_key_that_comes_again_no_longer_changes_the_order(full: OrgClient) -> None:
     assert codes(full, sort="name,code:desc,name:desc") == codes(full, sort="name,code:desc")
     assert codes(full, sort="name," * 1500 + "code") == codes(full, sort="name,code")
 
 
-def test_as_many_keys_as_a_coupon_has_are_served_and_no_more(full: World) -> None:
+def test_as_many_keys_as_a_coupon_has_are_served_and_no_more(full: OrgClient) -> None:
     served = ",".join(f"mixins.k{number}" for number in range(30))
 
     assert codes(full, sort=served) == codes(full)
@@ -382,7 +382,7 @@ def test_as_many_keys_as_a_coupon_has_are_served_and_no_more(full: World) -> Non
     assert response.json()["details"][0]["message"] == "more than 30 keys"
 
 
-def test_of_long_texts_and_lists_the_beginning_is_searched(full: World) -> None:
+def test_of_long_texts_and_lists_the_beginning_is_searched(full: OrgClient) -> None:
     texts = {"t": "a" * 10_000 + "b", "u": "a" * 9_999 + "b", "l": ["a"] * 1000 + ["b"], "m": ["a"] * 999 + ["b"]}
     create(full, code="LONG", mixins={"long": texts})
 
@@ -390,7 +390,7 @@ def test_of_long_texts_and_lists_the_beginning_is_searched(full: World) -> None:
     assert codes(full, q="mixins.long.u:~b") == codes(full, q="mixins.long.m:b") == ["LONG"]
 
 
-def test_a_query_may_name_thousands_of_values(full: World) -> None:
+def test_a_query_may_name_thousands_of_values(full: OrgClient) -> None:
     values = ",".join([*(f"X{number}" for number in range(2000)), "GAMMA"])
 
     assert codes(full, q=f"code:({values})") == ["GAMMA"]
@@ -398,12 +398,12 @@ def test_a_query_may_name_thousands_of_values(full: World) -> None:
     assert codes(full, q="mixins.campaign.on:(x,true)") == ["ALPHA"]
 
 
-def test_a_range_of_too_many_comparisons_is_not_served(full: World) -> None:
+def test_a_range_of_too_many_comparisons_is_not_served(full: OrgClient) -> None:
     assert codes(full, q=f"redemptionCount:({' AND '.join(['>=1'] * 20)})") == ["ALPHA"]
     assert_refused(full, found(full, q=f"redemptionCount:({' AND '.join(['>=1'] * 21)})"), 400, "invalid-query")
 
 
-def test_a_query_of_too_many_fields_is_refused(full: World) -> None:
+def test_a_query_of_too_many_fields_is_refused(full: OrgClient) -> None:
     response = ask(full, "GET", f"/coupons?{'&'.join('a=1' for _ in range(1001))}")
 
     assert response.status_code == 400

@@ -11,7 +11,7 @@ import pytest
 
 from promo_sandbox.model.sorted_index import CHUNK
 from tests.patience import LONG
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.emporix_coupons_support import (
     LATER,
     MANAGE,
@@ -42,7 +42,7 @@ from tests.vendors.rejections import unchanged
 # Booking
 
 
-def test_a_redemption_is_booked_for_the_tokens_customer(shop: World) -> None:
+def test_a_redemption_is_booked_for_the_tokens_customer(shop: OrgClient) -> None:
     create(shop)
 
     id = redeemed(shop, order(100, 5, orderCode="EON1"))
@@ -62,7 +62,7 @@ def test_a_redemption_is_booked_for_the_tokens_customer(shop: World) -> None:
     assert read(shop)["redemptionCount"] == 1
 
 
-def test_the_pages_sample_redeems_on_behalf_of_a_customer(shop: World) -> None:
+def test_the_pages_sample_redeems_on_behalf_of_a_customer(shop: OrgClient) -> None:
     create(shop)
     sample = {"customerNumber": "CustomerId", "orderTotal": money(1090), "discount": money(5)}
 
@@ -71,7 +71,7 @@ def test_the_pages_sample_redeems_on_behalf_of_a_customer(shop: World) -> None:
     assert ask(shop, "GET", coupons("FIVE", "redemptions", id)).json()["customerNumber"] == "CustomerId"
 
 
-def test_amounts_without_their_members_are_nothing_in_dollars(shop: World) -> None:
+def test_amounts_without_their_members_are_nothing_in_dollars(shop: OrgClient) -> None:
     create(shop, discountType="FREE_SHIPPING")
 
     id = redeemed(shop, {"orderTotal": {}, "discount": {}})
@@ -80,14 +80,14 @@ def test_amounts_without_their_members_are_nothing_in_dollars(shop: World) -> No
     assert (redemption["orderTotal"], redemption["discount"]) == (money(0, "USD"), money(0, "USD"))
 
 
-def test_the_same_order_may_redeem_twice(shop: World) -> None:
+def test_the_same_order_may_redeem_twice(shop: OrgClient) -> None:
     create(shop)
 
     assert redeemed(shop, order(orderCode="EON1")) != redeemed(shop, order(orderCode="EON1"))
     assert read(shop)["redemptionCount"] == 2
 
 
-def test_validation_books_nothing(shop: World) -> None:
+def test_validation_books_nothing(shop: OrgClient) -> None:
     create(shop, maxRedemptions=1)
 
     with unchanged(shop):
@@ -109,7 +109,7 @@ def test_validation_books_nothing(shop: World) -> None:
 )
 @pytest.mark.parametrize("operation", ["redemptions", "validation"])
 def test_a_redemption_that_is_not_as_described_is_not_booked(
-    shop: World, operation: str, body: Json, field: str
+    shop: OrgClient, operation: str, body: Json, field: str
 ) -> None:
     create(shop)
 
@@ -123,7 +123,7 @@ def test_a_redemption_that_is_not_as_described_is_not_booked(
 # Time
 
 
-def test_a_coupon_is_redeemed_from_its_first_moment_to_its_last(shop: World) -> None:
+def test_a_coupon_is_redeemed_from_its_first_moment_to_its_last(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": "2030-01-01T12:00:01Z", "validUntil": "2030-01-01T12:00:02Z"})
 
     assert_not_redeemed(shop, redeem(shop), 400, "coupon-not-active")
@@ -138,7 +138,7 @@ def test_a_coupon_is_redeemed_from_its_first_moment_to_its_last(shop: World) -> 
 # Limits
 
 
-def test_a_coupon_is_redeemed_as_often_as_it_may_be_by_all_together(shop: World) -> None:
+def test_a_coupon_is_redeemed_as_often_as_it_may_be_by_all_together(shop: OrgClient) -> None:
     create(shop, maxRedemptions=2)
     redeemed(shop, bearer=customer(shop, "C1"))
     redeemed(shop, order(legalEntityId="LE1"), bearer=customer(shop, "C2"))
@@ -147,7 +147,7 @@ def test_a_coupon_is_redeemed_as_often_as_it_may_be_by_all_together(shop: World)
         assert_not_redeemed(shop, redeem(shop, bearer=customer(shop, "C3")), 400, "coupon-redemptions-exceeded")
 
 
-def test_a_limit_of_none_is_never_met(shop: World) -> None:
+def test_a_limit_of_none_is_never_met(shop: OrgClient) -> None:
     create(shop, maxRedemptions=0)
     create(shop, code="SIX", maxRedemptionsPerCustomer=0)
 
@@ -155,7 +155,7 @@ def test_a_limit_of_none_is_never_met(shop: World) -> None:
     assert_not_redeemed(shop, redeem(shop, code="SIX"), 400, "coupon-redemptions-exceeded")
 
 
-def test_each_customer_has_an_allowance(shop: World) -> None:
+def test_each_customer_has_an_allowance(shop: OrgClient) -> None:
     create(shop, maxRedemptionsPerCustomer=1)
     for number in ("C1", "C2"):
         redeemed(shop, bearer=customer(shop, number))
@@ -165,7 +165,7 @@ def test_each_customer_has_an_allowance(shop: World) -> None:
     assert_not_redeemed(shop, redeem(shop, on_behalf, bearer="any"), 400, "coupon-redemptions-exceeded")
 
 
-def test_each_legal_entity_of_a_customer_has_an_allowance_of_its_own(shop: World) -> None:
+def test_each_legal_entity_of_a_customer_has_an_allowance_of_its_own(shop: OrgClient) -> None:
     create(shop, maxRedemptionsPerCustomer=1)
     for body in (order(), order(legalEntityId="LE1"), order(legalEntityId="LE2")):
         redeemed(shop, body)
@@ -180,7 +180,7 @@ def test_each_legal_entity_of_a_customer_has_an_allowance_of_its_own(shop: World
     ]
 
 
-def test_more_legal_entities_with_long_ids_than_a_chunk_of_a_list_holds(shop: World) -> None:
+def test_more_legal_entities_with_long_ids_than_a_chunk_of_a_list_holds(shop: OrgClient) -> None:
     create(shop)
     ids = [f"64b7a1f5e8d9c20001aa{number * 7919 % 9973:04d}" for number in range(2 * CHUNK + 10)]
 
@@ -192,7 +192,7 @@ def test_more_legal_entities_with_long_ids_than_a_chunk_of_a_list_holds(shop: Wo
     assert coupon["legalEntityRedemptions"] == [{"legalEntityId": id, "count": 1} for id in sorted(ids)]
 
 
-def test_the_legal_entity_may_be_the_tokens(shop: World) -> None:
+def test_the_legal_entity_may_be_the_tokens(shop: OrgClient) -> None:
     create(shop, maxRedemptionsPerCustomer=1)
     bearer = customer(shop, legal_entity="LE1")
 
@@ -208,7 +208,7 @@ def test_the_legal_entity_may_be_the_tokens(shop: World) -> None:
 # For whom
 
 
-def test_a_coupon_for_some_customers_is_for_no_other(shop: World) -> None:
+def test_a_coupon_for_some_customers_is_for_no_other(shop: OrgClient) -> None:
     create(shop, restrictions={"validFor": ["C1", "C2"]})
 
     redeemed(shop, bearer=customer(shop, "C2"))
@@ -218,14 +218,14 @@ def test_a_coupon_for_some_customers_is_for_no_other(shop: World) -> None:
     assert_not_redeemed(shop, on_behalf, 403, "coupon-redemption-forbidden")
 
 
-def test_whom_a_coupon_was_issued_to_restricts_nothing(shop: World) -> None:
+def test_whom_a_coupon_was_issued_to_restricts_nothing(shop: OrgClient) -> None:
     create(shop, issuedTo="C1")
 
     redeemed(shop, bearer=customer(shop, "C2"))
 
 
 @pytest.mark.parametrize("bearer", ["any", f"sandbox;scope={REDEEM}", f"sandbox;scope={ON_BEHALF}"])
-def test_without_a_customer_only_an_open_coupon_is_redeemed(shop: World, bearer: str) -> None:
+def test_without_a_customer_only_an_open_coupon_is_redeemed(shop: OrgClient, bearer: str) -> None:
     create(shop)
     create(shop, code="OPEN", allowAnonymous=True)
 
@@ -235,7 +235,7 @@ def test_without_a_customer_only_an_open_coupon_is_redeemed(shop: World, bearer:
 
 
 @pytest.mark.parametrize("scope", [MANAGE, READ, "other.scope"])
-def test_who_may_not_redeem_is_as_good_as_anonymous(shop: World, scope: str) -> None:
+def test_who_may_not_redeem_is_as_good_as_anonymous(shop: OrgClient, scope: str) -> None:
     create(shop)
     create(shop, code="OPEN", allowAnonymous=True)
     bearer = token(shop, scope, customer="C1")
@@ -246,7 +246,7 @@ def test_who_may_not_redeem_is_as_good_as_anonymous(shop: World, scope: str) -> 
 
 @pytest.mark.parametrize("operation", ["redemptions", "validation"])
 @pytest.mark.parametrize("number", ["C1", "C2"])
-def test_a_customer_number_needs_a_scope_of_its_own(shop: World, operation: str, number: str) -> None:
+def test_a_customer_number_needs_a_scope_of_its_own(shop: OrgClient, operation: str, number: str) -> None:
     create(shop, allowAnonymous=True)
     bearer = token(shop, REDEEM, MANAGE, customer="C1")
 
@@ -260,7 +260,7 @@ def test_a_customer_number_needs_a_scope_of_its_own(shop: World, operation: str,
     }
 
 
-def test_a_customer_who_has_logged_in_redeems_for_each_legal_entity_once(shop: World) -> None:
+def test_a_customer_who_has_logged_in_redeems_for_each_legal_entity_once(shop: OrgClient) -> None:
     create(shop, maxRedemptionsPerCustomer=1)
     login = {"email": "ada@example.com", "password": "geheim-genug"}
     anonymous = shop.http.get(
@@ -282,7 +282,7 @@ def test_a_customer_who_has_logged_in_redeems_for_each_legal_entity_once(shop: W
     assert read(shop)["legalEntityRedemptions"] == [{"legalEntityId": "LE1", "count": 1}]
 
 
-def test_an_empty_customer_number_is_none(shop: World) -> None:
+def test_an_empty_customer_number_is_none(shop: OrgClient) -> None:
     create(shop)
 
     id = redeemed(shop, order(customerNumber="", legalEntityId=""), bearer=customer(shop, "C7"))
@@ -291,7 +291,7 @@ def test_an_empty_customer_number_is_none(shop: World) -> None:
     assert (redemption["customerNumber"], "legalEntityId" in redemption) == ("C7", False)
 
 
-def test_a_coupon_for_segments_is_for_their_members(shop: World) -> None:
+def test_a_coupon_for_segments_is_for_their_members(shop: OrgClient) -> None:
     shop.seed("emporix", segments=[{"id": "s1", "customers": ["C1"]}, {"id": "s2", "customers": ["C2", "C3"]}])
     create(shop, segmentRestricted=True, restrictions={"segments": ["s0", "s2"]})
 
@@ -302,14 +302,14 @@ def test_a_coupon_for_segments_is_for_their_members(shop: World) -> None:
 # Money
 
 
-def test_the_order_must_be_worth_enough(shop: World) -> None:
+def test_the_order_must_be_worth_enough(shop: OrgClient) -> None:
     create(shop, restrictions={"minOrderValue": money(49.99)})
 
     redeemed(shop, order(49.99))
     assert_not_redeemed(shop, redeem(shop, order(49.98)), 400, "coupon-order-total-too-low")
 
 
-def test_the_order_must_be_in_the_coupons_currency(shop: World) -> None:
+def test_the_order_must_be_in_the_coupons_currency(shop: OrgClient) -> None:
     create(shop)
     create_percent(shop, code="TEN", restrictions={"minOrderValue": money(10)})
 
@@ -319,13 +319,13 @@ def test_the_order_must_be_in_the_coupons_currency(shop: World) -> None:
     assert_not_redeemed(shop, redeem(shop, in_dollars, "TEN"), 400, "coupon-currency-incorrect")
 
 
-def test_a_coupon_without_any_amount_has_no_currency(shop: World) -> None:
+def test_a_coupon_without_any_amount_has_no_currency(shop: OrgClient) -> None:
     create_percent(shop, restrictions={"minOrderValue": money(0)})
 
     redeemed(shop, order(100, 10, "CHF"))
 
 
-def test_the_discount_must_be_in_the_currency_of_what_is_granted(shop: World) -> None:
+def test_the_discount_must_be_in_the_currency_of_what_is_granted(shop: OrgClient) -> None:
     create(shop)
     create_percent(shop, code="TEN")
     create(shop, code="SHIP", discountType="FREE_SHIPPING", discountAbsolute=None)
@@ -335,7 +335,7 @@ def test_the_discount_must_be_in_the_currency_of_what_is_granted(shop: World) ->
         assert_not_redeemed(shop, redeem(shop, body, code), 400, "coupon-discount-currency-incorrect")
 
 
-def test_no_more_than_the_coupon_grants_is_given(shop: World) -> None:
+def test_no_more_than_the_coupon_grants_is_given(shop: OrgClient) -> None:
     create(shop)
 
     for discount in (0, 4.99, 5, 5.00):
@@ -368,7 +368,7 @@ def test_no_more_than_the_coupon_grants_is_given(shop: World) -> None:
     ],
 )
 def test_a_percentage_is_rounded_half_up_to_the_minor_unit_of_the_currency(
-    shop: World, percentage: Json, currency: str, total: str, granted: str, beyond: str
+    shop: OrgClient, percentage: Json, currency: str, total: str, granted: str, beyond: str
 ) -> None:
     raw = f'{{"code": "P", "name": "P", "discountType": "PERCENT", "discountPercentage": {percentage}}}'
     assert shop.request("POST", f"/coupon/{shop.org}/coupons", raw=raw.encode()).status_code == 201
@@ -384,13 +384,13 @@ def test_a_percentage_is_rounded_half_up_to_the_minor_unit_of_the_currency(
     assert_not_redeemed(shop, redeem_exactly(beyond), 400, "coupon-discount-amount-incorrect")
 
 
-def test_free_shipping_grants_whatever_it_costs(shop: World) -> None:
+def test_free_shipping_grants_whatever_it_costs(shop: OrgClient) -> None:
     create(shop, discountType="FREE_SHIPPING", discountAbsolute=None)
 
     redeemed(shop, order(1, 5000))
 
 
-def test_an_amount_is_booked_as_exactly_as_it_was_sent(shop: World) -> None:
+def test_an_amount_is_booked_as_exactly_as_it_was_sent(shop: OrgClient) -> None:
     create(shop, discountType="FREE_SHIPPING")
     raw = b'{"orderTotal": {"amount": 0.1000000000000000000000000000000000000001}, "discount": {"amount": 1E-300}}'
     path = f"/coupon/{shop.org}/coupons/FIVE/redemptions"
@@ -405,7 +405,7 @@ def test_an_amount_is_booked_as_exactly_as_it_was_sent(shop: World) -> None:
 # All at once
 
 
-def test_all_that_speaks_against_a_redemption_is_told_and_the_first_decides(shop: World) -> None:
+def test_all_that_speaks_against_a_redemption_is_told_and_the_first_decides(shop: OrgClient) -> None:
     create(
         shop,
         restrictions={"validFor": ["C9"], "validUntil": PAST, "minOrderValue": money(100)},
@@ -434,7 +434,7 @@ def test_all_that_speaks_against_a_redemption_is_told_and_the_first_decides(shop
     )
 
 
-def test_a_coupon_for_a_segment_in_the_future_tells_both(shop: World) -> None:
+def test_a_coupon_for_a_segment_in_the_future_tells_both(shop: OrgClient) -> None:
     create(shop, segmentRestricted=True, restrictions={"segments": ["s"], "validFrom": SOON, "validUntil": LATER})
 
     names = ("coupon-redemption-forbidden", "coupon-segment-customer-not-assigned", "coupon-not-active")
@@ -456,7 +456,7 @@ def test_a_coupon_for_a_segment_in_the_future_tells_both(shop: World) -> None:
         {"segmentRestricted": True, "restrictions": {"segments": ["s"]}},
     ],
 )
-def test_validation_refuses_exactly_what_redemption_refuses(shop: World, members: Json) -> None:
+def test_validation_refuses_exactly_what_redemption_refuses(shop: OrgClient, members: Json) -> None:
     create(shop, **members)
 
     validated, tried = validate(shop), redeem(shop)
@@ -468,7 +468,7 @@ def test_validation_refuses_exactly_what_redemption_refuses(shop: World, members
 # Reading
 
 
-def test_a_customer_reads_only_redemptions_of_his_own(shop: World) -> None:
+def test_a_customer_reads_only_redemptions_of_his_own(shop: OrgClient) -> None:
     create(shop, allowAnonymous=True)
     own, of_nobody = redeemed(shop), redeemed(shop, bearer=token(shop))
 
@@ -488,7 +488,7 @@ def test_a_customer_reads_only_redemptions_of_his_own(shop: World) -> None:
     assert_refused(shop, get(own, token(shop, READ)), 403, "insufficient-scope")
 
 
-def test_a_redemption_is_found_under_its_own_coupon_only(shop: World) -> None:
+def test_a_redemption_is_found_under_its_own_coupon_only(shop: OrgClient) -> None:
     create(shop)
     create(shop, code="SIX")
     id = redeemed(shop)
@@ -505,7 +505,7 @@ def test_a_redemption_is_found_under_its_own_coupon_only(shop: World) -> None:
 # Taking back
 
 
-def test_a_deleted_redemption_gives_the_use_back(shop: World) -> None:
+def test_a_deleted_redemption_gives_the_use_back(shop: OrgClient) -> None:
     create(shop, maxRedemptions=2, maxRedemptionsPerCustomer=1)
     first = redeemed(shop, order(legalEntityId="LE1"))
     redeemed(shop, order(legalEntityId="LE2"))
@@ -525,7 +525,7 @@ def test_a_deleted_redemption_gives_the_use_back(shop: World) -> None:
 # Many
 
 
-def test_of_64_clients_that_redeem_the_last_use_at_once_exactly_one_succeeds(shop: World) -> None:
+def test_of_64_clients_that_redeem_the_last_use_at_once_exactly_one_succeeds(shop: OrgClient) -> None:
     create(shop, maxRedemptions=1)
     target = f"{shop.url}/coupon/{shop.org}/coupons/FIVE/redemptions"
 
@@ -543,7 +543,7 @@ def test_of_64_clients_that_redeem_the_last_use_at_once_exactly_one_succeeds(sho
     assert len(listed(shop, coupons("FIVE", "redemptions"))) == 1
 
 
-def test_the_10_000th_redemption_costs_what_the_first_did(shop: World) -> None:
+def test_the_10_000th_redemption_costs_what_the_first_did(shop: OrgClient) -> None:
     for code in ("FEW", "MANY"):
         create(shop, code=code)
     shop.seed(
@@ -569,7 +569,7 @@ def test_the_10_000th_redemption_costs_what_the_first_did(shop: World) -> None:
     assert read(shop, "MANY")["redemptionCount"] == 10_030
 
 
-def test_a_coupon_tells_of_no_more_than_two_thousand_legal_entities(shop: World) -> None:
+def test_a_coupon_tells_of_no_more_than_two_thousand_legal_entities(shop: OrgClient) -> None:
     create(shop)
     amount = money(1)
     terms = {"code": "FIVE", "orderCode": "o", "orderTotal": amount, "discount": amount}

@@ -13,7 +13,7 @@ import pytest
 
 from promo_sandbox.base.config import Config
 from promo_sandbox.openapi.operation import Operation, Rejection
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors import rejections
 from tests.vendors.emporix_coupons_support import (
     LATER,
@@ -50,9 +50,9 @@ _BODY: dict[str, Json] = {
 
 
 @pytest.fixture
-def shop(world: World) -> World:
+def shop(org_client: OrgClient) -> OrgClient:
     """One of everything, under names that say what it is."""
-    shop = tenant(world)
+    shop = tenant(org_client)
     shop.seed(
         "emporix",
         coupons=[
@@ -74,7 +74,7 @@ def shop(world: World) -> World:
 class Attempt(NamedTuple):
     """A request in the making; it succeeds unless it is staged to be refused."""
 
-    shop: World
+    shop: OrgClient
     operation: Operation
     path: dict[str, str]
     query: dict[str, str]
@@ -94,7 +94,7 @@ class Attempt(NamedTuple):
         )
 
 
-def prepared(shop: World, operation: Operation) -> Attempt:
+def prepared(shop: OrgClient, operation: Operation) -> Attempt:
     names = {"tenant": shop.org, "code": "FIVE", "id": "r1", "customerNumber": "C1"}
     body = {"json": _BODY[operation.id]} if operation.body is not None else {}
     path = {name: names[name] for name in operation.path_names}
@@ -106,18 +106,18 @@ def prepared(shop: World, operation: Operation) -> Attempt:
 Staging = Callable[[Attempt], None]
 
 
-def bears(bearer: Callable[[World], str]) -> Staging:
+def bears(bearer: Callable[[OrgClient], str]) -> Staging:
     return rejections.shows(lambda attempt: bearer(attempt.shop))
 
 
-def issued(shop: World, **terms: Json) -> str:
+def issued(shop: OrgClient, **terms: Json) -> str:
     response = shop.admin("POST", "/tokens", {"vendor": "emporix", "tenant": shop.org, **terms})
     assert response.status_code == 201, response.text
     access_token: str = response.json()["access_token"]
     return access_token
 
 
-def outlived(shop: World) -> str:
+def outlived(shop: OrgClient) -> str:
     access_token = issued(shop, expires_in=60)
     shop.advance("PT60S")
     return access_token
@@ -241,7 +241,7 @@ STAGED: dict[str, Staging] = {
 
 @each_rejection
 def test_every_declared_rejection_is_answered_where_it_is_due(
-    shop: World, operation: Operation, rejection: Rejection
+    shop: OrgClient, operation: Operation, rejection: Rejection
 ) -> None:
     attempt = prepared(shop, operation)
     if rejection.name in ONLY_ON_REQUEST:
@@ -268,25 +268,25 @@ def test_nothing_is_staged_that_the_spec_does_not_declare() -> None:
 
 @each_rejection
 def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
-    shop: World, operation: Operation, rejection: Rejection
+    shop: OrgClient, operation: Operation, rejection: Rejection
 ) -> None:
     rejections.assert_prefers_the_example(shop, prepared(shop, operation), rejection)
 
 
 @each_operation
-def test_prefer_code_yields_every_declared_status(shop: World, operation: Operation) -> None:
+def test_prefer_code_yields_every_declared_status(shop: OrgClient, operation: Operation) -> None:
     rejections.assert_prefers_every_status(shop, prepared(shop, operation), operation)
 
 
 @each_operation
-def test_every_operation_answers_its_success(shop: World, operation: Operation) -> None:
+def test_every_operation_answers_its_success(shop: OrgClient, operation: Operation) -> None:
     response = prepared(shop, operation).send()
 
     rejections.assert_succeeded(shop, response, operation, {status for status in operation.responses if status < 300})
 
 
 @each_operation
-def test_the_header_of_the_tenant_is_taken(shop: World, operation: Operation) -> None:
+def test_the_header_of_the_tenant_is_taken(shop: OrgClient, operation: Operation) -> None:
     attempt = prepared(shop, operation)
     attempt.headers.update({"Emporix-Tenant": shop.org, "Accept-Language": "en", "X-Version": "v2"})
 
@@ -294,7 +294,7 @@ def test_the_header_of_the_tenant_is_taken(shop: World, operation: Operation) ->
 
 
 @each_operation
-def test_an_issued_token_with_the_scopes_of_the_operation_will_do(shop: World, operation: Operation) -> None:
+def test_an_issued_token_with_the_scopes_of_the_operation_will_do(shop: OrgClient, operation: Operation) -> None:
     attempt = prepared(shop, operation)
     attempt.headers["Authorization"] = f"Bearer {issued(shop, scopes=[MANAGE, ON_BEHALF])}"
 
@@ -304,18 +304,18 @@ def test_an_issued_token_with_the_scopes_of_the_operation_will_do(shop: World, o
 # Answers outside the lists of the operations
 
 
-def assert_outside(shop: World, response: httpx2.Response, status: int) -> None:
+def assert_outside(shop: OrgClient, response: httpx2.Response, status: int) -> None:
     body = rejections.assert_transport(shop, response, DOCUMENT, status)
     assert response.headers["content-type"] == "application/json"
     assert body.keys() == DOCUMENT.transport_rejections[status].value.keys()
 
 
-def test_a_path_that_no_operation_has_is_unknown(shop: World) -> None:
+def test_a_path_that_no_operation_has_is_unknown(shop: OrgClient) -> None:
     for path in (f"/coupon/{shop.org}/vouchers", f"/coupon/{shop.org}/coupons/FIVE/redemptions/r1/more"):
         assert_outside(shop, shop.request("GET", path, headers={"Sandbox-Org": shop.org}), 404)
 
 
-def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(shop: World) -> None:
+def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(shop: OrgClient) -> None:
     response = shop.request("PATCH", f"/coupon/{shop.org}/coupons", {}, headers={"Sandbox-Org": shop.org})
 
     assert response.headers["allow"] == "GET, HEAD, POST"
@@ -323,7 +323,7 @@ def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(shop: 
 
 
 @pytest.mark.parametrize("operation", [it for it in DOCUMENT.operations if it.body], ids=lambda it: it.id)
-def test_a_body_of_another_media_type_is_not_read(shop: World, operation: Operation) -> None:
+def test_a_body_of_another_media_type_is_not_read(shop: OrgClient, operation: Operation) -> None:
     attempt = prepared(shop, operation)
     attempt.headers["Content-Type"] = "application/xml"
 
@@ -333,7 +333,7 @@ def test_a_body_of_another_media_type_is_not_read(shop: World, operation: Operat
     assert_outside(shop, response, 415)
 
 
-def test_a_body_beyond_the_limit_is_refused(shop: World) -> None:
+def test_a_body_beyond_the_limit_is_refused(shop: OrgClient) -> None:
     response = shop.request("POST", f"/coupon/{shop.org}/coupons", raw=b" " * (Config().max_body + 1))
 
     assert_outside(shop, response, 413)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.emporix_identity_support import (
     NOW,
     PASSWORD,
@@ -24,18 +24,18 @@ NAMES = {"firstName": "Ada", "lastName": "Berg", "company": "Berg AG"}
 
 
 @pytest.fixture
-def tenant(world: World) -> World:
-    return as_tenant(world)
+def tenant(org_client: OrgClient) -> OrgClient:
+    return as_tenant(org_client)
 
 
-def profile(tenant: World, email: str = "ada@example.com", **query: str) -> Json:
+def profile(tenant: OrgClient, email: str = "ada@example.com", **query: str) -> Json:
     return answered(me(tenant, answered(log_in(tenant, email))["access_token"], **query))
 
 
 # Credentials of their own
 
 
-def test_a_customer_who_signed_up_with_credentials_of_their_own_logs_in_by_these_alone(tenant: World) -> None:
+def test_a_customer_who_signed_up_with_credentials_of_their_own_logs_in_by_these_alone(tenant: OrgClient) -> None:
     own = {"email": "Login@example.com", "password": "noch-geheimer"}
     assert sign_up(tenant, signup=own).status_code == 201
 
@@ -52,7 +52,7 @@ def test_a_customer_who_signed_up_with_credentials_of_their_own_logs_in_by_these
     assert (seen["accounts"], seen["contactEmail"]) == ([{"id": "Login@example.com"}], "ada@example.com")
 
 
-def test_an_address_to_log_in_by_has_one_account_and_one_to_be_reached_by_may_have_more(tenant: World) -> None:
+def test_an_address_to_log_in_by_has_one_account_and_one_to_be_reached_by_may_have_more(tenant: OrgClient) -> None:
     own = {"email": "login@example.com", "password": PASSWORD}
     sign_up(tenant, signup=own)
 
@@ -62,7 +62,7 @@ def test_an_address_to_log_in_by_has_one_account_and_one_to_be_reached_by_may_ha
     assert sign_up(tenant).status_code == 201
 
 
-def test_the_same_credentials_once_more_are_what_the_vendors_storefront_sends(tenant: World) -> None:
+def test_the_same_credentials_once_more_are_what_the_vendors_storefront_sends(tenant: OrgClient) -> None:
     assert sign_up(tenant, signup={"email": "ada@example.com", "password": PASSWORD}, captcha=1).status_code == 201
     assert log_in(tenant).status_code == 200
 
@@ -77,7 +77,7 @@ def test_the_same_credentials_once_more_are_what_the_vendors_storefront_sends(te
         ({"email": None, "password": PASSWORD}, "signup.email", "invalid_value"),
     ],
 )
-def test_what_is_wrong_with_credentials_is_named(tenant: World, own: Json, field: str, kind: str) -> None:
+def test_what_is_wrong_with_credentials_is_named(tenant: OrgClient, own: Json, field: str, kind: str) -> None:
     body = refused(tenant, sign_up(tenant, signup=own), 400, "invalid-request")
 
     assert [(detail["field"], detail["type"]) for detail in body["details"]] == [(field, kind)]
@@ -87,13 +87,13 @@ def test_what_is_wrong_with_credentials_is_named(tenant: World, own: Json, field
 
 
 @pytest.mark.parametrize("contact", ["shop@example.com", "ada@example.org", ""])
-def test_the_contact_is_reached_by_the_address_of_the_signup(tenant: World, contact: str) -> None:
+def test_the_contact_is_reached_by_the_address_of_the_signup(tenant: OrgClient, contact: str) -> None:
     body = refused(tenant, sign_up(tenant, customerDetails={"contactEmail": contact}), 400, "contact-email-differs")
 
     assert [detail["field"] for detail in body["details"]] == ["customerDetails.contactEmail"]
 
 
-def test_the_contacts_address_is_the_one_of_the_signup_and_not_the_one_to_log_in_by(tenant: World) -> None:
+def test_the_contacts_address_is_the_one_of_the_signup_and_not_the_one_to_log_in_by(tenant: OrgClient) -> None:
     own = {"email": "login@example.com", "password": PASSWORD}
 
     refused(
@@ -105,7 +105,7 @@ def test_the_contacts_address_is_the_one_of_the_signup_and_not_the_one_to_log_in
     assert sign_up(tenant, signup=own, customerDetails={"contactEmail": "ADA@example.com"}).status_code == 201
 
 
-def test_the_vendors_own_storefront_signs_a_private_customer_up(tenant: World) -> None:
+def test_the_vendors_own_storefront_signs_a_private_customer_up(tenant: OrgClient) -> None:
     details = {
         "firstName": "Ada",
         "lastName": "Berg",
@@ -134,7 +134,7 @@ def test_the_vendors_own_storefront_signs_a_private_customer_up(tenant: World) -
     ["title", "firstName", "middleName", "lastName", "contactEmail", "contactPhone", "company", "preferredLanguage",
      "preferredCurrency", "preferredSite", "b2b", "mixins", "metadata"],
 )  # fmt: skip
-def test_a_detail_that_is_null_is_as_good_as_absent(tenant: World, member: str) -> None:
+def test_a_detail_that_is_null_is_as_good_as_absent(tenant: OrgClient, member: str) -> None:
     sign_up(tenant, customerDetails={member: None})
     sign_up(tenant, "ben@example.com", customerDetails={})
 
@@ -144,12 +144,12 @@ def test_a_detail_that_is_null_is_as_good_as_absent(tenant: World, member: str) 
     assert seen == plain
 
 
-def test_details_address_and_credentials_may_be_null(tenant: World) -> None:
+def test_details_address_and_credentials_may_be_null(tenant: OrgClient) -> None:
     assert sign_up(tenant, customerDetails=None, customerAddress=None, signup=None).status_code == 201
     assert profile(tenant, expand="addresses")["addresses"] == []
 
 
-def test_what_is_null_in_an_address_or_a_company_is_as_good_as_absent(tenant: World) -> None:
+def test_what_is_null_in_an_address_or_a_company_is_as_good_as_absent(tenant: OrgClient) -> None:
     address = {
         "contactName": "Ada Berg",
         "companyName": None,
@@ -168,14 +168,14 @@ def test_what_is_null_in_an_address_or_a_company_is_as_good_as_absent(tenant: Wo
     assert seen["businessModel"] == "B2C"
 
 
-def test_what_is_null_in_a_legal_entity_is_as_good_as_absent(tenant: World) -> None:
+def test_what_is_null_in_a_legal_entity_is_as_good_as_absent(tenant: OrgClient) -> None:
     entity = {"id": "D165356", "name": None, "contactAssignmentId": None}
     assert sign_up(tenant, customerDetails={"b2b": {"legalEntities": [entity]}}).status_code == 201
 
     assert profile(tenant)["b2b"] == {"legalEntities": [{"id": "D165356"}]}
 
 
-def test_what_must_be_told_cannot_be_null(tenant: World) -> None:
+def test_what_must_be_told_cannot_be_null(tenant: OrgClient) -> None:
     for members in (
         {"email": None},
         {"password": None},
@@ -186,7 +186,7 @@ def test_what_must_be_told_cannot_be_null(tenant: World) -> None:
         refused(tenant, sign_up(tenant, **sent), 400, "invalid-request")
 
 
-def test_what_the_page_does_not_list_is_not_kept(tenant: World) -> None:
+def test_what_the_page_does_not_list_is_not_kept(tenant: OrgClient) -> None:
     strange = {"nickname": "Countess"}
     sign_up(
         tenant,
@@ -204,7 +204,7 @@ def test_what_the_page_does_not_list_is_not_kept(tenant: World) -> None:
 # Companies
 
 
-def test_a_customer_who_signs_up_for_a_company_as_the_tutorial_does_is_b2b(tenant: World) -> None:
+def test_a_customer_who_signs_up_for_a_company_as_the_tutorial_does_is_b2b(tenant: OrgClient) -> None:
     business = {"companyRegistrationId": "123-456-789", "legalEntities": [COMPANY]}
     sign_up(tenant, customerDetails={**NAMES, "b2b": business})
 
@@ -213,7 +213,7 @@ def test_a_customer_who_signs_up_for_a_company_as_the_tutorial_does_is_b2b(tenan
     assert (seen["businessModel"], seen["b2b"]) == ("B2B", business)
 
 
-def test_a_registration_number_alone_makes_no_member_of_a_company(tenant: World) -> None:
+def test_a_registration_number_alone_makes_no_member_of_a_company(tenant: OrgClient) -> None:
     sign_up(tenant, customerDetails={**NAMES, "b2b": {"companyRegistrationId": "1"}})
 
     seen = profile(tenant)
@@ -221,7 +221,7 @@ def test_a_registration_number_alone_makes_no_member_of_a_company(tenant: World)
     assert (seen["businessModel"], seen["b2b"]) == ("B2C", {"companyRegistrationId": "1"})
 
 
-def test_a_seeded_customer_of_a_company_is_b2b(tenant: World) -> None:
+def test_a_seeded_customer_of_a_company_is_b2b(tenant: OrgClient) -> None:
     business = {"legalEntities": [{"id": "D165356", "name": "Emporix", "contactAssignmentId": "D436432"}]}
     tenant.seed("emporix", customers=[{"email": "ada@example.com", "password": PASSWORD, "b2b": business}])
 
@@ -232,7 +232,7 @@ def test_a_seeded_customer_of_a_company_is_b2b(tenant: World) -> None:
 
 @pytest.mark.parametrize("lacking", [["company"], ["firstName", "lastName"], ["firstName", "lastName", "company"]])
 @pytest.mark.parametrize("instead", [{}, None, ""])
-def test_a_registration_number_asks_for_names(tenant: World, lacking: list[str], instead: Json) -> None:
+def test_a_registration_number_asks_for_names(tenant: OrgClient, lacking: list[str], instead: Json) -> None:
     details: Json = {name: value for name, value in NAMES.items() if name not in lacking}
     if instead != {}:
         details |= dict.fromkeys(lacking, instead)
@@ -246,7 +246,7 @@ def test_a_registration_number_asks_for_names(tenant: World, lacking: list[str],
 # The profile
 
 
-def test_the_profile_tells_the_last_login(tenant: World) -> None:
+def test_the_profile_tells_the_last_login(tenant: OrgClient) -> None:
     token = customer(tenant)["access_token"]
     tenant.advance("PT1H")
     assert answered(me(tenant, token))["lastLogin"] == NOW
@@ -258,13 +258,13 @@ def test_the_profile_tells_the_last_login(tenant: World) -> None:
     assert answered(me(tenant, token))["lastLogin"] == "2030-01-01T13:00:00.000Z"
 
 
-def test_who_never_logged_in_has_no_last_login(tenant: World) -> None:
+def test_who_never_logged_in_has_no_last_login(tenant: OrgClient) -> None:
     number = answered(sign_up(tenant), 201)["id"]
 
     assert answered(me(tenant, f"sandbox;tenant={tenant.org};customer={number}"))["lastLogin"] is None
 
 
-def test_mixins_are_shown_to_whom_asks_for_them(tenant: World) -> None:
+def test_mixins_are_shown_to_whom_asks_for_them(tenant: OrgClient) -> None:
     sign_up(tenant, customerDetails={"mixins": {"loyalty": {"level": 3, "since": None}}})
 
     assert profile(tenant, expand="mixin:*")["mixins"] == {"loyalty": {"level": 3, "since": None}}
@@ -272,7 +272,7 @@ def test_mixins_are_shown_to_whom_asks_for_them(tenant: World) -> None:
         assert "mixins" not in profile(tenant, expand=expand)
 
 
-def test_the_default_address_is_the_one_that_is_marked(tenant: World) -> None:
+def test_the_default_address_is_the_one_that_is_marked(tenant: OrgClient) -> None:
     addresses = [{"contactName": "Office"}, {"id": "home", "contactName": "Home", "isDefault": True}]
     tenant.seed("emporix", customers=[{"email": "ada@example.com", "password": PASSWORD, "addresses": addresses}])
 
@@ -282,20 +282,20 @@ def test_the_default_address_is_the_one_that_is_marked(tenant: World) -> None:
     assert seen["defaultAddress"] == seen["addresses"][1] == addresses[1]
 
 
-def test_an_address_that_is_not_to_be_the_default_is_not(tenant: World) -> None:
+def test_an_address_that_is_not_to_be_the_default_is_not(tenant: OrgClient) -> None:
     sign_up(tenant, customerAddress={"contactName": "Ada Berg", "isDefault": False})
 
     assert "defaultAddress" not in profile(tenant, expand="addresses")
 
 
-def test_a_customer_who_came_by_an_identity_provider_has_its_id(tenant: World) -> None:
+def test_a_customer_who_came_by_an_identity_provider_has_its_id(tenant: OrgClient) -> None:
     accounts = [{"id": "ada@example.com", "providerId": "auth0|5f7c8ec7"}]
     tenant.seed("emporix", customers=[{"email": "ada@example.com", "password": PASSWORD, "accounts": accounts}])
 
     assert profile(tenant)["accounts"] == accounts
 
 
-def test_a_login_tells_whether_an_employee_chose_the_password(tenant: World) -> None:
+def test_a_login_tells_whether_an_employee_chose_the_password(tenant: OrgClient) -> None:
     tenant.seed("emporix", customers=[{"email": "ada@example.com", "password": PASSWORD, "initialPassword": True}])
     sign_up(tenant, "ben@example.com")
 

@@ -17,7 +17,7 @@ from promo_sandbox.base import config
 from promo_sandbox.base.config import Config
 from promo_sandbox.openapi.operation import Operation, Rejection
 from promo_sandbox.server.app import load_contracts
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors import rejections
 from tests.vendors.emporix_identity_support import (
     PASSWORD,
@@ -44,14 +44,14 @@ each_rejection = rejections.each_rejection(OPERATIONS)
 
 
 @pytest.fixture
-def tenant(world: World) -> World:
-    return as_tenant(world)
+def tenant(org_client: OrgClient) -> OrgClient:
+    return as_tenant(org_client)
 
 
 class Attempt(NamedTuple):
     """A request in the making; it succeeds unless it is staged to be refused."""
 
-    tenant: World
+    tenant: OrgClient
     operation: Operation
     path: dict[str, str]
     query: dict[str, str]
@@ -77,7 +77,7 @@ class Attempt(NamedTuple):
         )
 
 
-def prepared(tenant: World, operation: Operation) -> Attempt:
+def prepared(tenant: OrgClient, operation: Operation) -> Attempt:
     ada, visit = customer(tenant), visitor(tenant)
     credentials = {"email": "ada@example.com", "password": PASSWORD}
     visited = {"tenant": tenant.org, "client_id": "storefront"}
@@ -193,7 +193,7 @@ STAGED: dict[str, Staging] = {
 
 @each_rejection
 def test_every_declared_rejection_is_answered_where_it_is_due(
-    tenant: World, operation: Operation, rejection: Rejection
+    tenant: OrgClient, operation: Operation, rejection: Rejection
 ) -> None:
     attempt = prepared(tenant, operation)
     rejections.stage(attempt, rejection.name, STAGED)
@@ -213,18 +213,18 @@ def test_nothing_is_staged_that_the_spec_does_not_declare() -> None:
 
 @each_rejection
 def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
-    tenant: World, operation: Operation, rejection: Rejection
+    tenant: OrgClient, operation: Operation, rejection: Rejection
 ) -> None:
     rejections.assert_prefers_the_example(tenant, prepared(tenant, operation), rejection)
 
 
 @each_operation
-def test_prefer_code_yields_every_declared_status(tenant: World, operation: Operation) -> None:
+def test_prefer_code_yields_every_declared_status(tenant: OrgClient, operation: Operation) -> None:
     rejections.assert_prefers_every_status(tenant, prepared(tenant, operation), operation)
 
 
 @each_operation
-def test_every_operation_answers_its_success(tenant: World, operation: Operation) -> None:
+def test_every_operation_answers_its_success(tenant: OrgClient, operation: Operation) -> None:
     response = prepared(tenant, operation).send()
 
     rejections.assert_succeeded(tenant, response, operation)
@@ -233,14 +233,14 @@ def test_every_operation_answers_its_success(tenant: World, operation: Operation
 # Answers outside the lists of the operations
 
 
-def assert_outside(tenant: World, response: httpx2.Response, status: int) -> None:
+def assert_outside(tenant: OrgClient, response: httpx2.Response, status: int) -> None:
     body = rejections.assert_transport(tenant, response, DOCUMENT, status)
     assert response.headers["content-type"] == "application/json"
     assert body.keys() == DOCUMENT.transport_rejections[status].value.keys()
 
 
 @pytest.mark.parametrize("path", ["customer/acme/nothing", "customerlogin/nothing", "oauth", "customer/acme/me/"])
-def test_a_path_that_no_operation_has_is_unknown(tenant: World, path: str) -> None:
+def test_a_path_that_no_operation_has_is_unknown(tenant: OrgClient, path: str) -> None:
     response = tenant.request("GET", f"/{path}", headers={"Sandbox-Org": tenant.org})
 
     assert_outside(tenant, response, 404)
@@ -255,7 +255,9 @@ def test_a_path_that_no_operation_has_is_unknown(tenant: World, path: str) -> No
         ("customer/acme/me", "GET, HEAD"),
     ],
 )
-def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(tenant: World, path: str, allow: str) -> None:
+def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(
+    tenant: OrgClient, path: str, allow: str
+) -> None:
     response = tenant.request("DELETE", f"/{path}", headers={"Sandbox-Org": tenant.org})
 
     assert response.headers["allow"] == allow
@@ -266,7 +268,7 @@ each_body = rejections.each_operation(case for case in OPERATIONS if case[-1].bo
 
 
 @each_body
-def test_a_body_of_another_media_type_is_not_read(tenant: World, operation: Operation) -> None:
+def test_a_body_of_another_media_type_is_not_read(tenant: OrgClient, operation: Operation) -> None:
     attempt = prepared(tenant, operation)
     attempt.headers["Content-Type"] = "application/xml"
 
@@ -274,7 +276,7 @@ def test_a_body_of_another_media_type_is_not_read(tenant: World, operation: Oper
 
 
 @each_body
-def test_a_body_beyond_the_limit_is_refused(tenant: World, operation: Operation) -> None:
+def test_a_body_beyond_the_limit_is_refused(tenant: OrgClient, operation: Operation) -> None:
     attempt = prepared(tenant, operation)
     attempt.body["raw"] = b" " * (Config().max_body + 1)
 

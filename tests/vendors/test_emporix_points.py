@@ -17,7 +17,7 @@ from promo_sandbox.base.slices import run_to_end
 from promo_sandbox.server.app import App
 from promo_sandbox.vendors.emporix.points import ACCOUNTS
 from tests.patience import LONG
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.emporix_coupons_support import assert_refused
 from tests.vendors.emporix_points_support import (
     BASE,
@@ -46,15 +46,15 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a
 
 
 @pytest.fixture
-def shop(world: World) -> World:
-    return tenant(world)
+def shop(org_client: OrgClient) -> OrgClient:
+    return tenant(org_client)
 
 
 # The balance
 
 
 @in_both_versions
-def test_a_balance_is_a_bare_integer(shop: World, version: str) -> None:
+def test_a_balance_is_a_bare_integer(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     earn(shop, 2000)
 
@@ -63,7 +63,7 @@ def test_a_balance_is_a_bare_integer(shop: World, version: str) -> None:
         assert response.headers["content-type"] == "application/json"
 
 
-def test_a_balance_is_what_is_left_of_all_entries(shop: World) -> None:
+def test_a_balance_is_what_is_left_of_all_entries(shop: OrgClient) -> None:
     for points in (100, 20, 3):
         earn(shop, points)
     spend(shop, 105)
@@ -71,7 +71,7 @@ def test_a_balance_is_what_is_left_of_all_entries(shop: World) -> None:
     assert balance(shop) == 18
 
 
-def test_customers_see_their_own_points_only(shop: World) -> None:
+def test_customers_see_their_own_points_only(shop: OrgClient) -> None:
     earn(shop, 10, "C1")
     earn(shop, 20, "C2")
 
@@ -82,7 +82,7 @@ def test_customers_see_their_own_points_only(shop: World) -> None:
 
 @in_both_versions
 @pytest.mark.parametrize("path", ["/customer/C9", "/customer/C9/summary"])
-def test_a_customer_without_an_account_has_no_balance_and_no_summary(shop: World, version: str, path: str) -> None:
+def test_a_customer_without_an_account_has_no_balance_and_no_summary(shop: OrgClient, version: str, path: str) -> None:
     choose(shop, version)
 
     body = assert_refused(shop, staff(shop, "GET", path), 404, "unknown-customer")
@@ -96,7 +96,7 @@ def test_a_customer_without_an_account_has_no_balance_and_no_summary(shop: World
 
 @in_both_versions
 @pytest.mark.parametrize("path", ["/public/customer", "/public/customer/summary"])
-def test_a_customer_without_an_account_who_asks_is_told_so(shop: World, version: str, path: str) -> None:
+def test_a_customer_without_an_account_who_asks_is_told_so(shop: OrgClient, version: str, path: str) -> None:
     choose(shop, version)
 
     body = assert_refused(shop, visitor(shop, "GET", path, customer="C9"), 404, "unknown-customer")
@@ -108,7 +108,7 @@ def test_a_customer_without_an_account_who_asks_is_told_so(shop: World, version:
 
 
 @in_both_versions
-def test_an_account_is_opened_with_points_to_start_with(shop: World, version: str) -> None:
+def test_an_account_is_opened_with_points_to_start_with(shop: OrgClient, version: str) -> None:
     choose(shop, version)
 
     response = staff(shop, "POST", "/customer/C1", {"startPoints": {"points": 20, "description": "Welcome"}})
@@ -119,7 +119,7 @@ def test_an_account_is_opened_with_points_to_start_with(shop: World, version: st
     assert balance(shop) == 20
 
 
-def test_an_account_is_opened_without_points(shop: World) -> None:
+def test_an_account_is_opened_without_points(shop: OrgClient) -> None:
     assert staff(shop, "POST", "/customer/C1", {}).status_code == 201
 
     assert summary(shop) == {
@@ -129,14 +129,14 @@ def test_an_account_is_opened_without_points(shop: World) -> None:
     }
 
 
-def test_the_path_names_the_customer_whatever_the_body_says(shop: World) -> None:
+def test_the_path_names_the_customer_whatever_the_body_says(shop: OrgClient) -> None:
     staff(shop, "POST", "/customer/C1", {"customerId": "C2", "startPoints": {"points": 5}})
 
     assert balance(shop, "C1") == 5
     assert staff(shop, "GET", "/customer/C2").status_code == 404
 
 
-def test_a_second_account_is_400_in_2021(shop: World) -> None:
+def test_a_second_account_is_400_in_2021(shop: OrgClient) -> None:
     earn(shop)
 
     with unchanged(shop):
@@ -147,7 +147,7 @@ def test_a_second_account_is_400_in_2021(shop: World) -> None:
     assert body["details"][0]["message"] == "Couldn't create a new reward point entry for the customer 'C1'"
 
 
-def test_a_second_account_is_409_in_the_present_version(shop: World) -> None:
+def test_a_second_account_is_409_in_the_present_version(shop: OrgClient) -> None:
     choose(shop, "current")
     earn(shop)
 
@@ -165,7 +165,7 @@ def test_a_second_account_is_409_in_the_present_version(shop: World) -> None:
 
 
 @in_both_versions
-def test_deleting_an_account_deletes_its_points(shop: World, version: str) -> None:
+def test_deleting_an_account_deletes_its_points(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     earn(shop)
     spend(shop, 10)
@@ -180,11 +180,11 @@ def test_deleting_an_account_deletes_its_points(shop: World, version: str) -> No
     assert "redeemed_points" not in stored
 
 
-def test_deleting_an_account_that_is_not_there_is_no_mistake(shop: World) -> None:
+def test_deleting_an_account_that_is_not_there_is_no_mistake(shop: OrgClient) -> None:
     assert staff(shop, "DELETE", "/customer/C9").status_code == 204
 
 
-def test_a_deleted_account_can_be_opened_again_and_is_empty(shop: World) -> None:
+def test_a_deleted_account_can_be_opened_again_and_is_empty(shop: OrgClient) -> None:
     earn(shop)
     staff(shop, "DELETE", "/customer/C1")
 
@@ -194,7 +194,7 @@ def test_a_deleted_account_can_be_opened_again_and_is_empty(shop: World) -> None
     assert [entry["points"] for entry in added(shop)] == [5]
 
 
-def test_points_of_a_deleted_account_do_not_expire_from_the_next_one(shop: World) -> None:
+def test_points_of_a_deleted_account_do_not_expire_from_the_next_one(shop: OrgClient) -> None:
     earn(shop, 50, validUntil="2030-01-02T12:00:00Z")
     staff(shop, "DELETE", "/customer/C1")
     earn(shop, 5)
@@ -207,7 +207,7 @@ def test_points_of_a_deleted_account_do_not_expire_from_the_next_one(shop: World
 
 
 @in_both_versions
-def test_points_are_added_to_an_account_that_is_not_there_yet(shop: World, version: str) -> None:
+def test_points_are_added_to_an_account_that_is_not_there_yet(shop: OrgClient, version: str) -> None:
     choose(shop, version)
 
     earn(shop, 123)
@@ -215,7 +215,7 @@ def test_points_are_added_to_an_account_that_is_not_there_yet(shop: World, versi
     assert balance(shop) == 123
 
 
-def test_an_added_entry_is_kept_as_it_was_sent(shop: World) -> None:
+def test_an_added_entry_is_kept_as_it_was_sent(shop: OrgClient) -> None:
     sent = {
         "id": "zzpscd12uimlmybtthb",
         "reference-id": "B7011746",
@@ -238,7 +238,7 @@ def test_an_added_entry_is_kept_as_it_was_sent(shop: World) -> None:
     ]
 
 
-def test_what_follows_from_the_account_is_not_taken_from_the_body(shop: World) -> None:
+def test_what_follows_from_the_account_is_not_taken_from_the_body(shop: OrgClient) -> None:
     earn(shop, 10)
     earn(shop, 123, allPointsAfterCreation=56778, usedPoints=5, usedWith=["5237bcac-c548-4e49-8626-03dab65376d6"])
 
@@ -246,7 +246,7 @@ def test_what_follows_from_the_account_is_not_taken_from_the_body(shop: World) -
     assert (entry["allPointsAfterCreation"], entry["usedPoints"], entry["usedWith"]) == (133, 0, [])
 
 
-def test_what_an_added_entry_leaves_out_is_made_up(shop: World) -> None:
+def test_what_an_added_entry_leaves_out_is_made_up(shop: OrgClient) -> None:
     earn(shop, 5)
 
     (entry,) = added(shop)
@@ -262,7 +262,7 @@ def test_what_an_added_entry_leaves_out_is_made_up(shop: World) -> None:
     }
 
 
-def test_the_same_id_twice_is_two_entries(shop: World) -> None:
+def test_the_same_id_twice_is_two_entries(shop: OrgClient) -> None:
     earn(shop, 5, id="same")
     earn(shop, 6, id="same")
     spend(shop, 7)
@@ -280,7 +280,7 @@ def test_the_same_id_twice_is_two_entries(shop: World) -> None:
     ],
 )
 def test_points_live_as_many_calendar_months_as_the_settings_say(
-    shop: World, created: str, months: int, end: str
+    shop: OrgClient, created: str, months: int, end: str
 ) -> None:
     restrict(shop, validityInMonths=months)
 
@@ -289,14 +289,14 @@ def test_points_live_as_many_calendar_months_as_the_settings_say(
     assert added(shop)[0]["validUntil"] == end
 
 
-def test_a_reference_may_be_null(shop: World) -> None:
+def test_a_reference_may_be_null(shop: OrgClient) -> None:
     response = staff(shop, "POST", "/customer/C1/addPoints", {"points": 5, "reference-id": None})
 
     assert response.status_code == 201
     assert added(shop)[0]["reference-id"] is None
 
 
-def test_a_whole_number_may_be_written_with_a_fraction(shop: World) -> None:
+def test_a_whole_number_may_be_written_with_a_fraction(shop: OrgClient) -> None:
     response = shop.request(
         "POST", f"{BASE}/customer/C1/addPoints", raw=b'{"points": 5.0}', headers={"Emporix-Tenant": shop.org}
     )
@@ -309,7 +309,7 @@ def test_a_whole_number_may_be_written_with_a_fraction(shop: World) -> None:
 @in_both_versions
 @pytest.mark.parametrize("points", [0, -1, -2147483648])
 @pytest.mark.parametrize("path", ["/customer/C1/addPoints", "/customer/C1/redeemPoints"])
-def test_points_must_be_above_zero(shop: World, version: str, path: str, points: int) -> None:
+def test_points_must_be_above_zero(shop: OrgClient, version: str, path: str, points: int) -> None:
     choose(shop, version)
     earn(shop)
 
@@ -320,7 +320,7 @@ def test_points_must_be_above_zero(shop: World, version: str, path: str, points:
 
 
 @in_both_versions
-def test_points_to_start_with_must_be_above_zero(shop: World, version: str) -> None:
+def test_points_to_start_with_must_be_above_zero(shop: OrgClient, version: str) -> None:
     choose(shop, version)
 
     with unchanged(shop):
@@ -351,7 +351,7 @@ def test_points_to_start_with_must_be_above_zero(shop: World, version: str) -> N
 )
 @pytest.mark.parametrize("path", ["/customer/C1/addPoints", "/customer/C1/redeemPoints"])
 @in_both_versions
-def test_a_body_of_the_wrong_form_is_invalid(shop: World, version: str, path: str, body: Json) -> None:
+def test_a_body_of_the_wrong_form_is_invalid(shop: OrgClient, version: str, path: str, body: Json) -> None:
     choose(shop, version)
     earn(shop)
 
@@ -361,7 +361,7 @@ def test_a_body_of_the_wrong_form_is_invalid(shop: World, version: str, path: st
     assert_refused(shop, response, 400, "invalid-request")
 
 
-def test_all_mistakes_are_named_in_2021_by_their_place(shop: World) -> None:
+def test_all_mistakes_are_named_in_2021_by_their_place(shop: OrgClient) -> None:
     response = staff(shop, "POST", "/customer/C1", {"startPoints": {"createdAt": "yesterday"}})
 
     body = assert_refused(shop, response, 400, "invalid-request")
@@ -369,7 +369,7 @@ def test_all_mistakes_are_named_in_2021_by_their_place(shop: World) -> None:
     assert {detail["field"] for detail in body["details"]} == {"startPoints.points", "startPoints.createdAt"}
 
 
-def test_a_mistake_is_a_problem_with_the_path_in_the_present_version(shop: World) -> None:
+def test_a_mistake_is_a_problem_with_the_path_in_the_present_version(shop: OrgClient) -> None:
     choose(shop, "current")
 
     response = staff(shop, "POST", "/customer/C1/addPoints", {})
@@ -384,7 +384,7 @@ def test_a_mistake_is_a_problem_with_the_path_in_the_present_version(shop: World
 
 
 @in_both_versions
-def test_redeeming_is_booked_with_the_balance_after_it(shop: World, version: str) -> None:
+def test_redeeming_is_booked_with_the_balance_after_it(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     earn(shop, 100)
 
@@ -405,7 +405,7 @@ def test_redeeming_is_booked_with_the_balance_after_it(shop: World, version: str
     assert balance(shop) == 70
 
 
-def test_id_and_date_of_a_redemption_are_kept_as_sent_and_the_balance_is_not(shop: World) -> None:
+def test_id_and_date_of_a_redemption_are_kept_as_sent_and_the_balance_is_not(shop: OrgClient) -> None:
     earn(shop, 100)
 
     spend(shop, 30, id="mine", createdAt="2029-12-31T00:00:00Z", allPointsAfterCreation=5)
@@ -416,7 +416,7 @@ def test_id_and_date_of_a_redemption_are_kept_as_sent_and_the_balance_is_not(sho
     assert added(shop)[0]["usedWith"] == ["mine"]
 
 
-def test_one_redemption_uses_several_entries(shop: World) -> None:
+def test_one_redemption_uses_several_entries(shop: OrgClient) -> None:
     for _ in range(3):
         earn(shop, 209)
 
@@ -430,7 +430,7 @@ def test_one_redemption_uses_several_entries(shop: World) -> None:
     assert balance(shop) == 27
 
 
-def test_several_redemptions_use_one_entry(shop: World) -> None:
+def test_several_redemptions_use_one_entry(shop: OrgClient) -> None:
     earn(shop, 100)
 
     for number in range(5):
@@ -440,7 +440,7 @@ def test_several_redemptions_use_one_entry(shop: World) -> None:
     assert (entry["usedPoints"], entry["usedWith"]) == (50, ["r0", "r1", "r2", "r3", "r4"])
 
 
-def test_a_redemption_uses_more_entries_than_are_read_at_once(shop: World) -> None:
+def test_a_redemption_uses_more_entries_than_are_read_at_once(shop: OrgClient) -> None:
     shop.seed("emporix", reward_points=[summarised("C1", [{"points": 1}] * 250)])
 
     spend(shop, 180)
@@ -449,7 +449,7 @@ def test_a_redemption_uses_more_entries_than_are_read_at_once(shop: World) -> No
     assert balance(shop) == 70
 
 
-def test_entries_are_used_in_the_order_in_which_they_were_booked(shop: World) -> None:
+def test_entries_are_used_in_the_order_in_which_they_were_booked(shop: OrgClient) -> None:
     earn(shop, 10, id="first", validUntil="2035-01-01T00:00:00Z", createdAt="2029-12-01T00:00:00Z")
     earn(shop, 10, id="second", validUntil="2031-01-01T00:00:00Z", createdAt="2029-01-01T00:00:00Z")
 
@@ -458,7 +458,7 @@ def test_entries_are_used_in_the_order_in_which_they_were_booked(shop: World) ->
     assert [(entry["id"], entry["usedPoints"]) for entry in added(shop)] == [("first", 10), ("second", 0)]
 
 
-def test_expired_and_used_up_entries_are_passed_over(shop: World) -> None:
+def test_expired_and_used_up_entries_are_passed_over(shop: OrgClient) -> None:
     earn(shop, 10, id="used up")
     earn(shop, 10, id="expired", validUntil="2030-01-02T00:00:00Z")
     earn(shop, 10, id="good")
@@ -476,7 +476,7 @@ def test_expired_and_used_up_entries_are_passed_over(shop: World) -> None:
 
 
 @in_both_versions
-def test_nobody_redeems_more_than_there_is(shop: World, version: str) -> None:
+def test_nobody_redeems_more_than_there_is(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     earn(shop, 40)
 
@@ -488,7 +488,7 @@ def test_nobody_redeems_more_than_there_is(shop: World, version: str) -> None:
     assert balance(shop) == 0
 
 
-def test_what_is_missing_is_said(shop: World) -> None:
+def test_what_is_missing_is_said(shop: OrgClient) -> None:
     earn(shop, 40)
 
     body = assert_refused(shop, spend(shop, 50), 400, "not-enough-points")
@@ -496,7 +496,7 @@ def test_what_is_missing_is_said(shop: World) -> None:
     assert body["message"] == "Customer C1 has 40 active points, which are less than 50"
 
 
-def test_what_is_missing_is_said_in_the_present_version_too(shop: World) -> None:
+def test_what_is_missing_is_said_in_the_present_version_too(shop: OrgClient) -> None:
     choose(shop, "current")
     earn(shop, 40)
 
@@ -508,13 +508,13 @@ def test_what_is_missing_is_said_in_the_present_version_too(shop: World) -> None
 
 
 @in_both_versions
-def test_redeeming_for_a_customer_without_an_account_is_404(shop: World, version: str) -> None:
+def test_redeeming_for_a_customer_without_an_account_is_404(shop: OrgClient, version: str) -> None:
     choose(shop, version)
 
     assert_refused(shop, spend(shop, 1, "C9"), 404, "unknown-customer")
 
 
-def test_redeeming_makes_no_coupon(shop: World) -> None:
+def test_redeeming_makes_no_coupon(shop: OrgClient) -> None:
     earn(shop)
     spend(shop, 50)
 
@@ -524,7 +524,7 @@ def test_redeeming_makes_no_coupon(shop: World) -> None:
 # Expiry
 
 
-def test_points_expire_at_the_end_of_their_time(shop: World) -> None:
+def test_points_expire_at_the_end_of_their_time(shop: OrgClient) -> None:
     earn(shop, 50, id="short", validUntil="2030-01-02T12:00:00Z")
     earn(shop, 7)
     spend(shop, 20)
@@ -539,7 +539,7 @@ def test_points_expire_at_the_end_of_their_time(shop: World) -> None:
     assert (short["points"], short["usedPoints"]) == (50, 20)
 
 
-def test_points_that_are_used_up_expire_without_a_trace(shop: World) -> None:
+def test_points_that_are_used_up_expire_without_a_trace(shop: OrgClient) -> None:
     earn(shop, 50, validUntil="2030-01-02T12:00:00Z")
     spend(shop, 50)
 
@@ -547,7 +547,7 @@ def test_points_that_are_used_up_expire_without_a_trace(shop: World) -> None:
     assert balance(shop) == 0
 
 
-def test_points_without_an_end_expire_after_three_years(shop: World) -> None:
+def test_points_without_an_end_expire_after_three_years(shop: OrgClient) -> None:
     earn(shop, 50)
 
     shop.advance("P3Y")
@@ -556,7 +556,7 @@ def test_points_without_an_end_expire_after_three_years(shop: World) -> None:
 
 
 @pytest.mark.parametrize("end", ["2029-12-31T00:00:00Z", NOW])
-def test_points_that_have_expired_already_are_booked_and_not_counted(shop: World, end: str) -> None:
+def test_points_that_have_expired_already_are_booked_and_not_counted(shop: OrgClient, end: str) -> None:
     earn(shop, 7)
     earn(shop, 50, validUntil=end)
 
@@ -565,7 +565,7 @@ def test_points_that_have_expired_already_are_booked_and_not_counted(shop: World
     assert_refused(shop, spend(shop, 8), 400, "not-enough-points")
 
 
-def test_the_balance_after_an_entry_is_that_of_the_moment(shop: World) -> None:
+def test_the_balance_after_an_entry_is_that_of_the_moment(shop: OrgClient) -> None:
     earn(shop, 50, validUntil="2030-01-02T12:00:00Z")
     shop.advance("P2D")
 
@@ -575,7 +575,7 @@ def test_the_balance_after_an_entry_is_that_of_the_moment(shop: World) -> None:
 
 
 @pytest.mark.parametrize("date", ["0000-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59.999Z"])
-def test_dates_before_1970_are_dates(shop: World, date: str) -> None:
+def test_dates_before_1970_are_dates(shop: OrgClient, date: str) -> None:
     earn(shop, 5, createdAt=date)
 
     entry = added(shop)[0]
@@ -584,7 +584,7 @@ def test_dates_before_1970_are_dates(shop: World, date: str) -> None:
 
 
 @pytest.mark.parametrize("date", ["9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.9999-23:59"])
-def test_dates_at_the_end_of_time_are_dates(shop: World, date: str) -> None:
+def test_dates_at_the_end_of_time_are_dates(shop: OrgClient, date: str) -> None:
     earn(shop, 5, createdAt=date, validUntil=date)
 
     entry = added(shop)[0]
@@ -596,7 +596,7 @@ def test_dates_at_the_end_of_time_are_dates(shop: World, date: str) -> None:
 
 
 @in_both_versions
-def test_employees_and_customers_see_the_same_summary(shop: World, version: str) -> None:
+def test_employees_and_customers_see_the_same_summary(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     earn(shop, 10)
     spend(shop, 3)
@@ -605,7 +605,7 @@ def test_employees_and_customers_see_the_same_summary(shop: World, version: str)
 
 
 @in_both_versions
-def test_the_summaries_of_all_customers_are_listed_as_their_accounts_were_opened(shop: World, version: str) -> None:
+def test_the_summaries_of_all_customers_are_listed_as_their_accounts_were_opened(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     assert staff(shop, "GET", "/summaryBatch").json() == []
     for customer in ("C2", "C1", "C3"):
@@ -622,14 +622,14 @@ def test_the_summaries_of_all_customers_are_listed_as_their_accounts_were_opened
 
 
 @pytest.mark.parametrize("customer", ["a%2Fb", "%C3%BC", "%20", "%00", "a%3Fb", "summary", "..%2F", "%F0%9F%8E%81"])
-def test_any_text_can_name_a_customer(shop: World, customer: str) -> None:
+def test_any_text_can_name_a_customer(shop: OrgClient, customer: str) -> None:
     earn(shop, 5, customer)
 
     assert balance(shop, customer) == 5
     assert httpx2.URL(f"http://x/{customer}").path == f"/{summary(shop, customer)['customerId']}"
 
 
-def test_a_customer_may_be_called_like_the_path_of_another_operation(shop: World) -> None:
+def test_a_customer_may_be_called_like_the_path_of_another_operation(shop: OrgClient) -> None:
     earn(shop, 5, "redeemOptions")
 
     assert balance(shop, "redeemOptions") == 5
@@ -643,7 +643,7 @@ def summarised(customer: str, entries: list[Json], redemptions: list[Json] | Non
     return {"customerId": customer, "summary": lists}
 
 
-def test_an_account_is_seeded_as_the_summary_that_it_then_has(shop: World) -> None:
+def test_an_account_is_seeded_as_the_summary_that_it_then_has(shop: OrgClient) -> None:
     entries = [
         {
             "id": "a1",
@@ -686,7 +686,7 @@ def test_an_account_is_seeded_as_the_summary_that_it_then_has(shop: World) -> No
     }
 
 
-def test_a_seeded_entry_is_used_and_expires_like_any_other(shop: World) -> None:
+def test_a_seeded_entry_is_used_and_expires_like_any_other(shop: OrgClient) -> None:
     entries = [
         {"points": 30, "usedPoints": 10, "usedWith": ["r0"]},
         {"points": 50, "validUntil": "2030-01-02T00:00:00Z"},
@@ -701,7 +701,7 @@ def test_a_seeded_entry_is_used_and_expires_like_any_other(shop: World) -> None:
     assert [(entry["usedPoints"], entry["usedWith"]) for entry in added(shop)] == [(30, ["r0", "r1"]), (5, ["r1"])]
 
 
-def test_an_account_is_seeded_with_nothing_but_its_points(shop: World) -> None:
+def test_an_account_is_seeded_with_nothing_but_its_points(shop: OrgClient) -> None:
     stored = shop.seed("emporix", reward_points=[{"customerId": "C1", "activePoints": 500}, {"customerId": "C2"}])
 
     assert stored["reward_points"][0] == {"id": "C1", "customerId": "C1", "activePoints": 500}
@@ -709,7 +709,7 @@ def test_an_account_is_seeded_with_nothing_but_its_points(shop: World) -> None:
     assert spend(shop, 500).status_code == 201
 
 
-def test_an_account_that_is_seeded_again_starts_anew(shop: World) -> None:
+def test_an_account_that_is_seeded_again_starts_anew(shop: OrgClient) -> None:
     earn(shop, 5)
     spend(shop, 2)
 
@@ -719,7 +719,7 @@ def test_an_account_that_is_seeded_again_starts_anew(shop: World) -> None:
     assert (len(added(shop)), redeemed(shop)) == (1, [])
 
 
-def test_an_entry_seeded_by_itself_counts(shop: World) -> None:
+def test_an_entry_seeded_by_itself_counts(shop: OrgClient) -> None:
     earn(shop, 5)
     entry = added(shop)[0] | {"id": "another", "points": 3}
 
@@ -742,14 +742,14 @@ def test_an_entry_seeded_by_itself_counts(shop: World) -> None:
         {"customerId": "C1", "summary": {"redeemedPointsList": [{"points": 10**30}]}},
     ],
 )
-def test_an_account_of_the_wrong_form_is_not_seeded(shop: World, account: Json) -> None:
+def test_an_account_of_the_wrong_form_is_not_seeded(shop: OrgClient, account: Json) -> None:
     with unchanged(shop):
         response = shop.admin("POST", "/seed", {"emporix": {"reward_points": [account]}})
 
     assert response.status_code == 400, response.text
 
 
-def test_the_state_can_be_taken_and_put_back(shop: World) -> None:
+def test_the_state_can_be_taken_and_put_back(shop: OrgClient) -> None:
     earn(shop, 50, validUntil="2030-01-03T00:00:00Z")
     spend(shop, 20)
     before, state = summary(shop), shop.admin("GET", "/state").json()
@@ -762,7 +762,7 @@ def test_the_state_can_be_taken_and_put_back(shop: World) -> None:
     assert balance(shop) == 0
 
 
-def test_a_state_that_promises_more_than_its_entries_hold_hangs_nobody(shop: World) -> None:
+def test_a_state_that_promises_more_than_its_entries_hold_hangs_nobody(shop: OrgClient) -> None:
     earn(shop, 5)
     state = shop.admin("GET", "/state").json()
     state["documents"]["emporix"]["reward_points"][0]["document"]["activePoints"] = 100
@@ -787,7 +787,7 @@ def test_a_state_that_promises_more_than_its_entries_hold_hangs_nobody(shop: Wor
     ],
 )
 @pytest.mark.parametrize("family", ["rewardspoints", "saasag"])
-def test_employees_need_the_scope_by_either_name(shop: World, method: str, path: str, family: str) -> None:
+def test_employees_need_the_scope_by_either_name(shop: OrgClient, method: str, path: str, family: str) -> None:
     earn(shop)
     right, wrong = ("view", "manage") if method == "GET" else ("manage", "view")
     body = {"points": 1} if method == "POST" else None
@@ -800,7 +800,7 @@ def test_employees_need_the_scope_by_either_name(shop: World, method: str, path:
     assert ask(right).is_success
 
 
-def test_a_customer_does_not_manage_points(shop: World) -> None:
+def test_a_customer_does_not_manage_points(shop: OrgClient) -> None:
     for method, path, body in (
         ("GET", "/customer/C1", None),
         ("POST", "/customer/C1/addPoints", {"points": 1}),
@@ -810,7 +810,7 @@ def test_a_customer_does_not_manage_points(shop: World) -> None:
         assert_refused(shop, visitor(shop, method, path, body), 403, "insufficient-scope")
 
 
-def test_a_missing_scope_is_named_in_the_present_version(shop: World) -> None:
+def test_a_missing_scope_is_named_in_the_present_version(shop: OrgClient) -> None:
     choose(shop, "current")
 
     def details(method: str, path: str) -> Json:
@@ -826,7 +826,7 @@ def test_a_missing_scope_is_named_in_the_present_version(shop: World) -> None:
     ]
 
 
-def test_a_missing_scope_is_insufficient_permissions_in_2021(shop: World) -> None:
+def test_a_missing_scope_is_insufficient_permissions_in_2021(shop: OrgClient) -> None:
     assert assert_refused(shop, visitor(shop, "GET", "/customer/C1"), 403, "insufficient-scope") == {
         "status": 403,
         "message": "Given request does not have required scopes. It is not authorized to perform this operation.",
@@ -839,7 +839,7 @@ def test_a_missing_scope_is_insufficient_permissions_in_2021(shop: World) -> Non
     ("method", "path"),
     [("GET", "/public/customer"), ("GET", "/public/customer/summary"), ("POST", "/public/customer/redeem")],
 )
-def test_a_service_is_no_customer(shop: World, version: str, method: str, path: str) -> None:
+def test_a_service_is_no_customer(shop: OrgClient, version: str, method: str, path: str) -> None:
     choose(shop, version)
 
     response = staff(shop, method, path, {"id": "x"} if method == "POST" else None)
@@ -847,12 +847,12 @@ def test_a_service_is_no_customer(shop: World, version: str, method: str, path: 
     assert_refused(shop, response, 403, "not-a-customer")
 
 
-def test_a_customer_without_a_name_is_none(shop: World) -> None:
+def test_a_customer_without_a_name_is_none(shop: OrgClient) -> None:
     assert_refused(shop, visitor(shop, "GET", "/public/customer", customer=""), 403, "not-a-customer")
 
 
 @in_both_versions
-def test_the_gateway_refuses_tokens_in_its_own_words(shop: World, version: str) -> None:
+def test_the_gateway_refuses_tokens_in_its_own_words(shop: OrgClient, version: str) -> None:
     choose(shop, version)
 
     def fault(**headers: str) -> tuple[str, str]:
@@ -869,7 +869,7 @@ def test_the_gateway_refuses_tokens_in_its_own_words(shop: World, version: str) 
 
 @pytest.mark.parametrize("name", ["ab", "a" * 17, "Acme", "1acme", "a-cme"])
 @pytest.mark.parametrize("path", ["/public/customer", "/customer/C1", "/summaryBatch"])
-def test_a_tenant_in_the_header_must_be_one(shop: World, name: str, path: str) -> None:
+def test_a_tenant_in_the_header_must_be_one(shop: OrgClient, name: str, path: str) -> None:
     token = customer_token(shop, scope="rewardspoints.rewardpoints_view")
     headers = {"Authorization": f"Bearer {token}", "Emporix-Tenant": name}
 
@@ -879,7 +879,7 @@ def test_a_tenant_in_the_header_must_be_one(shop: World, name: str, path: str) -
     assert body["type"] == "validation_violation"
 
 
-def test_what_clients_send_along_is_tolerated(shop: World) -> None:
+def test_what_clients_send_along_is_tolerated(shop: OrgClient) -> None:
     earn(shop, 5)
     headers = {"Accept-Language": "de", "X-Version": "v2", "Emporix-Tenant": shop.org}
 
@@ -889,7 +889,7 @@ def test_what_clients_send_along_is_tolerated(shop: World) -> None:
     assert staff(shop, "POST", "/customer/C1/addPoints?siteCode=munich", {"points": 1, "unknown": {}}).is_success
 
 
-def test_what_clients_of_the_tutorial_send_is_understood(shop: World) -> None:
+def test_what_clients_of_the_tutorial_send_is_understood(shop: OrgClient) -> None:
     """The bodies of the tutorial's steps: an entry, points, a redemption; all with members that are read-only."""
     start = {
         "id": "12345fee-0b83-48aa-95dc-11e3dcf84aaa",
@@ -914,7 +914,7 @@ def test_what_clients_of_the_tutorial_send_is_understood(shop: World) -> None:
 # Many
 
 
-def test_of_64_clients_that_redeem_the_last_points_at_once_exactly_one_succeeds(shop: World) -> None:
+def test_of_64_clients_that_redeem_the_last_points_at_once_exactly_one_succeeds(shop: OrgClient) -> None:
     earn(shop, 90)
     target = f"{shop.url}{BASE}/customer/C1/redeemPoints"
     headers = {"Authorization": "Bearer any", "Emporix-Tenant": shop.org}
@@ -930,7 +930,7 @@ def test_of_64_clients_that_redeem_the_last_points_at_once_exactly_one_succeeds(
     assert len(redeemed(shop)) == 1
 
 
-def test_a_customer_with_10_000_entries_is_answered_like_one_with_10(shop: World) -> None:
+def test_a_customer_with_10_000_entries_is_answered_like_one_with_10(shop: OrgClient) -> None:
     for customer, entries in (("few", 10), ("many", 10_000)):
         shop.seed("emporix", reward_points=[summarised(customer, [{"points": 100}] * entries)])
     spend(shop, 100 * 9_000, "many")  # what is used up is not looked at again
@@ -949,7 +949,7 @@ def test_a_customer_with_10_000_entries_is_answered_like_one_with_10(shop: World
     assert len(added(shop, "many")) == 10_000
 
 
-def test_coverage_takes_the_versions_together(shop: World) -> None:
+def test_coverage_takes_the_versions_together(shop: OrgClient) -> None:
     for version, customer in (("2021", "C1"), ("2021", "C1"), ("current", "C2"), ("current", "C2")):
         choose(shop, version)
         staff(shop, "POST", f"/customer/{customer}", {})
@@ -965,7 +965,9 @@ def test_coverage_takes_the_versions_together(shop: World) -> None:
     assert [it["count"] for it in twice] == [2]
 
 
-def test_an_account_is_seeded_with_at_most_10_000_entries_with_points_left_and_clients_add_more(shop: World) -> None:
+def test_an_account_is_seeded_with_at_most_10_000_entries_with_points_left_and_clients_add_more(
+    shop: OrgClient,
+) -> None:
     shop.seed("emporix", reward_points=[{"customerId": "C1", "summary": {"addedPointsList": [{"points": 1}] * 10_000}}])
 
     one_more = staff(shop, "POST", "/customer/C1/addPoints", {"points": 1})
@@ -976,7 +978,7 @@ def test_an_account_is_seeded_with_at_most_10_000_entries_with_points_left_and_c
     assert "has 10000 entries with points left" in seeded.text
 
 
-def test_a_redemption_of_thousands_of_entries_is_booked_with_its_reply(shop: World) -> None:
+def test_a_redemption_of_thousands_of_entries_is_booked_with_its_reply(shop: OrgClient) -> None:
     shop.seed("emporix", reward_points=[{"customerId": "C1", "summary": {"addedPointsList": [{"points": 1}] * 9000}}])
 
     response = spend(shop, 8000)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.contract import fuzzing
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors import emporix_points_support as support
 from tests.vendors.emporix_coupons_support import assert_refused
 from tests.vendors.emporix_points_support import CHARGEBACK, DELETED, EXCHANGED, IMPOSSIBLE, NOW, OPENED, staff
@@ -102,7 +102,7 @@ class Points(RuleBasedStateMachine):
 
     def __init__(self, url: str, http: httpx2.Client) -> None:
         super().__init__()
-        self.shop = World(url, f"points{next(_numbers)}", http)
+        self.shop = OrgClient(url, f"points{next(_numbers)}", http)
         self.version = "2021"
         self.now = START
         self.accounts: dict[str, Account] = {}  # in the order in which they were opened

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from tests.patience import LONG
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.emporix_coupons_support import assert_refused
 from tests.vendors.emporix_points_support import (
     BASE,
@@ -44,18 +44,18 @@ PRESENT, STOREFRONT, PAST = "/{tenant}/redeemOptions", "/public/customer/redeemO
 
 
 @pytest.fixture
-def shop(world: World) -> World:
-    return tenant(world)
+def shop(org_client: OrgClient) -> OrgClient:
+    return tenant(org_client)
 
 
-def options(shop: World, path: str = PRESENT) -> list[Json]:
+def options(shop: OrgClient, path: str = PRESENT) -> list[Json]:
     response = staff(shop, "GET", path.format(tenant=shop.org))
     assert response.status_code == 200, response.text
     found: list[Json] = response.json()
     return found
 
 
-def replace(shop: World, id: str, body: Json) -> httpx2.Response:
+def replace(shop: OrgClient, id: str, body: Json) -> httpx2.Response:
     return staff(shop, "PUT", f"/{shop.org}/redeemOptions/{id}", body)
 
 
@@ -63,7 +63,7 @@ def replace(shop: World, id: str, body: Json) -> httpx2.Response:
 
 
 @in_both_versions
-def test_an_option_is_answered_with_id_and_version(shop: World, version: str) -> None:
+def test_an_option_is_answered_with_id_and_version(shop: OrgClient, version: str) -> None:
     choose(shop, version)
 
     response = staff(shop, "POST", f"/{shop.org}/redeemOptions", option())
@@ -76,7 +76,7 @@ def test_an_option_is_answered_with_id_and_version(shop: World, version: str) ->
 
 
 @in_both_versions
-def test_creating_an_option_answers_all_of_them(shop: World, version: str) -> None:
+def test_creating_an_option_answers_all_of_them(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     first = offer(shop, 10)
 
@@ -86,7 +86,7 @@ def test_creating_an_option_answers_all_of_them(shop: World, version: str) -> No
 
 
 @in_both_versions
-def test_the_operations_of_2021_know_no_versions_of_options(shop: World, version: str) -> None:
+def test_the_operations_of_2021_know_no_versions_of_options(shop: OrgClient, version: str) -> None:
     choose(shop, version)
 
     response = staff(shop, "POST", "/public/customer/redeemOptions", option())
@@ -98,7 +98,7 @@ def test_the_operations_of_2021_know_no_versions_of_options(shop: World, version
 
 
 @in_both_versions
-def test_all_paths_list_the_same_options_oldest_first(shop: World, version: str) -> None:
+def test_all_paths_list_the_same_options_oldest_first(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     for points in (30, 10, 20):
         offer(shop, points)
@@ -108,11 +108,11 @@ def test_all_paths_list_the_same_options_oldest_first(shop: World, version: str)
     assert options(shop, STOREFRONT) == options(shop)
 
 
-def test_there_are_no_options_at_first(shop: World) -> None:
+def test_there_are_no_options_at_first(shop: OrgClient) -> None:
     assert [options(shop, path) for path in (PRESENT, STOREFRONT, PAST)] == [[], [], []]
 
 
-def test_what_the_service_assigns_is_not_taken_from_the_body(shop: World) -> None:
+def test_what_the_service_assigns_is_not_taken_from_the_body(shop: OrgClient) -> None:
     sent: Json = {"version": 7, "createdAt": "x", "modifiedAt": "y"}
 
     id = offer(shop, id="mine", pointsAfterCoupon=5, metadata=sent)
@@ -122,14 +122,14 @@ def test_what_the_service_assigns_is_not_taken_from_the_body(shop: World) -> Non
     assert options(shop)[0]["metadata"] == {"version": 1, "createdAt": NOW, "modifiedAt": NOW}
 
 
-def test_members_that_nobody_knows_are_ignored(shop: World) -> None:
+def test_members_that_nobody_knows_are_ignored(shop: OrgClient) -> None:
     response = staff(shop, "POST", f"/{shop.org}/redeemOptions", {**option(), "value": 20})
 
     assert response.status_code == 200
     assert "value" not in response.json()[0]
 
 
-def test_members_that_nobody_knows_are_ignored_inside_a_template_too(shop: World) -> None:
+def test_members_that_nobody_knows_are_ignored_inside_a_template_too(shop: OrgClient) -> None:
     amount = {"amount": 10, "currency": "EUR", "unknown": 1}
     link = {"rel": "self", "title": "x", "href": "https://x.example", "type": "text/html", "unknown": 1}
     sent = template(
@@ -145,7 +145,7 @@ def test_members_that_nobody_knows_are_ignored_inside_a_template_too(shop: World
     assert shown["coupon"]["restrictions"] == {"minOrderValue": {"amount": 10, "currency": "EUR"}}
 
 
-def test_the_years_of_an_option_are_shown_where_the_page_of_2021_lists_them(shop: World) -> None:
+def test_the_years_of_an_option_are_shown_where_the_page_of_2021_lists_them(shop: OrgClient) -> None:
     created = staff(shop, "POST", f"/{shop.org}/redeemOptions", option(validInYears=2)).json()
 
     shown = {path: staff(shop, "GET", path.format(tenant=shop.org)).json() for path in (PRESENT, STOREFRONT, PAST)}
@@ -167,14 +167,14 @@ def test_the_years_of_an_option_are_shown_where_the_page_of_2021_lists_them(shop
         {"links": [{}]},
     ],
 )
-def test_a_template_that_is_seeded_has_the_members_of_the_page(shop: World, wrong: Json) -> None:
+def test_a_template_that_is_seeded_has_the_members_of_the_page(shop: OrgClient, wrong: Json) -> None:
     seeded = {"redeem_options": [option(coupon=template(**wrong))]}
     response = shop.admin("POST", "/seed", {"emporix": seeded})
 
     assert response.status_code == 400, response.text
 
 
-def test_an_option_is_shown_with_what_it_leaves_to_the_customer_who_asks(shop: World) -> None:
+def test_an_option_is_shown_with_what_it_leaves_to_the_customer_who_asks(shop: OrgClient) -> None:
     offer(shop, 90)
     offer(shop, 10)
     earn(shop, 50)
@@ -187,7 +187,7 @@ def test_an_option_is_shown_with_what_it_leaves_to_the_customer_who_asks(shop: W
         assert all("pointsAfterCoupon" not in found for found in staff(shop, "GET", path).json())
 
 
-def test_an_anonymous_visitor_sees_the_options(shop: World) -> None:
+def test_an_anonymous_visitor_sees_the_options(shop: OrgClient) -> None:
     offer(shop)
 
     for path in (PRESENT, STOREFRONT, PAST):
@@ -197,7 +197,7 @@ def test_an_anonymous_visitor_sees_the_options(shop: World) -> None:
 
 
 @in_both_versions
-def test_an_update_replaces_an_option_and_counts_its_versions(shop: World, version: str) -> None:
+def test_an_update_replaces_an_option_and_counts_its_versions(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     id = offer(shop, description="Old")
     shop.advance("PT1H")
@@ -211,7 +211,7 @@ def test_an_update_replaces_an_option_and_counts_its_versions(shop: World, versi
 
 @in_both_versions
 @pytest.mark.parametrize("stale", [1, 3, 10**30])
-def test_an_update_of_a_stale_version_is_refused(shop: World, version: str, stale: int) -> None:
+def test_an_update_of_a_stale_version_is_refused(shop: OrgClient, version: str, stale: int) -> None:
     choose(shop, version)
     id = offer(shop)
     replace(shop, id, option(metadata={"version": 1}))
@@ -228,7 +228,7 @@ def test_an_update_of_a_stale_version_is_refused(shop: World, version: str, stal
 
 
 @pytest.mark.parametrize("metadata", [{}, {"createdAt": "x"}, None])
-def test_an_update_without_a_version_is_not_compared(shop: World, metadata: Json) -> None:
+def test_an_update_without_a_version_is_not_compared(shop: OrgClient, metadata: Json) -> None:
     id = offer(shop)
     replace(shop, id, option())
 
@@ -236,7 +236,7 @@ def test_an_update_without_a_version_is_not_compared(shop: World, metadata: Json
     assert options(shop)[0]["metadata"]["version"] == 3
 
 
-def test_an_option_keeps_its_place_when_it_is_updated(shop: World) -> None:
+def test_an_option_keeps_its_place_when_it_is_updated(shop: OrgClient) -> None:
     first = offer(shop, 10)
     offer(shop, 20)
 
@@ -246,7 +246,7 @@ def test_an_option_keeps_its_place_when_it_is_updated(shop: World) -> None:
 
 
 @in_both_versions
-def test_a_deleted_option_is_gone(shop: World, version: str) -> None:
+def test_a_deleted_option_is_gone(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     id, other = offer(shop), offer(shop)
 
@@ -262,7 +262,7 @@ def test_a_deleted_option_is_gone(shop: World, version: str) -> None:
 
 
 @in_both_versions
-def test_exchanging_by_an_unknown_option_is_404(shop: World, version: str) -> None:
+def test_exchanging_by_an_unknown_option_is_404(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     earn(shop)
 
@@ -277,7 +277,7 @@ def test_exchanging_by_an_unknown_option_is_404(shop: World, version: str) -> No
 
 
 @pytest.mark.parametrize("points", [0, -5])
-def test_an_option_must_cost_something(shop: World, points: int) -> None:
+def test_an_option_must_cost_something(shop: OrgClient, points: int) -> None:
     id = offer(shop)
 
     for method, path in (
@@ -319,7 +319,7 @@ def without(*members: str) -> Json:
         {**option(), "metadata": {"version": "1"}},
     ],
 )
-def test_an_option_of_the_wrong_form_is_invalid(shop: World, version: str, body: Json) -> None:
+def test_an_option_of_the_wrong_form_is_invalid(shop: OrgClient, version: str, body: Json) -> None:
     choose(shop, version)
     id = offer(shop)
 
@@ -334,7 +334,7 @@ def test_an_option_of_the_wrong_form_is_invalid(shop: World, version: str, body:
 
 
 @pytest.mark.parametrize("name", ["ab", "a" * 17, "Acme", "1acme", "a-cme"])
-def test_a_tenant_in_the_path_must_be_one(shop: World, name: str) -> None:
+def test_a_tenant_in_the_path_must_be_one(shop: OrgClient, name: str) -> None:
     headers = {"Sandbox-Org": shop.org}
 
     response = shop.request("GET", f"{BASE}/{name}/redeemOptions", headers=headers)
@@ -342,7 +342,7 @@ def test_a_tenant_in_the_path_must_be_one(shop: World, name: str) -> None:
     assert_refused(shop, response, 400, "invalid-request")
 
 
-def test_another_tenant_is_forbidden(shop: World) -> None:
+def test_another_tenant_is_forbidden(shop: OrgClient) -> None:
     token = customer_token(shop, tenant="othertenant")
     headers = {"Authorization": f"Bearer {token}"}
 
@@ -355,7 +355,7 @@ def test_another_tenant_is_forbidden(shop: World) -> None:
 
 
 @in_both_versions
-def test_points_are_exchanged_for_a_coupon_that_then_exists(shop: World, version: str) -> None:
+def test_points_are_exchanged_for_a_coupon_that_then_exists(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     earn(shop, 100)
     id = offer(shop, 90)
@@ -373,7 +373,7 @@ def test_points_are_exchanged_for_a_coupon_that_then_exists(shop: World, version
     assert balance(shop) == 10
 
 
-def test_an_exchange_is_booked_with_points_and_description_of_the_option(shop: World) -> None:
+def test_an_exchange_is_booked_with_points_and_description_of_the_option(shop: OrgClient) -> None:
     earn(shop, 100)
 
     exchange(shop, offer(shop, 90, description="10 euros for 90 points"))
@@ -389,7 +389,7 @@ def test_an_exchange_is_booked_with_points_and_description_of_the_option(shop: W
     assert added(shop)[0]["usedWith"] == [entry["id"]]
 
 
-def test_an_option_without_a_description_gives_the_entry_none(shop: World) -> None:
+def test_an_option_without_a_description_gives_the_entry_none(shop: OrgClient) -> None:
     earn(shop, 100)
 
     exchange(shop, offer(shop, 90))
@@ -397,7 +397,7 @@ def test_an_option_without_a_description_gives_the_entry_none(shop: World) -> No
     assert "description" not in redeemed(shop)[0]
 
 
-def test_every_exchange_spends_again(shop: World) -> None:
+def test_every_exchange_spends_again(shop: OrgClient) -> None:
     earn(shop, 100)
     id = offer(shop, 30)
 
@@ -408,7 +408,7 @@ def test_every_exchange_spends_again(shop: World) -> None:
 
 
 @in_both_versions
-def test_nobody_exchanges_more_points_than_there_are(shop: World, version: str) -> None:
+def test_nobody_exchanges_more_points_than_there_are(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     earn(shop, 89)
     id = offer(shop, 90)
@@ -420,7 +420,7 @@ def test_nobody_exchanges_more_points_than_there_are(shop: World, version: str) 
 
 
 @in_both_versions
-def test_a_customer_without_an_account_exchanges_nothing(shop: World, version: str) -> None:
+def test_a_customer_without_an_account_exchanges_nothing(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     id = offer(shop)
 
@@ -428,7 +428,7 @@ def test_a_customer_without_an_account_exchanges_nothing(shop: World, version: s
 
 
 @in_both_versions
-def test_the_exchange_names_the_option_by_its_documented_member(shop: World, version: str) -> None:
+def test_the_exchange_names_the_option_by_its_documented_member(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     earn(shop)
     id = offer(shop)
@@ -440,7 +440,7 @@ def test_the_exchange_names_the_option_by_its_documented_member(shop: World, ver
         assert_refused(shop, response, 400, "invalid-request")
 
 
-def test_the_storefront_exchanges_with_its_site(shop: World) -> None:
+def test_the_storefront_exchanges_with_its_site(shop: OrgClient) -> None:
     earn(shop)
     id = offer(shop)
 
@@ -449,7 +449,7 @@ def test_the_storefront_exchanges_with_its_site(shop: World) -> None:
     assert response.json()["code"].startswith("LLS-")
 
 
-def test_the_prefix_of_the_code_is_set_for_the_site(shop: World) -> None:
+def test_the_prefix_of_the_code_is_set_for_the_site(shop: OrgClient) -> None:
     earn(shop)
     id = offer(shop)
     restrict(shop, codePrefix="L")
@@ -457,7 +457,7 @@ def test_the_prefix_of_the_code_is_set_for_the_site(shop: World) -> None:
     assert re.fullmatch(r"L-\d{6}", exchange(shop, id).json()["code"])
 
 
-def test_the_code_is_the_one_that_the_coupon_service_keeps(shop: World) -> None:
+def test_the_code_is_the_one_that_the_coupon_service_keeps(shop: OrgClient) -> None:
     earn(shop)
     id = offer(shop)
     restrict(shop, codePrefix="summer")
@@ -468,7 +468,7 @@ def test_the_code_is_the_one_that_the_coupon_service_keeps(shop: World) -> None:
     assert coupon(shop, code)["code"] == code
 
 
-def test_the_template_is_copied_without_what_the_coupon_service_assigns(shop: World) -> None:
+def test_the_template_is_copied_without_what_the_coupon_service_assigns(shop: OrgClient) -> None:
     earn(shop)
     link = {"rel": "self", "title": "x", "href": "https://x.example", "type": "application/json"}
     sent = template(
@@ -495,7 +495,7 @@ def test_the_template_is_copied_without_what_the_coupon_service_assigns(shop: Wo
     assert found["deleted"] is False
 
 
-def test_an_option_shows_its_template_as_it_was_sent(shop: World) -> None:
+def test_an_option_shows_its_template_as_it_was_sent(shop: OrgClient) -> None:
     sent = template(status="VALID", maxRedemptions=1, discountAbsolute={"amount": 10})
 
     offer(shop, 90, sent)
@@ -511,7 +511,9 @@ def test_an_option_shows_its_template_as_it_was_sent(shop: World) -> None:
         (None, 2147483647, "9999-12-31T12:00:00.000Z"),
     ],
 )
-def test_the_years_of_an_option_of_2021_end_the_coupon(shop: World, given: str | None, years: int, until: str) -> None:
+def test_the_years_of_an_option_of_2021_end_the_coupon(
+    shop: OrgClient, given: str | None, years: int, until: str
+) -> None:
     earn(shop)
     restrictions = {"minOrderValue": {"amount": 5, "currency": "EUR"}, **({"validUntil": given} if given else {})}
 
@@ -521,7 +523,7 @@ def test_the_years_of_an_option_of_2021_end_the_coupon(shop: World, given: str |
     assert coupon(shop, code)["restrictions"]["minOrderValue"] == {"amount": 5, "currency": "EUR"}
 
 
-def test_the_present_version_knows_no_years(shop: World) -> None:
+def test_the_present_version_knows_no_years(shop: OrgClient) -> None:
     choose(shop, "current")
     earn(shop)
 
@@ -531,14 +533,14 @@ def test_the_present_version_knows_no_years(shop: World) -> None:
     assert "validUntil" not in coupon(shop, code)["restrictions"]
 
 
-def test_the_version_of_2021_knows_no_free_shipping(shop: World) -> None:
+def test_the_version_of_2021_knows_no_free_shipping(shop: OrgClient) -> None:
     body = option(coupon=template(discountType="FREE_SHIPPING"))
 
     assert_refused(shop, staff(shop, "POST", f"/{shop.org}/redeemOptions", body), 400, "invalid-request")
 
 
 @in_both_versions
-def test_points_are_not_exchanged_for_free_shipping(shop: World, version: str) -> None:
+def test_points_are_not_exchanged_for_free_shipping(shop: OrgClient, version: str) -> None:
     choose(shop, "current")
     id = offer(shop, 90, template(discountType="FREE_SHIPPING"))
     earn(shop)
@@ -552,7 +554,7 @@ def test_points_are_not_exchanged_for_free_shipping(shop: World, version: str) -
 
 
 @in_both_versions
-def test_reward_points_that_are_disabled_are_not_exchanged(shop: World, version: str) -> None:
+def test_reward_points_that_are_disabled_are_not_exchanged(shop: OrgClient, version: str) -> None:
     earn(shop)
     id = offer(shop)
     restrict(shop, version, enabled=False)
@@ -564,7 +566,7 @@ def test_reward_points_that_are_disabled_are_not_exchanged(shop: World, version:
     assert spend(shop, 1).status_code == 201  # only the exchange is
 
 
-def test_a_code_that_a_coupon_has_is_not_used_again(shop: World) -> None:
+def test_a_code_that_a_coupon_has_is_not_used_again(shop: OrgClient) -> None:
     earn(shop, 1000)
     id = offer(shop, 1)
     state = shop.admin("GET", "/state").json()
@@ -580,7 +582,7 @@ def test_a_code_that_a_coupon_has_is_not_used_again(shop: World) -> None:
     assert balance(shop) == 999
 
 
-def test_points_of_the_past_are_not_exchanged(shop: World) -> None:
+def test_points_of_the_past_are_not_exchanged(shop: OrgClient) -> None:
     earn(shop, 90, validUntil="2030-01-02T00:00:00Z")
     id = offer(shop, 90)
     shop.advance("P1D")
@@ -601,7 +603,7 @@ IMPOSSIBLE_COUPONS = {
 
 @in_both_versions
 @pytest.mark.parametrize("sent", IMPOSSIBLE_COUPONS.values(), ids=IMPOSSIBLE_COUPONS)
-def test_points_are_given_back_if_the_coupon_cannot_be_made(shop: World, version: str, sent: Json) -> None:
+def test_points_are_given_back_if_the_coupon_cannot_be_made(shop: OrgClient, version: str, sent: Json) -> None:
     choose(shop, version)
     earn(shop, 100)
     id = offer(shop, 90, sent, description="Impossible")
@@ -635,7 +637,7 @@ def test_points_are_given_back_if_the_coupon_cannot_be_made(shop: World, version
     assert balance(shop) == 100
 
 
-def make_fail(shop: World, name: str, times: int = 1) -> None:
+def make_fail(shop: OrgClient, name: str, times: int = 1) -> None:
     """The next coupons are refused so, as any operation can be made to refuse."""
     armed = {"operation": "createCoupon", "then": {"reject": name}, "times": times}
     response = shop.admin("POST", "/next", armed)
@@ -643,7 +645,7 @@ def make_fail(shop: World, name: str, times: int = 1) -> None:
 
 
 @in_both_versions
-def test_points_are_given_back_if_the_coupon_service_fails(shop: World, version: str) -> None:
+def test_points_are_given_back_if_the_coupon_service_fails(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     earn(shop, 100)
     id = offer(shop, 90)
@@ -654,7 +656,7 @@ def test_points_are_given_back_if_the_coupon_service_fails(shop: World, version:
     assert exchange(shop, id).status_code == EXCHANGED[version]
 
 
-def test_another_code_is_tried_while_there_is_a_coupon_of_it(shop: World) -> None:
+def test_another_code_is_tried_while_there_is_a_coupon_of_it(shop: OrgClient) -> None:
     earn(shop, 100)
     id = offer(shop, 90)
     make_fail(shop, "coupon-exists", 5)
@@ -663,7 +665,7 @@ def test_another_code_is_tried_while_there_is_a_coupon_of_it(shop: World) -> Non
     assert len(added(shop)) == 1
 
 
-def test_codes_are_not_tried_for_ever(shop: World) -> None:
+def test_codes_are_not_tried_for_ever(shop: OrgClient) -> None:
     earn(shop, 100)
     id = offer(shop, 90)
     make_fail(shop, "coupon-exists", 100)
@@ -672,7 +674,7 @@ def test_codes_are_not_tried_for_ever(shop: World) -> None:
     assert balance(shop) == 100
 
 
-def test_an_option_without_a_coupon_cannot_be_exchanged(shop: World) -> None:
+def test_an_option_without_a_coupon_cannot_be_exchanged(shop: OrgClient) -> None:
     earn(shop)
     response = staff(shop, "POST", f"/{shop.org}/redeemOptions", {"type": "coupon", "name": "20 euros", "points": 30})
 
@@ -680,7 +682,7 @@ def test_an_option_without_a_coupon_cannot_be_exchanged(shop: World) -> None:
     assert (balance(shop), [entry["description"] for entry in added(shop)[1:]]) == (100, [CHARGEBACK])
 
 
-def test_points_given_back_live_three_years_whatever_the_settings_say(shop: World) -> None:
+def test_points_given_back_live_three_years_whatever_the_settings_say(shop: OrgClient) -> None:
     earn(shop)
     id = offer(shop, 90, IMPOSSIBLE)
     restrict(shop, validityInMonths=1)
@@ -690,7 +692,7 @@ def test_points_given_back_live_three_years_whatever_the_settings_say(shop: Worl
     assert added(shop)[1]["validUntil"] == IN_THREE_YEARS
 
 
-def test_points_given_back_can_be_redeemed(shop: World) -> None:
+def test_points_given_back_can_be_redeemed(shop: OrgClient) -> None:
     earn(shop, 90)
     exchange(shop, offer(shop, 90, IMPOSSIBLE))
 
@@ -704,7 +706,7 @@ def test_points_given_back_can_be_redeemed(shop: World) -> None:
 EXAMPLE_END = "2023-11-11T12:00:50.406Z"
 
 
-def test_the_worked_example_of_the_vendor_comes_out_to_the_digit(shop: World) -> None:
+def test_the_worked_example_of_the_vendor_comes_out_to_the_digit(shop: OrgClient) -> None:
     """The documented summary: two exchanges fail, each is charged back, and the first entry bears both."""
     shop.freeze("2023-05-11T18:32:18.591Z")
     earn(
@@ -787,7 +789,7 @@ def test_the_worked_example_of_the_vendor_comes_out_to_the_digit(shop: World) ->
 # Many at once
 
 
-def test_of_64_clients_that_exchange_the_last_points_at_once_exactly_one_gets_a_coupon(shop: World) -> None:
+def test_of_64_clients_that_exchange_the_last_points_at_once_exactly_one_gets_a_coupon(shop: OrgClient) -> None:
     earn(shop, 90)
     id = offer(shop, 90)
     target = f"{shop.url}{BASE}/public/customer/redeem"
@@ -804,7 +806,7 @@ def test_of_64_clients_that_exchange_the_last_points_at_once_exactly_one_gets_a_
     assert len(shop.state()["emporix"]["coupons"]) == 1
 
 
-def test_an_option_seeded_without_a_version_has_the_first(shop: World) -> None:
+def test_an_option_seeded_without_a_version_has_the_first(shop: OrgClient) -> None:
     shop.seed(
         "emporix", redeem_options=[{"id": "5f905280df6b3b0013b6c541", "type": "coupon", "name": "x", "points": 9}]
     )

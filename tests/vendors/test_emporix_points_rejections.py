@@ -17,7 +17,7 @@ from promo_sandbox.base.config import Config
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.openapi.operation import Operation, Rejection
 from promo_sandbox.server.app import load_contracts
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors import rejections
 from tests.vendors.emporix_points_support import (
     BASE,
@@ -56,7 +56,7 @@ _BODY: dict[str, Json] = {
 class Attempt(NamedTuple):
     """A request in the making; it succeeds in a furnished tenant unless it is staged to be refused."""
 
-    shop: World
+    shop: OrgClient
     version: str
     operation: Operation
     path: dict[str, str]
@@ -71,8 +71,8 @@ class Attempt(NamedTuple):
         )
 
 
-def prepared(world: World, version: str, operation: Operation) -> Attempt:
-    shop = tenant(world, version)
+def prepared(org_client: OrgClient, version: str, operation: Operation) -> Attempt:
+    shop = tenant(org_client, version)
     shop.seed(
         "emporix",
         reward_points=[{"customerId": "C1", "activePoints": 100}],
@@ -101,7 +101,7 @@ def prepared(world: World, version: str, operation: Operation) -> Attempt:
 Staging = Callable[[Attempt], None]
 
 
-def issued(shop: World, **terms: Json) -> str:
+def issued(shop: OrgClient, **terms: Json) -> str:
     response = shop.admin("POST", "/tokens", {"vendor": "emporix", "tenant": shop.org, **terms})
     assert response.status_code == 201, response.text
     token: str = response.json()["access_token"]
@@ -115,7 +115,7 @@ def outlived(attempt: Attempt) -> str:
 
 
 def of_a_neighbour(attempt: Attempt) -> str:
-    return issued(tenant(World(attempt.shop.url, f"{attempt.shop.org}x", attempt.shop.http)))
+    return issued(tenant(OrgClient(attempt.shop.url, f"{attempt.shop.org}x", attempt.shop.http)))
 
 
 def breaks_the_contract(attempt: Attempt) -> None:
@@ -195,9 +195,9 @@ ONLY_ON_REQUEST = ("internal-error",)
 
 @each_rejection
 def test_every_declared_rejection_is_answered_where_it_is_due(
-    world: World, version: str, operation: Operation, rejection: Rejection
+    org_client: OrgClient, version: str, operation: Operation, rejection: Rejection
 ) -> None:
-    attempt = prepared(world, version, operation)
+    attempt = prepared(org_client, version, operation)
     if rejection.name in ONLY_ON_REQUEST:
         rejections.prefer(attempt, rejection.name)
     else:
@@ -225,23 +225,23 @@ def test_nothing_is_staged_that_no_spec_declares() -> None:
 
 @each_rejection
 def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
-    world: World, version: str, operation: Operation, rejection: Rejection
+    org_client: OrgClient, version: str, operation: Operation, rejection: Rejection
 ) -> None:
-    attempt = prepared(world, version, operation)
+    attempt = prepared(org_client, version, operation)
 
     rejections.assert_prefers_the_example(attempt.shop, attempt, rejection)
 
 
 @each_operation
-def test_prefer_code_yields_every_declared_status(world: World, version: str, operation: Operation) -> None:
-    attempt = prepared(world, version, operation)
+def test_prefer_code_yields_every_declared_status(org_client: OrgClient, version: str, operation: Operation) -> None:
+    attempt = prepared(org_client, version, operation)
 
     rejections.assert_prefers_every_status(attempt.shop, attempt, operation)
 
 
 @each_operation
-def test_every_operation_answers_its_success(world: World, version: str, operation: Operation) -> None:
-    attempt = prepared(world, version, operation)
+def test_every_operation_answers_its_success(org_client: OrgClient, version: str, operation: Operation) -> None:
+    attempt = prepared(org_client, version, operation)
 
     response = attempt.send()
 
@@ -261,7 +261,7 @@ def test_the_versions_differ_in_these_successes_and_in_no_others() -> None:
 # Answers outside the lists of the operations
 
 
-def assert_outside(shop: World, response: httpx2.Response, status: int) -> None:
+def assert_outside(shop: OrgClient, response: httpx2.Response, status: int) -> None:
     document = DOCUMENTS[VERSIONS[0]]
     body = rejections.assert_transport(shop, response, document, status)
     assert response.headers["content-type"] == "application/json"
@@ -269,8 +269,8 @@ def assert_outside(shop: World, response: httpx2.Response, status: int) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_path_that_no_operation_has_is_unknown(world: World, version: str) -> None:
-    shop = tenant(world, version)
+def test_a_path_that_no_operation_has_is_unknown(org_client: OrgClient, version: str) -> None:
+    shop = tenant(org_client, version)
 
     response = shop.request("GET", f"{BASE}/nothing", headers={"Sandbox-Org": shop.org})
 
@@ -289,9 +289,9 @@ def test_a_path_that_no_operation_has_is_unknown(world: World, version: str) -> 
     ],
 )
 def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(
-    world: World, version: str, path: str, allow: str
+    org_client: OrgClient, version: str, path: str, allow: str
 ) -> None:
-    shop = tenant(world, version)
+    shop = tenant(org_client, version)
 
     response = shop.request("PATCH", BASE + path, headers={"Sandbox-Org": shop.org})
 
@@ -303,8 +303,8 @@ each_body = rejections.each_operation((case for case in OPERATIONS if case[-1].b
 
 
 @each_body
-def test_a_body_of_another_media_type_is_not_read(world: World, version: str, operation: Operation) -> None:
-    attempt = prepared(world, version, operation)
+def test_a_body_of_another_media_type_is_not_read(org_client: OrgClient, version: str, operation: Operation) -> None:
+    attempt = prepared(org_client, version, operation)
     attempt.headers["Content-Type"] = "application/xml"
 
     with rejections.unchanged(attempt.shop):
@@ -314,8 +314,8 @@ def test_a_body_of_another_media_type_is_not_read(world: World, version: str, op
 
 
 @each_body
-def test_a_body_beyond_the_limit_is_refused(world: World, version: str, operation: Operation) -> None:
-    attempt = prepared(world, version, operation)
+def test_a_body_beyond_the_limit_is_refused(org_client: OrgClient, version: str, operation: Operation) -> None:
+    attempt = prepared(org_client, version, operation)
     attempt.body["raw"] = b" " * (Config().max_body + 1)
 
     with rejections.unchanged(attempt.shop):
@@ -326,8 +326,10 @@ def test_a_body_beyond_the_limit_is_refused(world: World, version: str, operatio
 
 @each_body
 @pytest.mark.parametrize("raw", [b"{", b"nothing", b'{"points": NaN}', b"\xff", b"[" * 200 + b"]" * 200])
-def test_a_body_that_is_not_json_is_invalid(world: World, version: str, operation: Operation, raw: bytes) -> None:
-    attempt = prepared(world, version, operation)
+def test_a_body_that_is_not_json_is_invalid(
+    org_client: OrgClient, version: str, operation: Operation, raw: bytes
+) -> None:
+    attempt = prepared(org_client, version, operation)
     attempt.body["raw"] = raw
 
     with rejections.unchanged(attempt.shop):
@@ -337,12 +339,12 @@ def test_a_body_that_is_not_json_is_invalid(world: World, version: str, operatio
     assert attempt.shop.last()["rejection"] == "invalid-request"
 
 
-def test_the_version_is_one_tenant_s_own(world: World) -> None:
-    shop = tenant(world, "current")
-    other = tenant(World(shop.url, f"{shop.org}x", shop.http), "2021")
+def test_the_version_is_one_tenant_s_own(org_client: OrgClient) -> None:
+    shop = tenant(org_client, "current")
+    other = tenant(OrgClient(shop.url, f"{shop.org}x", shop.http), "2021")
     choose(shop, "current")
 
-    def opens(at: World) -> int:
+    def opens(at: OrgClient) -> int:
         return at.request("POST", f"{BASE}/customer/C1", {}, headers={"Emporix-Tenant": at.org}).status_code
 
     assert (opens(shop), opens(other)) == (200, 201)

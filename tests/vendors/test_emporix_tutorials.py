@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.emporix_identity_support import as_tenant
 
 CODE = "ENG2OC0"
@@ -80,14 +80,14 @@ SERVICE = {"Authorization": "Bearer any"}
 
 
 @pytest.fixture
-def tenant(world: World) -> World:
+def tenant(org_client: OrgClient) -> OrgClient:
     """At a time at which the tutorial's coupons are valid."""
-    as_tenant(world).freeze("2022-03-27T12:00:00Z")
-    return world
+    as_tenant(org_client).freeze("2022-03-27T12:00:00Z")
+    return org_client
 
 
 @pytest.mark.parametrize("coupon", [SHIPPING, FIXED, CATEGORY], ids=["free shipping", "fixed", "category"])
-def test_the_coupons_of_the_tutorial_are_made_and_valid(tenant: World, coupon: Json) -> None:
+def test_the_coupons_of_the_tutorial_are_made_and_valid(tenant: OrgClient, coupon: Json) -> None:
     coupons = f"/coupon/{tenant.org}/coupons"
 
     made = tenant.request("POST", coupons, coupon, headers=SERVICE)
@@ -100,7 +100,7 @@ def test_the_coupons_of_the_tutorial_are_made_and_valid(tenant: World, coupon: J
     assert (read["status"], later["status"]) == ("VALID", "EXPIRED")
 
 
-def test_the_update_of_the_tutorial_is_taken_by_a_coupon_of_the_version_it_names(tenant: World) -> None:
+def test_the_update_of_the_tutorial_is_taken_by_a_coupon_of_the_version_it_names(tenant: OrgClient) -> None:
     coupon = f"/coupon/{tenant.org}/coupons/{CODE}"
     tenant.request("POST", f"/coupon/{tenant.org}/coupons", SHIPPING, headers=SERVICE)
     stale = tenant.request("PATCH", coupon, UPDATE, headers=SERVICE)
@@ -113,7 +113,7 @@ def test_the_update_of_the_tutorial_is_taken_by_a_coupon_of_the_version_it_names
     assert {member: read[member] for member in UPDATE} == {**UPDATE, "metadata": {"version": 2, "mixins": {}}}
 
 
-def test_the_redemption_of_the_tutorial_is_made_on_behalf_of_its_customer(tenant: World) -> None:
+def test_the_redemption_of_the_tutorial_is_made_on_behalf_of_its_customer(tenant: OrgClient) -> None:
     coupon = {**SHIPPING, "discountType": "ABSOLUTE", "discountAbsolute": {"amount": 5, "currency": "EUR"}}
     tenant.request("POST", f"/coupon/{tenant.org}/coupons", coupon, headers=SERVICE)
     on_behalf = {"Authorization": f"Bearer sandbox;tenant={tenant.org};scope=coupon.coupon_redeem_on_behalf"}

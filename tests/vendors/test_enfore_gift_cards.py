@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.enfore_support import (
     NOW,
     PAST,
@@ -30,8 +30,8 @@ STATUSES = ["ISSUED", "PARTIALLY_REDEEMED", "REDEEMED", "EXPIRED", "CANCELED", "
 
 
 @pytest.fixture(autouse=True)
-def _frozen(world: World) -> None:
-    world.freeze(NOW)
+def _frozen(org_client: OrgClient) -> None:
+    org_client.freeze(NOW)
 
 
 def chf(value: float) -> Json:
@@ -41,27 +41,31 @@ def chf(value: float) -> Json:
 # Bringing cards in
 
 
-def test_a_card_that_is_brought_in_is_external(world: World) -> None:
-    card = import_card(world)
+def test_a_card_that_is_brought_in_is_external(org_client: OrgClient) -> None:
+    card = import_card(org_client)
 
-    assert get_card(world, card["id"]) == {**card, "@type": "ExternalGiftCard"}
+    assert get_card(org_client, card["id"]) == {**card, "@type": "ExternalGiftCard"}
 
 
-def test_the_answer_to_the_import_carries_no_type(world: World) -> None:
-    card = import_card(world)
+def test_the_answer_to_the_import_carries_no_type(org_client: OrgClient) -> None:
+    card = import_card(org_client)
 
     assert card == {**new_card(), "id": card["id"], "number": card["number"]}
 
 
-def test_answer_event_and_card_say_the_same_whatever_a_client_calls_it(world: World) -> None:
+def test_answer_event_and_card_say_the_same_whatever_a_client_calls_it(org_client: OrgClient) -> None:
     name = '","@type":"ExternalGiftCard",\\'
-    card = import_card(world, name=name)
+    card = import_card(org_client, name=name)
 
     assert card == {**new_card(name=name), "id": card["id"], "number": card["number"]}
-    assert told(world, "gift-card-changed") == [get_card(world, card["id"])] == [{**card, "@type": "ExternalGiftCard"}]
+    assert (
+        told(org_client, "gift-card-changed")
+        == [get_card(org_client, card["id"])]
+        == [{**card, "@type": "ExternalGiftCard"}]
+    )
 
 
-def test_every_optional_member_of_a_card_is_stored_as_given(world: World) -> None:
+def test_every_optional_member_of_a_card_is_stored_as_given(org_client: OrgClient) -> None:
     given = new_card(
         initial_balance=eur(80),
         issued_date_and_time=PAST,
@@ -69,62 +73,62 @@ def test_every_optional_member_of_a_card_is_stored_as_given(world: World) -> Non
         tax="CH_ACCOMMODATION_VAT_2024",
         source_product="p" * 256,
     )
-    card = import_card(world, **given)
+    card = import_card(org_client, **given)
 
-    assert get_card(world, card["id"]).items() >= given.items()
-
-
-def test_an_initial_balance_that_is_not_given_stays_absent(world: World) -> None:
-    card = import_card(world)
-    redeem(world, card["id"], 10)
-
-    assert "initial_balance" not in get_card(world, card["id"])
+    assert get_card(org_client, card["id"]).items() >= given.items()
 
 
-def test_subscribers_are_told_of_a_new_card_with_its_type(world: World) -> None:
-    card = import_card(world)
+def test_an_initial_balance_that_is_not_given_stays_absent(org_client: OrgClient) -> None:
+    card = import_card(org_client)
+    redeem(org_client, card["id"], 10)
 
-    [event] = world.events()
+    assert "initial_balance" not in get_card(org_client, card["id"])
+
+
+def test_subscribers_are_told_of_a_new_card_with_its_type(org_client: OrgClient) -> None:
+    card = import_card(org_client)
+
+    [event] = org_client.events()
     assert (event["event"], event["at"]) == ("gift-card-changed", NOW)
     assert event["payload"] == {
-        "org_id": world.org,
+        "org_id": org_client.org,
         "items": [{**card, "@type": "ExternalGiftCard"}],
         "problems": [],
     }
 
 
-def test_the_vendor_gives_each_card_a_number_that_no_other_has(world: World) -> None:
-    first = int(import_card(world)["number"])
+def test_the_vendor_gives_each_card_a_number_that_no_other_has(org_client: OrgClient) -> None:
+    first = int(import_card(org_client)["number"])
     taken = [f"{first + n:012d}" for n in range(20, 30)]
-    world.seed("enfore", gift_cards=[internal_card(number=number) for number in taken])
+    org_client.seed("enfore", gift_cards=[internal_card(number=number) for number in taken])
 
-    given = [import_card(world, external_number=f"Y-{n}")["number"] for n in range(20)]
+    given = [import_card(org_client, external_number=f"Y-{n}")["number"] for n in range(20)]
 
     assert len({*given, *taken}) == 30
 
 
-def test_an_external_number_belongs_to_one_card(world: World) -> None:
-    holder = import_card(world)
+def test_an_external_number_belongs_to_one_card(org_client: OrgClient) -> None:
+    holder = import_card(org_client)
 
-    with unchanged(world):
-        response = world.request("POST", cards(world), new_card(name="Another"))
+    with unchanged(org_client):
+        response = org_client.request("POST", cards(org_client), new_card(name="Another"))
 
-    body = assert_refused(world, response, 422, "external-number-taken")
-    assert body["on_resource"] == world.url + cards(world, holder["id"])
-
-
-def test_an_external_number_may_be_used_again_in_another_organisation(world: World) -> None:
-    import_card(world)
-
-    assert import_card(neighbour(world))["external_number"] == "X-1"
+    body = assert_refused(org_client, response, 422, "external-number-taken")
+    assert body["on_resource"] == org_client.url + cards(org_client, holder["id"])
 
 
-def test_the_external_number_of_an_internal_seed_is_taken_too(world: World) -> None:
-    seed_card(world, external_number="X-9", status="CANCELED")
+def test_an_external_number_may_be_used_again_in_another_organisation(org_client: OrgClient) -> None:
+    import_card(org_client)
 
-    response = world.request("POST", cards(world), new_card(external_number="X-9"))
+    assert import_card(neighbour(org_client))["external_number"] == "X-1"
 
-    assert_refused(world, response, 422, "external-number-taken")
+
+def test_the_external_number_of_an_internal_seed_is_taken_too(org_client: OrgClient) -> None:
+    seed_card(org_client, external_number="X-9", status="CANCELED")
+
+    response = org_client.request("POST", cards(org_client), new_card(external_number="X-9"))
+
+    assert_refused(org_client, response, 422, "external-number-taken")
 
 
 @pytest.mark.parametrize(
@@ -138,21 +142,25 @@ def test_the_external_number_of_an_internal_seed_is_taken_too(world: World) -> N
         ("colour", {"red": 1}),
     ],
 )
-def test_members_that_the_vendor_assigns_or_does_not_know_are_ignored(world: World, member: str, value: Json) -> None:
-    card = import_card(world, **{member: value})
+def test_members_that_the_vendor_assigns_or_does_not_know_are_ignored(
+    org_client: OrgClient, member: str, value: Json
+) -> None:
+    card = import_card(org_client, **{member: value})
 
     assert card.get(member) != value
-    stored = get_card(world, card["id"])
+    stored = get_card(org_client, card["id"])
     assert stored.get(member) != value
     assert stored.keys() == {"id", "name", "number", "external_number", "status", "current_balance", "@type"}
 
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("balance", [0, 50])
-def test_a_card_may_be_brought_in_with_any_status_whatever_its_balance(world: World, status: str, balance: int) -> None:
-    card = import_card(world, status=status, current_balance=eur(balance), initial_balance=eur(50))
+def test_a_card_may_be_brought_in_with_any_status_whatever_its_balance(
+    org_client: OrgClient, status: str, balance: int
+) -> None:
+    card = import_card(org_client, status=status, current_balance=eur(balance), initial_balance=eur(50))
 
-    assert (card["status"], get_card(world, card["id"])["status"]) == (status, status)
+    assert (card["status"], get_card(org_client, card["id"])["status"]) == (status, status)
 
 
 @pytest.mark.parametrize(
@@ -172,11 +180,11 @@ def test_a_card_may_be_brought_in_with_any_status_whatever_its_balance(world: Wo
         ),
     ],
 )
-def test_a_card_that_makes_no_sense_is_refused_and_not_stored(world: World, members: Json, name: str) -> None:
-    with unchanged(world):
-        response = world.request("POST", cards(world), new_card(**members))
+def test_a_card_that_makes_no_sense_is_refused_and_not_stored(org_client: OrgClient, members: Json, name: str) -> None:
+    with unchanged(org_client):
+        response = org_client.request("POST", cards(org_client), new_card(**members))
 
-    assert_refused(world, response, 422, name)
+    assert_refused(org_client, response, 422, name)
 
 
 @pytest.mark.parametrize(
@@ -190,16 +198,16 @@ def test_a_card_that_makes_no_sense_is_refused_and_not_stored(world: World, memb
         {"tax": "AT_NO_VAT", "current_balance": {"unit": "ZAR", "value": 1}},
     ],
 )
-def test_what_only_just_makes_sense_is_accepted(world: World, members: Json) -> None:
-    assert import_card(world, **members).items() >= members.items()
+def test_what_only_just_makes_sense_is_accepted(org_client: OrgClient, members: Json) -> None:
+    assert import_card(org_client, **members).items() >= members.items()
 
 
 @pytest.mark.parametrize("member", ["name", "external_number", "status", "current_balance"])
-def test_a_card_without_a_required_member_is_invalid(world: World, member: str) -> None:
-    with unchanged(world):
-        response = world.request("POST", cards(world), new_card(**{member: None}))
+def test_a_card_without_a_required_member_is_invalid(org_client: OrgClient, member: str) -> None:
+    with unchanged(org_client):
+        response = org_client.request("POST", cards(org_client), new_card(**{member: None}))
 
-    assert member in assert_refused(world, response, 400, "invalid-request")["detail"]
+    assert member in assert_refused(org_client, response, 400, "invalid-request")["detail"]
 
 
 @pytest.mark.parametrize(
@@ -224,33 +232,33 @@ def test_a_card_without_a_required_member_is_invalid(world: World, member: str) 
         ("source_product", "p" * 257),
     ],
 )
-def test_a_member_of_the_wrong_form_is_invalid(world: World, member: str, value: Json) -> None:
-    with unchanged(world):
-        response = world.request("POST", cards(world), {**new_card(), member: value})
+def test_a_member_of_the_wrong_form_is_invalid(org_client: OrgClient, member: str, value: Json) -> None:
+    with unchanged(org_client):
+        response = org_client.request("POST", cards(org_client), {**new_card(), member: value})
 
-    assert_refused(world, response, 400, "invalid-request")
-    assert any(member in violation["where"] for violation in world.last()["violations"])
+    assert_refused(org_client, response, 400, "invalid-request")
+    assert any(member in violation["where"] for violation in org_client.last()["violations"])
 
 
 @pytest.mark.parametrize("raw", [b"", b"null", b"[]", b"{", b'"card"', b'{"name": NaN}', b"\xff"])
-def test_a_body_that_is_no_card_is_invalid(world: World, raw: bytes) -> None:
-    with unchanged(world):
-        response = world.request("POST", cards(world), raw=raw)
+def test_a_body_that_is_no_card_is_invalid(org_client: OrgClient, raw: bytes) -> None:
+    with unchanged(org_client):
+        response = org_client.request("POST", cards(org_client), raw=raw)
 
-    assert_refused(world, response, 400, "invalid-request")
+    assert_refused(org_client, response, 400, "invalid-request")
 
 
-def test_all_that_is_wrong_with_a_card_is_told_at_once(world: World) -> None:
-    response = world.request("POST", cards(world), new_card(name=None, status="NEW", tax="NONE"))
+def test_all_that_is_wrong_with_a_card_is_told_at_once(org_client: OrgClient) -> None:
+    response = org_client.request("POST", cards(org_client), new_card(name=None, status="NEW", tax="NONE"))
 
-    detail = assert_refused(world, response, 400, "invalid-request")["detail"]
+    detail = assert_refused(org_client, response, 400, "invalid-request")["detail"]
     assert "name" in detail
     assert "status" in detail
     assert "tax" in detail
 
 
 @pytest.mark.parametrize("kind", ["tax", "unit"])
-def test_every_tax_and_every_currency_of_the_vendor_is_accepted(world: World, kind: str) -> None:
+def test_every_tax_and_every_currency_of_the_vendor_is_accepted(org_client: OrgClient, kind: str) -> None:
     schemas = next(document for document in contract().documents if document.base_path == "/promotions").raw[
         "components"
     ]
@@ -258,7 +266,7 @@ def test_every_tax_and_every_currency_of_the_vendor_is_accepted(world: World, ki
 
     for value in values:
         given = {"tax": value} if kind == "tax" else {"current_balance": {"unit": value, "value": 5}}
-        import_card(world, external_number=f"X-{value}", **given)
+        import_card(org_client, external_number=f"X-{value}", **given)
 
     assert len(values) == {"tax": 21, "unit": 25}[kind]
 
@@ -266,19 +274,19 @@ def test_every_tax_and_every_currency_of_the_vendor_is_accepted(world: World, ki
 # Internal cards
 
 
-def test_an_internal_card_is_seeded_and_read_with_what_only_the_vendor_sets(world: World) -> None:
+def test_an_internal_card_is_seeded_and_read_with_what_only_the_vendor_sets(org_client: OrgClient) -> None:
     given = internal_card(
         id="gc-1", number="1000000417", sold_via_invoice="inv-1", source_product="p-1", last_used_date_and_time=PAST
     )
-    world.seed("enfore", gift_cards=[given])
+    org_client.seed("enfore", gift_cards=[given])
 
-    assert get_card(world, "gc-1") == {**given, "status": "ISSUED"}
+    assert get_card(org_client, "gc-1") == {**given, "status": "ISSUED"}
 
 
-def test_an_internal_card_has_no_external_number_and_an_external_one_has(world: World) -> None:
-    world.seed("enfore", gift_cards=[internal_card(id="internal"), new_card(id="external")])
+def test_an_internal_card_has_no_external_number_and_an_external_one_has(org_client: OrgClient) -> None:
+    org_client.seed("enfore", gift_cards=[internal_card(id="internal"), new_card(id="external")])
 
-    internal, external = get_card(world, "internal"), get_card(world, "external")
+    internal, external = get_card(org_client, "internal"), get_card(org_client, "external")
     assert (internal["@type"], "external_number" in internal) == ("InternalGiftCard", False)
     assert (external["@type"], external["external_number"]) == ("ExternalGiftCard", "X-1")
 
@@ -298,54 +306,54 @@ def test_an_internal_card_has_no_external_number_and_an_external_one_has(world: 
     ],
 )
 def test_an_activated_card_gets_the_status_that_its_balance_says(
-    world: World, current: float, initial: float | None, status: str
+    org_client: OrgClient, current: float, initial: float | None, status: str
 ) -> None:
     balances = {"current_balance": eur(current), "initial_balance": None if initial is None else eur(initial)}
-    card = seed_card(world, status="DEACTIVATED", **balances)
+    card = seed_card(org_client, status="DEACTIVATED", **balances)
 
-    response = activate(world, card)
+    response = activate(org_client, card)
 
     assert (response.status_code, response.text) == (201, '"ACTIVE"')
-    assert get_card(world, card)["status"] == status
+    assert get_card(org_client, card)["status"] == status
 
 
-def test_a_card_of_unknown_initial_balance_is_partially_redeemed_once_it_has_paid(world: World) -> None:
-    card = seed_card(world)
-    redeem(world, card, 10)
-    activate(world, card, "DEACTIVATED")
+def test_a_card_of_unknown_initial_balance_is_partially_redeemed_once_it_has_paid(org_client: OrgClient) -> None:
+    card = seed_card(org_client)
+    redeem(org_client, card, 10)
+    activate(org_client, card, "DEACTIVATED")
 
-    activate(world, card)
+    activate(org_client, card)
 
-    assert get_card(world, card)["status"] == "PARTIALLY_REDEEMED"
+    assert get_card(org_client, card)["status"] == "PARTIALLY_REDEEMED"
 
 
-def test_a_problem_in_the_list_of_its_redemptions_does_not_make_a_card_redeemed(world: World) -> None:
-    card = seed_card(world, status="DEACTIVATED")
-    world.seed("enfore", problems=[problem("gift_card_redemptions", PAST, gift_card_id=card)])
+def test_a_problem_in_the_list_of_its_redemptions_does_not_make_a_card_redeemed(org_client: OrgClient) -> None:
+    card = seed_card(org_client, status="DEACTIVATED")
+    org_client.seed("enfore", problems=[problem("gift_card_redemptions", PAST, gift_card_id=card)])
 
-    activate(world, card)
+    activate(org_client, card)
 
-    assert get_card(world, card)["status"] == "ISSUED"
+    assert get_card(org_client, card)["status"] == "ISSUED"
 
 
 @pytest.mark.parametrize("status", ["ISSUED", "PARTIALLY_REDEEMED", "REDEEMED"])
-def test_a_deactivated_card_reads_as_deactivated(world: World, status: str) -> None:
-    card = seed_card(world, status=status)
+def test_a_deactivated_card_reads_as_deactivated(org_client: OrgClient, status: str) -> None:
+    card = seed_card(org_client, status=status)
 
-    response = activate(world, card, "DEACTIVATED")
+    response = activate(org_client, card, "DEACTIVATED")
 
     assert (response.status_code, response.text) == (201, '"DEACTIVATED"')
     assert response.headers["content-type"] == "application/json"
-    assert get_card(world, card)["status"] == "DEACTIVATED"
+    assert get_card(org_client, card)["status"] == "DEACTIVATED"
 
 
-def test_subscribers_are_told_of_each_switch(world: World) -> None:
-    card = seed_card(world)
+def test_subscribers_are_told_of_each_switch(org_client: OrgClient) -> None:
+    card = seed_card(org_client)
 
-    activate(world, card, "DEACTIVATED")
-    activate(world, card, "ACTIVE")
+    activate(org_client, card, "DEACTIVATED")
+    activate(org_client, card, "ACTIVE")
 
-    assert [item["status"] for item in told(world, "gift-card-changed")] == ["ISSUED", "DEACTIVATED", "ISSUED"]
+    assert [item["status"] for item in told(org_client, "gift-card-changed")] == ["ISSUED", "DEACTIVATED", "ISSUED"]
 
 
 @pytest.mark.parametrize(
@@ -358,148 +366,150 @@ def test_subscribers_are_told_of_each_switch(world: World) -> None:
     ],
 )
 def test_asking_for_the_activation_that_holds_changes_nothing_and_tells_nobody(
-    world: World, status: str, wanted: str
+    org_client: OrgClient, status: str, wanted: str
 ) -> None:
-    card = seed_card(world, status=status)
+    card = seed_card(org_client, status=status)
 
-    with unchanged(world):
-        response = activate(world, card, wanted)
+    with unchanged(org_client):
+        response = activate(org_client, card, wanted)
 
     assert (response.status_code, response.json()) == (201, wanted)
 
 
 @pytest.mark.parametrize("wanted", ["ACTIVE", "DEACTIVATED"])
 @pytest.mark.parametrize(("status", "name"), [("CANCELED", "gift-card-canceled"), ("EXPIRED", "gift-card-expired")])
-def test_a_canceled_or_expired_card_cannot_be_switched(world: World, status: str, name: str, wanted: str) -> None:
-    card = seed_card(world, status=status)
+def test_a_canceled_or_expired_card_cannot_be_switched(
+    org_client: OrgClient, status: str, name: str, wanted: str
+) -> None:
+    card = seed_card(org_client, status=status)
 
-    with unchanged(world):
-        response = activate(world, card, wanted)
+    with unchanged(org_client):
+        response = activate(org_client, card, wanted)
 
-    body = assert_refused(world, response, 422, name)
-    assert body["on_resource"] == world.url + cards(world, card)
+    body = assert_refused(org_client, response, 422, name)
+    assert body["on_resource"] == org_client.url + cards(org_client, card)
 
 
-def test_a_deactivated_card_whose_expiration_has_passed_cannot_be_activated(world: World) -> None:
-    card = seed_card(world, status="DEACTIVATED", expiration_date_and_time="2030-01-01T12:00:01Z")
-    world.advance("PT1S")
+def test_a_deactivated_card_whose_expiration_has_passed_cannot_be_activated(org_client: OrgClient) -> None:
+    card = seed_card(org_client, status="DEACTIVATED", expiration_date_and_time="2030-01-01T12:00:01Z")
+    org_client.advance("PT1S")
 
-    with unchanged(world):
-        response = activate(world, card)
+    with unchanged(org_client):
+        response = activate(org_client, card)
 
-    assert_refused(world, response, 422, "gift-card-expired")
-    assert activate(world, card, "DEACTIVATED").status_code == 201
+    assert_refused(org_client, response, 422, "gift-card-expired")
+    assert activate(org_client, card, "DEACTIVATED").status_code == 201
 
 
 @pytest.mark.parametrize("wanted", ["ACTIVE", "DEACTIVATED"])
-def test_an_internal_card_cannot_be_switched(world: World, wanted: str) -> None:
-    world.seed("enfore", gift_cards=[internal_card(id="gc-1")])
+def test_an_internal_card_cannot_be_switched(org_client: OrgClient, wanted: str) -> None:
+    org_client.seed("enfore", gift_cards=[internal_card(id="gc-1")])
 
-    with unchanged(world):
-        response = activate(world, "gc-1", wanted)
+    with unchanged(org_client):
+        response = activate(org_client, "gc-1", wanted)
 
-    assert_refused(world, response, 422, "internal-gift-card")
+    assert_refused(org_client, response, 422, "internal-gift-card")
 
 
-def test_switching_an_unknown_card_is_422_for_lack_of_a_404(world: World) -> None:
-    import_card(world)
+def test_switching_an_unknown_card_is_422_for_lack_of_a_404(org_client: OrgClient) -> None:
+    import_card(org_client)
 
-    assert_refused(world, activate(world, "nowhere"), 422, "unknown-gift-card")
+    assert_refused(org_client, activate(org_client, "nowhere"), 422, "unknown-gift-card")
 
 
 @pytest.mark.parametrize("raw", [b'"EXPIRED"', b'"CANCELED"', b'"ISSUED"', b'"active"', b"ACTIVE", b"null", b"{}", b""])
-def test_a_card_is_switched_by_a_json_string_of_two_words_only(world: World, raw: bytes) -> None:
-    card = seed_card(world)
+def test_a_card_is_switched_by_a_json_string_of_two_words_only(org_client: OrgClient, raw: bytes) -> None:
+    card = seed_card(org_client)
 
-    with unchanged(world):
-        response = world.request("PUT", cards(world, card, "activation-status"), raw=raw)
+    with unchanged(org_client):
+        response = org_client.request("PUT", cards(org_client, card, "activation-status"), raw=raw)
 
-    assert_refused(world, response, 400, "invalid-request")
+    assert_refused(org_client, response, 400, "invalid-request")
 
 
 # Expiry
 
 
 @pytest.mark.parametrize("status", ["ISSUED", "PARTIALLY_REDEEMED"])
-def test_a_card_whose_expiration_has_passed_reads_as_expired(world: World, status: str) -> None:
-    card = seed_card(world, status=status, expiration_date_and_time="2030-01-01T13:00:00Z")
+def test_a_card_whose_expiration_has_passed_reads_as_expired(org_client: OrgClient, status: str) -> None:
+    card = seed_card(org_client, status=status, expiration_date_and_time="2030-01-01T13:00:00Z")
 
-    world.advance("PT59M59.999S")
-    assert get_card(world, card)["status"] == status
+    org_client.advance("PT59M59.999S")
+    assert get_card(org_client, card)["status"] == status
 
-    [happened] = world.advance("PT0.001S")
+    [happened] = org_client.advance("PT0.001S")
     assert (happened["event"], happened["id"]) == ("expire-gift-card", card)
     assert happened["at"] == "2030-01-01T13:00:00.000Z"
-    assert get_card(world, card)["status"] == "EXPIRED"
+    assert get_card(org_client, card)["status"] == "EXPIRED"
 
 
 @pytest.mark.parametrize("status", ["REDEEMED", "CANCELED", "DEACTIVATED"])
-def test_a_card_that_is_redeemed_canceled_or_deactivated_does_not_expire(world: World, status: str) -> None:
-    card = seed_card(world, status=status, expiration_date_and_time=SOON)
+def test_a_card_that_is_redeemed_canceled_or_deactivated_does_not_expire(org_client: OrgClient, status: str) -> None:
+    card = seed_card(org_client, status=status, expiration_date_and_time=SOON)
 
-    assert world.advance("P1Y") == []
-    assert get_card(world, card)["status"] == status
-
-
-def test_a_card_without_an_expiration_never_expires(world: World) -> None:
-    card = seed_card(world)
-
-    assert world.advance("P100Y") == []
-    assert get_card(world, card)["status"] == "ISSUED"
+    assert org_client.advance("P1Y") == []
+    assert get_card(org_client, card)["status"] == status
 
 
-def test_subscribers_are_told_of_an_expiry_once_and_at_its_moment(world: World) -> None:
-    card = seed_card(world, expiration_date_and_time=SOON)
-    world.advance("P1Y")
+def test_a_card_without_an_expiration_never_expires(org_client: OrgClient) -> None:
+    card = seed_card(org_client)
 
-    get_card(world, card)
-    get_card(world, card)
+    assert org_client.advance("P100Y") == []
+    assert get_card(org_client, card)["status"] == "ISSUED"
 
-    [_, expiry] = world.events()
+
+def test_subscribers_are_told_of_an_expiry_once_and_at_its_moment(org_client: OrgClient) -> None:
+    card = seed_card(org_client, expiration_date_and_time=SOON)
+    org_client.advance("P1Y")
+
+    get_card(org_client, card)
+    get_card(org_client, card)
+
+    [_, expiry] = org_client.events()
     assert (expiry["at"], expiry["cause"]) == (SOON, "expire-gift-card")
     assert [item["status"] for item in expiry["payload"]["items"]] == ["EXPIRED"]
 
 
-def test_an_expired_card_is_listed_as_expired_and_keeps_its_balance(world: World) -> None:
-    seed_card(world, expiration_date_and_time=SOON)
-    world.advance("P1Y")
+def test_an_expired_card_is_listed_as_expired_and_keeps_its_balance(org_client: OrgClient) -> None:
+    seed_card(org_client, expiration_date_and_time=SOON)
+    org_client.advance("P1Y")
 
-    response = world.request("GET", f"{cards(world)}?from={PAST}&to={SOON}")
+    response = org_client.request("GET", f"{cards(org_client)}?from={PAST}&to={SOON}")
 
     [card] = response.json()["items"]
     assert (card["status"], card["current_balance"]) == ("EXPIRED", eur(50))
 
 
-def test_a_card_brought_in_after_its_expiration_reads_as_expired(world: World) -> None:
-    card = import_card(world, expiration_date_and_time=PAST)
+def test_a_card_brought_in_after_its_expiration_reads_as_expired(org_client: OrgClient) -> None:
+    card = import_card(org_client, expiration_date_and_time=PAST)
 
-    assert get_card(world, card["id"])["status"] == "EXPIRED"
+    assert get_card(org_client, card["id"])["status"] == "EXPIRED"
 
 
-def test_a_card_brought_in_after_its_expiration_expires_no_earlier_than_it_came(world: World) -> None:
-    card = import_card(world, expiration_date_and_time=PAST)
-    get_card(world, card["id"])
+def test_a_card_brought_in_after_its_expiration_expires_no_earlier_than_it_came(org_client: OrgClient) -> None:
+    card = import_card(org_client, expiration_date_and_time=PAST)
+    get_card(org_client, card["id"])
 
-    moments = [event["at"] for event in world.events()]
+    moments = [event["at"] for event in org_client.events()]
     assert moments == [NOW, NOW]
 
 
-def test_a_card_that_is_activated_again_still_expires(world: World) -> None:
-    card = seed_card(world, expiration_date_and_time=SOON)
-    activate(world, card, "DEACTIVATED")
-    activate(world, card)
+def test_a_card_that_is_activated_again_still_expires(org_client: OrgClient) -> None:
+    card = seed_card(org_client, expiration_date_and_time=SOON)
+    activate(org_client, card, "DEACTIVATED")
+    activate(org_client, card)
 
-    assert [happened["event"] for happened in world.advance("P60D")] == ["expire-gift-card"]
-    assert get_card(world, card)["status"] == "EXPIRED"
+    assert [happened["event"] for happened in org_client.advance("P60D")] == ["expire-gift-card"]
+    assert get_card(org_client, card)["status"] == "EXPIRED"
 
 
-def test_an_expiration_is_a_moment_whatever_its_offset(world: World) -> None:
-    card = seed_card(world, expiration_date_and_time="2030-01-01T14:00:00+01:00")
+def test_an_expiration_is_a_moment_whatever_its_offset(org_client: OrgClient) -> None:
+    card = seed_card(org_client, expiration_date_and_time="2030-01-01T14:00:00+01:00")
 
-    [happened] = world.advance("PT1H")
+    [happened] = org_client.advance("PT1H")
 
     assert happened["id"] == card
-    assert get_card(world, card)["expiration_date_and_time"] == "2030-01-01T14:00:00+01:00"
+    assert get_card(org_client, card)["expiration_date_and_time"] == "2030-01-01T14:00:00+01:00"
 
 
 # Exact money
@@ -515,30 +525,32 @@ def raw_card(value: bytes) -> bytes:
 @pytest.mark.parametrize(
     "value", [b"50.00", b"50", b"0.1", b"0.000001", b"9000000000000", b"8999999999999.999999", b"0.0", b"50.0000"]
 )
-def test_an_amount_comes_back_as_it_was_written(world: World, value: bytes) -> None:
-    created = world.request("POST", cards(world), raw=raw_card(value))
+def test_an_amount_comes_back_as_it_was_written(org_client: OrgClient, value: bytes) -> None:
+    created = org_client.request("POST", cards(org_client), raw=raw_card(value))
 
     assert created.status_code == 201
     expected = b'"current_balance":{"unit":"EUR","value":' + value + b"}"
     assert expected in created.content
-    assert expected in world.request("GET", cards(world, created.json()["id"])).content
+    assert expected in org_client.request("GET", cards(org_client, created.json()["id"])).content
 
 
 @pytest.mark.parametrize(
     "value",
     [b"9000000000000.000001", b"-9000000000000.000001", b"9000000000001", b"0.0000001", b"1.0000000001", b"1e13"],
 )
-def test_an_amount_beyond_the_bounds_or_with_more_than_six_decimals_is_invalid(world: World, value: bytes) -> None:
-    with unchanged(world):
-        response = world.request("POST", cards(world), raw=raw_card(value))
+def test_an_amount_beyond_the_bounds_or_with_more_than_six_decimals_is_invalid(
+    org_client: OrgClient, value: bytes
+) -> None:
+    with unchanged(org_client):
+        response = org_client.request("POST", cards(org_client), raw=raw_card(value))
 
-    assert_refused(world, response, 400, "invalid-request")
+    assert_refused(org_client, response, 400, "invalid-request")
 
 
-def test_the_least_amount_is_within_the_bounds_and_only_senseless(world: World) -> None:
-    response = world.request("POST", cards(world), raw=raw_card(b"-9000000000000"))
+def test_the_least_amount_is_within_the_bounds_and_only_senseless(org_client: OrgClient) -> None:
+    response = org_client.request("POST", cards(org_client), raw=raw_card(b"-9000000000000"))
 
-    assert_refused(world, response, 422, "negative-balance")
+    assert_refused(org_client, response, 422, "negative-balance")
 
 
 @pytest.mark.parametrize(
@@ -552,30 +564,30 @@ def test_the_least_amount_is_within_the_bounds_and_only_senseless(world: World) 
     ],
 )
 def test_balances_are_decimal_to_the_last_digit(
-    world: World, balance: bytes, amounts: list[bytes], left: bytes
+    org_client: OrgClient, balance: bytes, amounts: list[bytes], left: bytes
 ) -> None:
-    card = world.request("POST", cards(world), raw=raw_card(balance)).json()["id"]
+    card = org_client.request("POST", cards(org_client), raw=raw_card(balance)).json()["id"]
 
     for amount in amounts:
         body = b'{"redeemed_amount": {"unit": "EUR", "value": ' + amount + b'}, "external_reference": "r"}'
-        response = world.request("POST", cards(world, card, "redemptions"), raw=body)
+        response = org_client.request("POST", cards(org_client, card, "redemptions"), raw=body)
         assert b'"redeemed_amount":{"unit":"EUR","value":' + amount + b"}" in response.content
 
-    content = world.request("GET", cards(world, card)).content
+    content = org_client.request("GET", cards(org_client, card)).content
     assert b'"current_balance":{"unit":"EUR","value":' + left + b"}" in content
-    assert get_card(world, card)["status"] == ("REDEEMED" if left == b"0.0" else "PARTIALLY_REDEEMED")
+    assert get_card(org_client, card)["status"] == ("REDEEMED" if left == b"0.0" else "PARTIALLY_REDEEMED")
 
 
-def test_a_balance_above_the_initial_by_a_millionth_is_seen(world: World) -> None:
+def test_a_balance_above_the_initial_by_a_millionth_is_seen(org_client: OrgClient) -> None:
     raw = (
         raw_card(b"8999999999999.999999")[:-1] + b', "initial_balance": {"unit": "EUR", "value": 8999999999999.999998}}'
     )
 
-    assert_refused(world, world.request("POST", cards(world), raw=raw), 422, "balance-above-initial")
+    assert_refused(org_client, org_client.request("POST", cards(org_client), raw=raw), 422, "balance-above-initial")
 
 
-def test_what_is_wrong_with_a_seeded_card_is_said_of_its_kind(world: World) -> None:
-    response = world.admin("POST", "/seed", {"enfore": {"gift_cards": [new_card(current_balance=50)]}})
+def test_what_is_wrong_with_a_seeded_card_is_said_of_its_kind(org_client: OrgClient) -> None:
+    response = org_client.admin("POST", "/seed", {"enfore": {"gift_cards": [new_card(current_balance=50)]}})
 
     assert response.status_code == 400
     assert response.json()["detail"] == 'enfore.gift_cards[0].current_balance: 50 is not of type "object"'

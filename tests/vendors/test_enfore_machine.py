@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from promo_sandbox.base.messages import decode, encode
 from tests.contract import fuzzing
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.enfore_support import EVER, NOW, PROBLEMS, cards, path
 
 START = datetime.fromisoformat(NOW)
@@ -46,19 +46,19 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self, url: str, http: httpx2.Client) -> None:
         super().__init__()
-        self.world = World(url, f"machine-{next(_numbers)}", http)
-        self.world.freeze(NOW)
+        self.org_client = OrgClient(url, f"machine-{next(_numbers)}", http)
+        self.org_client.freeze(NOW)
         self.now = START
 
     def teardown(self) -> None:
-        internal_errors = self.world.admin("GET", "/requests?internal_error=true").json()
+        internal_errors = self.org_client.admin("GET", "/requests?internal_error=true").json()
         assert internal_errors["total"] == 0, internal_errors
-        self.world.admin("DELETE")
+        self.org_client.admin("DELETE")
 
     def request(self, method: str, path: str, body: Json = None) -> tuple[int, Json]:
         """The status of a reply and its content, numbers exactly as they were written."""
         raw = None if body is None else encode(body)
-        response = self.world.request(method, path, raw=raw)
+        response = self.org_client.request(method, path, raw=raw)
         return response.status_code, decode(response.content) if response.content else None
 
     def get(self, path: str) -> Json:
@@ -70,7 +70,7 @@ class Machine(RuleBasedStateMachine):
         """By that name, and nothing was changed or told."""
         assert answer[0] == status, (name, answer)
         assert answer[1]["type"] == PROBLEMS + name, answer
-        exchange = self.world.last()
+        exchange = self.org_client.last()
         assert exchange["rejection"] == name
         assert (exchange["changes"], exchange["events"]) == ([], [])
 
@@ -115,7 +115,7 @@ class GiftCards(Machine):
         super().__init__(url, http)
         self.cards: list[Card] = []  # in the order of creation
         self.told = 0
-        self.path = cards(self.world)
+        self.path = cards(self.org_client)
 
     def of(self, card: Card, *segments: str) -> str:
         return "/".join([self.path, card.id, *segments])
@@ -230,7 +230,7 @@ class GiftCards(Machine):
     @rule(by=hours)
     def time_passes(self, by: int) -> None:
         self.now += timedelta(hours=by)
-        happened = self.world.advance(f"PT{by}H")
+        happened = self.org_client.advance(f"PT{by}H")
         due = self.expire()
         assert [(item["at"], item["id"]) for item in happened] == [
             (text(card.expires or START), card.id) for card in due
@@ -267,7 +267,7 @@ class GiftCards(Machine):
     def teardown(self) -> None:
         for which in range(len(self.cards)):
             self.what_a_card_paid_and_what_it_holds_is_what_it_held_at_first(which)
-        assert len(self.world.events()) == self.told
+        assert len(self.org_client.events()) == self.told
         super().teardown()
 
 
@@ -291,8 +291,8 @@ class Programs(Machine):
         self.drafts: list[Program] = []
         self.programs: list[Program] = []
         self.indexes = itertools.count()
-        self.drafts_path = path(self.world, "loyalty-programs/external-loyalty-program-drafts")
-        self.path = path(self.world, "loyalty-programs/external-loyalty-program")
+        self.drafts_path = path(self.org_client, "loyalty-programs/external-loyalty-program-drafts")
+        self.path = path(self.org_client, "loyalty-programs/external-loyalty-program")
 
     def content(self, start: int | None, end: int | None) -> tuple[Json, datetime | None, datetime | None]:
         begins = None if start is None else START + timedelta(hours=start)
@@ -370,7 +370,7 @@ class Programs(Machine):
     @rule(which=pick, wanted=st.sampled_from(["SCHEDULED", "ACTIVE", "ARCHIVED"]))
     def a_program_is_given_a_status(self, which: int, wanted: str) -> None:
         program = self.programs[which % len(self.programs)]
-        response = self.world.request(
+        response = self.org_client.request(
             "PUT", f"{self.path}/{program.id}/status", raw=wanted.encode(), headers={"Content-Type": "text/plain"}
         )
         order = ["SCHEDULED", "ACTIVE", "ARCHIVED"]
@@ -387,7 +387,7 @@ class Programs(Machine):
     @rule(by=hours)
     def time_passes(self, by: int) -> None:
         self.now += timedelta(hours=by)
-        happened = self.world.advance(f"PT{by}H")
+        happened = self.org_client.advance(f"PT{by}H")
         expected = []
         for program in self.programs:
             if program.status == "SCHEDULED" and program.start is not None and program.start <= self.now:

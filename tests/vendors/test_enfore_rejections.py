@@ -14,7 +14,7 @@ import pytest
 from promo_sandbox.base.config import Config
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.openapi.operation import Operation, Rejection
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors import rejections
 from tests.vendors.enfore_support import (
     LATER,
@@ -60,7 +60,7 @@ _BODY = {
 class Attempt(NamedTuple):
     """A request in the making; it succeeds in a furnished org unless it is staged to be refused."""
 
-    world: World
+    org_client: OrgClient
     operation: Operation
     path: dict[str, str]
     query: dict[str, str]
@@ -70,32 +70,32 @@ class Attempt(NamedTuple):
     def send(self) -> httpx2.Response:
         url = rejections.filled(self.operation.template, self.path)
         sent = {"content": self.body["raw"]} if "raw" in self.body else {"json": self.body.get("json")}
-        return self.world.http.request(
+        return self.org_client.http.request(
             self.operation.method,
-            self.world.url + url,
+            self.org_client.url + url,
             params=self.query,
             headers=self.headers,
             **(sent if self.body else {}),
         )
 
 
-def prepared(world: World, operation: Operation) -> Attempt:
-    furnish(world)
-    names = {"org-id": world.org, "organisation-id": world.org, **_PATH}
+def prepared(org_client: OrgClient, operation: Operation) -> Attempt:
+    furnish(org_client)
+    names = {"org-id": org_client.org, "organisation-id": org_client.org, **_PATH}
     if "subscription-id" in operation.path_names:
         names["subscription-id"] = next(
             kind for kind in ("gift-card", "product-voucher", "category-voucher") if f"/{kind}" in operation.template
         )
     in_query = {parameter.name for parameter in operation.parameters if parameter.location == "query"}
     return Attempt(
-        world,
+        org_client,
         operation,
         {name: names[name] for name in operation.path_names},
         {"from": PAST, "to": LATER} if "from" in in_query else {},
         # `login` names no org; the header is the sandbox's own way to say which one is meant.
         {"Authorization": "Bearer any"}
         if operation.template.startswith("/promotions")
-        else {"Authorization": basic("shop", "secret"), "Sandbox-Org": world.org},
+        else {"Authorization": basic("shop", "secret"), "Sandbox-Org": org_client.org},
         _body(operation),
     )
 
@@ -126,13 +126,13 @@ def presents(credentials: Callable[[Attempt], str]) -> Staging:
 
 
 def outlived(attempt: Attempt) -> str:
-    token = issue_token(attempt.world, expires_in=60)
-    attempt.world.advance("PT60S")
+    token = issue_token(attempt.org_client, expires_in=60)
+    attempt.org_client.advance("PT60S")
     return f"Bearer {token}"
 
 
 def of_a_neighbour(attempt: Attempt) -> str:
-    return f"Bearer {issue_token(neighbour(attempt.world))}"
+    return f"Bearer {issue_token(neighbour(attempt.org_client))}"
 
 
 def breaks_the_contract(attempt: Attempt) -> None:
@@ -241,18 +241,18 @@ def only_on_request(operation: Operation, name: str) -> bool:
 
 @each_rejection
 def test_every_declared_rejection_is_answered_where_it_is_due(
-    world: World, operation: Operation, rejection: Rejection
+    org_client: OrgClient, operation: Operation, rejection: Rejection
 ) -> None:
-    attempt = prepared(world, operation)
+    attempt = prepared(org_client, operation)
     if only_on_request(operation, rejection.name):
         rejections.prefer(attempt, rejection.name)
     else:
         rejections.stage(attempt, rejection.name, STAGED)
 
-    with unchanged(world):
+    with unchanged(org_client):
         response = attempt.send()
 
-    problem = rejections.assert_refused(world, response, operation, rejection)
+    problem = rejections.assert_refused(org_client, response, operation, rejection)
     assert rejection.media == "application/problem+json"
     assert (problem["type"], problem["title"]) == (rejection.value["type"], rejection.value["title"])
     assert problem["type"] == PROBLEMS + rejection.name
@@ -269,39 +269,39 @@ def test_nothing_is_staged_that_no_spec_declares() -> None:
 
 @each_rejection
 def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
-    world: World, operation: Operation, rejection: Rejection
+    org_client: OrgClient, operation: Operation, rejection: Rejection
 ) -> None:
-    attempt = prepared(world, operation)
+    attempt = prepared(org_client, operation)
 
-    with unchanged(world):
-        rejections.assert_prefers_the_example(world, attempt, rejection)
-
-
-@each_operation
-def test_prefer_code_yields_every_declared_status(world: World, operation: Operation) -> None:
-    attempt = prepared(world, operation)
-
-    with unchanged(world):
-        rejections.assert_prefers_every_status(world, attempt, operation)
+    with unchanged(org_client):
+        rejections.assert_prefers_the_example(org_client, attempt, rejection)
 
 
 @each_operation
-def test_every_operation_answers_its_success(world: World, operation: Operation) -> None:
-    response = prepared(world, operation).send()
+def test_prefer_code_yields_every_declared_status(org_client: OrgClient, operation: Operation) -> None:
+    attempt = prepared(org_client, operation)
 
-    rejections.assert_succeeded(world, response, operation)
+    with unchanged(org_client):
+        rejections.assert_prefers_every_status(org_client, attempt, operation)
+
+
+@each_operation
+def test_every_operation_answers_its_success(org_client: OrgClient, operation: Operation) -> None:
+    response = prepared(org_client, operation).send()
+
+    rejections.assert_succeeded(org_client, response, operation)
 
 
 # Answers outside the lists of the operations
 
 
-def in_org(world: World, document: Document) -> str:
-    return f"{document.base_path}/org/{world.org}" if document.base_path == "/promotions" else document.base_path
+def in_org(org_client: OrgClient, document: Document) -> str:
+    return f"{document.base_path}/org/{org_client.org}" if document.base_path == "/promotions" else document.base_path
 
 
-def assert_outside(world: World, response: httpx2.Response, document: Document, status: int) -> None:
+def assert_outside(org_client: OrgClient, response: httpx2.Response, document: Document, status: int) -> None:
     body, rejection = (
-        rejections.assert_transport(world, response, document, status),
+        rejections.assert_transport(org_client, response, document, status),
         document.transport_rejections[status],
     )
     assert response.headers["content-type"] == "application/problem+json"
@@ -309,25 +309,27 @@ def assert_outside(world: World, response: httpx2.Response, document: Document, 
 
 
 @each_document
-def test_a_path_that_no_operation_has_is_unknown(world: World, document: Document) -> None:
-    response = world.request("GET", f"{in_org(world, document)}/nothing", headers={"Sandbox-Org": world.org})
+def test_a_path_that_no_operation_has_is_unknown(org_client: OrgClient, document: Document) -> None:
+    response = org_client.request(
+        "GET", f"{in_org(org_client, document)}/nothing", headers={"Sandbox-Org": org_client.org}
+    )
 
-    assert_outside(world, response, document, 404)
-    assert world.last()["operation"] is None
+    assert_outside(org_client, response, document, 404)
+    assert org_client.last()["operation"] is None
 
 
 @each_document
 @pytest.mark.parametrize("method", ["DELETE", "PATCH", "OPTIONS"])
 def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(
-    world: World, document: Document, method: str
+    org_client: OrgClient, document: Document, method: str
 ) -> None:
     path, allow = (
         ("/login", "GET, HEAD") if document.base_path == "/auth" else ("/sales-vouchers/gift-cards", "GET, HEAD, POST")
     )
-    response = world.request(method, in_org(world, document) + path, headers={"Sandbox-Org": world.org})
+    response = org_client.request(method, in_org(org_client, document) + path, headers={"Sandbox-Org": org_client.org})
 
     assert response.headers["allow"] == allow
-    assert_outside(world, response, document, 405)
+    assert_outside(org_client, response, document, 405)
 
 
 def bodies() -> list[tuple[Document, Operation]]:
@@ -345,28 +347,30 @@ each_body = pytest.mark.parametrize(
 
 
 @each_body
-def test_a_body_of_another_media_type_is_not_read(world: World, document: Document, operation: Operation) -> None:
-    attempt = prepared(world, operation)
+def test_a_body_of_another_media_type_is_not_read(
+    org_client: OrgClient, document: Document, operation: Operation
+) -> None:
+    attempt = prepared(org_client, operation)
     attempt.headers["Content-Type"] = "application/xml"
 
-    with unchanged(world):
+    with unchanged(org_client):
         response = attempt.send()
 
-    assert_outside(world, response, document, 415)
-    assert world.last()["operation"] == operation.id
+    assert_outside(org_client, response, document, 415)
+    assert org_client.last()["operation"] == operation.id
 
 
 @each_body
-def test_a_body_beyond_the_limit_is_refused(world: World, document: Document, operation: Operation) -> None:
-    attempt = prepared(world, operation)
+def test_a_body_beyond_the_limit_is_refused(org_client: OrgClient, document: Document, operation: Operation) -> None:
+    attempt = prepared(org_client, operation)
     attempt.body.clear()
     attempt.body["raw"] = b" " * (Config().max_body + 1)
 
-    with unchanged(world):
+    with unchanged(org_client):
         response = attempt.send()
 
-    assert_outside(world, response, document, 413)
-    assert world.last()["operation"] == operation.id
+    assert_outside(org_client, response, document, 413)
+    assert org_client.last()["operation"] == operation.id
 
 
 @each_document

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.enfore_support import (
     EVER,
     PROMOTION_KINDS,
@@ -67,8 +67,8 @@ each_kind = pytest.mark.parametrize("kind", PROMOTION_KINDS, ids=lambda kind: ki
 
 
 @pytest.fixture(autouse=True)
-def _frozen(world: World) -> None:
-    world.freeze(MOMENT)
+def _frozen(org_client: OrgClient) -> None:
+    org_client.freeze(MOMENT)
 
 
 def sample(kind: PromotionKind) -> Json:
@@ -83,8 +83,8 @@ def upside_down(doc: Json) -> Json:
     return dict(reversed(doc.items()))
 
 
-def get(world: World, where: str) -> Json:
-    response = world.request("GET", where)
+def get(org_client: OrgClient, where: str) -> Json:
+    response = org_client.request("GET", where)
     assert response.status_code == 200, response.text
     return response.json()
 
@@ -92,61 +92,61 @@ def get(world: World, where: str) -> Json:
 # The samples
 
 
-def test_the_card_of_the_page_is_imported(world: World) -> None:
-    response = world.request("POST", cards(world), CARD)
+def test_the_card_of_the_page_is_imported(org_client: OrgClient) -> None:
+    response = org_client.request("POST", cards(org_client), CARD)
 
     assert response.status_code == 201, response.text
     assert {name: response.json()[name] for name in CARD} == CARD
 
 
-def test_a_card_that_expires_when_it_is_issued_has_expired_after_that_moment(world: World) -> None:
-    card = world.request(
-        "POST", cards(world), {**CARD, "issued_date_and_time": LATER, "expiration_date_and_time": LATER}
+def test_a_card_that_expires_when_it_is_issued_has_expired_after_that_moment(org_client: OrgClient) -> None:
+    card = org_client.request(
+        "POST", cards(org_client), {**CARD, "issued_date_and_time": LATER, "expiration_date_and_time": LATER}
     )
     assert card.status_code == 201, card.text
 
-    assert [each["event"] for each in world.advance("P1D")] == ["expire-gift-card"]
+    assert [each["event"] for each in org_client.advance("P1D")] == ["expire-gift-card"]
 
 
-def test_the_redemption_of_the_page_is_recorded_and_its_activation_status_taken(world: World) -> None:
-    card = seed_card(world)
+def test_the_redemption_of_the_page_is_recorded_and_its_activation_status_taken(org_client: OrgClient) -> None:
+    card = seed_card(org_client)
 
     redemption = {"redeemed_amount": eur(1), "external_reference": "string"}
-    assert world.request("POST", cards(world, card, "redemptions"), redemption).status_code == 201
-    assert activate(world, card).status_code == 201
+    assert org_client.request("POST", cards(org_client, card, "redemptions"), redemption).status_code == 201
+    assert activate(org_client, card).status_code == 201
 
 
 @each_kind
-def test_the_drafts_of_the_page_are_created_and_updated(world: World, kind: PromotionKind) -> None:
-    created = world.request("POST", kind.draft_path(world), sample(kind))
+def test_the_drafts_of_the_page_are_created_and_updated(org_client: OrgClient, kind: PromotionKind) -> None:
+    created = org_client.request("POST", kind.draft_path(org_client), sample(kind))
     assert created.status_code == 201, created.text
-    updated = world.request("PUT", kind.draft_path(world, created.json()["id"]), sample(kind))
+    updated = org_client.request("PUT", kind.draft_path(org_client, created.json()["id"]), sample(kind))
     assert updated.status_code == 200, updated.text
     assert created.json() == updated.json() == {"id": created.json()["id"], **sample(kind)}
 
 
 @each_kind
-def test_what_starts_and_ends_at_one_moment_starts_and_then_ends(world: World, kind: PromotionKind) -> None:
+def test_what_starts_and_ends_at_one_moment_starts_and_then_ends(org_client: OrgClient, kind: PromotionKind) -> None:
     dates = {"start_date_and_time": LATER, "end_date_and_time": LATER}
-    draft = world.request("POST", kind.draft_path(world), {**sample(kind), **dates}).json()["id"]
-    made = world.request("POST", kind.path(world), {"draft_id": draft, "operation": "SCHEDULE"})
+    draft = org_client.request("POST", kind.draft_path(org_client), {**sample(kind), **dates}).json()["id"]
+    made = org_client.request("POST", kind.path(org_client), {"draft_id": draft, "operation": "SCHEDULE"})
     assert made.status_code == 200, made.text
-    unchanged = world.request("PATCH", kind.path(world, made.json()["id"]), {"updates": []})
+    unchanged = org_client.request("PATCH", kind.path(org_client, made.json()["id"]), {"updates": []})
     assert unchanged.json() == made.json()
 
-    happened = world.advance("P1D")
+    happened = org_client.advance("P1D")
 
     assert [each["event"] for each in happened] == list(kind.events)
-    assert get(world, kind.path(world, made.json()["id"]))["status"] == "ARCHIVED"
+    assert get(org_client, kind.path(org_client, made.json()["id"]))["status"] == "ARCHIVED"
 
 
 @each_kind
-def test_a_promotion_may_be_moved_to_one_moment(world: World, kind: PromotionKind) -> None:
+def test_a_promotion_may_be_moved_to_one_moment(org_client: OrgClient, kind: PromotionKind) -> None:
     dates = {"start_date_and_time": LATER, "end_date_and_time": LATER}
     late = {**sample(kind), "start_date_and_time": LATER, "end_date_and_time": "2025-04-01T00:00:00Z"}
-    promotion = world.seed("enfore", **{kind.promotions: [late]})[kind.promotions][0]
+    promotion = org_client.seed("enfore", **{kind.promotions: [late]})[kind.promotions][0]
 
-    patched = world.request("PATCH", kind.path(world, promotion["id"]), {"updates": [dates]})
+    patched = org_client.request("PATCH", kind.path(org_client, promotion["id"]), {"updates": [dates]})
 
     assert (patched.status_code, patched.json()) == (200, {**promotion, **dates})
 
@@ -154,26 +154,28 @@ def test_a_promotion_may_be_moved_to_one_moment(world: World, kind: PromotionKin
 # The order of members
 
 
-def test_a_card_has_its_members_in_the_order_of_the_page(world: World) -> None:
-    created = world.request("POST", cards(world), upside_down({**CARD, "expiration_date_and_time": LATER})).json()
+def test_a_card_has_its_members_in_the_order_of_the_page(org_client: OrgClient) -> None:
+    created = org_client.request(
+        "POST", cards(org_client), upside_down({**CARD, "expiration_date_and_time": LATER})
+    ).json()
     assert in_page_order(created, IN_CARD)
-    assert redeem(world, created["id"], 20).status_code == 201
+    assert redeem(org_client, created["id"], 20).status_code == 201
 
     for card in (
-        get(world, cards(world, created["id"])),
-        get(world, f"{cards(world)}{EVER}")["items"][0],
-        *told(world, "gift-card-changed"),
+        get(org_client, cards(org_client, created["id"])),
+        get(org_client, f"{cards(org_client)}{EVER}")["items"][0],
+        *told(org_client, "gift-card-changed"),
     ):
         assert in_page_order(card, [*IN_CARD, "@type"])
-    world.advance("P1D")
-    assert in_page_order(get(world, cards(world, created["id"])), [*IN_CARD, "@type"])
+    org_client.advance("P1D")
+    assert in_page_order(get(org_client, cards(org_client, created["id"])), [*IN_CARD, "@type"])
 
 
-def test_a_redemption_has_its_members_in_the_order_of_the_page(world: World) -> None:
+def test_a_redemption_has_its_members_in_the_order_of_the_page(org_client: OrgClient) -> None:
     order = ["id", "transaction_date_and_time", "redeemed_amount", "external_reference", "invoices", "@type"]
-    card = import_card(world)["id"]
+    card = import_card(org_client)["id"]
     body = {"external_reference": "x", "redeemed_amount": eur(1)}
-    created = world.request("POST", cards(world, card, "redemptions"), body).json()
+    created = org_client.request("POST", cards(org_client, card, "redemptions"), body).json()
     assert in_page_order(created, order)
     internal = {
         "gift_card_id": card,
@@ -181,17 +183,17 @@ def test_a_redemption_has_its_members_in_the_order_of_the_page(world: World) -> 
         "redeemed_amount": eur(1),
         "@type": "InternalGiftCardRedemption",
     }
-    world.seed("enfore", gift_card_redemptions=[internal])
+    org_client.seed("enfore", gift_card_redemptions=[internal])
 
-    listed = get(world, cards(world, card, "redemptions"))["items"]
+    listed = get(org_client, cards(org_client, card, "redemptions"))["items"]
 
     assert len(listed) == 2
     assert all(in_page_order(redemption, order) for redemption in listed)
-    assert in_page_order(get(world, cards(world, card, "redemptions", created["id"])), order)
+    assert in_page_order(get(org_client, cards(org_client, card, "redemptions", created["id"])), order)
 
 
-def test_what_is_seeded_has_its_members_in_the_order_of_the_page_too(world: World) -> None:
-    seeded = world.seed(
+def test_what_is_seeded_has_its_members_in_the_order_of_the_page_too(org_client: OrgClient) -> None:
+    seeded = org_client.seed(
         "enfore",
         gift_cards=[upside_down(internal_card(tax="DE_NO_VAT"))],
         product_vouchers=[upside_down(product_voucher(external_number="p"))],
@@ -207,23 +209,29 @@ def test_what_is_seeded_has_its_members_in_the_order_of_the_page_too(world: Worl
     ):
         assert in_page_order(seeded[collection][0], order)
     voucher = seeded["product_vouchers"][0]["id"]
-    assert in_page_order(get(world, path(world, "sales-vouchers/product-vouchers", voucher)), IN_PRODUCT_VOUCHER)
+    assert in_page_order(
+        get(org_client, path(org_client, "sales-vouchers/product-vouchers", voucher)), IN_PRODUCT_VOUCHER
+    )
 
 
 @each_kind
-def test_drafts_and_promotions_have_their_members_in_the_order_of_the_page(world: World, kind: PromotionKind) -> None:
+def test_drafts_and_promotions_have_their_members_in_the_order_of_the_page(
+    org_client: OrgClient, kind: PromotionKind
+) -> None:
     body = upside_down(sample(kind))
-    created = world.request("POST", kind.draft_path(world), body).json()
-    updated = world.request("PUT", kind.draft_path(world, created["id"]), body).json()
-    for draft in (created, updated, get(world, kind.draft_path(world, created["id"]))):
+    created = org_client.request("POST", kind.draft_path(org_client), body).json()
+    updated = org_client.request("PUT", kind.draft_path(org_client, created["id"]), body).json()
+    for draft in (created, updated, get(org_client, kind.draft_path(org_client, created["id"]))):
         assert in_page_order(draft, IN_DRAFT)
 
-    least = world.request("POST", kind.draft_path(world), {"configuration": {}, "name": "N"}).json()["id"]
-    made = world.request("POST", kind.path(world), {"draft_id": least, "operation": "ACTIVATE"}).json()
-    where = kind.path(world, made["id"])
-    patched = world.request("PATCH", where, {"updates": [{"description": "D"}]}).json()
-    assert world.request("PUT", f"{where}/status", raw=b"ARCHIVED", headers={"Content-Type": "text/plain"}).is_success
-    archived = get(world, where)
+    least = org_client.request("POST", kind.draft_path(org_client), {"configuration": {}, "name": "N"}).json()["id"]
+    made = org_client.request("POST", kind.path(org_client), {"draft_id": least, "operation": "ACTIVATE"}).json()
+    where = kind.path(org_client, made["id"])
+    patched = org_client.request("PATCH", where, {"updates": [{"description": "D"}]}).json()
+    assert org_client.request(
+        "PUT", f"{where}/status", raw=b"ARCHIVED", headers={"Content-Type": "text/plain"}
+    ).is_success
+    archived = get(org_client, where)
 
     assert archived.keys() >= {"description", "end_date_and_time"}
     assert all(in_page_order(promotion, IN_PROMOTION) for promotion in (made, patched, archived))

@@ -13,7 +13,7 @@ import pytest
 from promo_sandbox.base.config import Config, data_folder
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.server.app import App
-from tests.serving import World, running
+from tests.serving import OrgClient, running
 from tests.vendors import emporix_identity_support as emporix
 from tests.vendors import norce_support as norce
 
@@ -31,8 +31,8 @@ LONG = "x" * 257
 
 
 @pytest.fixture
-def tenant(world: World) -> World:
-    return emporix.as_tenant(world)
+def tenant(org_client: OrgClient) -> OrgClient:
+    return emporix.as_tenant(org_client)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_each_401_that_is_declared_declares_a_challenge_that_fits(document: Docu
         (BASIC, 'Bearer realm="emporix"'),
     ],
 )
-def test_emporix_says_how_to_be_admitted(tenant: World, authorization: str | None, challenge: str) -> None:
+def test_emporix_says_how_to_be_admitted(tenant: OrgClient, authorization: str | None, challenge: str) -> None:
     headers = {"Authorization": authorization} if authorization else {}
     of_points = f"/reward-points/{tenant.org}/redeemOptions"
     for path in (f"/coupon/{tenant.org}/coupons", f"/customer/{tenant.org}/me", of_points):
@@ -76,7 +76,7 @@ def test_emporix_says_how_to_be_admitted(tenant: World, authorization: str | Non
         assert (response.status_code, response.headers["www-authenticate"]) == (401, challenge)
 
 
-def test_what_is_wrong_with_no_token_says_nothing_of_the_token(tenant: World) -> None:
+def test_what_is_wrong_with_no_token_says_nothing_of_the_token(tenant: OrgClient) -> None:
     visitor = emporix.visitor(tenant)["access_token"]
     emporix.sign_up(tenant)
 
@@ -106,10 +106,12 @@ def test_what_is_wrong_with_no_token_says_nothing_of_the_token(tenant: World) ->
         ),
     ],
 )
-def test_enfore_says_how_to_be_admitted(world: World, path: str, authorization: str | None, challenge: str) -> None:
+def test_enfore_says_how_to_be_admitted(
+    org_client: OrgClient, path: str, authorization: str | None, challenge: str
+) -> None:
     headers = {"Authorization": authorization} if authorization else {}
 
-    response = world.http.get(f"{world.url}/auth/{path}", headers=headers)
+    response = org_client.http.get(f"{org_client.url}/auth/{path}", headers=headers)
 
     assert (response.status_code, response.headers["www-authenticate"]) == (401, challenge)
 
@@ -124,7 +126,7 @@ def test_the_admin_api_says_how_to_be_admitted(full: str, http: httpx2.Client) -
     assert challenge("Bearer wrong") == 'Bearer realm="promo-sandbox", error="invalid_token"'
 
 
-def test_a_forced_401_has_its_challenge_whoever_forces_it(tenant: World) -> None:
+def test_a_forced_401_has_its_challenge_whoever_forces_it(tenant: OrgClient) -> None:
     path = f"/coupon/{tenant.org}/coupons"
 
     def forced(name: str, **headers: str) -> str:
@@ -159,13 +161,13 @@ def assert_not_kept(response: httpx2.Response) -> Any:
 
 
 @pytest.mark.parametrize("vendor", ["emporix", "enfore", "norce"])
-def test_no_token_of_the_admin_api_may_be_kept(tenant: World, vendor: str) -> None:
+def test_no_token_of_the_admin_api_may_be_kept(tenant: OrgClient, vendor: str) -> None:
     issued = tenant.admin("POST", "/tokens", {"vendor": vendor})
 
     assert (issued.status_code, issued.headers["cache-control"]) == (201, "no-store")
 
 
-def test_no_token_of_emporix_may_be_kept(tenant: World) -> None:
+def test_no_token_of_emporix_may_be_kept(tenant: OrgClient) -> None:
     assert_not_kept(emporix.request_token(tenant))
     visitor = assert_not_kept(emporix.anonymous_login(tenant))
     assert_not_kept(emporix.anonymous_refresh(tenant, refresh_token=visitor["refresh_token"]))
@@ -174,19 +176,21 @@ def test_no_token_of_emporix_may_be_kept(tenant: World) -> None:
     assert_not_kept(emporix.refresh(tenant, customer["refresh_token"], bearer=visitor["access_token"]))
 
 
-def test_no_token_of_enfore_may_be_kept(world: World) -> None:
-    login = assert_not_kept(world.http.get(f"{world.url}/auth/login", headers={"Authorization": BASIC}))
+def test_no_token_of_enfore_may_be_kept(org_client: OrgClient) -> None:
+    login = assert_not_kept(org_client.http.get(f"{org_client.url}/auth/login", headers={"Authorization": BASIC}))
     for shown in (BASIC, f"Bearer {login['accessToken']}"):
-        authorized = world.http.get(f"{world.url}/auth/authorize/{world.org}", headers={"Authorization": shown})
+        authorized = org_client.http.get(
+            f"{org_client.url}/auth/authorize/{org_client.org}", headers={"Authorization": shown}
+        )
         assert_not_kept(authorized)
 
 
-def test_no_token_of_norce_may_be_kept(world: World) -> None:
-    assert_not_kept(norce.request_token(world))
-    assert_not_kept(norce.request_token(world, headers={"Sandbox-Org": world.org, "Prefer": "code=200"}))
+def test_no_token_of_norce_may_be_kept(org_client: OrgClient) -> None:
+    assert_not_kept(norce.request_token(org_client))
+    assert_not_kept(norce.request_token(org_client, headers={"Sandbox-Org": org_client.org, "Prefer": "code=200"}))
 
 
-def test_other_replies_say_nothing_of_being_kept(tenant: World) -> None:
+def test_other_replies_say_nothing_of_being_kept(tenant: OrgClient) -> None:
     coupons = tenant.request("GET", f"/coupon/{tenant.org}/coupons")
 
     assert (coupons.status_code, "cache-control" in coupons.headers) == (200, False)
@@ -274,19 +278,21 @@ def paths_by_methods(document: Document) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.label)
-def test_a_405_names_the_methods_as_its_example_does(world: World, document: Document) -> None:
+def test_a_405_names_the_methods_as_its_example_does(org_client: OrgClient, document: Document) -> None:
     paths = paths_by_methods(document)
     example = dict(document.transport_rejections[405].headers)["Allow"]
 
-    response = world.http.request("TRACE", world.url + paths[example], headers={"Sandbox-Org": world.org})
+    response = org_client.http.request(
+        "TRACE", org_client.url + paths[example], headers={"Sandbox-Org": org_client.org}
+    )
 
     assert (response.status_code, response.headers["allow"]) == (405, example)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.label)
-def test_the_methods_that_a_405_names_are_served(world: World, document: Document) -> None:
+def test_the_methods_that_a_405_names_are_served(org_client: OrgClient, document: Document) -> None:
     for path in paths_by_methods(document).values():
-        response = world.http.request("TRACE", world.url + path, headers={"Sandbox-Org": world.org})
+        response = org_client.http.request("TRACE", org_client.url + path, headers={"Sandbox-Org": org_client.org})
         for method in response.headers["allow"].split(", "):
-            served = world.http.request(method, world.url + path, headers={"Sandbox-Org": world.org})
+            served = org_client.http.request(method, org_client.url + path, headers={"Sandbox-Org": org_client.org})
             assert served.status_code != 405, (method, path)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors import emporix_coupons_support as coupons
 from tests.vendors import emporix_identity_support as identity
 from tests.vendors import emporix_points_support as points
@@ -25,49 +25,49 @@ class Kind(NamedTuple):
 
     vendor: str
     collections: tuple[str, ...]  # where each creation puts one document
-    create: Callable[[World], object]
-    prepare: tuple[Callable[[World], object], ...] = ()  # in the org whose documents go to the other
+    create: Callable[[OrgClient], object]
+    prepare: tuple[Callable[[OrgClient], object], ...] = ()  # in the org whose documents go to the other
 
 
-def _posted(world: World, path: str, body: Json, status: int = 201) -> Json:
-    response = world.request("POST", path, body)
+def _posted(org_client: OrgClient, path: str, body: Json, status: int = 201) -> Json:
+    response = org_client.request("POST", path, body)
     assert response.status_code == status, response.text
     return response.json()
 
 
-def _seed(collection: str, **members: Json) -> Callable[[World], object]:
-    return lambda world: world.seed("enfore", **{collection: [members]})
+def _seed(collection: str, **members: Json) -> Callable[[OrgClient], object]:
+    return lambda org_client: org_client.seed("enfore", **{collection: [members]})
 
 
-def _draft(kind: enfore.PromotionKind) -> Callable[[World], object]:
-    return lambda world: _posted(world, kind.draft_path(world), enfore.draft())
+def _draft(kind: enfore.PromotionKind) -> Callable[[OrgClient], object]:
+    return lambda org_client: _posted(org_client, kind.draft_path(org_client), enfore.draft())
 
 
-def _promotion(kind: enfore.PromotionKind) -> Callable[[World], object]:
-    def create(world: World) -> None:
-        draft = _posted(world, kind.draft_path(world), enfore.draft())
-        _posted(world, kind.path(world), {"draft_id": draft["id"], "operation": "ACTIVATE"}, 200)
+def _promotion(kind: enfore.PromotionKind) -> Callable[[OrgClient], object]:
+    def create(org_client: OrgClient) -> None:
+        draft = _posted(org_client, kind.draft_path(org_client), enfore.draft())
+        _posted(org_client, kind.path(org_client), {"draft_id": draft["id"], "operation": "ACTIVATE"}, 200)
 
     return create
 
 
-def _subscription(world: World) -> None:
-    path = enfore.path(world, "sales-vouchers/gift-cards/subscriptions")
-    _posted(world, path, {"callback_url": f"https://hooks.example/{next(_numbers)}"})
+def _subscription(org_client: OrgClient) -> None:
+    path = enfore.path(org_client, "sales-vouchers/gift-cards/subscriptions")
+    _posted(org_client, path, {"callback_url": f"https://hooks.example/{next(_numbers)}"})
 
 
-def _sign_up(world: World) -> None:
-    identity.answered(identity.sign_up(world, f"c{next(_numbers)}@example.com"), 201)
+def _sign_up(org_client: OrgClient) -> None:
+    identity.answered(identity.sign_up(org_client, f"c{next(_numbers)}@example.com"), 201)
 
 
-def _referral(world: World) -> None:
-    response = coupons.ask(world, "POST", f"/referral-coupons/C{next(_numbers)}")
+def _referral(org_client: OrgClient) -> None:
+    response = coupons.ask(org_client, "POST", f"/referral-coupons/C{next(_numbers)}")
     assert response.status_code == 200, response.text
 
 
-def _exchange(world: World) -> None:
-    options = points.staff(world, "GET", f"/{world.org}/redeemOptions").json()
-    response = points.exchange(world, options[0]["id"])
+def _exchange(org_client: OrgClient) -> None:
+    options = points.staff(org_client, "GET", f"/{org_client.org}/redeemOptions").json()
+    response = points.exchange(org_client, options[0]["id"])
     assert response.status_code == 201, response.text
 
 
@@ -75,17 +75,17 @@ KINDS = {
     "gift card": Kind(
         "enfore",
         ("gift_cards",),
-        lambda world: enfore.import_card(world, external_number=f"X-{next(_numbers)}"),
+        lambda org_client: enfore.import_card(org_client, external_number=f"X-{next(_numbers)}"),
     ),
     "redemption of a gift card": Kind(
         "enfore",
         ("gift_card_redemptions",),
-        lambda world: _posted(
-            world,
-            enfore.cards(world, "c", "redemptions"),
+        lambda org_client: _posted(
+            org_client,
+            enfore.cards(org_client, "c", "redemptions"),
             {"redeemed_amount": enfore.eur(1), "external_reference": "order"},
         ),
-        (lambda world: world.seed("enfore", gift_cards=[enfore.new_card(id="c")]),),
+        (lambda org_client: org_client.seed("enfore", gift_cards=[enfore.new_card(id="c")]),),
     ),
     "product voucher": Kind("enfore", ("product_vouchers",), _seed("product_vouchers", **enfore.product_voucher())),
     "category voucher": Kind("enfore", ("category_vouchers",), _seed("category_vouchers", **enfore.category_voucher())),
@@ -93,7 +93,7 @@ KINDS = {
     "subscription": Kind("enfore", ("subscriptions",), _subscription),
     **{kind.drafts: Kind("enfore", (kind.drafts,), _draft(kind)) for kind in enfore.PROMOTION_KINDS},
     **{kind.promotions: Kind("enfore", (kind.promotions,), _promotion(kind)) for kind in enfore.PROMOTION_KINDS},
-    "coupon": Kind("emporix", ("coupons",), lambda world: coupons.create(world, code=None)),
+    "coupon": Kind("emporix", ("coupons",), lambda org_client: coupons.create(org_client, code=None)),
     "referral coupon": Kind("emporix", ("coupons",), _referral),
     "redemption of a coupon": Kind(
         "emporix",
@@ -106,38 +106,38 @@ KINDS = {
     "redeemed points": Kind(
         "emporix",
         ("redeemed_points",),
-        lambda world: points.spend(world, 1),
-        (lambda world: points.earn(world, 99),),
+        lambda org_client: points.spend(org_client, 1),
+        (lambda org_client: points.earn(org_client, 99),),
     ),
     "redeem option": Kind("emporix", ("redeem_options",), points.offer),
     "coupon for points": Kind(
         "emporix",
         ("coupons", "redeemed_points"),
         _exchange,
-        (lambda world: points.offer(world, 1), lambda world: points.earn(world, 99)),
+        (lambda org_client: points.offer(org_client, 1), lambda org_client: points.earn(org_client, 99)),
     ),
-    "promotion": Kind("norce", ("promotions",), lambda world: norce.inserted(world, Name="P")),
+    "promotion": Kind("norce", ("promotions",), lambda org_client: norce.inserted(org_client, Name="P")),
 }
 each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 
 
 @pytest.fixture
-def origin(world: World) -> World:
-    return _tenant(world)
+def origin(org_client: OrgClient) -> OrgClient:
+    return _tenant(org_client)
 
 
 @pytest.fixture
-def other(origin: World) -> World:
-    return _tenant(World(origin.url, f"{origin.org}x", origin.http))
+def other(origin: OrgClient) -> OrgClient:
+    return _tenant(OrgClient(origin.url, f"{origin.org}x", origin.http))
 
 
-def _tenant(world: World) -> World:
-    world.org = world.org.replace("-", "")
-    world.freeze(NOW)
-    return world
+def _tenant(org_client: OrgClient) -> OrgClient:
+    org_client.org = org_client.org.replace("-", "")
+    org_client.freeze(NOW)
+    return org_client
 
 
-def _made(kind: Kind, origin: World) -> Json:
+def _made(kind: Kind, origin: OrgClient) -> Json:
     """What an org has, after some of the kind were made there."""
     for step in kind.prepare:
         step(origin)
@@ -146,12 +146,12 @@ def _made(kind: Kind, origin: World) -> Json:
     return origin.state()
 
 
-def _sizes(world: World, kind: Kind) -> list[int]:
-    return [len(world.state()[kind.vendor][name]) for name in kind.collections]
+def _sizes(org_client: OrgClient, kind: Kind) -> list[int]:
+    return [len(org_client.state()[kind.vendor][name]) for name in kind.collections]
 
 
 @each_kind
-def test_what_is_made_beside_a_foreign_state_is_new(origin: World, other: World, kind: Kind) -> None:
+def test_what_is_made_beside_a_foreign_state_is_new(origin: OrgClient, other: OrgClient, kind: Kind) -> None:
     documents = _made(kind, origin)
     assert other.admin("PUT", "/state", {"documents": documents}).status_code == 200
     before = _sizes(other, kind)
@@ -163,7 +163,7 @@ def test_what_is_made_beside_a_foreign_state_is_new(origin: World, other: World,
 
 
 @each_kind
-def test_what_is_made_beside_seeded_documents_is_new(origin: World, other: World, kind: Kind) -> None:
+def test_what_is_made_beside_seeded_documents_is_new(origin: OrgClient, other: OrgClient, kind: Kind) -> None:
     documents = _made(kind, origin)
     seed = {name: [entry["document"] for entry in entries] for name, entries in documents[kind.vendor].items()}
     seed.pop("reward_points", None)  # an account is seeded with its entries, or they with their account
@@ -176,7 +176,7 @@ def test_what_is_made_beside_seeded_documents_is_new(origin: World, other: World
     assert _sizes(other, kind) == [size + MANY for size in before]
 
 
-def test_of_objects_seeded_together_none_is_given_what_another_one_has(origin: World, other: World) -> None:
+def test_of_objects_seeded_together_none_is_given_what_another_one_has(origin: OrgClient, other: OrgClient) -> None:
     enfore.import_card(origin)
     (card,) = (entry["document"] for entry in origin.state()["enfore"]["gift_cards"])
 
@@ -186,13 +186,13 @@ def test_of_objects_seeded_together_none_is_given_what_another_one_has(origin: W
     assert (stored[1]["id"], stored[1]["number"]) == (card["id"], card["number"])
 
 
-def test_a_promotion_seeded_beside_one_with_an_id_gets_another(origin: World) -> None:
+def test_a_promotion_seeded_beside_one_with_an_id_gets_another(origin: OrgClient) -> None:
     stored = origin.seed("norce", promotions=[{"Name": "A"}, {"Id": 1, "Name": "B"}])["promotions"]
 
     assert stored[0]["Id"] != stored[1]["Id"] == 1
 
 
-def test_a_seeded_row_without_an_id_gets_none_of_its_promotion(origin: World) -> None:
+def test_a_seeded_row_without_an_id_gets_none_of_its_promotion(origin: OrgClient) -> None:
     rows = [{"RequirementType": "BasketTotal"}, {"Id": 2, "RequirementType": "BasketTotal"}]
 
     (stored,) = origin.seed("norce", promotions=[{"Id": 9, "Requirements": rows}])["promotions"]
@@ -200,7 +200,7 @@ def test_a_seeded_row_without_an_id_gets_none_of_its_promotion(origin: World) ->
     assert len({row["Id"] for row in stored["Requirements"]}) == 2
 
 
-def test_points_buy_a_coupon_however_many_of_the_next_codes_are_taken(origin: World) -> None:
+def test_points_buy_a_coupon_however_many_of_the_next_codes_are_taken(origin: OrgClient) -> None:
     points.offer(origin, 1)
     points.earn(origin, 9)
     taken = [{"code": f"REW-{number * 618_033 % 1_000_000:06d}", "name": "Taken"} for number in range(1, 200)]
@@ -214,9 +214,9 @@ def test_points_buy_a_coupon_however_many_of_the_next_codes_are_taken(origin: Wo
     assert len(origin.state()["emporix"]["coupons"]) == 200
 
 
-def _code_prefix(world: World) -> str:
+def _code_prefix(org_client: OrgClient) -> str:
     """What the codes of coupons for points begin with, as another tenant has them."""
-    other = _tenant(World(world.url, f"{world.org}y", world.http))
+    other = _tenant(OrgClient(org_client.url, f"{org_client.org}y", org_client.http))
     points.offer(other, 1)
     points.earn(other, 9)
     _exchange(other)
@@ -224,7 +224,7 @@ def _code_prefix(world: World) -> str:
     return code.rpartition("-")[0]
 
 
-def test_an_entry_is_given_no_id_that_a_client_gave_another(origin: World, other: World) -> None:
+def test_an_entry_is_given_no_id_that_a_client_gave_another(origin: OrgClient, other: OrgClient) -> None:
     points.earn(origin)
     (foreign,) = (entry["id"] for entry in points.added(origin))
     points.earn(other, id=foreign)
@@ -234,7 +234,7 @@ def test_an_entry_is_given_no_id_that_a_client_gave_another(origin: World, other
     assert len({entry["id"] for entry in points.added(other)}) == 2
 
 
-def test_many_taken_ids_are_passed_over_once(origin: World, other: World) -> None:
+def test_many_taken_ids_are_passed_over_once(origin: OrgClient, other: OrgClient) -> None:
     create = _draft(enfore.PROMOTION_KINDS[0])
     for _ in range(50):
         create(origin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.norce_support import NOW, ask, inserted, read, refused, standing_still, updated
 
 PAST = "2029-12-01T00:00:00.000Z"
@@ -14,8 +14,8 @@ DATED: Json = {"Status": "Active", "StartDate": SOON, "EndDate": LATER}
 
 
 @pytest.fixture
-def slug(world: World) -> World:
-    return standing_still(world)
+def slug(org_client: OrgClient) -> OrgClient:
+    return standing_still(org_client)
 
 
 def told(happened: list[Json]) -> list[tuple[str, str, str]]:
@@ -23,7 +23,7 @@ def told(happened: list[Json]) -> list[tuple[str, str, str]]:
     return [(each["at"], each["event"], each["id"]) for each in happened]
 
 
-def test_advancing_tells_that_a_promotion_has_begun_and_has_ended(slug: World) -> None:
+def test_advancing_tells_that_a_promotion_has_begun_and_has_ended(slug: OrgClient) -> None:
     promotion = inserted(slug, **DATED)
     id = f"1/{promotion['Id']}"
 
@@ -32,13 +32,13 @@ def test_advancing_tells_that_a_promotion_has_begun_and_has_ended(slug: World) -
     assert read(slug, promotion) == promotion | stopped
 
 
-def test_a_promotion_of_one_instant_begins_and_ends(slug: World) -> None:
+def test_a_promotion_of_one_instant_begins_and_ends(slug: OrgClient) -> None:
     inserted(slug, **{**DATED, "EndDate": SOON})
 
     assert [event for _, event, _ in told(slug.advance("P1Y"))] == ["start-promotion", "end-promotion"]
 
 
-def test_what_is_over_is_not_made_active(slug: World) -> None:
+def test_what_is_over_is_not_made_active(slug: OrgClient) -> None:
     made = inserted(slug, account=7, Status="Active", EndDate=NOW)
     seeded = slug.seed("norce", promotions=[{"Id": 100, "Status": "Active", "EndDate": PAST}])["promotions"][0]
     for promotion in (made, seeded):
@@ -52,14 +52,14 @@ def test_what_is_over_is_not_made_active(slug: World) -> None:
 
 
 @pytest.mark.parametrize("status", ["Inactive", "Draft"])
-def test_what_is_not_active_keeps_its_status_at_the_end(slug: World, status: str) -> None:
+def test_what_is_not_active_keeps_its_status_at_the_end(slug: OrgClient, status: str) -> None:
     promotion = inserted(slug, Status=status, EndDate=SOON)
     slug.advance("P1Y")
 
     assert read(slug, promotion) == promotion
 
 
-def test_with_the_setting_what_has_ended_stays_active(slug: World) -> None:
+def test_with_the_setting_what_has_ended_stays_active(slug: OrgClient) -> None:
     seed: dict[str, list[Json]] = {
         "promotions": [{"Id": 100, "Status": "Active", "EndDate": PAST}],
         "settings": [{"status_at_end": "Active"}],
@@ -76,7 +76,7 @@ def test_with_the_setting_what_has_ended_stays_active(slug: World) -> None:
 
 
 @pytest.mark.parametrize("status", ["Inactive", "Draft"])
-def test_only_an_active_promotion_begins_and_ends(slug: World, status: str) -> None:
+def test_only_an_active_promotion_begins_and_ends(slug: OrgClient, status: str) -> None:
     promotion = inserted(slug, **{**DATED, "Status": status})
     assert slug.advance("P45D") == []
 
@@ -85,7 +85,7 @@ def test_only_an_active_promotion_begins_and_ends(slug: World, status: str) -> N
     assert [event for _, event, _ in told(slug.advance("P1Y"))] == ["end-promotion"]
 
 
-def test_a_promotion_that_was_stopped_does_not_end(slug: World) -> None:
+def test_a_promotion_that_was_stopped_does_not_end(slug: OrgClient) -> None:
     promotion = inserted(slug, **DATED)
     slug.advance("P45D")
     updated(slug, promotion, **{**DATED, "Status": "Inactive"})
@@ -94,14 +94,14 @@ def test_a_promotion_that_was_stopped_does_not_end(slug: World) -> None:
 
 
 @pytest.mark.parametrize("dates", [{"StartDate": PAST}, {"StartDate": NOW}, {"EndDate": PAST}, {"EndDate": NOW}, {}])
-def test_a_date_that_is_over_when_the_promotion_is_made_does_not_happen(slug: World, dates: Json) -> None:
+def test_a_date_that_is_over_when_the_promotion_is_made_does_not_happen(slug: OrgClient, dates: Json) -> None:
     inserted(slug, Status="Active", **dates)
     slug.seed("norce", promotions=[{"Id": 100, "Status": "Active", **dates}])
 
     assert slug.advance("P1Y") == []
 
 
-def test_a_seeded_promotion_begins_and_ends_too(slug: World) -> None:
+def test_a_seeded_promotion_begins_and_ends_too(slug: OrgClient) -> None:
     slug.seed("norce", promotions=[{"Id": 100, "application": 2, **DATED}])
 
     assert [(event, id) for _, event, id in told(slug.advance("P1Y"))] == [
@@ -110,7 +110,7 @@ def test_a_seeded_promotion_begins_and_ends_too(slug: World) -> None:
     ]
 
 
-def test_other_dates_take_the_place_of_those_before(slug: World) -> None:
+def test_other_dates_take_the_place_of_those_before(slug: OrgClient) -> None:
     promotion = inserted(slug, **DATED)
     updated(slug, promotion, Status="Active", EndDate="2030-01-10T00:00:00Z")
     assert [(at, event) for at, event, _ in told(slug.advance("P1Y"))] == [
@@ -121,7 +121,7 @@ def test_other_dates_take_the_place_of_those_before(slug: World) -> None:
     assert [event for _, event, _ in told(slug.advance("P5Y"))] == ["end-promotion"]
 
 
-def test_the_same_dates_sent_again_do_not_happen_again(slug: World) -> None:
+def test_the_same_dates_sent_again_do_not_happen_again(slug: OrgClient) -> None:
     promotion = inserted(slug, **DATED)
     slug.advance("P45D")
     updated(slug, promotion, **DATED)
@@ -129,7 +129,7 @@ def test_the_same_dates_sent_again_do_not_happen_again(slug: World) -> None:
     assert [event for _, event, _ in told(slug.advance("P1Y"))] == ["end-promotion"]
 
 
-def test_what_a_refused_update_said_does_not_happen(slug: World) -> None:
+def test_what_a_refused_update_said_does_not_happen(slug: OrgClient) -> None:
     promotion = inserted(slug, Status="Active", EndDate=LATER)
     refused = ask(slug, "PUT", f"/{promotion['Id']}", {**DATED, "StartDate": LATER, "EndDate": SOON})
     assert refused.status_code == 400
@@ -137,7 +137,7 @@ def test_what_a_refused_update_said_does_not_happen(slug: World) -> None:
     assert [(at, event) for at, event, _ in told(slug.advance("P1Y"))] == [(LATER, "end-promotion")]
 
 
-def test_an_org_put_back_tells_only_what_is_still_to_come(slug: World) -> None:
+def test_an_org_put_back_tells_only_what_is_still_to_come(slug: OrgClient) -> None:
     inserted(slug, **DATED)
     slug.advance("P45D")
     state = slug.admin("GET", "/state").json()
@@ -149,7 +149,7 @@ def test_an_org_put_back_tells_only_what_is_still_to_come(slug: World) -> None:
     assert slug.advance("P1Y") == []
 
 
-def test_a_restored_snapshot_lets_the_same_happen_again(slug: World) -> None:
+def test_a_restored_snapshot_lets_the_same_happen_again(slug: OrgClient) -> None:
     inserted(slug, **DATED)
     slug.admin("PUT", "/snapshots/before")
     first = told(slug.advance("P1Y"))
@@ -158,7 +158,7 @@ def test_a_restored_snapshot_lets_the_same_happen_again(slug: World) -> None:
     assert told(slug.advance("P1Y")) == first
 
 
-def test_what_is_still_to_come_is_not_told_to_clients(slug: World) -> None:
+def test_what_is_still_to_come_is_not_told_to_clients(slug: OrgClient) -> None:
     promotion = inserted(slug, **DATED)
 
     assert "coming" not in promotion
@@ -169,7 +169,7 @@ def test_what_is_still_to_come_is_not_told_to_clients(slug: World) -> None:
 @pytest.mark.parametrize(
     "members", [{"StartDate": 5}, {"StartDate": ["x"]}, {"EndDate": "soon"}, {"coming": "EndDate"}, {"coming": [1]}]
 )
-def test_a_seed_whose_dates_are_none_is_refused(slug: World, members: Json) -> None:
+def test_a_seed_whose_dates_are_none_is_refused(slug: OrgClient, members: Json) -> None:
     response = slug.admin("POST", "/seed", {"norce": {"promotions": [{"Id": 100, "Status": "Active", **members}]}})
 
     assert response.status_code == 400
@@ -186,14 +186,14 @@ def test_a_seed_whose_dates_are_none_is_refused(slug: World, members: Json) -> N
     ],
 )
 def test_a_value_that_may_be_null_says_what_is_wrong_with_it(
-    slug: World, member: str, value: Json, message: str
+    slug: OrgClient, member: str, value: Json, message: str
 ) -> None:
     body = refused(slug, ask(slug, "POST", "", {member: value}), 400, "invalid-request")
 
     assert body == {"Message": "The request is invalid.", "ModelState": {f"promotion.{member}": [message]}}
 
 
-def test_a_seed_says_what_is_wrong_with_a_date(slug: World) -> None:
+def test_a_seed_says_what_is_wrong_with_a_date(slug: OrgClient) -> None:
     response = slug.admin("POST", "/seed", {"norce": {"promotions": [{"Id": 100, "EndDate": "2030"}]}})
 
     assert [error["detail"] for error in response.json()["errors"]] == ['"2030" is not a "date-time"']

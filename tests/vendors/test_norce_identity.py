@@ -9,7 +9,7 @@ from datetime import datetime
 import httpx2
 import pytest
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.norce_support import (
     NOW,
     TOKEN,
@@ -26,8 +26,8 @@ from tests.vendors.norce_support import (
 
 
 @pytest.fixture
-def slug(world: World) -> World:
-    return standing_still(world)
+def slug(org_client: OrgClient) -> OrgClient:
+    return standing_still(org_client)
 
 
 def token_of(response: httpx2.Response) -> str:
@@ -40,21 +40,21 @@ def payload(token: str) -> Json:
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-def with_host(slug: World) -> dict[str, str]:
+def with_host(slug: OrgClient) -> dict[str, str]:
     return {"Host": f"{slug.org}.api-se.playground.norce.tech"}
 
 
 # Giving
 
 
-def test_a_token_is_a_bearer_for_an_hour(slug: World) -> None:
+def test_a_token_is_a_bearer_for_an_hour(slug: OrgClient) -> None:
     said = answered(request_token(slug, scope="playground"))
 
     assert said.keys() == {"access_token", "expires_in", "token_type", "scope"}
     assert (said["expires_in"], said["token_type"], said["scope"]) == (3600, "Bearer", "playground")
 
 
-def test_a_token_is_a_jwt_that_names_client_and_scope(slug: World) -> None:
+def test_a_token_is_a_jwt_that_names_client_and_scope(slug: OrgClient) -> None:
     token = token_of(request_token(slug, scope="playground stage"))
 
     said = payload(token)
@@ -77,37 +77,37 @@ def test_a_token_is_a_jwt_that_names_client_and_scope(slug: World) -> None:
         ("", "playground stage prod"),
     ],
 )
-def test_the_scope_names_environments(slug: World, scope: str | None, granted: str) -> None:
+def test_the_scope_names_environments(slug: OrgClient, scope: str | None, granted: str) -> None:
     assert answered(request_token(slug, scope=scope))["scope"] == granted
 
 
 @pytest.mark.parametrize("scope", ["Playground", "playground nowhere", "norce.management"])
-def test_a_scope_that_is_no_environment_is_refused(slug: World, scope: str) -> None:
+def test_a_scope_that_is_no_environment_is_refused(slug: OrgClient, scope: str) -> None:
     body = refused(slug, request_token(slug, scope=scope), 400, "invalid-scope")
 
     assert body == {"error": "invalid_scope"}
 
 
-def test_an_unknown_client_is_refused_with_400(slug: World) -> None:
+def test_an_unknown_client_is_refused_with_400(slug: OrgClient) -> None:
     body = refused(slug, request_token(slug, client_secret="invalid"), 400, "invalid-client")
 
     assert body == {"error": "invalid_client"}
 
 
-def test_another_grant_type_is_refused(slug: World) -> None:
+def test_another_grant_type_is_refused(slug: OrgClient) -> None:
     body = refused(slug, request_token(slug, grant_type="password"), 400, "unsupported-grant-type")
 
     assert body == {"error": "unsupported_grant_type"}
 
 
 @pytest.mark.parametrize("member", ["grant_type", "client_id", "client_secret"])
-def test_a_request_without_a_member_is_refused(slug: World, member: str) -> None:
+def test_a_request_without_a_member_is_refused(slug: OrgClient, member: str) -> None:
     body = refused(slug, request_token(slug, **{member: None}), 400, "invalid-request")
 
     assert body == {"error": "invalid_request"}
 
 
-def test_a_request_that_is_no_form_is_refused(slug: World) -> None:
+def test_a_request_that_is_no_form_is_refused(slug: OrgClient) -> None:
     response = slug.request("POST", TOKEN, {"grant_type": "x"}, headers={"Sandbox-Org": slug.org})
 
     assert refused(slug, response, 415, "unsupported-media-type") == {"error": "invalid_request"}
@@ -116,12 +116,12 @@ def test_a_request_that_is_no_form_is_refused(slug: World) -> None:
 # The limit
 
 
-def test_as_many_tokens_as_one_likes_unless_they_are_limited(slug: World) -> None:
+def test_as_many_tokens_as_one_likes_unless_they_are_limited(slug: OrgClient) -> None:
     for _ in range(25):
         assert request_token(slug).status_code == 200
 
 
-def test_tokens_are_limited_to_twenty_at_once_and_three_a_minute(slug: World) -> None:
+def test_tokens_are_limited_to_twenty_at_once_and_three_a_minute(slug: OrgClient) -> None:
     choose(slug, token_rate_limit=True)
     for _ in range(20):
         assert request_token(slug).status_code == 200
@@ -133,7 +133,7 @@ def test_tokens_are_limited_to_twenty_at_once_and_three_a_minute(slug: World) ->
     assert statuses == [200, 200, 200, 429]
 
 
-def test_refused_requests_count_for_the_limit_too(slug: World) -> None:
+def test_refused_requests_count_for_the_limit_too(slug: OrgClient) -> None:
     choose(slug, token_rate_limit=True)
     for _ in range(20):
         assert request_token(slug, client_secret="invalid").status_code == 400
@@ -141,7 +141,7 @@ def test_refused_requests_count_for_the_limit_too(slug: World) -> None:
     assert request_token(slug).status_code == 429
 
 
-def test_the_limit_is_each_customers_own(slug: World) -> None:
+def test_the_limit_is_each_customers_own(slug: OrgClient) -> None:
     choose(slug, token_rate_limit=True)
     for _ in range(21):
         request_token(slug)
@@ -152,7 +152,7 @@ def test_the_limit_is_each_customers_own(slug: World) -> None:
 # Opening
 
 
-def test_a_token_opens_the_promotions_until_it_expires(slug: World) -> None:
+def test_a_token_opens_the_promotions_until_it_expires(slug: OrgClient) -> None:
     token = token_of(request_token(slug))
     slug.advance("PT3599S")
     assert ask(slug, "GET", bearer=token).status_code == 200
@@ -164,7 +164,7 @@ def test_a_token_opens_the_promotions_until_it_expires(slug: World) -> None:
     assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
-def test_a_token_of_a_host_is_that_customers(slug: World) -> None:
+def test_a_token_of_a_host_is_that_customers(slug: OrgClient) -> None:
     token = token_of(request_token(slug, headers=with_host(slug)))
     inserted(slug, Name="Spring")
 
@@ -175,7 +175,7 @@ def test_a_token_of_a_host_is_that_customers(slug: World) -> None:
     assert [promotion["Name"] for promotion in answered(response)] == ["Spring"]
 
 
-def test_a_token_of_another_customer_is_refused(slug: World) -> None:
+def test_a_token_of_another_customer_is_refused(slug: OrgClient) -> None:
     token = token_of(request_token(neighbour(slug)))
 
     response = ask(slug, "GET", bearer=token)
@@ -184,7 +184,7 @@ def test_a_token_of_another_customer_is_refused(slug: World) -> None:
 
 
 @pytest.mark.parametrize(("scope", "granted"), [("stage playground", ["stage", "playground"]), ("prod", ["prod"])])
-def test_a_token_says_what_the_vendors_say(slug: World, scope: str, granted: list[str]) -> None:
+def test_a_token_says_what_the_vendors_say(slug: OrgClient, scope: str, granted: list[str]) -> None:
     token = token_of(request_token(slug, scope=scope))
 
     assert json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))["typ"] == "at+jwt"
@@ -196,20 +196,20 @@ def test_a_token_says_what_the_vendors_say(slug: World, scope: str, granted: lis
     assert ask(slug, "GET", bearer=token).status_code == 200
 
 
-def test_a_token_of_another_customer_is_never_judged_by_this_ones_clock(slug: World) -> None:
+def test_a_token_of_another_customer_is_never_judged_by_this_ones_clock(slug: OrgClient) -> None:
     token = token_of(request_token(neighbour(slug)))
     slug.advance("P1Y")
 
     refused(slug, ask(slug, "GET", bearer=token), 403, "foreign-credentials")
 
 
-def test_without_a_host_the_client_names_the_customer(slug: World) -> None:
+def test_without_a_host_the_client_names_the_customer(slug: OrgClient) -> None:
     token = token_of(request_token(slug, headers={}, client_id=slug.org))
 
     assert payload(token)["org"] == slug.org
 
 
-def test_a_token_names_its_client_where_no_account_is_named(slug: World) -> None:
+def test_a_token_names_its_client_where_no_account_is_named(slug: OrgClient) -> None:
     token = token_of(request_token(slug))
 
     promotion = answered(ask(slug, "POST", "", {"Status": "Active"}, bearer=token))
@@ -219,7 +219,7 @@ def test_a_token_names_its_client_where_no_account_is_named(slug: World) -> None
     assert (after["StoppedBy"], after["StoppedByName"], after["ChangedBy"]) == (0, "integration", "integration")
 
 
-def test_an_integrators_way(slug: World) -> None:
+def test_an_integrators_way(slug: OrgClient) -> None:
     """A token, a promotion, a thousand codes, ten of them claimed, and the promotion stopped."""
     token = token_of(request_token(slug, headers=with_host(slug), scope="playground"))
     host = with_host(slug) | {"application-id": "5", "account-id": "7"}
@@ -252,7 +252,7 @@ def test_an_integrators_way(slug: World) -> None:
     assert after["Requirements"][0]["Id"] == promotion["Requirements"][0]["Id"]
 
 
-def test_an_update_keeps_who_made_a_promotion(slug: World) -> None:
+def test_an_update_keeps_who_made_a_promotion(slug: OrgClient) -> None:
     promotion = inserted(slug, account=3)
 
     assert updated(slug, promotion, account=4)["CreatedByName"] == "Account 3"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.contract import fuzzing
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.norce_support import NOW, ask, codes_path, standing_still
 
 _numbers = itertools.count()
@@ -84,16 +84,16 @@ class Promotions(RuleBasedStateMachine):
 
     def __init__(self, url: str, http: httpx2.Client) -> None:
         super().__init__()
-        self.world = standing_still(World(url, f"machine-{next(_numbers)}", http))
+        self.org_client = standing_still(OrgClient(url, f"machine-{next(_numbers)}", http))
         self.promotions: list[Promotion] = []
 
     def teardown(self) -> None:
-        internal_errors = self.world.admin("GET", "/requests?internal_error=true").json()
+        internal_errors = self.org_client.admin("GET", "/requests?internal_error=true").json()
         assert internal_errors["total"] == 0, internal_errors
-        self.world.admin("DELETE")
+        self.org_client.admin("DELETE")
 
     def request(self, method: str, path: str, application: int | None, body: Json = None) -> tuple[int, Json]:
-        response = ask(self.world, method, path, body, application=application)
+        response = ask(self.org_client, method, path, body, application=application)
         return response.status_code, response.json()
 
     def about(self, promotion: Promotion, method: str, body: Json = None, path: str = "") -> tuple[int, Json]:
@@ -128,7 +128,7 @@ class Promotions(RuleBasedStateMachine):
     def is_used(self, number: int, usage: int) -> None:
         promotion = self.some(number)
         _, whole = self.about(promotion, "GET")
-        self.world.seed("norce", promotions=[{**whole, "application": promotion.application, "UsageCount": usage}])
+        self.org_client.seed("norce", promotions=[{**whole, "application": promotion.application, "UsageCount": usage}])
         promotion.usage = usage
         promotion.take(promotion.status)
 
@@ -179,7 +179,7 @@ class Promotions(RuleBasedStateMachine):
     @invariant()
     def no_code_is_lost_or_stands_twice(self) -> None:
         for promotion in self.promotions:
-            response = ask(self.world, "GET", codes_path({"Id": promotion.id}), application=promotion.application)
+            response = ask(self.org_client, "GET", codes_path({"Id": promotion.id}), application=promotion.application)
             assert response.json() == list(promotion.codes.values())
 
 

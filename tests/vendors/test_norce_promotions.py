@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors.norce_support import (
     NOW,
     PROMOTIONS,
@@ -33,8 +33,8 @@ FILTERS = ("Manufacturer", "Category", "Flag", "PriceList")
 
 
 @pytest.fixture
-def slug(world: World) -> World:
-    return standing_still(world)
+def slug(org_client: OrgClient) -> OrgClient:
+    return standing_still(org_client)
 
 
 def ids_of(promotion: Json, rows: str) -> list[int]:
@@ -44,7 +44,7 @@ def ids_of(promotion: Json, rows: str) -> list[int]:
 # Insert
 
 
-def test_an_insert_without_members_gets_every_default(slug: World) -> None:
+def test_an_insert_without_members_gets_every_default(slug: OrgClient) -> None:
     promotion = inserted(slug)
 
     assert promotion["Status"] == "Inactive"
@@ -56,14 +56,14 @@ def test_an_insert_without_members_gets_every_default(slug: World) -> None:
     assert (promotion["Requirements"], promotion["Effects"], promotion["Cultures"]) == ([], [], [])
 
 
-def test_null_is_the_default_of_the_enumerations(slug: World) -> None:
+def test_null_is_the_default_of_the_enumerations(slug: OrgClient) -> None:
     promotion = inserted(slug, Status=None, ExclusivityType=None, Requirements=[{"ProductsIncluded": None}])
 
     assert (promotion["Status"], promotion["ExclusivityType"]) == ("Inactive", "NotExclusive")
     assert promotion["Requirements"][0]["ProductsIncluded"] == "And"
 
 
-def test_an_insert_starts_all_counters_at_nothing(slug: World) -> None:
+def test_an_insert_starts_all_counters_at_nothing(slug: OrgClient) -> None:
     promotion = inserted(slug)
 
     for member in ("UsageCount", "UniqueDiscountCodeCount", "UniqueDiscountCodeUsedCount"):
@@ -72,13 +72,13 @@ def test_an_insert_starts_all_counters_at_nothing(slug: World) -> None:
         assert promotion[member] == 0
 
 
-def test_an_insert_answers_what_a_get_answers(slug: World) -> None:
+def test_an_insert_answers_what_a_get_answers(slug: OrgClient) -> None:
     promotion = inserted(slug, Name="Spring", Requirements=[REQUIREMENT], Effects=[EFFECT])
 
     assert read(slug, promotion) == promotion
 
 
-def test_an_insert_ignores_the_id_of_the_body_and_counts_its_own(slug: World) -> None:
+def test_an_insert_ignores_the_id_of_the_body_and_counts_its_own(slug: OrgClient) -> None:
     first = inserted(slug, Id=4711)
     second = inserted(slug, Id=first["Id"])
 
@@ -86,7 +86,7 @@ def test_an_insert_ignores_the_id_of_the_body_and_counts_its_own(slug: World) ->
     assert first["Id"] < second["Id"]
 
 
-def test_an_insert_ignores_nested_ids_and_assigns_others(slug: World) -> None:
+def test_an_insert_ignores_nested_ids_and_assigns_others(slug: OrgClient) -> None:
     row = {"Id": 4711, "ManufacturerId": 1}
     promotion = inserted(
         slug,
@@ -100,7 +100,7 @@ def test_an_insert_ignores_nested_ids_and_assigns_others(slug: World) -> None:
     assert 4711 not in ids
 
 
-def test_an_insert_ignores_what_only_the_server_says(slug: World) -> None:
+def test_an_insert_ignores_what_only_the_server_says(slug: OrgClient) -> None:
     promotion = inserted(
         slug,
         DefaultName="Mine",
@@ -120,18 +120,18 @@ def test_an_insert_ignores_what_only_the_server_says(slug: World) -> None:
     assert promotion["Requirements"][0]["ChangedBy"] is None
 
 
-def test_what_nobody_knows_is_ignored(slug: World) -> None:
+def test_what_nobody_knows_is_ignored(slug: OrgClient) -> None:
     promotion = inserted(slug, Nonsense=1, Effects=[{**EFFECT, "Nonsense": 1}])
 
     assert "Nonsense" not in promotion
     assert "Nonsense" not in promotion["Effects"][0]
 
 
-def test_an_insert_is_made_by_the_account_of_the_header(slug: World) -> None:
+def test_an_insert_is_made_by_the_account_of_the_header(slug: OrgClient) -> None:
     assert inserted(slug, account=7)["CreatedByName"] == "Account 7"
 
 
-def test_members_stand_in_the_order_of_the_page(slug: World) -> None:
+def test_members_stand_in_the_order_of_the_page(slug: OrgClient) -> None:
     promotion = inserted(slug, Requirements=[{**REQUIREMENT, "ProductList": [{}]}], Effects=[{"ProductList": [{}]}])
 
     assert list(promotion)[:5] == ["Requirements", "Effects", "Id", "Name", "DefaultName"]
@@ -148,7 +148,7 @@ def test_members_stand_in_the_order_of_the_page(slug: World) -> None:
 # Update
 
 
-def test_an_update_replaces_every_field(slug: World) -> None:
+def test_an_update_replaces_every_field(slug: OrgClient) -> None:
     promotion = inserted(
         slug,
         Name="Spring",
@@ -176,7 +176,7 @@ def test_an_update_replaces_every_field(slug: World) -> None:
     assert read(slug, promotion) == after
 
 
-def test_an_update_keeps_what_only_the_server_says(slug: World) -> None:
+def test_an_update_keeps_what_only_the_server_says(slug: OrgClient) -> None:
     promotion = inserted(slug, account=7)
     used(slug, promotion, UsageCount=3, TotalOrder=1090.5, TotalDiscount=20, DiscountPercentage=2.5)
 
@@ -187,14 +187,14 @@ def test_an_update_keeps_what_only_the_server_says(slug: World) -> None:
 
 
 @pytest.mark.parametrize("sent", ["nothing", "zero", "the same"])
-def test_an_update_takes_the_id_of_the_path_and_none_else(slug: World, sent: str) -> None:
+def test_an_update_takes_the_id_of_the_path_and_none_else(slug: OrgClient, sent: str) -> None:
     promotion = inserted(slug)
     ids: dict[str, Json] = {"nothing": {}, "zero": {"Id": 0}, "the same": {"Id": promotion["Id"]}}
 
     assert updated(slug, promotion, **ids[sent])["Id"] == promotion["Id"]
 
 
-def test_an_update_with_another_id_is_refused(slug: World) -> None:
+def test_an_update_with_another_id_is_refused(slug: OrgClient) -> None:
     promotion, other = inserted(slug, Name="Spring"), inserted(slug)
 
     response = ask(slug, "PUT", f"/{promotion['Id']}", {"Id": other["Id"]})
@@ -203,14 +203,14 @@ def test_an_update_with_another_id_is_refused(slug: World) -> None:
     assert read(slug, promotion) == promotion
 
 
-def test_an_update_never_creates(slug: World) -> None:
+def test_an_update_never_creates(slug: OrgClient) -> None:
     refused(slug, ask(slug, "PUT", "/4711", {"Name": "Spring"}), 404, "unknown-promotion")
 
     assert answered(ask(slug, "GET")) == []
 
 
 @pytest.mark.parametrize("rows", ["Requirements", "Effects"])
-def test_a_row_with_a_known_id_is_updated_in_full(slug: World, rows: str) -> None:
+def test_a_row_with_a_known_id_is_updated_in_full(slug: OrgClient, rows: str) -> None:
     one = {"SortOrder": 1, "GenericQty": 2, "ProductList": [{"ManufacturerId": 1, "PartNo": "A"}]}
     promotion = inserted(slug, **{rows: [one]})
     before = promotion[rows][0]
@@ -227,7 +227,7 @@ def test_a_row_with_a_known_id_is_updated_in_full(slug: World, rows: str) -> Non
 
 
 @pytest.mark.parametrize("rows", ["Requirements", "Effects"])
-def test_a_row_with_no_id_zero_or_an_unknown_one_is_inserted(slug: World, rows: str) -> None:
+def test_a_row_with_no_id_zero_or_an_unknown_one_is_inserted(slug: OrgClient, rows: str) -> None:
     promotion = inserted(slug, **{rows: [{"SortOrder": 1}]})
     (known,) = ids_of(promotion, rows)
 
@@ -242,7 +242,7 @@ def test_a_row_with_no_id_zero_or_an_unknown_one_is_inserted(slug: World, rows: 
 
 
 @pytest.mark.parametrize("rows", ["Requirements", "Effects"])
-def test_a_row_that_is_sent_twice_is_updated_once_and_inserted_once(slug: World, rows: str) -> None:
+def test_a_row_that_is_sent_twice_is_updated_once_and_inserted_once(slug: OrgClient, rows: str) -> None:
     promotion = inserted(slug, **{rows: [{}]})
     (known,) = ids_of(promotion, rows)
 
@@ -253,7 +253,7 @@ def test_a_row_that_is_sent_twice_is_updated_once_and_inserted_once(slug: World,
 
 
 @pytest.mark.parametrize("rows", ["Requirements", "Effects"])
-def test_a_row_that_is_not_sent_is_removed(slug: World, rows: str) -> None:
+def test_a_row_that_is_not_sent_is_removed(slug: OrgClient, rows: str) -> None:
     promotion = inserted(slug, **{rows: [{"SortOrder": 1, "ProductList": [{}, {}]}, {"SortOrder": 2}]})
     first, _ = promotion[rows]
 
@@ -265,7 +265,7 @@ def test_a_row_that_is_not_sent_is_removed(slug: World, rows: str) -> None:
     assert updated(slug, promotion)[rows] == []
 
 
-def test_an_update_says_when_and_by_whom(slug: World) -> None:
+def test_an_update_says_when_and_by_whom(slug: OrgClient) -> None:
     promotion = inserted(slug)
     slug.advance("PT1H")
 
@@ -276,7 +276,7 @@ def test_an_update_says_when_and_by_whom(slug: World) -> None:
     assert (again["Changed"], again["ChangedBy"]) == ("2030-01-01T13:00:00.000", "Account 5")
 
 
-def test_what_a_get_answers_can_be_put_back(slug: World) -> None:
+def test_what_a_get_answers_can_be_put_back(slug: OrgClient) -> None:
     promotion = inserted(
         slug,
         Name="Spring",
@@ -301,7 +301,7 @@ def test_what_a_get_answers_can_be_put_back(slug: World) -> None:
 
 
 @pytest.mark.parametrize("before", ["Active", "Draft"])
-def test_becoming_inactive_is_recorded(slug: World, before: str) -> None:
+def test_becoming_inactive_is_recorded(slug: OrgClient, before: str) -> None:
     promotion = inserted(slug, Status=before)
 
     after = updated(slug, promotion, account=4, Status="Inactive")
@@ -309,19 +309,19 @@ def test_becoming_inactive_is_recorded(slug: World, before: str) -> None:
     assert (after["StoppedDate"], after["StoppedBy"], after["StoppedByName"]) == (NOW, 4, "Account 4")
 
 
-def test_leaving_out_the_status_stops_a_promotion_too(slug: World) -> None:
+def test_leaving_out_the_status_stops_a_promotion_too(slug: OrgClient) -> None:
     after = updated(slug, inserted(slug, Status="Active"), Name="Spring")
 
     assert (after["Status"], after["StoppedDate"]) == ("Inactive", NOW)
 
 
-def test_whoever_is_not_known_stops_a_promotion_as_account_0(slug: World) -> None:
+def test_whoever_is_not_known_stops_a_promotion_as_account_0(slug: OrgClient) -> None:
     after = updated(slug, inserted(slug, Status="Active"), Status="Inactive")
 
     assert (after["StoppedBy"], after["StoppedByName"]) == (0, "System")
 
 
-def test_the_account_of_the_token_stops_a_promotion_where_no_header_names_one(slug: World) -> None:
+def test_the_account_of_the_token_stops_a_promotion_where_no_header_names_one(slug: OrgClient) -> None:
     promotion = inserted(slug, Status="Active")
 
     bearer = f"sandbox;tenant={slug.org};account=12"
@@ -330,13 +330,13 @@ def test_the_account_of_the_token_stops_a_promotion_where_no_header_names_one(sl
     assert (after["StoppedBy"], after["StoppedByName"]) == (12, "Account 12")
 
 
-def test_an_insert_as_inactive_is_no_stop(slug: World) -> None:
+def test_an_insert_as_inactive_is_no_stop(slug: OrgClient) -> None:
     promotion = inserted(slug, Status="Inactive", account=4)
 
     assert (promotion["StoppedDate"], promotion["StoppedBy"], promotion["StoppedByName"]) == (None, None, None)
 
 
-def test_a_stop_is_recorded_once(slug: World) -> None:
+def test_a_stop_is_recorded_once(slug: OrgClient) -> None:
     promotion = inserted(slug, Status="Active")
     updated(slug, promotion, account=4, Status="Inactive")
     slug.advance("PT1H")
@@ -346,7 +346,7 @@ def test_a_stop_is_recorded_once(slug: World) -> None:
     assert (after["StoppedDate"], after["StoppedBy"], after["StoppedByName"]) == (NOW, 4, "Account 4")
 
 
-def test_reactivation_clears_the_stop(slug: World) -> None:
+def test_reactivation_clears_the_stop(slug: OrgClient) -> None:
     promotion = inserted(slug, Status="Active")
     updated(slug, promotion, account=4, Status="Inactive")
 
@@ -357,18 +357,18 @@ def test_reactivation_clears_the_stop(slug: World) -> None:
 
 @pytest.mark.parametrize("before", ["Inactive", "Active", "Draft"])
 @pytest.mark.parametrize("after", ["Inactive", "Active", "Draft"])
-def test_every_transition_is_allowed(slug: World, before: str, after: str) -> None:
+def test_every_transition_is_allowed(slug: OrgClient, before: str, after: str) -> None:
     assert updated(slug, inserted(slug, Status=before), Status=after)["Status"] == after
 
 
-def test_coming_is_no_status(slug: World) -> None:
+def test_coming_is_no_status(slug: OrgClient) -> None:
     coming = inserted(slug, Status="Active", StartDate="2030-02-01T00:00:00Z")
     slug.advance("P7D")
 
     assert read(slug, coming)["Status"] == "Active"
 
 
-def test_reaching_the_allowed_usage_count_inactivates(slug: World) -> None:
+def test_reaching_the_allowed_usage_count_inactivates(slug: OrgClient) -> None:
     promotion = inserted(slug, Status="Active", AllowedUsageCount=2)
     used(slug, promotion, UsageCount=1)
     assert read(slug, promotion)["Status"] == "Active"
@@ -380,7 +380,7 @@ def test_reaching_the_allowed_usage_count_inactivates(slug: World) -> None:
     assert (after["StoppedDate"], after["StoppedBy"], after["StoppedByName"]) == (NOW, 0, "System")
 
 
-def test_an_update_to_what_was_used_already_inactivates(slug: World) -> None:
+def test_an_update_to_what_was_used_already_inactivates(slug: OrgClient) -> None:
     promotion = inserted(slug, Status="Active")
     used(slug, promotion, UsageCount=3)
 
@@ -391,7 +391,7 @@ def test_an_update_to_what_was_used_already_inactivates(slug: World) -> None:
     assert (again["Status"], again["StoppedBy"]) == ("Active", None)
 
 
-def test_a_limit_of_no_use_is_reached_by_a_use_only(slug: World) -> None:
+def test_a_limit_of_no_use_is_reached_by_a_use_only(slug: OrgClient) -> None:
     promotion = inserted(slug, Status="Active", AllowedUsageCount=0)
     seeded = slug.seed("norce", promotions=[{"Id": 100, "Status": "Active", "AllowedUsageCount": 0}])["promotions"][0]
     assert (promotion["Status"], promotion["CountLeft"], promotion["StoppedDate"]) == ("Active", 0, None)
@@ -402,7 +402,7 @@ def test_a_limit_of_no_use_is_reached_by_a_use_only(slug: World) -> None:
     assert read(slug, promotion)["Status"] == "Inactive"
 
 
-def test_a_draft_is_not_inactivated_by_its_limit(slug: World) -> None:
+def test_a_draft_is_not_inactivated_by_its_limit(slug: OrgClient) -> None:
     assert inserted(slug, Status="Draft", AllowedUsageCount=0)["Status"] == "Draft"
 
 
@@ -411,7 +411,7 @@ def test_a_draft_is_not_inactivated_by_its_limit(slug: World) -> None:
 
 @pytest.mark.parametrize(("allowed", "usage", "left"), [(5, 0, 5), (5, 3, 2), (5, 5, 0), (5, 9, 0), (None, 9, None)])
 def test_what_is_left_is_what_is_allowed_without_what_was_used(
-    slug: World, allowed: int | None, usage: int, left: int | None
+    slug: OrgClient, allowed: int | None, usage: int, left: int | None
 ) -> None:
     promotion = inserted(slug, AllowedUsageCount=allowed)
     used(slug, promotion, UsageCount=usage)
@@ -419,7 +419,7 @@ def test_what_is_left_is_what_is_allowed_without_what_was_used(
     assert read(slug, promotion)["CountLeft"] == left
 
 
-def test_usage_and_totals_change_through_seed_and_state_only(slug: World) -> None:
+def test_usage_and_totals_change_through_seed_and_state_only(slug: OrgClient) -> None:
     promotion = inserted(slug)
     used(slug, promotion, UsageCount=3, TotalOrder=99.5)
     state = slug.admin("GET", "/state").json()
@@ -434,7 +434,7 @@ def test_usage_and_totals_change_through_seed_and_state_only(slug: World) -> Non
 
 
 @pytest.mark.parametrize("length", [10, 40_000])
-def test_a_promotion_that_is_read_again_shows_what_has_changed_since(slug: World, length: int) -> None:
+def test_a_promotion_that_is_read_again_shows_what_has_changed_since(slug: OrgClient, length: int) -> None:
     promotion = inserted(slug, Description="x" * length, AllowedUsageCount=5)
     first = read(slug, promotion)
 
@@ -448,7 +448,7 @@ def test_a_promotion_that_is_read_again_shows_what_has_changed_since(slug: World
     assert once_more == counted | {"UsageCount": 2, "CountLeft": 3}
 
 
-def test_the_code_counters_count_stored_and_claimed_codes(slug: World) -> None:
+def test_the_code_counters_count_stored_and_claimed_codes(slug: OrgClient) -> None:
     promotion, other = inserted(slug), inserted(slug)
     insert_codes(slug, promotion, "A", "B", "C")
     put_codes(slug, promotion, {"DiscountCode": "B", "IsClaimed": True}, {"DiscountCode": "D", "IsClaimed": True})
@@ -461,7 +461,7 @@ def test_the_code_counters_count_stored_and_claimed_codes(slug: World) -> None:
     assert read(slug, other)["UniqueDiscountCodeCount"] == 1
 
 
-def test_seeded_codes_are_counted(slug: World) -> None:
+def test_seeded_codes_are_counted(slug: OrgClient) -> None:
     promotion = inserted(slug)
     slug.seed(
         "norce",
@@ -479,7 +479,7 @@ def test_seeded_codes_are_counted(slug: World) -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_the_text_of_an_insert_becomes_the_default(slug: World, text: str) -> None:
+def test_the_text_of_an_insert_becomes_the_default(slug: OrgClient, text: str) -> None:
     promotion = inserted(slug, **{text: "Spring"})
 
     assert (promotion[text], promotion[f"Default{text}"], promotion[f"Is{text}Inherited"]) == (
@@ -489,21 +489,21 @@ def test_the_text_of_an_insert_becomes_the_default(slug: World, text: str) -> No
     )
 
 
-def test_an_insert_has_nothing_to_inherit_from(slug: World) -> None:
+def test_an_insert_has_nothing_to_inherit_from(slug: OrgClient) -> None:
     promotion = inserted(slug, Name="Spring", IsNameInherited=True)
 
     assert (promotion["Name"], promotion["DefaultName"], promotion["IsNameInherited"]) == ("Spring", "Spring", False)
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_an_insert_without_a_text_inherits_it(slug: World, text: str) -> None:
+def test_an_insert_without_a_text_inherits_it(slug: OrgClient, text: str) -> None:
     promotion = inserted(slug)
 
     assert (promotion[text], promotion[f"Default{text}"], promotion[f"Is{text}Inherited"]) == (None, None, True)
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_an_update_that_inherits_shows_the_default_and_ignores_the_text(slug: World, text: str) -> None:
+def test_an_update_that_inherits_shows_the_default_and_ignores_the_text(slug: OrgClient, text: str) -> None:
     promotion = inserted(slug, **{text: "Spring"})
 
     after = updated(slug, promotion, **{text: "Summer", f"Is{text}Inherited": True})
@@ -512,7 +512,7 @@ def test_an_update_that_inherits_shows_the_default_and_ignores_the_text(slug: Wo
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_an_update_that_does_not_inherit_sets_the_default_too(slug: World, text: str) -> None:
+def test_an_update_that_does_not_inherit_sets_the_default_too(slug: OrgClient, text: str) -> None:
     promotion = inserted(slug, **{text: "Spring"})
 
     after = updated(slug, promotion, **{text: "Summer", f"Is{text}Inherited": False})
@@ -520,14 +520,14 @@ def test_an_update_that_does_not_inherit_sets_the_default_too(slug: World, text:
     assert (after[text], after[f"Default{text}"], after[f"Is{text}Inherited"]) == ("Summer", "Summer", False)
 
 
-def test_an_update_that_leaves_a_text_out_takes_it_away(slug: World) -> None:
+def test_an_update_that_leaves_a_text_out_takes_it_away(slug: OrgClient) -> None:
     after = updated(slug, inserted(slug, Name="Spring"))
 
     assert (after["Name"], after["DefaultName"], after["IsNameInherited"]) == (None, None, True)
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_culture_has_its_own_text_or_inherits_the_default(slug: World, text: str) -> None:
+def test_a_culture_has_its_own_text_or_inherits_the_default(slug: OrgClient, text: str) -> None:
     own = {"CultureCode": "sv-SE", text: "Våren"}
     none = {"CultureCode": "nb-NO", text: None}
     inherits = {"CultureCode": "da-DK", text: "Foråret", f"Is{text}Inherited": True}
@@ -538,7 +538,7 @@ def test_a_culture_has_its_own_text_or_inherits_the_default(slug: World, text: s
     assert shown == [("Våren", False, True), ("Spring", True, False), ("Spring", True, False)]
 
 
-def test_an_inherited_text_of_a_culture_follows_the_default(slug: World) -> None:
+def test_an_inherited_text_of_a_culture_follows_the_default(slug: OrgClient) -> None:
     promotion = inserted(slug, Name="Spring", Cultures=[{"CultureCode": "sv-SE"}])
 
     after = updated(slug, promotion, Name="Summer", Cultures=promotion["Cultures"])
@@ -546,14 +546,14 @@ def test_an_inherited_text_of_a_culture_follows_the_default(slug: World) -> None
     assert after["Cultures"][0]["Name"] == "Summer"
 
 
-def test_what_is_translated_is_not_for_the_client_to_say(slug: World) -> None:
+def test_what_is_translated_is_not_for_the_client_to_say(slug: OrgClient) -> None:
     promotion = inserted(slug, Cultures=[{"CultureCode": "sv-SE", "IsTranslated": True}])
 
     assert promotion["Cultures"][0]["IsTranslated"] is False
     assert len(promotion["Cultures"][0]) == 12
 
 
-def test_a_culture_stands_once(slug: World) -> None:
+def test_a_culture_stands_once(slug: OrgClient) -> None:
     cultures = [{"CultureCode": "sv-SE"}, {"CultureCode": "nb-NO"}, {"CultureCode": "sv-SE"}]
 
     response = ask(slug, "POST", "", {"Cultures": cultures})
@@ -577,7 +577,7 @@ def test_a_culture_stands_once(slug: World) -> None:
     ],
 )
 def test_the_sums_of_a_requirement_decide_how_they_are_compared(
-    slug: World, sums: Json, value: str, kind: str | None
+    slug: OrgClient, sums: Json, value: str, kind: str | None
 ) -> None:
     row = inserted(slug, Requirements=[{"RequirementType": "BasketTotal", **sums}])["Requirements"][0]
 
@@ -591,7 +591,7 @@ def test_the_sums_of_a_requirement_decide_how_they_are_compared(
         *("ProductType", "DiscountCode", "UniqueDiscountCode", "ExternalDiscountCode", "CustomerFlag", "CompanyFlag"),
     ],
 )
-def test_every_requirement_type_is_taken(slug: World, kind: str) -> None:
+def test_every_requirement_type_is_taken(slug: OrgClient, kind: str) -> None:
     assert inserted(slug, Requirements=[{"RequirementType": kind}])["Requirements"][0]["RequirementType"] == kind
 
 
@@ -602,11 +602,11 @@ def test_every_requirement_type_is_taken(slug: World, kind: str) -> None:
         *("ProductPriceList", "ProductType", "DiscountFreight", "AddProduct", "SelectProduct"),
     ],
 )
-def test_every_effect_type_is_taken(slug: World, kind: str) -> None:
+def test_every_effect_type_is_taken(slug: OrgClient, kind: str) -> None:
     assert inserted(slug, Effects=[{"EffectType": kind}])["Effects"][0]["EffectType"] == kind
 
 
-def test_codes_and_names_of_products_are_kept_as_they_are_sent(slug: World) -> None:
+def test_codes_and_names_of_products_are_kept_as_they_are_sent(slug: OrgClient) -> None:
     sent: Json = {f"{name}{part}": f"{name} {part}" for name in FILTERS for part in ("Code", "Name")}
     sent |= {"ManufacturerId": 3, "ProductHasVariants": True, "PartNo": "A-1", "Qty": 2}
 
@@ -617,7 +617,7 @@ def test_codes_and_names_of_products_are_kept_as_they_are_sent(slug: World) -> N
 
 
 @pytest.mark.parametrize(("discount", "fixed"), [(True, False), (True, True), (False, True), (False, False)])
-def test_what_an_effect_means_is_not_judged(slug: World, discount: bool, fixed: bool) -> None:
+def test_what_an_effect_means_is_not_judged(slug: OrgClient, discount: bool, fixed: bool) -> None:
     sent = {"IsDiscount": discount, "IsFixedPrice": fixed, "Value": -12.345}
 
     row = inserted(slug, Effects=[{**sent, "ProductList": [sent]}])["Effects"][0]
@@ -626,7 +626,7 @@ def test_what_an_effect_means_is_not_judged(slug: World, discount: bool, fixed: 
     assert {name: row["ProductList"][0][name] for name in sent} == sent
 
 
-def test_an_image_has_an_address(slug: World) -> None:
+def test_an_image_has_an_address(slug: OrgClient) -> None:
     key = "2f6c1d8e-94b7-4a50-b3e1-7d0c5f8a9b62"
 
     assert inserted(slug, ImageKey=key)["ImageUrl"] == f"https://cdn.norce.tech/{key}"
@@ -636,7 +636,7 @@ def test_an_image_has_an_address(slug: World) -> None:
 # Lists and applications
 
 
-def test_a_list_has_no_requirements_and_effects_but_cultures(slug: World) -> None:
+def test_a_list_has_no_requirements_and_effects_but_cultures(slug: OrgClient) -> None:
     promotion = inserted(slug, Requirements=[REQUIREMENT], Effects=[EFFECT], Cultures=[{"CultureCode": "sv-SE"}])
     insert_codes(slug, promotion, "A")
 
@@ -647,14 +647,14 @@ def test_a_list_has_no_requirements_and_effects_but_cultures(slug: World) -> Non
     assert listed["UniqueDiscountCodeCount"] == 1
 
 
-def test_a_list_is_a_bare_array_oldest_first(slug: World) -> None:
+def test_a_list_is_a_bare_array_oldest_first(slug: OrgClient) -> None:
     promotions = [inserted(slug, Name=name) for name in ("a", "b", "c")]
     updated(slug, promotions[0], Name="a")
 
     assert [listed["Id"] for listed in answered(ask(slug, "GET"))] == [promotion["Id"] for promotion in promotions]
 
 
-def test_each_application_has_promotions_of_its_own(slug: World) -> None:
+def test_each_application_has_promotions_of_its_own(slug: OrgClient) -> None:
     mine = inserted(slug, application=5)
     inserted(slug, application=6)
 
@@ -670,33 +670,33 @@ def test_each_application_has_promotions_of_its_own(slug: World) -> None:
         refused(slug, response, 404, "unknown-promotion")
 
 
-def test_without_the_header_it_is_about_application_1(slug: World) -> None:
+def test_without_the_header_it_is_about_application_1(slug: OrgClient) -> None:
     promotion = inserted(slug)
 
     assert read(slug, promotion, application=1) == promotion
     assert slug.state()["norce"]["applications"][0]["document"] == {"id": "1", "name": "Application 1"}
 
 
-def test_a_token_may_be_for_some_applications_only(slug: World) -> None:
+def test_a_token_may_be_for_some_applications_only(slug: OrgClient) -> None:
     bearer = f"sandbox;tenant={slug.org};applications=5,6"
 
     assert ask(slug, "GET", application=6, bearer=bearer).status_code == 200
     refused(slug, ask(slug, "GET", application=7, bearer=bearer), 403, "application-not-granted")
 
 
-def test_a_token_for_some_applications_is_about_the_first_of_them(slug: World) -> None:
+def test_a_token_for_some_applications_is_about_the_first_of_them(slug: OrgClient) -> None:
     promotion = answered(ask(slug, "POST", "", {}, bearer=f"sandbox;tenant={slug.org};applications=5,6"))
 
     assert read(slug, promotion, application=5) == promotion
 
 
-def test_a_token_for_no_application_opens_none(slug: World) -> None:
+def test_a_token_for_no_application_opens_none(slug: OrgClient) -> None:
     bearer = f"sandbox;tenant={slug.org};applications="
 
     refused(slug, ask(slug, "GET", bearer=bearer), 403, "application-not-granted")
 
 
-def test_the_host_names_the_customer(slug: World) -> None:
+def test_the_host_names_the_customer(slug: OrgClient) -> None:
     inserted(slug, Name="Spring")
 
     for host in (f"{slug.org}.localhost:8080", f"{slug.org}.api-se.playground.norce.tech"):
@@ -730,7 +730,7 @@ def test_the_host_names_the_customer(slug: World) -> None:
         ("Spring", {"promotion"}),
     ],
 )
-def test_what_is_not_as_described_is_named_and_nothing_changes(slug: World, body: Json, keys: set[str]) -> None:
+def test_what_is_not_as_described_is_named_and_nothing_changes(slug: OrgClient, body: Json, keys: set[str]) -> None:
     promotion = inserted(slug, Name="Spring")
 
     assert wrong(slug, ask(slug, "POST", "", body)) == keys
@@ -739,7 +739,7 @@ def test_what_is_not_as_described_is_named_and_nothing_changes(slug: World, body
 
 
 @pytest.mark.parametrize("text", ["Name", "SubHeader", "DescriptionHeader"])
-def test_a_short_text_has_at_most_255_characters(slug: World, text: str) -> None:
+def test_a_short_text_has_at_most_255_characters(slug: OrgClient, text: str) -> None:
     assert inserted(slug, **{text: "x" * 255})[text] == "x" * 255
     assert wrong(slug, ask(slug, "POST", "", {text: "x" * 256})) == {f"promotion.{text}"}
     assert wrong(slug, ask(slug, "POST", "", {"Cultures": [{"CultureCode": "sv", text: "x" * 256}]})) == {
@@ -748,18 +748,18 @@ def test_a_short_text_has_at_most_255_characters(slug: World, text: str) -> None
 
 
 @pytest.mark.parametrize("text", ["SubDescription", "Description"])
-def test_a_description_may_be_long(slug: World, text: str) -> None:
+def test_a_description_may_be_long(slug: OrgClient, text: str) -> None:
     assert inserted(slug, **{text: "x" * 5000})[text] == "x" * 5000
 
 
-def test_a_promotion_does_not_end_before_it_begins(slug: World) -> None:
+def test_a_promotion_does_not_end_before_it_begins(slug: OrgClient) -> None:
     body = {"StartDate": "2030-03-01T01:00:00+01:00", "EndDate": "2030-02-28T23:59:59Z"}
 
     assert wrong(slug, ask(slug, "POST", "", body), "start-after-end") == {"promotion.StartDate"}
     assert inserted(slug, **{**body, "EndDate": "2030-03-01T00:00:00Z"})["EndDate"] == "2030-03-01T00:00:00Z"
 
 
-def test_every_broken_rule_stands_under_its_own_key(slug: World) -> None:
+def test_every_broken_rule_stands_under_its_own_key(slug: OrgClient) -> None:
     promotion = inserted(slug)
     body = {
         "Id": promotion["Id"] + 1,
@@ -775,7 +775,7 @@ def test_every_broken_rule_stands_under_its_own_key(slug: World) -> None:
 
 
 @pytest.mark.parametrize("id", ["2147483648", "-2147483649", "99999999999", "one", "1.5", "%20"])
-def test_an_id_that_is_no_int32_is_refused(slug: World, id: str) -> None:
+def test_an_id_that_is_no_int32_is_refused(slug: OrgClient, id: str) -> None:
     for method, path, body in (
         ("GET", f"/{id}", None),
         ("PUT", f"/{id}", {}),
@@ -787,13 +787,13 @@ def test_an_id_that_is_no_int32_is_refused(slug: World, id: str) -> None:
 
 
 @pytest.mark.parametrize("id", [0, -1, 2147483647])
-def test_an_id_that_nothing_has_is_unknown(slug: World, id: int) -> None:
+def test_an_id_that_nothing_has_is_unknown(slug: OrgClient, id: int) -> None:
     body = refused(slug, ask(slug, "GET", f"/{id}"), 404, "unknown-promotion")
 
     assert body == {"Message": f"There is no promotion {id}."}
 
 
-def test_no_member_of_anything_is_required(slug: World) -> None:
+def test_no_member_of_anything_is_required(slug: OrgClient) -> None:
     sent = {
         "Requirements": [{"ProductList": [{}]}],
         "Effects": [{"ProductList": [{}]}],
@@ -807,7 +807,7 @@ def test_no_member_of_anything_is_required(slug: World) -> None:
     assert slug.seed("norce", promotions=[{"Id": 100, **sent}])["promotions"][0]["Cultures"] == promotion["Cultures"]
 
 
-def test_an_external_discount_code_is_kept(slug: World) -> None:
+def test_an_external_discount_code_is_kept(slug: OrgClient) -> None:
     row = {"RequirementType": "ExternalDiscountCode", "ExternalDiscountCode": "EXT-1"}
 
     promotion = inserted(slug, Requirements=[row])
@@ -817,7 +817,7 @@ def test_an_external_discount_code_is_kept(slug: World) -> None:
     assert updated(slug, promotion, Requirements=[{}])["Requirements"][0]["ExternalDiscountCode"] is None
 
 
-def test_a_total_may_be_as_large_as_a_double(slug: World) -> None:
+def test_a_total_may_be_as_large_as_a_double(slug: OrgClient) -> None:
     def seed(total: str) -> int:
         body = f'{{"norce": {{"promotions": [{{"Id": 5, "TotalOrder": {total}}}]}}}}'
         path = f"/__admin/orgs/{slug.org}/seed"
@@ -826,32 +826,32 @@ def test_a_total_may_be_as_large_as_a_double(slug: World) -> None:
     assert [seed("1.7e308"), seed("-1e300"), seed("1.8e308"), seed("1" + "0" * 310)] == [200, 200, 400, 400]
 
 
-def test_nothing_is_required(slug: World) -> None:
+def test_nothing_is_required(slug: OrgClient) -> None:
     assert inserted(slug)["Name"] is None
 
 
-def test_lists_may_be_null(slug: World) -> None:
+def test_lists_may_be_null(slug: OrgClient) -> None:
     promotion = inserted(slug, Requirements=None, Effects=None, Cultures=None)
 
     assert (promotion["Requirements"], promotion["Effects"], promotion["Cultures"]) == ([], [], [])
 
 
 @pytest.mark.parametrize("raw", [b"{", b"\xff", b'{"Name": NaN}'])
-def test_what_is_no_json_is_refused(slug: World, raw: bytes) -> None:
+def test_what_is_no_json_is_refused(slug: OrgClient, raw: bytes) -> None:
     response = slug.request("POST", PROMOTIONS, raw=raw, headers={"Sandbox-Org": slug.org})
 
     assert wrong(slug, response) == {"promotion"}
 
 
 @pytest.mark.parametrize("header", ["account-id", "application-id"])
-def test_a_header_that_is_no_int32_is_refused(slug: World, header: str) -> None:
+def test_a_header_that_is_no_int32_is_refused(slug: OrgClient, header: str) -> None:
     assert wrong(slug, ask(slug, "GET", headers={header: "me"})) == {header}
 
 
 # What can be chosen
 
 
-def test_the_result_may_be_an_empty_object(slug: World) -> None:
+def test_the_result_may_be_an_empty_object(slug: OrgClient) -> None:
     choose(slug, result="{}")
 
     assert answered(ask(slug, "POST", "", {"Name": "Spring"})) == {}
@@ -861,7 +861,7 @@ def test_the_result_may_be_an_empty_object(slug: World) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["applicationId", "applicationid", "APPLICATIONID", "Application-Id"])
-def test_the_application_may_be_named_in_either_spelling(slug: World, spelling: str) -> None:
+def test_the_application_may_be_named_in_either_spelling(slug: OrgClient, spelling: str) -> None:
     made = answered(ask(slug, "POST", "", {"Name": "Spring"}, headers={spelling: "5"}))
 
     assert [listed["Id"] for listed in answered(ask(slug, "GET", application=5))] == [made["Id"]]
@@ -871,7 +871,7 @@ def test_the_application_may_be_named_in_either_spelling(slug: World, spelling: 
     assert ask(slug, "GET", headers={spelling: "5"}, account=7).status_code == 200
 
 
-def test_both_spellings_must_say_the_same(slug: World) -> None:
+def test_both_spellings_must_say_the_same(slug: OrgClient) -> None:
     assert ask(slug, "GET", application=5, headers={"applicationId": "5"}).status_code == 200
 
     response = ask(slug, "GET", application=5, headers={"applicationId": "6"})
@@ -881,7 +881,7 @@ def test_both_spellings_must_say_the_same(slug: World) -> None:
     assert wrong(slug, ask(slug, "GET", headers={"applicationId": "five"})) == {"application-id"}
 
 
-def test_strict_headers_are_required(slug: World) -> None:
+def test_strict_headers_are_required(slug: OrgClient) -> None:
     choose(slug, strict_headers=True)
 
     assert wrong(slug, ask(slug, "GET"), "missing-header") == {"account-id", "application-id"}
@@ -889,7 +889,7 @@ def test_strict_headers_are_required(slug: World) -> None:
     assert answered(ask(slug, "GET", account=1, application=1)) == []
 
 
-def test_refusals_may_be_problems(slug: World) -> None:
+def test_refusals_may_be_problems(slug: OrgClient) -> None:
     choose(slug, error_body="problem")
 
     response = ask(slug, "POST", "", {"Name": 5})
@@ -904,7 +904,7 @@ def test_refusals_may_be_problems(slug: World) -> None:
 
 
 @pytest.mark.parametrize("media", ["application/json", "text/json"])
-def test_both_media_types_are_read_and_answered(slug: World, media: str) -> None:
+def test_both_media_types_are_read_and_answered(slug: OrgClient, media: str) -> None:
     headers = {"Content-Type": media, "Accept": media}
 
     response = slug.request("POST", PROMOTIONS, raw=b'{"Name": "Spring"}', headers={"Sandbox-Org": slug.org, **headers})
@@ -916,7 +916,7 @@ def test_both_media_types_are_read_and_answered(slug: World, media: str) -> None
 # Seeds
 
 
-def test_a_seed_says_as_much_as_it_likes(slug: World) -> None:
+def test_a_seed_says_as_much_as_it_likes(slug: OrgClient) -> None:
     seeded = slug.seed(
         "norce",
         promotions=[
@@ -939,7 +939,7 @@ def test_a_seed_says_as_much_as_it_likes(slug: World) -> None:
     assert promotion["Cultures"][0]["Name"] == "Spring"
 
 
-def test_ids_that_a_seed_has_taken_are_not_given_again(slug: World) -> None:
+def test_ids_that_a_seed_has_taken_are_not_given_again(slug: OrgClient) -> None:
     slug.seed("norce", promotions=[{"Id": number, "Effects": [{"Id": 20}]} for number in range(1, 6)])
 
     assert inserted(slug)["Id"] not in range(1, 6)
@@ -961,14 +961,14 @@ def test_ids_that_a_seed_has_taken_are_not_given_again(slug: World) -> None:
         {"application": []},
     ],
 )
-def test_a_seed_that_is_not_as_described_is_refused(slug: World, promotion: Json) -> None:
+def test_a_seed_that_is_not_as_described_is_refused(slug: OrgClient, promotion: Json) -> None:
     response = slug.admin("POST", "/seed", {"norce": {"promotions": [promotion]}})
 
     assert response.status_code == 400
     assert slug.state() == {}
 
 
-def test_a_promotion_has_at_most_3000_rows_which_are_filled_in(slug: World) -> None:
+def test_a_promotion_has_at_most_3000_rows_which_are_filled_in(slug: OrgClient) -> None:
     rows: Json = [{"ProductList": [{}] * 1000}] * 3
     sent = {"Name": "x", "Requirements": rows}
 
@@ -977,7 +977,7 @@ def test_a_promotion_has_at_most_3000_rows_which_are_filled_in(slug: World) -> N
     assert wrong(slug, refused_whole) == {"promotion"}
 
 
-def test_the_texts_of_a_promotions_cultures_have_at_most_a_million_characters(slug: World) -> None:
+def test_the_texts_of_a_promotions_cultures_have_at_most_a_million_characters(slug: OrgClient) -> None:
     sent = {"Name": "x", "Description": "x" * 2000, "Cultures": [{}] * 501}
 
     refused_whole = ask(slug, "POST", "", sent)

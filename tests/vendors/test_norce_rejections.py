@@ -18,7 +18,7 @@ from promo_sandbox.base.config import Config
 from promo_sandbox.openapi.document import Document
 from promo_sandbox.openapi.operation import Operation, Rejection
 from promo_sandbox.server.app import load_contracts
-from tests.serving import Json, World, running
+from tests.serving import Json, OrgClient, running
 from tests.vendors import rejections
 from tests.vendors.norce_support import (
     PROMOTIONS,
@@ -49,14 +49,14 @@ each_rejection = rejections.each_rejection(OPERATIONS, "document", label=label)
 
 
 @pytest.fixture
-def slug(world: World) -> World:
-    return standing_still(world)
+def slug(org_client: OrgClient) -> OrgClient:
+    return standing_still(org_client)
 
 
 class Attempt(NamedTuple):
     """A request in the making; it succeeds unless it is staged to be refused."""
 
-    slug: World
+    slug: OrgClient
     operation: Operation
     path: dict[str, str]
     headers: dict[str, str]
@@ -72,7 +72,7 @@ class Attempt(NamedTuple):
         return self.slug.http.request(self.operation.method, self.slug.url + url, content=content, headers=headers)
 
 
-def prepared(slug: World, document: Document, operation: Operation) -> Attempt:
+def prepared(slug: OrgClient, document: Document, operation: Operation) -> Attempt:
     promotion = inserted(slug, Name="Spring")
     insert_codes(slug, promotion, "A")
     if document.version:
@@ -170,7 +170,7 @@ STAGED: dict[str, Staging] = {
 
 @each_rejection
 def test_every_declared_rejection_is_answered_where_it_is_due(
-    slug: World, document: Document, operation: Operation, rejection: Rejection
+    slug: OrgClient, document: Document, operation: Operation, rejection: Rejection
 ) -> None:
     attempt = prepared(slug, document, operation)
     rejections.stage(attempt, rejection.name, STAGED)
@@ -213,18 +213,18 @@ def test_every_refusal_of_a_form_has_that_form(document: Document) -> None:
 
 @each_rejection
 def test_prefer_example_yields_a_rejection_exactly_as_the_spec_has_it(
-    slug: World, document: Document, operation: Operation, rejection: Rejection
+    slug: OrgClient, document: Document, operation: Operation, rejection: Rejection
 ) -> None:
     rejections.assert_prefers_the_example(slug, prepared(slug, document, operation), rejection)
 
 
 @each_operation
-def test_prefer_code_yields_every_declared_status(slug: World, document: Document, operation: Operation) -> None:
+def test_prefer_code_yields_every_declared_status(slug: OrgClient, document: Document, operation: Operation) -> None:
     rejections.assert_prefers_every_status(slug, prepared(slug, document, operation), operation)
 
 
 @each_operation
-def test_every_operation_answers_its_success(slug: World, document: Document, operation: Operation) -> None:
+def test_every_operation_answers_its_success(slug: OrgClient, document: Document, operation: Operation) -> None:
     response = prepared(slug, document, operation).send()
 
     rejections.assert_succeeded(slug, response, operation, {200})
@@ -241,7 +241,7 @@ IDENTITY, MESSAGES, PROBLEMS = DOCUMENTS
 @pytest.mark.parametrize(
     "path", ["/commerce/management/1.0/api/promotions", f"{PROMOTIONS}/7/codes", "/identity/1.0/connect"]
 )
-def test_a_path_that_no_operation_has_is_unknown(slug: World, path: str, form: Document) -> None:
+def test_a_path_that_no_operation_has_is_unknown(slug: OrgClient, path: str, form: Document) -> None:
     choose(slug, error_body=str(form.version))
     document = IDENTITY if path.startswith(IDENTITY.base_path) else form
 
@@ -261,7 +261,7 @@ def test_a_path_that_no_operation_has_is_unknown(slug: World, path: str, form: D
         ("/identity/1.0/connect/token", "POST"),
     ],
 )
-def test_nothing_is_deleted_or_patched(slug: World, method: str, path: str, allow: str, form: Document) -> None:
+def test_nothing_is_deleted_or_patched(slug: OrgClient, method: str, path: str, allow: str, form: Document) -> None:
     choose(slug, error_body=str(form.version))
     document = IDENTITY if path.startswith(IDENTITY.base_path) else form
 
@@ -272,7 +272,7 @@ def test_nothing_is_deleted_or_patched(slug: World, method: str, path: str, allo
 
 
 @pytest.mark.parametrize("document", [MESSAGES, PROBLEMS], ids=["message", "problem"])
-def test_a_body_that_is_no_json_is_an_unsupported_media_type(slug: World, document: Document) -> None:
+def test_a_body_that_is_no_json_is_an_unsupported_media_type(slug: OrgClient, document: Document) -> None:
     choose(slug, error_body=str(document.version))
 
     response = slug.request(
@@ -285,7 +285,7 @@ def test_a_body_that_is_no_json_is_an_unsupported_media_type(slug: World, docume
 @pytest.mark.parametrize("document", [IDENTITY, MESSAGES, PROBLEMS], ids=["identity", "message", "problem"])
 def test_a_body_may_be_too_long(http: httpx2.Client, document: Document) -> None:
     with running(Config(max_body=100)) as (_, url):
-        slug = World(url, "acme", http)
+        slug = OrgClient(url, "acme", http)
         if document.version:
             choose(slug, error_body=document.version)
         path = PROMOTIONS if document.version else "/identity/1.0/connect/token"

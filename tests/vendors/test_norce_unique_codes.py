@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from promo_sandbox.base.config import MEBIBYTE, Config
-from tests.serving import Json, World, running
+from tests.serving import Json, OrgClient, running
 from tests.vendors.norce_support import (
     NOW,
     PROMOTIONS,
@@ -37,12 +37,12 @@ CLAIM: Json = {
 
 
 @pytest.fixture
-def slug(world: World) -> World:
-    return standing_still(world)
+def slug(org_client: OrgClient) -> OrgClient:
+    return standing_still(org_client)
 
 
 @pytest.fixture
-def promotion(slug: World) -> Json:
+def promotion(slug: OrgClient) -> Json:
     return inserted(slug)
 
 
@@ -53,30 +53,30 @@ def names(found: list[Json]) -> list[str]:
 # Insert
 
 
-def test_inserting_tells_how_many_were_new(slug: World, promotion: Json) -> None:
+def test_inserting_tells_how_many_were_new(slug: OrgClient, promotion: Json) -> None:
     assert insert_codes(slug, promotion, "A", "B") == 2
     assert insert_codes(slug, promotion, "B", "C") == 1
     assert names(codes(slug, promotion)) == ["A", "B", "C"]
 
 
-def test_inserting_only_duplicates_answers_0(slug: World, promotion: Json) -> None:
+def test_inserting_only_duplicates_answers_0(slug: OrgClient, promotion: Json) -> None:
     insert_codes(slug, promotion, "A", "B")
 
     assert insert_codes(slug, promotion, "B", "A") == 0
 
 
-def test_inserting_nothing_answers_0(slug: World, promotion: Json) -> None:
+def test_inserting_nothing_answers_0(slug: OrgClient, promotion: Json) -> None:
     assert insert_codes(slug, promotion) == 0
     assert codes(slug, promotion) == []
 
 
-def test_a_duplicate_in_the_body_counts_once_and_the_first_is_kept(slug: World, promotion: Json) -> None:
+def test_a_duplicate_in_the_body_counts_once_and_the_first_is_kept(slug: OrgClient, promotion: Json) -> None:
     assert insert_codes(slug, promotion, CLAIM, "A", "B", "B") == 2
 
     assert [(code["DiscountCode"], code["IsClaimed"]) for code in codes(slug, promotion)] == [("A", True), ("B", False)]
 
 
-def test_inserting_updates_nothing(slug: World, promotion: Json) -> None:
+def test_inserting_updates_nothing(slug: OrgClient, promotion: Json) -> None:
     insert_codes(slug, promotion, "A")
     before = codes(slug, promotion)
     slug.advance("PT1H")
@@ -86,7 +86,7 @@ def test_inserting_updates_nothing(slug: World, promotion: Json) -> None:
     assert codes(slug, promotion) == before
 
 
-def test_a_code_gets_what_it_leaves_out(slug: World, promotion: Json) -> None:
+def test_a_code_gets_what_it_leaves_out(slug: OrgClient, promotion: Json) -> None:
     insert_codes(slug, promotion, "A")
 
     assert codes(slug, promotion) == [
@@ -101,7 +101,7 @@ def test_a_code_gets_what_it_leaves_out(slug: World, promotion: Json) -> None:
     ]
 
 
-def test_a_code_may_be_inserted_as_claimed_and_created_earlier(slug: World, promotion: Json) -> None:
+def test_a_code_may_be_inserted_as_claimed_and_created_earlier(slug: OrgClient, promotion: Json) -> None:
     code = {**CLAIM, "Created": "2029-12-01T00:00:00Z"}
 
     assert insert_codes(slug, promotion, code) == 1
@@ -109,7 +109,7 @@ def test_a_code_may_be_inserted_as_claimed_and_created_earlier(slug: World, prom
     assert codes(slug, promotion) == [code]
 
 
-def test_codes_need_no_requirement_that_asks_for_them(slug: World) -> None:
+def test_codes_need_no_requirement_that_asks_for_them(slug: OrgClient) -> None:
     promotion = inserted(slug, Requirements=[])
 
     assert insert_codes(slug, promotion, "A") == 1
@@ -118,7 +118,7 @@ def test_codes_need_no_requirement_that_asks_for_them(slug: World) -> None:
 # Update
 
 
-def test_an_update_inserts_what_is_new_and_replaces_what_is_there(slug: World, promotion: Json) -> None:
+def test_an_update_inserts_what_is_new_and_replaces_what_is_there(slug: OrgClient, promotion: Json) -> None:
     insert_codes(slug, promotion, "A")
 
     put_codes(slug, promotion, CLAIM, "B")
@@ -128,7 +128,7 @@ def test_an_update_inserts_what_is_new_and_replaces_what_is_there(slug: World, p
     assert (second["DiscountCode"], second["IsClaimed"]) == ("B", False)
 
 
-def test_a_code_that_is_not_mentioned_stays(slug: World, promotion: Json) -> None:
+def test_a_code_that_is_not_mentioned_stays(slug: OrgClient, promotion: Json) -> None:
     insert_codes(slug, promotion, "A", "B")
     put_codes(slug, promotion, CLAIM)
     before = codes(slug, promotion)
@@ -139,7 +139,7 @@ def test_a_code_that_is_not_mentioned_stays(slug: World, promotion: Json) -> Non
     assert codes(slug, promotion) == before
 
 
-def test_of_a_code_that_is_sent_twice_the_last_counts(slug: World, promotion: Json) -> None:
+def test_of_a_code_that_is_sent_twice_the_last_counts(slug: OrgClient, promotion: Json) -> None:
     put_codes(slug, promotion, CLAIM, "B", {"DiscountCode": "A", "IsClaimed": True, "QuotationId": 7})
 
     first, second = codes(slug, promotion)
@@ -147,7 +147,7 @@ def test_of_a_code_that_is_sent_twice_the_last_counts(slug: World, promotion: Js
     assert read(slug, promotion)["UniqueDiscountCodeCount"] == 2
 
 
-def test_created_is_kept_on_update(slug: World, promotion: Json) -> None:
+def test_created_is_kept_on_update(slug: OrgClient, promotion: Json) -> None:
     insert_codes(slug, promotion, "A")
     slug.advance("PT1H")
 
@@ -156,7 +156,7 @@ def test_created_is_kept_on_update(slug: World, promotion: Json) -> None:
     assert [code["Created"] for code in codes(slug, promotion)] == [NOW, "2030-01-01T13:00:00.000Z"]
 
 
-def test_a_claim_without_a_date_is_made_now(slug: World, promotion: Json) -> None:
+def test_a_claim_without_a_date_is_made_now(slug: OrgClient, promotion: Json) -> None:
     insert_codes(slug, promotion, "A", {"DiscountCode": "B", "IsClaimed": True})
     slug.advance("PT1H")
 
@@ -166,7 +166,7 @@ def test_a_claim_without_a_date_is_made_now(slug: World, promotion: Json) -> Non
 
 
 @pytest.mark.parametrize("said", [{"IsClaimed": False}, {}])
-def test_a_code_that_is_not_claimed_has_nothing_of_a_claim(slug: World, promotion: Json, said: Json) -> None:
+def test_a_code_that_is_not_claimed_has_nothing_of_a_claim(slug: OrgClient, promotion: Json, said: Json) -> None:
     insert_codes(slug, promotion, CLAIM)
     assert read(slug, promotion)["UniqueDiscountCodeUsedCount"] == 1
 
@@ -179,7 +179,7 @@ def test_a_code_that_is_not_claimed_has_nothing_of_a_claim(slug: World, promotio
     assert read(slug, promotion)["UniqueDiscountCodeUsedCount"] == 0
 
 
-def test_codes_keep_the_order_of_their_insertion(slug: World, promotion: Json) -> None:
+def test_codes_keep_the_order_of_their_insertion(slug: OrgClient, promotion: Json) -> None:
     insert_codes(slug, promotion, "C", "A")
     slug.advance("PT1S")
     put_codes(slug, promotion, "B", {"DiscountCode": "C", "IsClaimed": True}, {"DiscountCode": "A", "IsClaimed": True})
@@ -190,7 +190,7 @@ def test_codes_keep_the_order_of_their_insertion(slug: World, promotion: Json) -
 # What is one code
 
 
-def test_codes_are_told_apart_exactly(slug: World, promotion: Json) -> None:
+def test_codes_are_told_apart_exactly(slug: OrgClient, promotion: Json) -> None:
     alike = ["code", "CODE", "code ", " code", "co/de", "côde", "co%2Fde"]
 
     assert insert_codes(slug, promotion, *alike) == len(alike)
@@ -198,7 +198,7 @@ def test_codes_are_told_apart_exactly(slug: World, promotion: Json) -> None:
     assert names(codes(slug, promotion)) == alike
 
 
-def test_each_promotion_has_codes_of_its_own(slug: World, promotion: Json) -> None:
+def test_each_promotion_has_codes_of_its_own(slug: OrgClient, promotion: Json) -> None:
     other = inserted(slug)
 
     assert insert_codes(slug, promotion, "A") == 1
@@ -208,7 +208,7 @@ def test_each_promotion_has_codes_of_its_own(slug: World, promotion: Json) -> No
     assert [code["IsClaimed"] for code in codes(slug, promotion)] == [False]
 
 
-def test_each_customer_of_norces_has_codes_of_its_own(slug: World, promotion: Json) -> None:
+def test_each_customer_of_norces_has_codes_of_its_own(slug: OrgClient, promotion: Json) -> None:
     other = neighbour(slug)
     theirs = inserted(other)
     assert theirs["Id"] == promotion["Id"]
@@ -218,7 +218,7 @@ def test_each_customer_of_norces_has_codes_of_its_own(slug: World, promotion: Js
     assert codes(other, theirs) == []
 
 
-def test_codes_survive_an_update_of_their_promotion(slug: World, promotion: Json) -> None:
+def test_codes_survive_an_update_of_their_promotion(slug: OrgClient, promotion: Json) -> None:
     insert_codes(slug, promotion, "A", CLAIM)
 
     after = updated(slug, promotion, Name="Spring")
@@ -244,7 +244,7 @@ def test_codes_survive_an_update_of_their_promotion(slug: World, promotion: Json
     ],
 )
 def test_a_code_that_is_not_as_described_is_named_and_nothing_changes(
-    slug: World, promotion: Json, method: str, code: Json, key: str
+    slug: OrgClient, promotion: Json, method: str, code: Json, key: str
 ) -> None:
     response = ask(slug, method, codes_path(promotion), [{"DiscountCode": "A"}, code])
 
@@ -254,18 +254,18 @@ def test_a_code_that_is_not_as_described_is_named_and_nothing_changes(
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize("body", [{}, {"DiscountCode": "A"}, "A", 5])
-def test_a_body_that_is_no_array_is_refused(slug: World, promotion: Json, method: str, body: Json) -> None:
+def test_a_body_that_is_no_array_is_refused(slug: OrgClient, promotion: Json, method: str, body: Json) -> None:
     assert wrong(slug, ask(slug, method, codes_path(promotion), body)) == {"codes"}
     assert codes(slug, promotion) == []
 
 
-def test_a_code_may_have_fifty_characters(slug: World, promotion: Json) -> None:
+def test_a_code_may_have_fifty_characters(slug: OrgClient, promotion: Json) -> None:
     code = {"DiscountCode": "x" * 50, "IsClaimed": True, "ClaimedFromSource": "y" * 50}
 
     assert insert_codes(slug, promotion, code) == 1
 
 
-def test_a_code_without_a_text_is_one_code(slug: World, promotion: Json) -> None:
+def test_a_code_without_a_text_is_one_code(slug: OrgClient, promotion: Json) -> None:
     assert (
         insert_codes(slug, promotion, {}, {"DiscountCode": None}, {"DiscountCode": "None"}, {"DiscountCode": "null"})
         == 3
@@ -279,7 +279,7 @@ def test_a_code_without_a_text_is_one_code(slug: World, promotion: Json) -> None
     assert read(slug, promotion)["UniqueDiscountCodeCount"] == 3
 
 
-def test_every_code_that_is_wrong_is_named(slug: World, promotion: Json) -> None:
+def test_every_code_that_is_wrong_is_named(slug: OrgClient, promotion: Json) -> None:
     response = ask(
         slug, "POST", codes_path(promotion), [{"DiscountCode": 5}, {"DiscountCode": "A"}, {"DiscountCode": ""}]
     )
@@ -288,7 +288,7 @@ def test_every_code_that_is_wrong_is_named(slug: World, promotion: Json) -> None
 
 
 @pytest.mark.parametrize(("method", "body"), [("GET", None), ("PUT", []), ("POST", [])])
-def test_an_unknown_promotion_has_no_codes(slug: World, method: str, body: Json) -> None:
+def test_an_unknown_promotion_has_no_codes(slug: OrgClient, method: str, body: Json) -> None:
     refused(slug, ask(slug, method, "/4711/unique-codes", body), 404, "unknown-promotion")
 
 
@@ -298,7 +298,7 @@ def test_an_unknown_promotion_has_no_codes(slug: World, method: str, body: Json)
 def test_fifty_thousand_codes_are_stored_by_one_request_and_known_to_the_next(http: httpx2.Client) -> None:
     many = [{"DiscountCode": f"SPRING-{number:05}"} for number in range(50_000)]
     with running(Config(max_body=4 * MEBIBYTE)) as (_, url):
-        slug = standing_still(World(url, "acme", http))
+        slug = standing_still(OrgClient(url, "acme", http))
         promotion = inserted(slug)
 
         assert answered(ask(slug, "POST", codes_path(promotion), many)) == 50_000
@@ -313,7 +313,7 @@ def test_fifty_thousand_codes_are_stored_by_one_request_and_known_to_the_next(ht
 def test_a_long_list_of_codes_keeps_nobody_waiting_and_is_as_it_was_when_it_was_asked_for(http: httpx2.Client) -> None:
     many = [{"DiscountCode": f"SPRING-{number:05}"} for number in range(50_000)]
     with running(Config(max_body=4 * MEBIBYTE)) as (_, url):
-        slug = standing_still(World(url, "acme", http))
+        slug = standing_still(OrgClient(url, "acme", http))
         promotion = inserted(slug)
         insert_codes(slug, promotion, *many)
         headers = {"Authorization": "Bearer any", "Sandbox-Org": slug.org}
@@ -328,7 +328,7 @@ def test_a_long_list_of_codes_keeps_nobody_waiting_and_is_as_it_was_when_it_was_
         assert slug.last()["reply"]["size"] > 4 * MEBIBYTE
 
 
-def test_a_body_beyond_the_limit_of_the_server_is_too_long(slug: World, promotion: Json) -> None:
+def test_a_body_beyond_the_limit_of_the_server_is_too_long(slug: OrgClient, promotion: Json) -> None:
     many = [{"DiscountCode": f"SPRING-{number:05}"} for number in range(50_000)]
 
     response = ask(slug, "POST", codes_path(promotion), many)
@@ -338,7 +338,7 @@ def test_a_body_beyond_the_limit_of_the_server_is_too_long(slug: World, promotio
 
 
 def test_many_codes_are_written_between_other_requests_and_all_are_there_with_the_reply(
-    slug: World, promotion: Json
+    slug: OrgClient, promotion: Json
 ) -> None:
     many = [f"C{number}" for number in range(20_000)]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import httpx2
 import pytest
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 
 NOW = "2030-01-01T12:00:00Z"
 ABSURD = ["1e999999999", "-1e999999999", "1e-999999999", "0e999999999", "1e309"]
@@ -19,18 +19,18 @@ NORCE = "/commerce/management/1.0/api/promotion"
 
 
 @pytest.fixture
-def shop(world: World) -> World:
-    world.org = world.org.replace("-", "")
-    world.freeze(NOW)
-    return world
+def shop(org_client: OrgClient) -> OrgClient:
+    org_client.org = org_client.org.replace("-", "")
+    org_client.freeze(NOW)
+    return org_client
 
 
-def ask(shop: World, method: str, path: str, raw: str | None = None) -> httpx2.Response:
+def ask(shop: OrgClient, method: str, path: str, raw: str | None = None) -> httpx2.Response:
     sent = {"Sandbox-Org": shop.org, "Emporix-Tenant": shop.org}
     return shop.request(method, path, raw=None if raw is None else raw.encode(), headers=sent)
 
 
-def admin(shop: World, method: str, path: str, raw: str, media: str = "application/json") -> httpx2.Response:
+def admin(shop: OrgClient, method: str, path: str, raw: str, media: str = "application/json") -> httpx2.Response:
     """A body as it stands, which a client's encoder would write otherwise."""
     url = f"{shop.url}/__admin/orgs/{shop.org}{path}"
     return shop.http.request(method, url, content=raw, headers={"Content-Type": media})
@@ -44,7 +44,7 @@ def numbers(text: str, member: str) -> list[str]:
 # Integers
 
 
-def test_an_integer_is_answered_listed_and_exported_as_an_integer_however_it_was_written(shop: World) -> None:
+def test_an_integer_is_answered_listed_and_exported_as_an_integer_however_it_was_written(shop: OrgClient) -> None:
     promotion = """{"AllowedUsageCount": 1e2, "UniqueUserUsageCount": 3.0,
         "Requirements": [{"SortOrder": -0.0, "CustomerFlagId": 70e-1, "OrderSum": 500.00,
                           "ProductList": [{"Qty": 2.0}]}],
@@ -67,7 +67,7 @@ def test_an_integer_is_answered_listed_and_exported_as_an_integer_however_it_was
     assert numbers(ask(shop, "GET", NORCE).text, "AllowedUsageCount") == ["100"]
 
 
-def test_the_journal_keeps_the_request_as_it_was_sent_and_what_was_stored_as_it_is(shop: World) -> None:
+def test_the_journal_keeps_the_request_as_it_was_sent_and_what_was_stored_as_it_is(shop: OrgClient) -> None:
     sent = '{"AllowedUsageCount": 1e2}'
 
     ask(shop, "POST", NORCE, sent)
@@ -78,7 +78,7 @@ def test_the_journal_keeps_the_request_as_it_was_sent_and_what_was_stored_as_it_
     assert '\\"AllowedUsageCount\\":100,' in journal.text  # of the reply
 
 
-def test_points_and_counts_of_a_tenant_are_integers(shop: World) -> None:
+def test_points_and_counts_of_a_tenant_are_integers(shop: OrgClient) -> None:
     added = ask(shop, "POST", "/reward-points/customer/C1/addPoints", '{"points": 1.0e2}')
     assert added.status_code == 201, added.text
     coupon = """{"code": "FIVE", "name": "Five", "discountType": "ABSOLUTE", "maxRedemptions": 1e1,
@@ -93,7 +93,7 @@ def test_points_and_counts_of_a_tenant_are_integers(shop: World) -> None:
     assert numbers(exported, "points") == ["100"]
 
 
-def test_a_seed_a_state_and_an_import_are_kept_so_too(shop: World) -> None:
+def test_a_seed_a_state_and_an_import_are_kept_so_too(shop: OrgClient) -> None:
     promotion = '{"Id": 4.0, "application": 1.0, "UsageCount": 1e1, "TotalOrder": 10.0}'
 
     seeded = admin(shop, "POST", "/seed", f'{{"norce": {{"promotions": [{promotion}]}}}}')
@@ -113,7 +113,7 @@ def test_a_seed_a_state_and_an_import_are_kept_so_too(shop: World) -> None:
         assert numbers(state, "TotalOrder") == ["10.0"]
 
 
-def test_a_scripted_reply_says_integers_as_integers_unless_it_leaves_the_contract(shop: World) -> None:
+def test_a_scripted_reply_says_integers_as_integers_unless_it_leaves_the_contract(shop: OrgClient) -> None:
     reply = '{"status": 200.0, "body": {"Id": 3.0, "AllowedUsageCount": 1e2, "TotalOrder": 10.0}%s}'
     step = '{"operation": "PromotionApi_Get", "then": {"reply": %s}, "times": 1.0}'
     for written, said in ((reply % "", "3"), (reply % ', "off_contract": true', "3.0")):
@@ -130,7 +130,7 @@ def test_a_scripted_reply_says_integers_as_integers_unless_it_leaves_the_contrac
             assert (numbers(answered.text, "Id"), numbers(answered.text, "TotalOrder")) == ([said], ["10.0"])
 
 
-def test_what_a_scenario_begins_with_is_kept_so_too(shop: World) -> None:
+def test_what_a_scenario_begins_with_is_kept_so_too(shop: OrgClient) -> None:
     scenario = """
       given: {seed: {norce: {promotions: [{Id: 4, AllowedUsageCount: 3.0}]}}}
       steps: [{operation: PromotionApi_Get, then: {cut: after}}]"""
@@ -140,7 +140,7 @@ def test_what_a_scenario_begins_with_is_kept_so_too(shop: World) -> None:
     assert numbers(shop.admin("GET", "/state").text, "AllowedUsageCount") == ["3"]
 
 
-def test_the_admin_api_answers_integers_as_integers(shop: World) -> None:
+def test_the_admin_api_answers_integers_as_integers(shop: OrgClient) -> None:
     armed = admin(shop, "POST", "/next", '{"operation": "getGiftCard", "then": {"cut": "after"}, "times": 2.0}')
 
     assert armed.status_code == 200, armed.text
@@ -186,7 +186,9 @@ DOORS = {
 
 @pytest.mark.parametrize("number", ABSURD)
 @pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
-def test_a_number_of_no_sensible_order_is_an_invalid_request_everywhere(shop: World, door: Door, number: str) -> None:
+def test_a_number_of_no_sensible_order_is_an_invalid_request_everywhere(
+    shop: OrgClient, door: Door, number: str
+) -> None:
     response = ask(shop, door.method, door.path.replace("ORG", shop.org), door.body.replace("{}", number))
 
     assert response.status_code == 400, response.text
@@ -194,7 +196,7 @@ def test_a_number_of_no_sensible_order_is_an_invalid_request_everywhere(shop: Wo
     assert "documents" not in shop.state()
 
 
-def test_the_same_in_yaml_is_told_with_its_line(shop: World) -> None:
+def test_the_same_in_yaml_is_told_with_its_line(shop: OrgClient) -> None:
     scenario = "steps:\n- operation: getGiftCard\n  then: {delay: 1e999999999}"
 
     response = admin(shop, "PUT", "/scenario", scenario, "application/yaml")
@@ -206,7 +208,7 @@ def test_the_same_in_yaml_is_told_with_its_line(shop: World) -> None:
 # Leap seconds
 
 
-def dates(shop: World, written: str) -> list[httpx2.Response]:
+def dates(shop: OrgClient, written: str) -> list[httpx2.Response]:
     """Requests with a date, of every vendor and of the admin API."""
     card = CARD.replace("{}", "1").replace('"X"', f'"{written}"')[:-1]
     coupon = COUPON.replace("{}", "5")[:-1]
@@ -236,16 +238,16 @@ def statuses(responses: list[httpx2.Response]) -> list[int]:
 
 
 @pytest.mark.parametrize("written", INSERTED)
-def test_a_second_60_is_a_date_where_there_was_one(shop: World, written: str) -> None:
+def test_a_second_60_is_a_date_where_there_was_one(shop: OrgClient, written: str) -> None:
     assert statuses(dates(shop, written)) == [201, 201, 201, 200, 200, 200, 200]
 
 
 @pytest.mark.parametrize("written", NEVER)
-def test_a_second_60_is_no_date_anywhere_else(shop: World, written: str) -> None:
+def test_a_second_60_is_no_date_anywhere_else(shop: OrgClient, written: str) -> None:
     assert statuses(dates(shop, written)) == [400] * 7
 
 
-def test_a_leap_second_in_a_query_is_held_to_the_same(shop: World) -> None:
+def test_a_leap_second_in_a_query_is_held_to_the_same(shop: OrgClient) -> None:
     def listed(start: str) -> Json:
         path = f"/promotions/org/{shop.org}/sales-vouchers/gift-cards?to=2030-01-01T00:00:00Z&from={start}"
         return ask(shop, "GET", path).status_code

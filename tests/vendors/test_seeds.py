@@ -10,7 +10,7 @@ import pytest
 from promo_sandbox import testing
 from promo_sandbox.base.errors import SandboxError
 from tests.command import run
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors import emporix_coupons_support as coupons
 from tests.vendors import emporix_points_support as points
 from tests.vendors import enfore_support as enfore
@@ -82,38 +82,38 @@ MISTAKES: dict[str, tuple[str, str, Json, str, str]] = {
 }
 
 
-def _errors(world: World, method: str, path: str, body: Json) -> list[tuple[str, str]]:
-    response = world.admin(method, path, body)
+def _errors(org_client: OrgClient, method: str, path: str, body: Json) -> list[tuple[str, str]]:
+    response = org_client.admin(method, path, body)
     assert response.status_code == 400, response.text
     return [(error["pointer"], error["detail"]) for error in response.json()["errors"]]
 
 
 @pytest.mark.parametrize(("vendor", "collection", "given", "place", "meant"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_what_is_misspelt_is_refused_with_the_nearest_name(
-    world: World, vendor: str, collection: str, given: Json, place: str, meant: str
+    org_client: OrgClient, vendor: str, collection: str, given: Json, place: str, meant: str
 ) -> None:
-    errors = _errors(world, "POST", "/seed", {vendor: {collection: [given]}})
+    errors = _errors(org_client, "POST", "/seed", {vendor: {collection: [given]}})
 
     assert (f"{vendor}.{collection}[0]{place}", f"is not a known field; did you mean {meant}?") in errors
 
 
 @pytest.mark.parametrize("door", ["/state", "/import"])
-def test_a_state_is_as_strict(world: World, door: str) -> None:
+def test_a_state_is_as_strict(org_client: OrgClient, door: str) -> None:
     documents = {"enfore": {"gift_cards": [{"document": MISTAKEN}]}}
     if door == "/state":
-        errors = _errors(world, "PUT", door, {"documents": documents})
+        errors = _errors(org_client, "PUT", door, {"documents": documents})
     else:
         clock = {"now": enfore.NOW, "frozen": True, "real": False}
         org = {"clock": clock, "sequence": 0, "documents": documents}
-        errors = _errors(world, "POST", door, {"promo_sandbox_export": 1, "org": org})
+        errors = _errors(org_client, "POST", door, {"promo_sandbox_export": 1, "org": org})
 
     assert errors == [(PLACE, HINT)]
 
 
-def test_what_a_scenario_begins_with_is_as_strict(world: World) -> None:
+def test_what_a_scenario_begins_with_is_as_strict(org_client: OrgClient) -> None:
     given = {"seed": {"enfore": {"gift_cards": [MISTAKEN]}}}
 
-    errors = _errors(world, "PUT", "/scenario", {"given": given, "steps": [{"operation": "getGiftCard"}]})
+    errors = _errors(org_client, "PUT", "/scenario", {"given": given, "steps": [{"operation": "getGiftCard"}]})
 
     assert errors == [("/given/seed/enfore/gift_cards/0/expiration_date_time", HINT)]
 
@@ -134,35 +134,37 @@ def test_a_seed_of_the_operator_is_as_strict() -> None:
         ("emporix", "settings", {"id": "mine"}),
     ],
 )
-def test_an_id_that_would_not_be_kept_is_refused(world: World, vendor: str, collection: str, given: Json) -> None:
-    errors = _errors(world, "POST", "/seed", {vendor: {collection: [given]}})
+def test_an_id_that_would_not_be_kept_is_refused(
+    org_client: OrgClient, vendor: str, collection: str, given: Json
+) -> None:
+    errors = _errors(org_client, "POST", "/seed", {vendor: {collection: [given]}})
 
     assert [place.removesuffix(".id") for place, _ in errors] == [f"{vendor}.{collection}[0]"]
 
 
-def _seeded_replies(world: World) -> list[tuple[str, str, Callable[[], Json]]]:
-    card = enfore.import_card(world)
-    coupons.create(world)
+def _seeded_replies(org_client: OrgClient) -> list[tuple[str, str, Callable[[], Json]]]:
+    card = enfore.import_card(org_client)
+    coupons.create(org_client)
     return [
-        ("enfore", "gift_cards", lambda: enfore.get_card(world, card["id"])),
-        ("emporix", "coupons", lambda: coupons.read(world)),
+        ("enfore", "gift_cards", lambda: enfore.get_card(org_client, card["id"])),
+        ("emporix", "coupons", lambda: coupons.read(org_client)),
     ]
 
 
-def test_a_reply_may_be_seeded_as_it_is(world: World) -> None:
-    coupons.tenant(world)
+def test_a_reply_may_be_seeded_as_it_is(org_client: OrgClient) -> None:
+    coupons.tenant(org_client)
 
-    for vendor, collection, read in _seeded_replies(world):
+    for vendor, collection, read in _seeded_replies(org_client):
         shown = read()
-        world.seed(vendor, **{collection: [shown]})
+        org_client.seed(vendor, **{collection: [shown]})
         assert read() == shown
 
 
-def test_what_a_client_sent_inside_a_member_goes_to_another_server_with_the_rest(world: World) -> None:
-    enfore.import_card(world, current_balance={"unit": "EUR", "value": 5, "note": "kept as it was sent"})
-    exported = world.admin("GET", "/export").json()
+def test_what_a_client_sent_inside_a_member_goes_to_another_server_with_the_rest(org_client: OrgClient) -> None:
+    enfore.import_card(org_client, current_balance={"unit": "EUR", "value": 5, "note": "kept as it was sent"})
+    exported = org_client.admin("GET", "/export").json()
 
-    response = World(world.url, f"{world.org}-x", world.http).admin("POST", "/import", exported)
+    response = OrgClient(org_client.url, f"{org_client.org}-x", org_client.http).admin("POST", "/import", exported)
 
     assert response.status_code == 200, response.text
 
@@ -188,30 +190,30 @@ each_twice = pytest.mark.parametrize(("vendor", "collection", "one", "other", "i
 
 @each_twice
 def test_two_objects_with_one_id_are_refused(
-    world: World, vendor: str, collection: str, one: Json, other: Json, id: str
+    org_client: OrgClient, vendor: str, collection: str, one: Json, other: Json, id: str
 ) -> None:
-    coupons.tenant(world)
-    before = world.admin("GET", "/export").json()["org"]
+    coupons.tenant(org_client)
+    before = org_client.admin("GET", "/export").json()["org"]
 
-    errors = _errors(world, "POST", "/seed", {vendor: {collection: [one, other]}})
+    errors = _errors(org_client, "POST", "/seed", {vendor: {collection: [one, other]}})
 
     assert errors == [(f"{vendor}.{collection}[1]", f"has the id {id!r}, as {vendor}.{collection}[0] has")]
-    assert world.admin("GET", "/export").json()["org"] == before
+    assert org_client.admin("GET", "/export").json()["org"] == before
 
 
 @each_twice
 def test_two_objects_with_one_id_are_no_import(
-    world: World, vendor: str, collection: str, one: Json, other: Json, id: str
+    org_client: OrgClient, vendor: str, collection: str, one: Json, other: Json, id: str
 ) -> None:
     entries, exported = [], dict[str, Json]()
     for place, given in enumerate((one, other)):
-        world.seed(vendor, **{collection: [given]})
-        exported = world.admin("GET", "/export").json()
+        org_client.seed(vendor, **{collection: [given]})
+        exported = org_client.admin("GET", "/export").json()
         [stored] = exported["org"]["documents"][vendor][collection]
         entries.append({**stored, "place": place})
     exported["org"]["documents"][vendor][collection] = entries
 
-    errors = _errors(world, "POST", "/import", exported)
+    errors = _errors(org_client, "POST", "/import", exported)
 
     assert errors == [(f"{vendor}.{collection}[1]", f"has the id {id!r}, as {vendor}.{collection}[0] has")]
 
@@ -226,16 +228,16 @@ def test_two_objects_with_one_id_in_a_seed_file_are_refused(tmp_path: Path) -> N
     assert "norce.promotions[2]: has the id '1/7', as norce.promotions[0] has" in done.stderr
 
 
-def test_two_objects_with_one_id_in_a_scenario_are_refused(world: World) -> None:
+def test_two_objects_with_one_id_in_a_scenario_are_refused(org_client: OrgClient) -> None:
     given = {"seed": {"enfore": {"gift_cards": [enfore.new_card(id="a"), enfore.new_card(id="a")]}}}
 
-    errors = _errors(world, "PUT", "/scenario", {"given": given, "steps": [{"operation": "getGiftCard"}]})
+    errors = _errors(org_client, "PUT", "/scenario", {"given": given, "steps": [{"operation": "getGiftCard"}]})
 
     assert errors == [("/given/seed/enfore/gift_cards/1", "has the id 'a', as enfore.gift_cards[0] has")]
 
 
-def test_two_objects_with_one_number_are_refused_with_both_places(world: World) -> None:
-    errors = _errors(world, "POST", "/seed", {"enfore": {"gift_cards": [enfore.new_card(), enfore.new_card()]}})
+def test_two_objects_with_one_number_are_refused_with_both_places(org_client: OrgClient) -> None:
+    errors = _errors(org_client, "POST", "/seed", {"enfore": {"gift_cards": [enfore.new_card(), enfore.new_card()]}})
 
     assert errors == [("enfore.gift_cards[1].external_number", "'X-1' is taken by enfore.gift_cards[0]")]
 
@@ -243,9 +245,9 @@ def test_two_objects_with_one_number_are_refused_with_both_places(world: World) 
 @pytest.mark.parametrize(
     "odd", [{"mixins": 5}, {"metadata": []}, {"segmentRestricted": 0}, {"restrictions": {"segments": []}}]
 )
-def test_no_redeem_option_is_seeded_with_what_the_api_would_not_keep(world: World, odd: Json) -> None:
+def test_no_redeem_option_is_seeded_with_what_the_api_would_not_keep(org_client: OrgClient, odd: Json) -> None:
     option = points.option(coupon=points.template(**odd))
 
-    errors = _errors(world, "POST", "/seed", {"emporix": {"redeem_options": [option]}})
+    errors = _errors(org_client, "POST", "/seed", {"emporix": {"redeem_options": [option]}})
 
     assert [detail.partition(";")[0] for _, detail in errors] == ["is not a known field"]

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.serving import Json, World
+from tests.serving import Json, OrgClient
 from tests.vendors import emporix_identity_support as emporix
 from tests.vendors import enfore_support as enfore
 from tests.vendors import norce_support as norce
@@ -20,9 +20,9 @@ def payload(token: str) -> Json:
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-def of_admin(world: World, vendor: str, **terms: Any) -> Json:
+def of_admin(org_client: OrgClient, vendor: str, **terms: Any) -> Json:
     """What a token from the admin API says."""
-    issued = world.admin("POST", "/tokens", {"vendor": vendor, **terms})
+    issued = org_client.admin("POST", "/tokens", {"vendor": vendor, **terms})
     assert issued.status_code == 201, issued.text
     return payload(issued.json()["access_token"])
 
@@ -34,20 +34,20 @@ def same(one: Json, other: Json) -> None:
 
 
 @pytest.fixture
-def standing(world: World) -> World:
-    return emporix.as_tenant(world)
+def standing(org_client: OrgClient) -> OrgClient:
+    return emporix.as_tenant(org_client)
 
 
-def authorized(world: World) -> str:
-    response = world.http.get(
-        f"{world.url}/auth/authorize/{world.org}", headers={"Authorization": enfore.basic("till", "secret")}
+def authorized(org_client: OrgClient) -> str:
+    response = org_client.http.get(
+        f"{org_client.url}/auth/authorize/{org_client.org}", headers={"Authorization": enfore.basic("till", "secret")}
     )
     assert response.status_code == 200, response.text
     token: str = response.json()["accessToken"]
     return token
 
 
-def test_a_token_of_norce_is_the_same_from_both_doors(standing: World) -> None:
+def test_a_token_of_norce_is_the_same_from_both_doors(standing: OrgClient) -> None:
     own = norce.answered(norce.request_token(standing, scope="playground stage"))["access_token"]
 
     issued = of_admin(standing, "norce", scopes=["playground", "stage"], claims={"client": "integration"})
@@ -60,7 +60,7 @@ def test_a_token_of_norce_is_the_same_from_both_doors(standing: World) -> None:
     )
 
 
-def test_a_token_of_norce_that_names_nothing_has_all_that_the_vendors_have(standing: World) -> None:
+def test_a_token_of_norce_that_names_nothing_has_all_that_the_vendors_have(standing: OrgClient) -> None:
     own = payload(norce.answered(norce.request_token(standing))["access_token"])
 
     issued = of_admin(standing, "norce")
@@ -70,11 +70,11 @@ def test_a_token_of_norce_that_names_nothing_has_all_that_the_vendors_have(stand
     assert issued["scope"] == own["scope"] == ["playground", "stage", "prod"]
 
 
-def test_a_token_of_enfore_is_the_same_from_both_doors(standing: World) -> None:
+def test_a_token_of_enfore_is_the_same_from_both_doors(standing: OrgClient) -> None:
     same(payload(authorized(standing)), of_admin(standing, "enfore", tenant=standing.org))
 
 
-def test_a_token_of_enfore_from_the_admin_api_is_no_login_token(standing: World) -> None:
+def test_a_token_of_enfore_from_the_admin_api_is_no_login_token(standing: OrgClient) -> None:
     token = enfore.issue_token(standing)
 
     def use(path: str) -> httpx2.Response:
@@ -85,7 +85,7 @@ def test_a_token_of_enfore_from_the_admin_api_is_no_login_token(standing: World)
     enfore.assert_refused(standing, response, 401, "invalid-credentials")
 
 
-def test_a_service_token_of_emporix_is_the_same_from_both_doors(standing: World) -> None:
+def test_a_service_token_of_emporix_is_the_same_from_both_doors(standing: OrgClient) -> None:
     own = emporix.request_token(standing, scope=f"tenant={standing.org} coupon.coupon_read").json()["access_token"]
 
     same(
@@ -94,7 +94,7 @@ def test_a_service_token_of_emporix_is_the_same_from_both_doors(standing: World)
     )
 
 
-def test_a_customer_token_of_emporix_is_the_same_from_both_doors(standing: World) -> None:
+def test_a_customer_token_of_emporix_is_the_same_from_both_doors(standing: OrgClient) -> None:
     emporix.sign_up(standing)
     own = payload(emporix.log_in(standing).json()["access_token"])
 
@@ -111,7 +111,7 @@ def test_a_customer_token_of_emporix_is_the_same_from_both_doors(standing: World
     same(own, issued)
 
 
-def test_a_customer_token_of_emporix_from_the_admin_api_has_a_session(standing: World) -> None:
+def test_a_customer_token_of_emporix_from_the_admin_api_has_a_session(standing: OrgClient) -> None:
     issued = standing.admin("POST", "/tokens", {"vendor": "emporix", "tenant": standing.org, "customer": "C1"}).json()
 
     said = emporix.validate(standing, issued["access_token"]).json()

@@ -23,7 +23,7 @@ from promo_sandbox.webhooks.queues import Usage
 from promo_sandbox.webhooks.resolver import tls_context
 from tests.patience import LONG, patiently
 from tests.receiving import Receiver, answers, hangs, is_slow
-from tests.serving import World, running
+from tests.serving import OrgClient, running
 from tests.vendors.enfore_support import NOW, new_card
 from tests.webhooks.support import SINK, arm, card_of, frozen, redeem, sell, statuses, subscribe, unsubscribe, webhooks
 
@@ -59,83 +59,83 @@ def test_a_delivery_that_ends_before_the_first_attempt_is_never_sent(
         "promo_sandbox.webhooks.sender.tls_context", once_it_was_ended
     )  # the first delivery of a server waits for it
     with running(Config(callbacks=LOCAL)) as (_, base), Receiver() as receiver:
-        world = World(base, "ending", http)
-        id = subscribe(world, receiver.url)
-        sell(world)
+        org_client = OrgClient(base, "ending", http)
+        id = subscribe(org_client, receiver.url)
+        sell(org_client)
 
         if how == "reset":
-            world.admin("POST", "/reset")
+            org_client.admin("POST", "/reset")
         else:
-            unsubscribe(world, id)
+            unsubscribe(org_client, id)
         ended.set()
-        subscribe(world, receiver.url + "after")
-        sell(world, "X-2")
+        subscribe(org_client, receiver.url + "after")
+        sell(org_client, "X-2")
 
         assert [it.path for it in receiver.wait(1)] == ["/after"]
 
 
-def test_a_wait_before_the_first_delivery_of_an_org_gets_it(world: World) -> None:
-    subscribe(world)
+def test_a_wait_before_the_first_delivery_of_an_org_gets_it(org_client: OrgClient) -> None:
+    subscribe(org_client)
     began = time.perf_counter()
     with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(webhooks, world, "?wait=60s")
-        sell(world)
+        waiting = pool.submit(webhooks, org_client, "?wait=60s")
+        sell(org_client)
 
         assert len(waiting.result()) == 1
     assert time.perf_counter() - began < 60
 
 
-def test_a_wait_during_a_reset_gets_the_deliveries_after_it(world: World) -> None:
-    subscribe(frozen(world))
-    arm(world, {"status": 500})
-    sell(world)
+def test_a_wait_during_a_reset_gets_the_deliveries_after_it(org_client: OrgClient) -> None:
+    subscribe(frozen(org_client))
+    arm(org_client, {"status": 500})
+    sell(org_client)
     with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(webhooks, world, "?wait=60s&count=2&status=delivered")
-        world.admin("POST", "/reset")
-        subscribe(world)
-        sell(world, "X-1")
-        sell(world, "X-2")
+        waiting = pool.submit(webhooks, org_client, "?wait=60s&count=2&status=delivered")
+        org_client.admin("POST", "/reset")
+        subscribe(org_client)
+        sell(org_client, "X-1")
+        sell(org_client, "X-2")
 
         assert len(waiting.result()) == 2
 
 
-def test_a_dropped_delivery_ends_a_wait_for_it(world: World) -> None:
-    subscribe(world)
-    arm(world, "drop")
+def test_a_dropped_delivery_ends_a_wait_for_it(org_client: OrgClient) -> None:
+    subscribe(org_client)
+    arm(org_client, "drop")
     began = time.perf_counter()
     with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(webhooks, world, "?wait=60s&status=dropped")
-        sell(world)
+        waiting = pool.submit(webhooks, org_client, "?wait=60s&status=dropped")
+        sell(org_client)
 
         assert len(waiting.result()) == 1
     assert time.perf_counter() - began < 60
 
 
-def test_a_flush_ends_when_the_org_is_reset(world: World) -> None:
+def test_a_flush_ends_when_the_org_is_reset(org_client: OrgClient) -> None:
     with Receiver(hangs()) as receiver:
-        subscribe(world, receiver.url)
-        sell(world)
+        subscribe(org_client, receiver.url)
+        sell(org_client)
         receiver.wait(1)
         began = time.perf_counter()
         with ThreadPoolExecutor() as pool:
-            flush = pool.submit(world.admin, "POST", "/webhooks/flush")
-            world.admin("POST", "/reset")
+            flush = pool.submit(org_client.admin, "POST", "/webhooks/flush")
+            org_client.admin("POST", "/reset")
 
             assert flush.result().status_code == 200
         assert time.perf_counter() - began < LONG  # otherwise it ends with the timeout
 
 
-def test_a_flush_sends_a_delivery_out_of_order_behind_one_in_flight(world: World) -> None:
+def test_a_flush_sends_a_delivery_out_of_order_behind_one_in_flight(org_client: OrgClient) -> None:
     with Receiver(is_slow(0.3)) as receiver:
-        subscribe(world, receiver.url)
-        card = sell(world)
+        subscribe(org_client, receiver.url)
+        card = sell(org_client)
         receiver.wait(1)
-        arm(world, "out_of_order")
-        redeem(world, card)
+        arm(org_client, "out_of_order")
+        redeem(org_client, card)
 
-        world.admin("POST", "/webhooks/flush")
+        org_client.admin("POST", "/webhooks/flush")
 
-        assert statuses(world) == ["delivered", "delivered"]
+        assert statuses(org_client) == ["delivered", "delivered"]
 
 
 def test_an_answer_whose_body_never_ends_is_an_answer(http: httpx2.Client) -> None:
@@ -145,12 +145,12 @@ def test_an_answer_whose_body_never_ends_is_an_answer(http: httpx2.Client) -> No
             receiver.mode = answers(202)._replace(
                 answer=lambda connection: connection.transport.write(b"HTTP/1.1 202 X\r\ncontent-length: 9\r\n\r\n")
             )
-            world = World(base, "endless", http)
-            subscribe(world, receiver.url)
+            org_client = OrgClient(base, "endless", http)
+            subscribe(org_client, receiver.url)
 
-            sell(world)
+            sell(org_client)
 
-            (delivery,) = webhooks(world, "?wait=60s")
+            (delivery,) = webhooks(org_client, "?wait=60s")
             assert (delivery["status"], delivery["attempted"]) == ("delivered", 1)
 
     patiently(0.8, deliver)
@@ -159,43 +159,43 @@ def test_an_answer_whose_body_never_ends_is_an_answer(http: httpx2.Client) -> No
 # Clocks
 
 
-def test_setting_a_clock_forward_is_like_an_advance(world: World) -> None:
-    subscribe(frozen(world))
-    arm(world, {"status": 500, "times": 3})
-    sell(world, expiration_date_and_time="2030-01-01T12:00:05.000Z")
+def test_setting_a_clock_forward_is_like_an_advance(org_client: OrgClient) -> None:
+    subscribe(frozen(org_client))
+    arm(org_client, {"status": 500, "times": 3})
+    sell(org_client, expiration_date_and_time="2030-01-01T12:00:05.000Z")
 
-    world.admin("PUT", "/clock", {"now": "2030-01-01T12:00:10Z"})
+    org_client.admin("PUT", "/clock", {"now": "2030-01-01T12:00:10Z"})
 
-    first, second = webhooks(world)
+    first, second = webhooks(org_client)
     assert [it["at"][17:19] for it in first["attempts"]] == ["00", "01", "03", "07"]
     assert card_of(second)["status"] == "EXPIRED"
 
 
-def test_a_clock_that_is_set_back_leaves_a_retry_its_second(world: World) -> None:
-    subscribe(frozen(world))
-    arm(world, {"status": 500})
-    sell(world)
+def test_a_clock_that_is_set_back_leaves_a_retry_its_second(org_client: OrgClient) -> None:
+    subscribe(frozen(org_client))
+    arm(org_client, {"status": 500})
+    sell(org_client)
 
-    world.admin("PUT", "/clock", {"now": "2029-06-01T00:00:00Z"})
-    assert webhooks(world)[0]["next_attempt"] == "2029-06-01T00:00:01.000Z"
-    world.advance("PT1S")
+    org_client.admin("PUT", "/clock", {"now": "2029-06-01T00:00:00Z"})
+    assert webhooks(org_client)[0]["next_attempt"] == "2029-06-01T00:00:01.000Z"
+    org_client.advance("PT1S")
 
-    assert statuses(world) == ["delivered"]
-
-
-def test_an_event_out_of_order_arrives_although_the_clock_was_set_back(world: World) -> None:
-    subscribe(frozen(world))
-    arm(world, "out_of_order")
-    sell(world, "X-1")
-
-    world.admin("PUT", "/clock", {"now": "2029-06-01T00:00:00Z"})
-    sell(world, "X-2")
-
-    assert statuses(world) == ["delivered", "delivered"]
+    assert statuses(org_client) == ["delivered"]
 
 
-def test_a_clock_that_is_frozen_and_set_shows_just_that(world: World) -> None:
-    assert world.admin("PUT", "/clock", {"now": NOW, "frozen": True}).json()["now"] == NOW
+def test_an_event_out_of_order_arrives_although_the_clock_was_set_back(org_client: OrgClient) -> None:
+    subscribe(frozen(org_client))
+    arm(org_client, "out_of_order")
+    sell(org_client, "X-1")
+
+    org_client.admin("PUT", "/clock", {"now": "2029-06-01T00:00:00Z"})
+    sell(org_client, "X-2")
+
+    assert statuses(org_client) == ["delivered", "delivered"]
+
+
+def test_a_clock_that_is_frozen_and_set_shows_just_that(org_client: OrgClient) -> None:
+    assert org_client.admin("PUT", "/clock", {"now": NOW, "frozen": True}).json()["now"] == NOW
 
 
 # Limits

@@ -21,7 +21,7 @@ from promo_sandbox.webhooks import dispatch as module
 from promo_sandbox.webhooks.outbox import Outbox
 from promo_sandbox.webhooks.queues import SLICE
 from tests.patience import LONG
-from tests.serving import Json, World, running
+from tests.serving import Json, OrgClient, running
 from tests.vendors.enfore_support import new_card
 from tests.webhooks.support import EVENT, frozen, sell, subscribe, webhooks
 
@@ -225,12 +225,12 @@ def test_a_long_list_is_the_same_in_pieces(app: App, monkeypatch: pytest.MonkeyP
 
 def test_failed_attempts_leave_no_reference_cycles(http: httpx2.Client) -> None:
     with running(Config(callbacks=LOCAL)) as (_, base):
-        world = World(base, "failing", http)
-        subscribe(world, "http://127.0.0.1:9/nobody")
+        org_client = OrgClient(base, "failing", http)
+        subscribe(org_client, "http://127.0.0.1:9/nobody")
         gc.disable()
         try:
-            sell(world)
-            attempted = webhooks(world, "?wait=60s")
+            sell(org_client)
+            attempted = webhooks(org_client, "?wait=60s")
             kept = [it for it in gc.get_objects() if isinstance(it, aiohttp.ClientConnectorError)]
         finally:
             gc.enable()
@@ -244,15 +244,15 @@ def test_failed_attempts_leave_no_reference_cycles(http: httpx2.Client) -> None:
 
 def test_all_waits_end_with_the_same_delivery(http: httpx2.Client) -> None:
     with running(Config(callbacks=LOCAL)) as (_, base):
-        world = frozen(World(base, "waiting", http))
-        subscribe(world)
+        org_client = frozen(OrgClient(base, "waiting", http))
+        subscribe(org_client)
 
         async def played() -> list[Json]:
             limits = httpx2.Limits(max_connections=50)
             async with httpx2.AsyncClient(base_url=base, limits=limits, timeout=LONG) as client:
                 waits = [asyncio.create_task(client.get(f"{WAITING}?wait=60s")) for _ in range(50)]
                 assert (await client.get("/__admin/health")).status_code == 200
-                await asyncio.to_thread(sell, world)
+                await asyncio.to_thread(sell, org_client)
                 return [(await it).json() for it in waits]
 
         replies = asyncio.run(played())
@@ -260,11 +260,11 @@ def test_all_waits_end_with_the_same_delivery(http: httpx2.Client) -> None:
     assert [reply["total"] for reply in replies] == [1] * 50
 
 
-def test_only_so_many_may_wait_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_may_wait_at_once(org_client: OrgClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admin, "MAX_WAITS", 0)
-    frozen(world)
+    frozen(org_client)
 
-    response = world.admin("GET", "/webhooks?wait=1s")
+    response = org_client.admin("GET", "/webhooks?wait=1s")
 
     assert response.status_code == 503
     assert response.json()["title"] == "Too many waits"

@@ -25,7 +25,7 @@ from tests.receiving import (
     resets,
 )
 from tests.scenarios.staging import wait_for_calls
-from tests.serving import Json, World, free_port, running
+from tests.serving import Json, OrgClient, free_port, running
 from tests.vendors.enfore_support import (
     NOW,
     SOON,
@@ -57,17 +57,17 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def settled(world: World, count: int = 1) -> list[Json]:
+def settled(org_client: OrgClient, count: int = 1) -> list[Json]:
     """Wait until this many deliveries were attempted, and return all."""
-    found = webhooks(world, f"?wait=60s&count={count}")
+    found = webhooks(org_client, f"?wait=60s&count={count}")
     assert len(found) >= count
     return found
 
 
-def test_a_receiver_gets_the_callback_of_the_spec(world: World, receiver: Receiver) -> None:
-    subscribe(world, receiver.url + "hooks?shop=1")
+def test_a_receiver_gets_the_callback_of_the_spec(org_client: OrgClient, receiver: Receiver) -> None:
+    subscribe(org_client, receiver.url + "hooks?shop=1")
 
-    card = sell(world)
+    card = sell(org_client)
 
     (received,) = receiver.wait(1)
     assert received.path == "/hooks?shop=1"
@@ -75,44 +75,44 @@ def test_a_receiver_gets_the_callback_of_the_spec(world: World, receiver: Receiv
     assert received.headers["sandbox-delivery"] == "1"
     assert received.json["items"][0]["id"] == card
     assert not list(contract().callbacks["gift-card-changed"].violations(received.json, "payload"))
-    (delivery,) = settled(world)
+    (delivery,) = settled(org_client)
     assert (delivery["status"], delivery["attempts"][0]["status"]) == ("delivered", 202)
 
 
-def test_a_receiver_over_https_gets_it_too(world: World) -> None:
+def test_a_receiver_over_https_gets_it_too(org_client: OrgClient) -> None:
     with Receiver(tls=True) as receiver:
-        subscribe(world, receiver.url.replace("127.0.0.1", "localhost"))
+        subscribe(org_client, receiver.url.replace("127.0.0.1", "localhost"))
 
-        sell(world)
+        sell(org_client)
 
         assert len(receiver.wait(1)) == 1
 
 
 def test_the_error_for_an_untrusted_certificate_names_the_option(http: httpx2.Client) -> None:
     with running() as (_, base), Receiver(tls=True) as receiver:
-        world = World(base, "doubting", http)
-        subscribe(world, receiver.url)
+        org_client = OrgClient(base, "doubting", http)
+        subscribe(org_client, receiver.url)
 
-        sell(world)
+        sell(org_client)
 
-        (delivery,) = settled(world)
+        (delivery,) = settled(org_client)
         assert delivery["attempts"][0]["status"] is None
         assert "certificate verify failed" in delivery["attempts"][0]["error"]
         assert "--callback-ca" in delivery["attempts"][0]["error"]
         assert receiver.received == []
 
 
-def test_every_change_of_every_kind_arrives_in_its_order(world: World, receiver: Receiver) -> None:
-    frozen(world)
+def test_every_change_of_every_kind_arrives_in_its_order(org_client: OrgClient, receiver: Receiver) -> None:
+    frozen(org_client)
     for kind in ("gift-cards/subscriptions", "product-voucher-subscriptions", "category-vouchers/subscriptions"):
-        subscribe(world, f"{receiver.url}{kind}", f"{kind}")
-    card = sell(world, expiration_date_and_time=SOON)
-    redeem(world, card)
-    world.request("PUT", cards(world, card, "activation-status"), raw=b'"DEACTIVATED"')
-    world.request("PUT", cards(world, card, "activation-status"), raw=b'"ACTIVE"')
-    world.advance("P60D")
-    world.seed("enfore", gift_cards=[internal_card()], product_vouchers=[product_voucher()])
-    world.seed("enfore", category_vouchers=[category_voucher()])
+        subscribe(org_client, f"{receiver.url}{kind}", f"{kind}")
+    card = sell(org_client, expiration_date_and_time=SOON)
+    redeem(org_client, card)
+    org_client.request("PUT", cards(org_client, card, "activation-status"), raw=b'"DEACTIVATED"')
+    org_client.request("PUT", cards(org_client, card, "activation-status"), raw=b'"ACTIVE"')
+    org_client.advance("P60D")
+    org_client.seed("enfore", gift_cards=[internal_card()], product_vouchers=[product_voucher()])
+    org_client.seed("enfore", category_vouchers=[category_voucher()])
 
     received = receiver.wait(8)
 
@@ -124,41 +124,41 @@ def test_every_change_of_every_kind_arrives_in_its_order(world: World, receiver:
     assert sum(it.path == "/category-vouchers/subscriptions" for it in received) == 1
 
 
-def test_the_reply_is_sent_before_the_event(world: World, receiver: Receiver) -> None:
-    subscribe(world, receiver.url)
-    world.admin("POST", "/next", {"operation": "createExternalGiftCard", "then": {"delay": "300ms"}})
+def test_the_reply_is_sent_before_the_event(org_client: OrgClient, receiver: Receiver) -> None:
+    subscribe(org_client, receiver.url)
+    org_client.admin("POST", "/next", {"operation": "createExternalGiftCard", "then": {"delay": "300ms"}})
     began = time.perf_counter()
-    sell(world)
+    sell(org_client)
     replied = time.perf_counter() - began
 
     (received,) = receiver.wait(1)
 
     assert replied >= 0.3 - TICK
     assert received.at_order == 0
-    assert settled(world)[0]["status"] == "delivered"
+    assert settled(org_client)[0]["status"] == "delivered"
 
 
-def test_an_event_of_a_late_reply_waits_for_it(world: World, receiver: Receiver) -> None:
-    subscribe(world, receiver.url)
-    world.admin("POST", "/next", {"operation": "createExternalGiftCard", "then": {"delay": "120s"}})
+def test_an_event_of_a_late_reply_waits_for_it(org_client: OrgClient, receiver: Receiver) -> None:
+    subscribe(org_client, receiver.url)
+    org_client.admin("POST", "/next", {"operation": "createExternalGiftCard", "then": {"delay": "120s"}})
     with pytest.raises(httpx2.ReadTimeout), httpx2.Client(timeout=httpx2.Timeout(LONG, read=0.2)) as hasty:
-        sell(World(world.url, world.org, hasty))
-    wait_for_calls(world, "createExternalGiftCard")
+        sell(OrgClient(org_client.url, org_client.org, hasty))
+    wait_for_calls(org_client, "createExternalGiftCard")
 
-    assert statuses(world) == ["waiting"]
+    assert statuses(org_client) == ["waiting"]
     assert receiver.received == []
 
 
-def test_retries_reach_a_receiver_that_has_recovered(world: World, receiver: Receiver) -> None:
+def test_retries_reach_a_receiver_that_has_recovered(org_client: OrgClient, receiver: Receiver) -> None:
     receiver.mode = answers(500, 503, 204)
-    subscribe(frozen(world), receiver.url)
-    sell(world)
-    settled(world)
+    subscribe(frozen(org_client), receiver.url)
+    sell(org_client)
+    settled(org_client)
 
-    world.advance("PT3S")
+    org_client.advance("PT3S")
 
     receiver.wait(3)
-    (delivery,) = webhooks(world, "?wait=60s&status=delivered")
+    (delivery,) = webhooks(org_client, "?wait=60s&status=delivered")
     assert [it["status"] for it in delivery["attempts"]] == [500, 503, 204]
     assert [it["at"][17:19] for it in delivery["attempts"]] == ["00", "01", "03"]
 
@@ -180,14 +180,14 @@ def test_deliveries_behind_a_failed_one_wait(http: httpx2.Client, how: str) -> N
     def fail(timeout: float) -> None:
         callbacks = CallbackConfig(policy=Policy(allow_http=True), timeout=timeout)
         with running(Config(callbacks=callbacks)) as (_, base), Receiver(mode) as bad:
-            world = frozen(World(base, "bad", http))
-            subscribe(world, bad.url)
+            org_client = frozen(OrgClient(base, "bad", http))
+            subscribe(org_client, bad.url)
 
-            sell(world, "X-1")
-            sell(world, "X-2")
+            sell(org_client, "X-1")
+            sell(org_client, "X-2")
 
-            webhooks(world, "?wait=60s")
-            first, second = webhooks(world)
+            webhooks(org_client, "?wait=60s")
+            first, second = webhooks(org_client)
             assert (first["status"], first["attempted"]) == ("waiting", 1)
             assert first["attempts"][0]["status"] == status
             said = (first["attempts"][0]["error"] or "").lower()
@@ -199,58 +199,58 @@ def test_deliveries_behind_a_failed_one_wait(http: httpx2.Client, how: str) -> N
 
 
 @pytest.mark.parametrize("how", BAD)
-def test_a_bad_receiver_keeps_no_other_waiting(world: World, receiver: Receiver, how: str) -> None:
-    frozen(world)
+def test_a_bad_receiver_keeps_no_other_waiting(org_client: OrgClient, receiver: Receiver, how: str) -> None:
+    frozen(org_client)
     with Receiver(BAD[how][0]) as bad:
-        subscribe(world, bad.url)
-        subscribe(world, receiver.url)
+        subscribe(org_client, bad.url)
+        subscribe(org_client, receiver.url)
 
-        sell(world, "X-1")
-        sell(world, "X-2")
+        sell(org_client, "X-1")
+        sell(org_client, "X-2")
 
         received = receiver.wait(2)
         assert [it.json["items"][0]["external_number"] for it in received] == ["X-1", "X-2"]
         bad.wait_for_connections(1)
-        first, _, second, _ = webhooks(world)
+        first, _, second, _ = webhooks(org_client)
         assert [it for it in first["attempts"] if "No answer" in (it["error"] or "")] == []  # it may still arrive
         assert second["attempts"] == []
 
 
-def test_the_end_of_an_answer_of_ten_megabytes_is_not_read(world: World) -> None:
+def test_the_end_of_an_answer_of_ten_megabytes_is_not_read(org_client: OrgClient) -> None:
     with Receiver(floods()) as receiver:
-        subscribe(world, receiver.url)
+        subscribe(org_client, receiver.url)
 
-        sell(world)
+        sell(org_client)
 
-        (delivery,) = settled(world)
+        (delivery,) = settled(org_client)
         assert delivery["status"] == "delivered"
         assert len(delivery["attempts"][0]["body"]) == 4096
 
 
-def test_a_delivery_to_an_absent_receiver_is_retried(world: World) -> None:
+def test_a_delivery_to_an_absent_receiver_is_retried(org_client: OrgClient) -> None:
     with Receiver(port=free_port()) as receiver:
         pass
-    subscribe(frozen(world), receiver.url)
-    sell(world)
-    (delivery,) = settled(world)
+    subscribe(frozen(org_client), receiver.url)
+    sell(org_client)
+    (delivery,) = settled(org_client)
     assert delivery["attempts"][0]["error"] == f"Cannot connect to 127.0.0.1:{receiver.port}: Connection refused"
 
     with Receiver(port=receiver.port) as again:
-        world.advance("PT1S")
+        org_client.advance("PT1S")
         assert len(again.wait(1)) == 1
 
 
-def test_after_an_idle_connection_that_was_closed_it_is_tried_again_at_once(world: World) -> None:
+def test_after_an_idle_connection_that_was_closed_it_is_tried_again_at_once(org_client: OrgClient) -> None:
     with Receiver(port=free_port()) as receiver:
-        subscribe(frozen(world), receiver.url)
-        sell(world, "X-1")
+        subscribe(frozen(org_client), receiver.url)
+        sell(org_client, "X-1")
         receiver.wait(1)
-        settled(world)
+        settled(org_client)
     with Receiver(port=receiver.port) as again:
-        sell(world, "X-2")
+        sell(org_client, "X-2")
 
         assert len(again.wait(1)) == 1
-        first, second = webhooks(world, "?wait=60s&count=2&status=delivered")
+        first, second = webhooks(org_client, "?wait=60s&count=2&status=delivered")
         assert first["attempted"] == 1
         assert [it["status"] for it in second["attempts"]] in ([202], [None, 202])  # if the close was noticed, or not
 
@@ -263,34 +263,34 @@ def test_after_an_idle_connection_that_was_closed_it_is_tried_again_at_once(worl
         "https://10.0.0.1/",
     ],
 )
-def test_a_forbidden_url_is_never_called_and_the_option_is_named(world: World, target: str) -> None:
-    subscribe(world, target)
+def test_a_forbidden_url_is_never_called_and_the_option_is_named(org_client: OrgClient, target: str) -> None:
+    subscribe(org_client, target)
 
-    sell(world)
+    sell(org_client)
 
-    (delivery,) = settled(world)
+    (delivery,) = settled(org_client)
     assert (delivery["status"], delivery["attempts"]) == ("not_allowed", [])
     assert "--callback-allow" in delivery["detail"]
 
 
 @pytest.mark.parametrize("target", ["https://[::ffff:169.254.169.254]/", "https://2130706433/", "https://0x7f.1/"])
-def test_an_address_in_an_odd_spelling_is_never_called(world: World, target: str) -> None:
-    subscribe(world, target)
+def test_an_address_in_an_odd_spelling_is_never_called(org_client: OrgClient, target: str) -> None:
+    subscribe(org_client, target)
 
-    sell(world)
+    sell(org_client)
 
-    (delivery,) = settled(world)
+    (delivery,) = settled(org_client)
     assert (delivery["status"], delivery["attempts"]) == ("not_allowed", [])
 
 
-def test_an_org_has_its_own_rewrites_also_after_a_reset(world: World, receiver: Receiver) -> None:
+def test_an_org_has_its_own_rewrites_also_after_a_reset(org_client: OrgClient, receiver: Receiver) -> None:
     rewrites = {"rewrites": [{"from": SHOP, "to": receiver.url}]}
-    assert world.admin("PUT", "/webhooks/rewrites", rewrites).json() == rewrites
-    world.admin("POST", "/reset")
-    assert world.admin("GET", "/webhooks/rewrites").json() == rewrites
-    subscribe(world, f"{SHOP}hooks/enfore?x=1")
+    assert org_client.admin("PUT", "/webhooks/rewrites", rewrites).json() == rewrites
+    org_client.admin("POST", "/reset")
+    assert org_client.admin("GET", "/webhooks/rewrites").json() == rewrites
+    subscribe(org_client, f"{SHOP}hooks/enfore?x=1")
 
-    sell(world)
+    sell(org_client)
 
     (received,) = receiver.wait(1)
     assert received.path == "/hooks/enfore?x=1"
@@ -305,47 +305,49 @@ def test_an_org_has_its_own_rewrites_also_after_a_reset(world: World, receiver: 
         ("shop.example", "http://127.0.0.1/", "shop.example"),
     ],
 )
-def test_an_org_may_not_have_itself_sent_anywhere(world: World, source: str, target: str, why: str) -> None:
-    response = world.admin("PUT", "/webhooks/rewrites", {"rewrites": [{"from": source, "to": target}]})
+def test_an_org_may_not_have_itself_sent_anywhere(org_client: OrgClient, source: str, target: str, why: str) -> None:
+    response = org_client.admin("PUT", "/webhooks/rewrites", {"rewrites": [{"from": source, "to": target}]})
 
     assert response.status_code == 400
     assert why in response.json()["detail"]
     assert response.json()["errors"][0]["pointer"] == "body.rewrites[0]"
-    assert world.admin("GET").status_code == 404
+    assert org_client.admin("GET").status_code == 404
 
 
 def test_plain_http_is_rejected_as_by_the_vendor_without_the_option(http: httpx2.Client) -> None:
     with running() as (_, base):
-        world = World(base, "strict", http)
+        org_client = OrgClient(base, "strict", http)
 
-        response = world.request(
-            "POST", path(world, "sales-vouchers/gift-card-subscriptions"), {"callback_url": "http://127.0.0.1:1/"}
+        response = org_client.request(
+            "POST", path(org_client, "sales-vouchers/gift-card-subscriptions"), {"callback_url": "http://127.0.0.1:1/"}
         )
 
         assert response.status_code == 400
         assert "is not an https URL" in response.json()["detail"]
 
 
-def subscribed_by(way: str, world: World, url: str) -> None:
+def subscribed_by(way: str, org_client: OrgClient, url: str) -> None:
     """Seed a subscription that the vendor would reject."""
     subscription = {"event": EVENT, "callback_url": url, "id": "s-1"}
     if way == "scenario":
         script = {"given": {"seed": {"enfore": {"subscriptions": [subscription]}}}, "steps": []}
-        assert world.admin("PUT", "/scenario", {**script, "steps": [{"operation": "getGiftCard"}]}).status_code == 200
+        assert (
+            org_client.admin("PUT", "/scenario", {**script, "steps": [{"operation": "getGiftCard"}]}).status_code == 200
+        )
         return
-    source = World(world.url, f"{world.org}-source", world.http)
+    source = OrgClient(org_client.url, f"{org_client.org}-source", org_client.http)
     source.seed("enfore", subscriptions=[subscription])
     if way == "seed":
-        world.seed("enfore", subscriptions=[subscription])
+        org_client.seed("enfore", subscriptions=[subscription])
     elif way == "state":
-        assert world.admin("PUT", "/state", source.admin("GET", "/state").json()).status_code == 200
+        assert org_client.admin("PUT", "/state", source.admin("GET", "/state").json()).status_code == 200
     elif way == "import":
-        assert world.admin("POST", "/import", source.admin("GET", "/export").json()).status_code == 200
+        assert org_client.admin("POST", "/import", source.admin("GET", "/export").json()).status_code == 200
     elif way == "snapshot":
-        world.seed("enfore", subscriptions=[subscription])
-        world.admin("PUT", "/snapshots/a")
-        world.admin("PUT", "/state", {"documents": {}})
-        assert world.admin("POST", "/snapshots/a/restore").status_code == 200
+        org_client.seed("enfore", subscriptions=[subscription])
+        org_client.admin("PUT", "/snapshots/a")
+        org_client.admin("PUT", "/state", {"documents": {}})
+        assert org_client.admin("POST", "/snapshots/a/restore").status_code == 200
 
 
 @pytest.mark.parametrize("way", ["seed", "state", "import", "scenario", "snapshot"])
@@ -353,12 +355,12 @@ def subscribed_by(way: str, world: World, url: str) -> None:
 def test_plain_http_is_off_for_any_source_of_a_subscription(http: httpx2.Client, way: str, allowed: bool) -> None:
     callbacks = CallbackConfig(policy=Policy(allow_http=allowed))
     with running(Config(callbacks=callbacks)) as (_, base), Receiver() as receiver:
-        world = World(base, way, http)
-        subscribed_by(way, world, receiver.url)
+        org_client = OrgClient(base, way, http)
+        subscribed_by(way, org_client, receiver.url)
 
-        sell(world)
-        (delivery,) = webhooks(world, "?wait=20s")
-        again = world.admin("POST", f"/webhooks/{delivery['id']}/redeliver").json()
+        sell(org_client)
+        (delivery,) = webhooks(org_client, "?wait=20s")
+        again = org_client.admin("POST", f"/webhooks/{delivery['id']}/redeliver").json()
 
         assert [delivery["status"]] == ["delivered" if allowed else "not_allowed"]
         if not allowed:
@@ -376,12 +378,12 @@ def test_plain_http_is_off_for_any_source_of_a_subscription(http: httpx2.Client,
         ("HTTPS://sink.sandbox/", "delivered"),
     ],
 )
-def test_only_https_is_called(world: World, callback: str, status: str) -> None:
-    subscribed_by("seed", world, callback)
+def test_only_https_is_called(org_client: OrgClient, callback: str, status: str) -> None:
+    subscribed_by("seed", org_client, callback)
 
-    sell(world)
+    sell(org_client)
 
-    assert [webhook["status"] for webhook in webhooks(world, "?wait=20s")] == [status]
+    assert [webhook["status"] for webhook in webhooks(org_client, "?wait=20s")] == [status]
 
 
 def test_no_header_of_a_client_or_of_the_operator_is_passed_on(http: httpx2.Client) -> None:
@@ -421,8 +423,10 @@ def test_no_header_of_a_client_or_of_the_operator_is_passed_on(http: httpx2.Clie
 
 
 @pytest.mark.parametrize("address", ["http://shop.example/", "http://10.0.0.1/", "ftp://127.0.0.1/"])
-def test_the_option_admits_plain_http_on_this_machine_only(world: World, address: str) -> None:
-    response = world.request("POST", path(world, "sales-vouchers/gift-card-subscriptions"), {"callback_url": address})
+def test_the_option_admits_plain_http_on_this_machine_only(org_client: OrgClient, address: str) -> None:
+    response = org_client.request(
+        "POST", path(org_client, "sales-vouchers/gift-card-subscriptions"), {"callback_url": address}
+    )
 
     assert response.status_code == 400
 
@@ -430,43 +434,45 @@ def test_the_option_admits_plain_http_on_this_machine_only(world: World, address
 def test_deliveries_end_after_the_configured_attempts(http: httpx2.Client) -> None:
     callbacks = CallbackConfig(policy=Policy(allow_http=True), attempts=3, timeout=LONG)
     with running(Config(callbacks=callbacks)) as (_, base), Receiver(answers(500)) as receiver:
-        world = frozen(World(base, "limited", http))
-        subscribe(world, receiver.url)
-        sell(world, "X-1")
-        settled(world)
+        org_client = frozen(OrgClient(base, "limited", http))
+        subscribe(org_client, receiver.url)
+        sell(org_client, "X-1")
+        settled(org_client)
 
-        world.advance("PT1H")
+        org_client.advance("PT1H")
 
-        (dead,) = webhooks(world, "?status=dead&wait=60s")
+        (dead,) = webhooks(org_client, "?status=dead&wait=60s")
         assert (dead["attempted"], dead["detail"]) == (3, "3 attempts have failed.")
         receiver.mode = answers(202)
-        world.admin("POST", f"/webhooks/{dead['id']}/redeliver")
-        assert webhooks(world, "?status=delivered&wait=60s")[0]["redelivery_of"] == dead["id"]
+        org_client.admin("POST", f"/webhooks/{dead['id']}/redeliver")
+        assert webhooks(org_client, "?status=delivered&wait=60s")[0]["redelivery_of"] == dead["id"]
 
 
 @pytest.mark.parametrize("webhook", ["truncated", "invalid"])
-def test_broken_payloads_really_arrive(world: World, receiver: Receiver, webhook: str) -> None:
-    subscribe(world, receiver.url)
-    arm(world, webhook)
+def test_broken_payloads_really_arrive(org_client: OrgClient, receiver: Receiver, webhook: str) -> None:
+    subscribe(org_client, receiver.url)
+    arm(org_client, webhook)
 
-    sell(world)
+    sell(org_client)
 
     (received,) = receiver.wait(1)
-    (delivery,) = settled(world)
+    (delivery,) = settled(org_client)
     assert received.body.decode() == delivery["sent"]
 
 
-def test_a_receiver_gets_the_delivery_whose_answer_is_replaced_by_500(world: World, receiver: Receiver) -> None:
-    subscribe(frozen(world), receiver.url)
-    arm(world, {"status": 500, "times": 1})
-    sell(world)
-    settled(world)
+def test_a_receiver_gets_the_delivery_whose_answer_is_replaced_by_500(
+    org_client: OrgClient, receiver: Receiver
+) -> None:
+    subscribe(frozen(org_client), receiver.url)
+    arm(org_client, {"status": 500, "times": 1})
+    sell(org_client)
+    settled(org_client)
 
-    world.admin("POST", "/webhooks/flush")
+    org_client.admin("POST", "/webhooks/flush")
 
     first, second = receiver.wait(2)
     assert first.body == second.body
-    assert [it["status"] for it in webhooks(world)[0]["attempts"]] == [500, 202]
+    assert [it["status"] for it in webhooks(org_client)[0]["attempts"]] == [500, 202]
 
 
 def test_a_server_stops_with_deliveries_in_flight_and_logs_the_undelivered(
@@ -477,10 +483,10 @@ def test_a_server_stops_with_deliveries_in_flight_and_logs_the_undelivered(
     def stopped() -> float:
         with Receiver(hangs()) as receiver:
             with running(Config(callbacks=callbacks)) as (_, base):
-                world = World(base, "ending", http)
-                subscribe(world, receiver.url)
-                sell(world, "X-1")
-                sell(world, "X-2")
+                org_client = OrgClient(base, "ending", http)
+                subscribe(org_client, receiver.url)
+                sell(org_client, "X-1")
+                sell(org_client, "X-2")
                 receiver.wait(1)
                 began = time.perf_counter()
             seconds = time.perf_counter() - began
@@ -494,14 +500,14 @@ def test_deleting_the_subscription_cancels_the_delivery_in_flight(http: httpx2.C
     def delete(timeout: float) -> None:
         callbacks = CallbackConfig(policy=Policy(allow_http=True), timeout=timeout)
         with running(Config(callbacks=callbacks)) as (_, base), Receiver(hangs()) as receiver:
-            world = frozen(World(base, "deleting", http))
-            id = subscribe(world, receiver.url)
-            sell(world, "X-1")
+            org_client = frozen(OrgClient(base, "deleting", http))
+            id = subscribe(org_client, receiver.url)
+            sell(org_client, "X-1")
             receiver.wait(1, timeout)
-            world.request("DELETE", path(world, "sales-vouchers/gift-card-subscriptions", id))
-            (delivery,) = webhooks(world, "?status=canceled&wait=60s")
+            org_client.request("DELETE", path(org_client, "sales-vouchers/gift-card-subscriptions", id))
+            (delivery,) = webhooks(org_client, "?status=canceled&wait=60s")
 
-            world.advance("P1D")
+            org_client.advance("P1D")
 
             assert card_of(delivery)["external_number"] == "X-1"
             assert delivery["at"] == NOW
@@ -514,9 +520,9 @@ def test_certificates_are_read_from_the_file_that_is_named(tmp_path: Path, http:
     (tmp_path / "ca.pem").write_bytes(ca_pem())
     callbacks = CallbackConfig(ca=tmp_path / "ca.pem", timeout=LONG)
     with running(Config(callbacks=callbacks)) as (_, base), Receiver(tls=True) as receiver:
-        world = World(base, "trusting", http)
-        subscribe(world, receiver.url)
+        org_client = OrgClient(base, "trusting", http)
+        subscribe(org_client, receiver.url)
 
-        sell(world)
+        sell(org_client)
 
         assert len(receiver.wait(1)) == 1
