@@ -58,7 +58,7 @@ def new_rules() -> Rules:
     ):
         rules.operation(operation_id)(rule)
     _bind(rules, things)
-    _bind_trouble(rules, things)
+    _bind_failure(rules, things)
     _bind_notes(rules, notes)
     rules.on_admission(_admit)
 
@@ -147,7 +147,7 @@ def _bind(rules: Rules, things: Collection) -> None:
         try:
             call.add(things, thing)
         except NotUnique as taken:
-            call.reject("code-taken", f"{taken}.", holder="somebody")
+            call.reject("code-taken", f"{taken}.", holder="another")
         _tell(call, thing)
         return call.reply(thing)
 
@@ -166,17 +166,17 @@ def _bind(rules: Rules, things: Collection) -> None:
         return call.reply()
 
 
-def _bind_trouble(rules: Rules, things: Collection) -> None:
-    @rules.operation("makeTrouble")
-    def make_trouble(call: Call) -> Reply:
-        thing = call.add(things, {"id": call.new_uuid(), "name": "Trouble", "status": "NEW"})
+def _bind_failure(rules: Rules, things: Collection) -> None:
+    @rules.operation("causeFailure")
+    def cause_failure(call: Call) -> Reply:
+        thing = call.add(things, {"id": call.new_uuid(), "name": "Failure", "status": "NEW"})
         kind = call.path["kind"]
         if kind.startswith("ask."):
-            asked = call.invoke("makeTrouble", {**call.path, "kind": kind.removeprefix("ask.")})
+            asked = call.invoke("causeFailure", {**call.path, "kind": kind.removeprefix("ask.")})
             return call.reply(thing if isinstance(asked, Rejected) else asked.content)
         if kind.startswith("keep"):
             _keep(call, thing, kind)
-        return _make_trouble(call, thing, kind)
+        return _cause_failure(call, thing, kind)
 
 
 def _keep(call: Call, thing: Doc, kind: str) -> NoReturn:
@@ -184,7 +184,7 @@ def _keep(call: Call, thing: Doc, kind: str) -> NoReturn:
     call.reject_and_keep("toolate" if kind == "keepmisspelt" else "too-late")
 
 
-def _make_trouble(call: Call, thing: Doc, kind: str) -> Reply:
+def _cause_failure(call: Call, thing: Doc, kind: str) -> Reply:
     match kind:
         case "raise":
             raise RuntimeError("the rule broke")
@@ -284,7 +284,7 @@ class Acme:
 
 
 def rejecting(name: str) -> Effects:
-    """What is armed to have a call refused."""
+    """What is armed to have a call rejected."""
     return Effects({"reject": name}, reject=name)
 
 

@@ -44,7 +44,7 @@ def running(config: Config | None = None, app: App | None = None, *, keep_alive:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that the system gives to nobody who asks for any: theirs begin at 32768."""
+    """A port without a listener, below the range (from 32768) that the system assigns."""
     while True:
         port = random.randrange(15_000, 32_000)  # noqa: S311 - so that workers do not meet
         with socket.socket() as probe, suppress(OSError):

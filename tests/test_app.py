@@ -49,7 +49,7 @@ CONVERSATION: list[tuple[str, str, dict[str, Any]]] = [
     ("PATCH", "/acme/shop/nothing", {}),
     ("GET", "/", {}),
     ("GET", "/acme/greeting", {"headers": {"Acme-Shop": "a"}}),
-    ("POST", "/acme/shop/trouble/raise", {"headers": BEARER}),
+    ("POST", "/acme/shop/failures/raise", {"headers": BEARER}),
     ("PUT", "/acme/shop/notes/n", {"json": {"text": "x"}, "headers": BEARER}),
     ("PUT", "/acme/shop/notes/n", {"json": {"text": ""}, "headers": BEARER}),
     ("POST", "/acme/session", {"data": {"client": "app", "secret": "s", "shop": "shop"}}),

@@ -30,13 +30,13 @@ def request(authorization: str | None) -> Request:
 
 
 def admit(authenticator: Authenticator, operation: Operation, authorization: str | None, **where: Any) -> Grant | str:
-    """The result for a request of the org `world`, whose tenant is `shop`."""
-    place = {"org": "world", "vendor": "acme", "audience": "/acme", "tenant": "shop", "now": NOW, **where}
+    """The result for a request of the org `team`, whose tenant is `shop`."""
+    place = {"org": "team", "vendor": "acme", "audience": "/acme", "tenant": "shop", "now": NOW, **where}
     return authenticator.check(operation, request(authorization), **place)
 
 
 def issue(authenticator: Authenticator, **said: Any) -> str:
-    usual = {"org": "world", "vendor": "acme", "tenant": None, "scopes": None, "customer": None, "number": 1}
+    usual = {"org": "team", "vendor": "acme", "tenant": None, "scopes": None, "customer": None, "number": 1}
     return authenticator.issue(**{**usual, "issued": NOW, "expires": NOW + 60 * clock.SECOND, **said})
 
 
@@ -68,7 +68,7 @@ def test_an_unknown_token_gives_all_rights_unless_strict(token: str) -> None:
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize(
-    ("authorization", "refusal"),
+    ("authorization", "rejection"),
     [
         ("Bearer invalid", auth.INVALID),
         ("Bearer invalid-token", auth.INVALID),
@@ -81,8 +81,8 @@ def test_an_unknown_token_gives_all_rights_unless_strict(token: str) -> None:
         ("justatoken", auth.INVALID),
     ],
 )
-def test_some_credentials_are_always_rejected(strict: bool, authorization: str, refusal: str) -> None:
-    assert admit(Authenticator(strict=strict), PLAIN, authorization) == refusal
+def test_some_credentials_are_always_rejected(strict: bool, authorization: str, rejection: str) -> None:
+    assert admit(Authenticator(strict=strict), PLAIN, authorization) == rejection
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -96,7 +96,7 @@ def test_an_issued_token_gives_the_rights_in_it(strict: bool) -> None:
     grant = admit(authenticator, SCOPED, f"Bearer {token}")
 
     assert grant == Grant(
-        org="world",
+        org="team",
         vendor="acme",
         audience="/acme",
         tenant="shop",
@@ -110,7 +110,7 @@ def test_an_issued_token_gives_the_rights_in_it(strict: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "refusal"),
+    ("said", "rejection"),
     [
         ({"vendor": "other"}, auth.INVALID),
         ({"audience": "/other"}, auth.INVALID),
@@ -128,10 +128,10 @@ def test_an_issued_token_gives_the_rights_in_it(strict: bool) -> None:
     ],
 )
 @pytest.mark.parametrize("strict", [False, True])
-def test_an_issued_token_gives_no_other_rights(strict: bool, said: dict[str, Any], refusal: str) -> None:
+def test_an_issued_token_gives_no_other_rights(strict: bool, said: dict[str, Any], rejection: str) -> None:
     authenticator = Authenticator(strict=strict)
 
-    assert admit(authenticator, SCOPED, f"Bearer {issue(authenticator, **said)}") == refusal
+    assert admit(authenticator, SCOPED, f"Bearer {issue(authenticator, **said)}") == rejection
 
 
 @pytest.mark.parametrize("said", [{"org": None}, {"scopes": None}, {"audience": None}, {"tenant": None}])
@@ -181,8 +181,8 @@ def test_servers_with_the_same_key_accept_each_other_s_tokens(strict: bool) -> N
     token = issue(first, number=7)
 
     assert issue(second, number=7) == token
-    assert second.read(token, "world", "acme", NOW) is not None
-    assert Authenticator(strict=True).read(token, "world", "acme", NOW) is None
+    assert second.read(token, "team", "acme", NOW) is not None
+    assert Authenticator(strict=True).read(token, "team", "acme", NOW) is None
 
 
 def test_a_token_is_a_jwt() -> None:
@@ -195,7 +195,7 @@ def test_a_token_is_a_jwt() -> None:
     assert opened(payload) == {
         "iss": "promo-sandbox",
         "vendor": "acme",
-        "org": "world",
+        "org": "team",
         "tenant": "shop",
         "sub": "C1",
         "scope": "a b",
@@ -259,11 +259,11 @@ def test_a_token_without_an_end_never_expires(strict: bool) -> None:
 
 
 def test_claims_are_a_field_of_the_payload() -> None:
-    payload = issue(Authenticator(), claims={"entity": "É", "iss": "somebody"}).split(".")[1]
+    payload = issue(Authenticator(), claims={"entity": "É", "iss": "another"}).split(".")[1]
 
     said = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
 
-    assert (said["claims"], said["iss"]) == ({"entity": "É", "iss": "somebody"}, "promo-sandbox")
+    assert (said["claims"], said["iss"]) == ({"entity": "É", "iss": "another"}, "promo-sandbox")
 
 
 def test_a_token_with_other_claims_is_another_token() -> None:
@@ -294,7 +294,7 @@ def test_a_token_with_a_valid_signature_and_an_invalid_payload_is_unknown(payloa
     assert Authenticator().token_org(request(f"Bearer {token}")) is None
     assert admit(Authenticator(strict=True), PLAIN, f"Bearer {token}") == auth.INVALID
     assert admit(Authenticator(), PLAIN, f"Bearer {token}") == UNRESTRICTED
-    assert Authenticator().read(token, "world", "acme", NOW) is None
+    assert Authenticator().read(token, "team", "acme", NOW) is None
 
 
 def test_the_unmodified_token_is_an_issued_one() -> None:
@@ -324,7 +324,7 @@ def test_security_requirements_may_have_different_schemes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("authorization", "refusal"),
+    ("authorization", "rejection"),
     [
         (None, auth.MISSING),
         ("Bearer invalid", auth.INVALID),
@@ -335,8 +335,8 @@ def test_security_requirements_may_have_different_schemes() -> None:
         ("Digest x", auth.INVALID),
     ],
 )
-def test_the_last_requirement_of_the_same_scheme_gives_the_rejection(authorization: str | None, refusal: str) -> None:
-    assert admit(Authenticator(), SEVERAL, authorization) == refusal
+def test_the_last_requirement_of_the_same_scheme_gives_the_rejection(authorization: str | None, rejection: str) -> None:
+    assert admit(Authenticator(), SEVERAL, authorization) == rejection
 
 
 # Tokens and clients elsewhere than in `Authorization`
@@ -346,7 +346,7 @@ def test_a_token_is_read_with_its_rights_in_an_org_at_a_moment() -> None:
     authenticator = Authenticator(strict=True)
     token = issue(authenticator, tenant="shop", scopes=["things.read"], audience="/elsewhere", customer="C1", number=7)
 
-    grant = authenticator.read(token, "world", "acme", NOW)
+    grant = authenticator.read(token, "team", "acme", NOW)
 
     assert grant is not None
     assert (grant.customer, grant.scopes, grant.id) == ("C1", frozenset({"things.read"}), "7")
@@ -369,21 +369,21 @@ def test_a_token_that_is_not_valid_in_an_org_at_a_moment_is_read_as_none(
     authenticator = Authenticator()
 
     assert (
-        authenticator.read(issue(authenticator, **said), **{"org": "world", "vendor": "acme", "now": NOW, **where})
+        authenticator.read(issue(authenticator, **said), **{"org": "team", "vendor": "acme", "now": NOW, **where})
         is None
     )
 
 
 @pytest.mark.parametrize("token", ["", "any", "a.b.c", "invalid", "expired", ".", "..", "é.é.é", "sandbox"])
 def test_an_unknown_token_is_read_as_none(token: str) -> None:
-    assert Authenticator().read(token, "world", "acme", NOW) is None
+    assert Authenticator().read(token, "team", "acme", NOW) is None
 
 
 def test_a_self_describing_token_is_read_unless_strict() -> None:
     token = "sandbox;customer=C1;entity=E1"
 
-    assert Authenticator().read(token, "world", "acme", NOW) == Grant(customer="C1", claims={"entity": "E1"})
-    assert Authenticator(strict=True).read(token, "world", "acme", NOW) is None
+    assert Authenticator().read(token, "team", "acme", NOW) == Grant(customer="C1", claims={"entity": "E1"})
+    assert Authenticator(strict=True).read(token, "team", "acme", NOW) is None
 
 
 def test_a_client_needs_its_secret_in_strict_mode_only() -> None:
@@ -438,7 +438,7 @@ def test_a_bearer_token_is_not_a_basic_credential() -> None:
 def test_a_token_names_its_org() -> None:
     authenticator = Authenticator()
 
-    assert authenticator.token_org(request(f"Bearer {issue(authenticator, tenant='shop')}")) == "world"
+    assert authenticator.token_org(request(f"Bearer {issue(authenticator, tenant='shop')}")) == "team"
     assert authenticator.token_org(request(f"Bearer {issue(authenticator, org=None, tenant='shop')}")) == "shop"
     assert authenticator.token_org(request("Bearer sandbox;tenant=shop")) == "shop"
     assert authenticator.token_org(request("Bearer any")) is None

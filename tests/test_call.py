@@ -24,7 +24,7 @@ OPERATIONS = {operation.id: operation for operation in Document(SPEC).operations
 
 @pytest.fixture
 def call() -> Call:
-    return Call("world", State(), RULES, NOW, Authenticator())
+    return Call("team", State(), RULES, NOW, Authenticator())
 
 
 def requested(call: Call, request: Request) -> Call:
@@ -268,19 +268,19 @@ def test_a_token_is_issued_for_the_org_or_for_any(call: Call) -> None:
     def org(token: str) -> str | None:
         return authenticator.token_org(Request("GET", "/", [(b"authorization", f"Bearer {token}".encode())]))
 
-    assert (org(bound), org(free)) == ("world", "shop")
+    assert (org(bound), org(free)) == ("team", "shop")
 
 
 def test_a_token_has_the_claims_of_its_rule_and_may_never_expire() -> None:
     authenticator = Authenticator(strict=True)
-    token = Call("world", State(), RULES, NOW, authenticator).issue_token(
+    token = Call("team", State(), RULES, NOW, authenticator).issue_token(
         tenant="shop", scopes=["a"], customer="C1", claims={"entity": "E1"}, seconds=None, audience="/acme"
     )
 
-    grant = authenticator.read(token, "world", "acme", clock.LATEST)
+    grant = authenticator.read(token, "team", "acme", clock.LATEST)
 
     assert grant == Grant(
-        org="world",
+        org="team",
         vendor="acme",
         audience="/acme",
         tenant="shop",
@@ -295,7 +295,7 @@ def test_a_token_has_the_claims_of_its_rule_and_may_never_expire() -> None:
 def test_a_token_is_read_at_the_present_moment_in_this_org_and_for_this_vendor(call: Call) -> None:
     token = call.issue_token(tenant=None, claims={"entity": "E1"}, seconds=60)
     elsewhere = Call("elsewhere", State(), RULES, NOW, Authenticator())
-    later = Call("world", State(), RULES, NOW + 60 * clock.SECOND, Authenticator())
+    later = Call("team", State(), RULES, NOW + 60 * clock.SECOND, Authenticator())
 
     grant = call.read_token(token)
 
@@ -313,7 +313,7 @@ def test_a_token_whose_claims_are_not_strings_gives_no_rights(call: Call) -> Non
 
 
 def test_a_call_knows_the_same_clients_as_the_authenticator(call: Call) -> None:
-    strict = Call("world", State(), RULES, NOW, Authenticator(strict=True, clients={"app": "s"}))
+    strict = Call("team", State(), RULES, NOW, Authenticator(strict=True, clients={"app": "s"}))
 
     assert [call.knows_client("anybody", secret) for secret in ("x", "invalid")] == [True, False]
     assert [strict.knows_client("app", secret) for secret in ("s", "x")] == [True, False]

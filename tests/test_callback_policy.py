@@ -17,10 +17,10 @@ CLOSED = Policy()
 SHOP = Rewrite("https://shop.example/", "http://10.1.2.3:9000/")
 
 
-def refusal(policy: Policy, url: str, *rewrites: Rewrite) -> str:
-    with pytest.raises(NotAllowed) as refused:
+def rejection(policy: Policy, url: str, *rewrites: Rewrite) -> str:
+    with pytest.raises(NotAllowed) as rejected:
         policy.target(url, rewrites)
-    return refused.value.reason
+    return rejected.value.reason
 
 
 # What is called
@@ -82,7 +82,7 @@ def test_loopback_is_called_by_one_spelling(url: str, called: str) -> None:
 def test_only_loopback_and_allowed_hosts_are_called(url: str) -> None:
     shown = url.split("/")[2]
 
-    assert refusal(CLOSED, url) == (
+    assert rejection(CLOSED, url) == (
         f"{_one_spelling(shown)} is not allowed; "
         f"start the server with --callback-allow {_one_spelling(shown)}, "
         f"or --callback-rewrite https://{_one_spelling(shown)}/=http://127.0.0.1:9000/"
@@ -163,7 +163,7 @@ def test_an_ambiguous_url_is_rejected_with_one_sentence(url: str) -> None:
     everything = Policy(["0.0.0.0/0", "::/0", "*.example", "*.localhost"])
 
     for policy in (CLOSED, everything):
-        reason = refusal(policy, url)
+        reason = rejection(policy, url)
         assert reason
         assert "\n" not in reason
         assert "--callback-" not in reason  # it is not taken for a host that could be allowed
@@ -216,15 +216,15 @@ def test_allowed_hosts_are_called(allow: str, url: str) -> None:
     ],
 )
 def test_no_more_than_the_operator_allows_is_called(allow: str, url: str, shown: str) -> None:
-    assert refusal(Policy([allow]), url).startswith(
+    assert rejection(Policy([allow]), url).startswith(
         f"{shown} is not allowed; start the server with --callback-allow {shown}, or"
     )
 
 
 @pytest.mark.parametrize("url", ["https://shop.example:8443/", "https://10.9.8.7/", "https://[fd00::1]:7/"])
 def test_the_option_in_the_error_allows_the_call(url: str) -> None:
-    named = refusal(CLOSED, url).split("--callback-allow ")[1].split(",")[0]
-    rewrite = refusal(CLOSED, url).split("--callback-rewrite ")[1]
+    named = rejection(CLOSED, url).split("--callback-allow ")[1].split(",")[0]
+    rewrite = rejection(CLOSED, url).split("--callback-rewrite ")[1]
 
     assert Policy([named]).target(url).url == url
     assert Policy([], [parse_rewrite(rewrite)]).target(url).url == "http://127.0.0.1:9000/"
@@ -236,10 +236,10 @@ def test_the_option_in_the_error_allows_the_call(url: str) -> None:
      "*.0x1", "*.10.0.0.1", "a..b", "shop.example:0", "shop.example:x", "user@shop.example", "fe80::1%eth0", "a b"],
 )  # fmt: skip
 def test_an_invalid_entry_is_reported_in_one_sentence(allow: str) -> None:
-    with pytest.raises(ValueError, match=r"^.+$") as refused:
+    with pytest.raises(ValueError, match=r"^.+$") as rejected:
         Policy([allow])
 
-    assert repr(allow.removeprefix("*."))[1:] in str(refused.value)
+    assert repr(allow.removeprefix("*."))[1:] in str(rejected.value)
 
 
 # After resolution
@@ -266,10 +266,10 @@ HIDDEN = [
 def test_an_allowed_name_that_points_inside_is_not_called_there(address: str) -> None:
     policy = Policy(["shop.example"])
 
-    with pytest.raises(NotAllowed) as refused:
+    with pytest.raises(NotAllowed) as rejected:
         policy.validate_address(policy.target("https://shop.example/"), address)
 
-    assert refused.value.reason == (
+    assert rejected.value.reason == (
         f"shop.example resolves to {address}, which is not a public address; "
         f"to allow it, start the server with --callback-allow {address.partition('%')[0]}"
     )
@@ -347,7 +347,7 @@ def test_a_rewrite_leads_on_and_is_trusted(text: str, url: str, called: str) -> 
 def test_a_rewrite_applies_only_to_urls_that_begin_with_its_source(url: str) -> None:
     policy = Policy([], [Rewrite("https://shop.example/hooks", "http://10.1.2.3:9000/")])
 
-    assert "is not allowed; start the server with" in refusal(policy, url)
+    assert "is not allowed; start the server with" in rejection(policy, url)
 
 
 def test_the_longest_source_wins_and_an_orgs_before_the_operators() -> None:
@@ -396,7 +396,7 @@ def test_an_org_may_not_rewrite_to_other_hosts_even_to_those_of_the_operator(lea
         NotAllowed, match=r"^an org's rewrite must lead to loopback or to a host that the server allows, not to "
     ):
         policy.validate_rewrite(rewrite)
-    assert "is not allowed" in refusal(policy, "https://other.example/", rewrite)
+    assert "is not allowed" in rejection(policy, "https://other.example/", rewrite)
 
 
 def test_an_orgs_rewrite_may_not_resolve_to_a_hidden_address() -> None:

@@ -107,7 +107,7 @@ def test_variables_take_several_separated_by_spaces() -> None:
         (("--callback-attempts", "-1"), "Invalid value for '--callback-attempts': -1 is not in the range x>=0."),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(invoke: Invoke, arguments: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_is_reported_in_one_line(invoke: Invoke, arguments: tuple[str, ...], said: str) -> None:
     assert invoke("serve", *arguments) == (2, "", f"promo-sandbox: {said}\n")
 
 
@@ -123,7 +123,7 @@ def test_what_cannot_be_is_told_in_one_line(invoke: Invoke, arguments: tuple[str
         (lambda _: None, "cannot read --callback-ca {}: No such file or directory"),
     ],
 )
-def test_a_file_without_certificates_is_told_in_one_line(
+def test_a_file_without_certificates_is_reported_in_one_line(
     invoke: Invoke, tmp_path: Path, make: Callable[[Path], None], said: str
 ) -> None:
     path = tmp_path / "ca.pem"

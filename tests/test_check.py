@@ -98,7 +98,7 @@ def test_what_openapi_itself_does_not_admit(tmp_path: Path) -> None:
 CODED = "examples: {lamp: null, coded: {value: {name: Lamp, code: L-1}}}"
 
 
-def test_an_example_of_a_patch_that_does_not_fit_is_told_where_the_patch_has_it(tmp_path: Path) -> None:
+def test_an_example_of_a_patch_that_does_not_fit_is_reported_where_the_patch_has_it(tmp_path: Path) -> None:
     [found] = mistakes_of_versions(tmp_path, (CODED, CODED.replace("L-1", "7")))
 
     assert found.startswith(f"acme/things.yaml:{line(CODED)}: the example coded.code: 7 is not of type")

@@ -213,7 +213,7 @@ def test_an_option_counts_more_than_an_empty_variable() -> None:
         (("--auth", "strict", "--host", "0.0.0.0"), ["open", "strict"]),  # noqa: S104
     ],
 )
-def test_the_server_warns_of_what_nobody_may_have_meant(arguments: tuple[str, ...], warnings: list[str]) -> None:
+def test_the_server_warns_of_options_that_may_be_mistakes(arguments: tuple[str, ...], warnings: list[str]) -> None:
     with serving(*arguments) as served:
         _, said = served.stop()
 
@@ -468,7 +468,7 @@ def test_help_names_every_command(invoke: Invoke, option: str) -> None:
     assert all(re.search(rf"^  {command} ", out, re.MULTILINE) for command in ("check", "routes", "serve"))
 
 
-def test_whoever_says_nothing_is_shown_the_help(invoke: Invoke) -> None:
+def test_without_arguments_the_help_is_shown(invoke: Invoke) -> None:
     code, out, err = invoke()
 
     assert (code, out) == (2, "")

@@ -62,10 +62,10 @@ def test_a_url_stands_in_for_the_vendors_host_whatever_tenant_the_client_names(o
     ],
 )
 def test_a_url_of_what_there_is_not_says_what_there_is(org: Org, named: tuple[str, ...], said: str) -> None:
-    with pytest.raises(SandboxError) as refused:
+    with pytest.raises(SandboxError) as rejected:
         org.url(*named)
 
-    assert str(refused.value) == said
+    assert str(rejected.value) == said
 
 
 def test_a_name_with_anything_in_it_names_one_org(url: str) -> None:
@@ -131,13 +131,13 @@ def test_time_passes_by_seconds_a_timedelta_or_iso_8601(org: Org, by: Any, there
     ],
 )
 def test_what_is_no_time_to_come_is_said_at_once(org: Org, by: Any, said: str) -> None:
-    with pytest.raises(SandboxError) as refused:
+    with pytest.raises(SandboxError) as rejected:
         org.clock.advance(by)
 
-    assert str(refused.value) == said
+    assert str(rejected.value) == said
 
 
-def test_a_moment_without_a_zone_is_nobodys(org: Org) -> None:
+def test_a_moment_without_a_zone_is_rejected_by_the_client(org: Org) -> None:
     with pytest.raises(SandboxError, match="has no time zone; give it tzinfo=UTC"):
         org.clock.freeze(datetime(2030, 1, 1))  # noqa: DTZ001 - that is the mistake
 
@@ -184,7 +184,7 @@ def test_a_scenario_comes_by_name_as_a_document_and_from_a_file(org: Org, tmp_pa
         org.scenario_progress()
 
 
-def test_a_scenario_that_is_wrong_is_refused_with_its_flaws(org: Org, tmp_path: Path) -> None:
+def test_a_scenario_that_is_wrong_is_rejected_with_its_flaws(org: Org, tmp_path: Path) -> None:
     with pytest.raises(Rejected, match="did you mean enfore/lost-reply") as unknown:
         org.scenario("enfore/lost-replay")
     with pytest.raises(Rejected) as flawed:
@@ -197,12 +197,12 @@ def test_a_scenario_that_is_wrong_is_refused_with_its_flaws(org: Org, tmp_path: 
 
 
 def test_a_failure_shows_the_callers_line_and_none_of_ours(org: Org) -> None:
-    with pytest.raises(Rejected) as refused:
+    with pytest.raises(Rejected) as rejected:
         org.scenario("none")
 
-    shown = refused.traceback.filter(refused)
+    shown = rejected.traceback.filter(rejected)
     assert {Path(str(entry.path)).name for entry in shown} == {Path(__file__).name}
-    assert refused.value.__cause__ is refused.value.__context__ is None
+    assert rejected.value.__cause__ is rejected.value.__context__ is None
 
 
 def test_the_journal_is_read_counted_and_cleared(org: Org) -> None:
@@ -231,7 +231,7 @@ def test_a_request_is_counted_by_a_part_of_its_body(org_client: OrgClient, org: 
     assert org.count(body={"name": "Two"}) == 1
 
 
-def test_events_are_what_subscribers_were_to_be_told(org: Org) -> None:
+def test_events_are_what_subscribers_were_to_be_sent(org: Org) -> None:
     org.seed(enfore={"gift_cards": [CARD]})
 
     [event] = org.events("gift-card-changed")
@@ -254,17 +254,17 @@ def test_events_are_what_subscribers_were_to_be_told(org: Org) -> None:
         ),
     ],
 )
-def test_a_criterion_that_there_is_not_is_refused_before_anything_is_asked(
+def test_a_criterion_that_there_is_not_is_rejected_before_anything_is_asked(
     verb: str, criteria: dict[str, Any], said: str
 ) -> None:
     nowhere = Sandbox("http://127.0.0.1:1").org("t1")
     owner: Any = nowhere.webhooks if verb in ("list", "wait") else nowhere
 
-    with pytest.raises(SandboxError) as refused:
+    with pytest.raises(SandboxError) as rejected:
         getattr(owner, verb)(**criteria)
 
-    assert str(refused.value) == said
-    assert not isinstance(refused.value, Unreachable)
+    assert str(rejected.value) == said
+    assert not isinstance(rejected.value, Unreachable)
 
 
 def test_an_org_goes_back_to_a_snapshot(org: Org) -> None:
@@ -328,11 +328,11 @@ def test_a_closed_admin_api_opens_to_its_token() -> None:
     with running(Config(admin_token="geheim")) as (_, url):
         sandbox = Sandbox(url, "geheim")
         assert sandbox.orgs() == []
-        with pytest.raises(Rejected) as refused:
+        with pytest.raises(Rejected) as rejected:
             Sandbox(url).orgs()
 
-    assert str(refused.value) == f"{url} answered 401: Send SANDBOX_ADMIN_TOKEN as a bearer token. (token=)"
-    assert (refused.value.status, refused.value.errors) == (401, [])
+    assert str(rejected.value) == f"{url} answered 401: Send SANDBOX_ADMIN_TOKEN as a bearer token. (token=)"
+    assert (rejected.value.status, rejected.value.errors) == (401, [])
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
@@ -372,7 +372,7 @@ def test_verbs_are_awaited_several_at_once(url: str, org_client: OrgClient) -> N
 
 
 class Canned(ThreadingHTTPServer):
-    """A server that answers what it is told, and keeps what it was asked."""
+    """A server that gives the answers it was given, and keeps what it was asked."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
         super().__init__(("127.0.0.1", 0), _Answering)
@@ -405,25 +405,25 @@ def canned(answers: dict[str, Any]) -> AbstractContextManager[Canned]:
     return in_a_thread(Canned(answers))
 
 
-def test_a_server_of_another_version_is_told_apart_with_the_remedy() -> None:
+def test_a_server_of_another_version_is_reported_with_the_remedy() -> None:
     with canned({"GET /__admin/version": {"version": "9.9.9", "specs": []}}) as server:
         org = Sandbox(server.url).org("t1")
         said = []
         for _ in range(2):
-            with pytest.raises(VersionMismatch) as refused:
+            with pytest.raises(VersionMismatch) as rejected:
                 org.reset()
-            said.append(str(refused.value))
+            said.append(str(rejected.value))
 
     sentence = f"install promo-sandbox==9.9.9, or start a server of version {__version__}"
     assert said == 2 * [f"{server.url} has version 9.9.9 and this client {__version__}: {sentence}"]
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b'"1"', b"{}"])
-def test_what_is_no_sandbox_is_told_so(answer: bytes) -> None:
-    with canned({"GET /__admin/version": answer}) as server, pytest.raises(SandboxError) as refused:
+def test_what_is_no_sandbox_is_reported_as_such(answer: bytes) -> None:
+    with canned({"GET /__admin/version": answer}) as server, pytest.raises(SandboxError) as rejected:
         Sandbox(server.url).version()
 
-    assert str(refused.value) == f"{server.url} is not a Promo Sandbox: it answered 200 to /__admin/version"
+    assert str(rejected.value) == f"{server.url} is not a Promo Sandbox: it answered 200 to /__admin/version"
 
 
 HOOK = {"id": 7, "event": "gift-card-changed", "url": "https://shop.example/", "status": "delivered", "attempted": 1}

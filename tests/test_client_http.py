@@ -1,4 +1,4 @@
-"""Connections to a server that runs: kept for the next request, and never one that somebody else has closed or has."""
+"""Connections to a server that runs: kept for the next request, and never one that is closed or in use."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_requests_at_once_have_connections_of_their_own(server: Counting) -> Non
     assert server.connections == 2
 
 
-def test_a_refusal_keeps_its_connection(server: Counting) -> None:
+def test_a_rejection_keeps_its_connection(server: Counting) -> None:
     client = server.transport
     with pytest.raises(Rejected):
         client.request("GET", "/missing")
@@ -101,7 +101,7 @@ def test_a_refusal_keeps_its_connection(server: Counting) -> None:
     assert asked(client) == "1"
 
 
-def test_a_reply_that_nobody_has_read_to_its_end_takes_its_connection_with_it(server: Counting) -> None:
+def test_a_reply_that_is_not_read_to_its_end_closes_its_connection(server: Counting) -> None:
     client = server.transport
     with client.stream("GET", "/number"):
         pass

@@ -134,7 +134,7 @@ def get_thing(call):
     """A sentence-with-hyphens is no name."""
     if call.path["id"] == "x":
         call.reject("unknown-thing")
-    if call.headers.get("Acme-Trace") == "trouble":
+    if call.headers.get("Acme-Trace") == "failure":
         call.emit("thing-changed", {})
     call.reject("unknown-thign", "A detail, half-finished.")
 
@@ -173,7 +173,7 @@ def settings(acme: Acme, org: str = "shop") -> Doc:
 def test_an_org_s_settings_are_the_schema_s_defaults_until_something_is_set() -> None:
     acme = Acme()
 
-    assert settings(acme) == {"edition": "7", "orders": {"word": "refused", "marks": {"before": "", "after": "!"}}}
+    assert settings(acme) == {"edition": "7", "orders": {"word": "rejected", "marks": {"before": "", "after": "!"}}}
 
 
 def test_settings_override_the_defaults_at_every_level() -> None:
@@ -187,7 +187,7 @@ def test_settings_override_the_defaults_at_every_level() -> None:
         "house": "H1",
         "orders": {"word": "no", "marks": {"before": "<", "after": "!"}},
     }
-    assert settings(acme, "other")["orders"]["word"] == "refused"
+    assert settings(acme, "other")["orders"]["word"] == "rejected"
 
 
 def test_the_settings_that_a_rule_reads_are_a_copy() -> None:
@@ -200,7 +200,7 @@ def test_the_settings_that_a_rule_reads_are_a_copy() -> None:
 
     assert settings(acme, "third") == {
         "edition": "7",
-        "orders": {"word": "refused", "marks": {"before": "", "after": "!"}},
+        "orders": {"word": "rejected", "marks": {"before": "", "after": "!"}},
     }
     assert settings(acme, "shop") == {"id": "settings", "house": "H1", **settings(acme, "third")}
 
@@ -256,7 +256,7 @@ def test_a_rule_reads_the_settings_of_its_org() -> None:
 
     assert [[note["text"] for note in acme.stored(org, "notes")] for org in ("shop", "other")] == [
         ["<no invalid-request!"],
-        ["refused invalid-request!"],
+        ["rejected invalid-request!"],
     ]
 
 
@@ -278,9 +278,9 @@ def test_an_org_s_settings_choose_the_version_of_the_contract(versions: Acme) ->
 
     assert [added(org) for org in ("old", "new", "never-set")] == [201, 400, 201]
     assert [added(org, code="1") for org in ("old", "new", "never-set")] == [201, 201, 201]
-    refused = next(versions.orgs.get("new").journal.exchanges())
-    assert (refused.operation, refused.rejection) == ("addThing", "invalid-request")
-    assert [str(violation) for violation in refused.violations] == ["body.code: is required"]
+    rejected = next(versions.orgs.get("new").journal.exchanges())
+    assert (rejected.operation, rejected.rejection) == ("addThing", "invalid-request")
+    assert [str(violation) for violation in rejected.violations] == ["body.code: is required"]
 
 
 def test_a_version_applies_as_soon_as_the_setting_is_changed(versions: Acme) -> None:
@@ -415,12 +415,12 @@ def test_an_invoked_operation_is_validated_by_its_own_contract_and_returns_a_rej
 def test_an_invoked_operation_has_all_scopes_and_the_same_tenant() -> None:
     acme = Acme()
 
-    reply = acme.send("POST", "/~world/acme/shop/orders", {"name": "Lamp"}, token="sandbox;scope=orders.write")
-    denied = acme.send("POST", "/~world/acme/shop/things", {"name": "Lamp"}, token="sandbox;scope=orders.write")
+    reply = acme.send("POST", "/~team/acme/shop/orders", {"name": "Lamp"}, token="sandbox;scope=orders.write")
+    denied = acme.send("POST", "/~team/acme/shop/things", {"name": "Lamp"}, token="sandbox;scope=orders.write")
 
     assert (reply.status, denied.status) == (200, 403)
     assert content(reply)["refundable"] is False
-    assert len(acme.stored("world")) == 1
+    assert len(acme.stored("team")) == 1
 
 
 def test_changes_stay_if_the_rule_rejects_and_keeps_them() -> None:
@@ -430,7 +430,7 @@ def test_changes_stay_if_the_rule_rejects_and_keeps_them() -> None:
 
     assert reply.status == 409
     [note] = acme.stored("shop", "notes")
-    assert (len(note["id"]), note["text"]) == (8, "refused invalid-request!")
+    assert (len(note["id"]), note["text"]) == (8, "rejected invalid-request!")
     [change] = acme.last("shop").changes
     assert (change.collection.key, change.id, change.before) == ("acme.notes", note["id"], None)
 
@@ -450,7 +450,7 @@ def test_a_rejection_undoes_the_changes_of_invoked_operations() -> None:
 def test_a_rejection_of_an_invoked_operation_undoes_its_changes_only(kind: str) -> None:
     acme = Acme()
 
-    reply = acme.send("POST", f"/acme/shop/trouble/ask.{kind}")
+    reply = acme.send("POST", f"/acme/shop/failures/ask.{kind}")
 
     [mine] = acme.stored("shop")
     assert (reply.status, content(reply)["id"]) == (200, mine["id"])
@@ -461,8 +461,8 @@ def test_a_rejection_of_an_invoked_operation_undoes_its_changes_only(kind: str) 
 def test_an_invoked_operation_may_invoke_another() -> None:
     acme = Acme()
 
-    kept = acme.send("POST", "/acme/shop/trouble/ask.ask.none")
-    undone = acme.send("POST", "/acme/shop/trouble/ask.ask.reject")
+    kept = acme.send("POST", "/acme/shop/failures/ask.ask.none")
+    undone = acme.send("POST", "/acme/shop/failures/ask.ask.reject")
 
     assert (kept.status, undone.status) == (200, 200)
     assert len(acme.stored("shop")) == 3 + 2
@@ -472,7 +472,7 @@ def test_an_invoked_operation_may_invoke_another() -> None:
     ("kind", "internal_error"),
     [
         ("raise", "RuntimeError: the rule broke"),
-        ("status", "OffContract: reply: the status 418 is not declared for makeTrouble"),
+        ("status", "OffContract: reply: the status 418 is not declared for causeFailure"),
         ("body", "OffContract: reply.name: is required; reply.status: is required"),
         ("event", "OffContract: event thing-changed.thing.name: is required"),
         ("ask.raise", "RuntimeError: the rule broke"),
@@ -481,7 +481,7 @@ def test_an_invoked_operation_may_invoke_another() -> None:
 def test_an_internal_error_of_an_invoked_operation_fails_the_request(kind: str, internal_error: str) -> None:
     acme = Acme()
 
-    reply = acme.send("POST", f"/acme/shop/trouble/ask.{kind}")
+    reply = acme.send("POST", f"/acme/shop/failures/ask.{kind}")
 
     assert reply.status == 500
     assert (acme.last("shop").internal_error or "").startswith(internal_error)
@@ -490,12 +490,12 @@ def test_an_internal_error_of_an_invoked_operation_fails_the_request(kind: str, 
 
 def test_endless_invocations_are_an_internal_error() -> None:
     def ask_again(call: Call) -> Reply:
-        call.invoke("makeTrouble", call.path)
+        call.invoke("causeFailure", call.path)
         return call.reply()
 
-    acme = Acme(rules=_with("makeTrouble", ask_again))
+    acme = Acme(rules=_with("causeFailure", ask_again))
 
-    assert acme.send("POST", "/acme/shop/trouble/none").status == 500
+    assert acme.send("POST", "/acme/shop/failures/none").status == 500
     assert (acme.last("shop").internal_error or "").startswith("RecursionError")
 
 
@@ -504,9 +504,9 @@ def test_an_unknown_operation_cannot_be_invoked() -> None:
         call.invoke("addThign", {"shop": "shop"}, {"name": "Lamp"})
         return call.reply()
 
-    acme = Acme(rules=_with("makeTrouble", misspell))
+    acme = Acme(rules=_with("causeFailure", misspell))
 
-    assert acme.send("POST", "/acme/shop/trouble/none").status == 500
+    assert acme.send("POST", "/acme/shop/failures/none").status == 500
     assert acme.last("shop").internal_error == "KeyError: 'addThign'"
 
 
@@ -518,10 +518,10 @@ def test_an_invoked_operation_needs_its_required_body() -> None:
         seen.append(call.invoke("getNewestThing", {"shop": "shop"}))
         return call.reply({"id": "t", "name": "x", "status": "NEW"})
 
-    acme = Acme(rules=_with("makeTrouble", ask_without))
+    acme = Acme(rules=_with("causeFailure", ask_without))
 
-    assert acme.send("POST", "/acme/shop/trouble/none").status == 200
-    assert [refused.name for refused in seen] == ["invalid-request", "unknown-thing"]
+    assert acme.send("POST", "/acme/shop/failures/none").status == 200
+    assert [rejected.name for rejected in seen] == ["invalid-request", "unknown-thing"]
     assert [str(violation) for violation in seen[0].violations] == ["body: is required"]
 
 
@@ -532,10 +532,10 @@ def test_an_invoked_operation_accepts_any_path_that_its_rule_accepts() -> None:
         asked.append(call.invoke("putNote", {"shop": "shop", "id": "n" * 51}, {"text": "x"}))
         return call.reply({"id": "t", "name": "x", "status": "NEW"})
 
-    acme = Acme(rules=_with("makeTrouble", put))
+    acme = Acme(rules=_with("causeFailure", put))
 
     assert acme.send("PUT", f"/acme/shop/notes/{'n' * 51}", {"text": "x"}).status == 400
-    assert acme.send("POST", "/acme/shop/trouble/none").status == 200
+    assert acme.send("POST", "/acme/shop/failures/none").status == 200
     assert [reply.status for reply in asked] == [201]
     assert acme.stored("shop", "notes") == [{"id": "n" * 51, "text": "x"}]
 

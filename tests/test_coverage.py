@@ -23,7 +23,7 @@ def acme() -> Acme:
     return Acme()
 
 
-def told(acme: Acme, org: str | None = None) -> dict[str, Any]:
+def coverage_of(acme: Acme, org: str | None = None) -> dict[str, Any]:
     """The report of the made-up vendor, of one org or of all."""
     known = acme.orgs.find(org) if org else None
     counts = acme.orgs.covered() if org is None else known.covered if known else None
@@ -32,7 +32,7 @@ def told(acme: Acme, org: str | None = None) -> dict[str, Any]:
 
 
 def of(acme: Acme, operation: str, org: str | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = next(it for it in told(acme, org)["operations"] if it["operation"] == operation)
+    found: dict[str, Any] = next(it for it in coverage_of(acme, org)["operations"] if it["operation"] == operation)
     return found
 
 
@@ -47,7 +47,7 @@ def rejections(acme: Acme, operation: str, org: str | None = None) -> dict[str, 
 
 
 def callbacks(acme: Acme, org: str | None = None) -> dict[str, int]:
-    return {it["callback"]: it["count"] for it in told(acme, org)["callbacks"]}
+    return {it["callback"]: it["count"] for it in coverage_of(acme, org)["callbacks"]}
 
 
 def add(acme: Acme, org: str = "shop", *, headers: dict[str, str] | None = None, **thing: Any) -> Reply:
@@ -60,7 +60,7 @@ def add(acme: Acme, org: str = "shop", *, headers: dict[str, str] | None = None,
 def test_before_any_request_nothing_is_covered_and_everything_is_listed(acme: Acme) -> None:
     document = acme.contract.documents[0]
 
-    whole = told(acme)
+    whole = coverage_of(acme)
 
     assert [it["operation"] for it in whole["operations"]] == [operation.id for operation in document.operations]
     assert {part["covered"] for part in whole["totals"].values()} == {0}
@@ -143,10 +143,10 @@ def test_an_invalid_preference_does_not_count(acme: Acme) -> None:
 
 @pytest.mark.parametrize("kind", ["raise", "misspell", "status", "body", "event", "callback"])
 def test_an_internal_error_does_not_count(acme: Acme, kind: str) -> None:
-    reply = acme.send("POST", f"/acme/shop/trouble/{kind}")
+    reply = acme.send("POST", f"/acme/shop/failures/{kind}")
 
     assert reply.status == 500
-    assert told(acme)["totals"]["everything"]["covered"] == 0
+    assert coverage_of(acme)["totals"]["everything"]["covered"] == 0
     assert acme.orgs.get("shop").covered is None
 
 
@@ -169,9 +169,9 @@ def test_a_rejection_of_an_internal_call_counts_for_neither_operation(acme: Acme
 
 
 def test_a_rejection_that_keeps_its_changes_counts_with_its_events(acme: Acme) -> None:
-    acme.send("POST", "/acme/shop/trouble/keep")
+    acme.send("POST", "/acme/shop/failures/keep")
 
-    assert rejections(acme, "makeTrouble") == {"too-late": 1}
+    assert rejections(acme, "causeFailure") == {"too-late": 1}
     assert callbacks(acme) == {"thing-changed": 1}
 
 
@@ -184,7 +184,7 @@ def test_events_of_timers_count(acme: Acme) -> None:
     acme.orgs.run_due_timers(org, BEFORE_DUE + 1)
 
     assert callbacks(acme) == {"thing-changed": 1}
-    assert told(acme)["totals"]["everything"]["covered"] == 1
+    assert coverage_of(acme)["totals"]["everything"]["covered"] == 1
 
 
 @pytest.mark.parametrize("cut", ["unsent", "midway"])
@@ -219,7 +219,7 @@ def test_versions_of_a_contract_are_counted_as_one(acme: Acme) -> None:
     add(acme, code="1")
 
     assert statuses(acme, "addThing") == {201: 2, 400: 1}
-    assert [it["operation"] for it in told(acme)["operations"]].count("addThing") == 1
+    assert [it["operation"] for it in coverage_of(acme)["operations"]].count("addThing") == 1
 
 
 # Orgs
@@ -299,7 +299,7 @@ def test_percentages_are_rounded_down(acme: Acme) -> None:
     for org in ("a", "b"):
         acme.send("GET", "/acme/greeting", headers={"Sandbox-Org": org})
 
-    totals = told(acme)["totals"]
+    totals = coverage_of(acme)["totals"]
 
     assert totals["operations"] == {"covered": 1, "all": 12, "percent": 8.3}
     assert totals["callbacks"] == NOTHING

@@ -36,7 +36,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shop(tmp_path: Path, http: httpx2.Client) -> Iterator[OrgClient]:
-    """An org of a server of its own, which has met a success and a refusal of one operation."""
+    """An org of a server of its own, which has met a success and a rejection of one operation."""
     with running(app=new_app(write_specs(tmp_path / "specs"))) as (_, base):
         org_client = OrgClient(base, "shop", http)
         for _ in range(2):
@@ -190,7 +190,7 @@ def test_text_leaves_out_what_lacks_nothing() -> None:
 
 def test_lines_of_names_are_wrapped_between_them() -> None:
     report = made_up()
-    names = [f"a-rather-long-name-of-a-refusal-{number}" for number in range(20)]
+    names = [f"a-rather-long-name-of-a-rejection-{number}" for number in range(20)]
     report["vendors"][0]["operations"][0]["rejections"] = [
         {"rejection": name, "status": 409, "count": 0, "source": "", "summary": ""} for name in names
     ]
@@ -361,12 +361,12 @@ def test_url_and_token_come_from_the_environment_too(
 ) -> None:
     with running(app=new_app(write_specs(tmp_path / "specs"), admin_token="s3cret")) as (_, base):
         monkeypatch.setenv("SANDBOX_URL", base)
-        refused = invoke("coverage")
+        rejected = invoke("coverage")
         monkeypatch.setenv("SANDBOX_ADMIN_TOKEN", "s3cret")
         admitted = invoke("coverage")
 
-    assert refused[0] == 2
-    assert refused[2].endswith("answered 401: Send SANDBOX_ADMIN_TOKEN as a bearer token. (--admin-token)\n")
+    assert rejected[0] == 2
+    assert rejected[2].endswith("answered 401: Send SANDBOX_ADMIN_TOKEN as a bearer token. (--admin-token)\n")
     assert admitted[0] == 0
 
 
@@ -463,14 +463,14 @@ def test_a_server_that_is_no_sandbox(invoke: Invoke, status: int, body: bytes) -
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [(("--org", "shopp"), "did you mean shop?"), (("--vendor", "acmee"), "did you mean acme?")],
 )
-def test_a_name_that_is_unknown(shop: OrgClient, invoke: Invoke, options: tuple[str, str], told: str) -> None:
+def test_a_name_that_is_unknown(shop: OrgClient, invoke: Invoke, options: tuple[str, str], message: str) -> None:
     code, said, complained = invoke("coverage", "--url", shop.url, *options)
 
     assert (code, said) == (2, "")
-    assert told in complained
+    assert message in complained
     assert len(complained.splitlines()) == 1
 
 

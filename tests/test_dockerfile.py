@@ -66,7 +66,7 @@ def test_nothing_is_added_from_elsewhere_and_only_the_environment_reaches_the_im
     ]
 
 
-def test_it_runs_as_nobody_in_particular_by_number_and_after_all_that_is_written() -> None:
+def test_it_runs_as_an_unprivileged_user_by_number_and_after_all_that_is_written() -> None:
     order = [step.instruction for step in FINAL.steps]
 
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", FINAL.last("USER"))
@@ -236,16 +236,18 @@ def mounted(image: tuple[Builder, Stage], folder: Path) -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_a_container_serves_as_nobody_on_a_root_that_cannot_be_written(contain: Callable[..., Container]) -> None:
+def test_a_container_serves_as_an_unprivileged_user_on_a_root_that_cannot_be_written(
+    contain: Callable[..., Container],
+) -> None:
     container = contain()
     early = container.health()
     url = container.started()
     scenarios = httpx2.get(f"{url}/__admin/scenarios", timeout=LONG).json()["scenarios"]
-    refused = httpx2.get(f"{url}/promotions/org/acme/sales-vouchers/gift-cards", timeout=LONG)
+    rejected = httpx2.get(f"{url}/promotions/org/acme/sales-vouchers/gift-cards", timeout=LONG)
 
     assert early[0] == 1
     assert container.health() == (0, f"{url} is healthy\n")
-    assert refused.status_code == 403
+    assert rejected.status_code == 403
     assert {scenario["bundled"] for scenario in scenarios} == {True}
     assert container.status("Uid") == container.status("Gid") == ["65532"] * 4
     assert container.run("touch", "/scenarios/any")[0] == container.run("touch", "/usr/local/any")[0] == 1

@@ -146,17 +146,17 @@ def test_the_decimal_context_of_the_calling_thread_has_no_effect(org: Org) -> No
 
 
 def test_a_rejection_is_the_same(org: Org, server: Sandbox) -> None:
-    with pytest.raises(Rejected) as refused:
+    with pytest.raises(Rejected) as rejected:
         org.scenario("none")
 
     by_connection = httpx2.put(f"{server.url}/__admin/orgs/t1/scenario", json={"name": "none"}, timeout=LONG)
-    assert (refused.value.status, refused.value.detail) == (by_connection.status_code, by_connection.json()["detail"])
+    assert (rejected.value.status, rejected.value.detail) == (by_connection.status_code, by_connection.json()["detail"])
 
 
 def test_a_body_may_not_be_longer_than_over_a_connection(org: Org, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(application, "MAX_ADMIN_BODY", 10)
 
-    with pytest.raises(Rejected) as refused:
+    with pytest.raises(Rejected) as rejected:
         org.put_state({"documents": {}})
 
-    assert refused.value.status == 413
+    assert rejected.value.status == 413

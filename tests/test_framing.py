@@ -185,7 +185,7 @@ def test_an_idle_connection_keeps_no_body() -> None:
 
     for message in (sized(b"hello"), chunked(b"hel", b"lo")):
         connection.receive(message)
-        assert not connection.protocol._body  # noqa: SLF001 - it says nobody what it keeps
+        assert not connection.protocol._body  # noqa: SLF001 - it has no public name
 
 
 @pytest.mark.parametrize(

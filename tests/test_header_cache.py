@@ -36,12 +36,12 @@ LINES = st.sampled_from(
 def requests(draw: st.DrawFn) -> bytes:
     """Bytes that may be a request. Content-Length may be wrong or missing."""
     body = draw(st.binary(max_size=20))
-    told = draw(st.sampled_from([len(body), len(body), len(body) + 1, max(len(body) - 1, 0), None]))
+    declared = draw(st.sampled_from([len(body), len(body), len(body) + 1, max(len(body) - 1, 0), None]))
     fields = draw(st.lists(st.tuples(NAMES, VALUES), max_size=5))
     hosts = draw(st.sampled_from([["Host: x"], ["Host: x"], ["Host: x"], ["Host: a_b:1"], ["Host: a b"], []]))
     lines = [draw(LINES), *hosts, *(f"{name}: {value}" for name, value in fields)]
-    if told is not None:
-        lines.append(f"Content-Length: {told}")
+    if declared is not None:
+        lines.append(f"Content-Length: {declared}")
     return draw(st.sampled_from(["\r\n", "\r\n", "\r\n", "\n"])).join([*lines, "", ""]).encode("latin-1") + body
 
 

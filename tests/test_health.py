@@ -144,7 +144,7 @@ def test_it_waits_for_a_server_that_still_starts(tmp_path: Path) -> None:
     assert (done[0].returncode, done[0].stderr) == (0, "")
 
 
-def test_it_waits_no_longer_than_it_is_told(invoke: Invoke) -> None:
+def test_it_waits_no_longer_than_its_timeout(invoke: Invoke) -> None:
     code, _, err = invoke("health", "--url", "http://127.0.0.1:9", "--wait", "0.15")
 
     assert (code, err.count("\n")) == (1, 1)

@@ -161,9 +161,9 @@ def test_a_body_beyond_the_limit_is_rejected_and_does_not_count(
     listener = client(StatusSequence(500, times=1))
     body = bytes(MAX_BODY + 1)
 
-    refused = listener.post("/", content=body if announced else iter([body[:-1], body[-1:]]))
+    rejected = listener.post("/", content=body if announced else iter([body[:-1], body[-1:]]))
 
-    assert (refused.status_code, refused.headers["connection"]) == (413, "close")
+    assert (rejected.status_code, rejected.headers["connection"]) == (413, "close")
     assert lines(capsys)[0].endswith("POST  /  more than 10,485,760 bytes  413")
     assert listener.post("/", content=body[:-1]).status_code == 500
 

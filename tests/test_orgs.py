@@ -26,7 +26,7 @@ def acme() -> Acme:
 @pytest.fixture
 def org(acme: Acme) -> Org:
     """An org with a frozen clock."""
-    org = acme.orgs.get("world")
+    org = acme.orgs.get("team")
     org.clock.freeze()
     org.clock.set(START)
     return org
@@ -40,7 +40,7 @@ def seed(acme: Acme, org: Org, *things: Any) -> Any:
     return acme.orgs.seed(org, {"acme": {"things": list(things)}})
 
 
-def refused(acme: Acme, org: Org, documents: Any) -> list[str]:
+def rejected(acme: Acme, org: Org, documents: Any) -> list[str]:
     """The violations of an invalid seed."""
     with pytest.raises(InvalidObjects) as caught:
         acme.orgs.seed(org, documents)
@@ -103,18 +103,18 @@ def test_orgs_share_nothing(acme: Acme, org: Org) -> None:
 def test_a_forgotten_org_is_as_if_it_had_never_been(acme: Acme, org: Org) -> None:
     seed(acme, org, thing("a"))
 
-    assert acme.orgs.delete("world")
+    assert acme.orgs.delete("team")
 
-    assert acme.orgs.find("world") is None
-    assert not acme.orgs.delete("world")
-    assert acme.orgs.get("world").state.count == 0
+    assert acme.orgs.find("team") is None
+    assert not acme.orgs.delete("team")
+    assert acme.orgs.get("team").state.count == 0
 
 
 def test_discarded_objects_are_freed_in_slices(acme: Acme, org: Org) -> None:
     assert not acme.orgs.free_slice()
     seed(acme, org, *(thing(str(number)) for number in range(1200)))
     state = org.state
-    acme.orgs.delete("world")
+    acme.orgs.delete("team")
 
     slices = 1
     while acme.orgs.free_slice():
@@ -125,16 +125,16 @@ def test_discarded_objects_are_freed_in_slices(acme: Acme, org: Org) -> None:
 
 
 def test_a_reset_org_is_as_on_first_use(acme: Acme, org: Org) -> None:
-    acme.send("POST", "/acme/world/things", {"name": "Lamp"})
-    first = acme.stored("world")[0]["id"]
+    acme.send("POST", "/acme/team/things", {"name": "Lamp"})
+    first = acme.stored("team")[0]["id"]
 
     run_to_end(acme.orgs.reset(org))
 
-    assert acme.orgs.find("world") is org
+    assert acme.orgs.find("team") is org
     assert (org.state.count, org.journal.last_id, org.clock.frozen) == (0, 0, False)
     assert org.clock.now() < START
-    acme.send("POST", "/acme/world/things", {"name": "Lamp"})
-    assert acme.stored("world")[0]["id"] == first
+    acme.send("POST", "/acme/team/things", {"name": "Lamp"})
+    assert acme.stored("team")[0]["id"] == first
 
 
 def test_the_operator_s_seeds_are_there_from_the_start_and_after_a_reset() -> None:
@@ -169,7 +169,7 @@ def test_a_seeded_object_is_filled_in_and_stored_and_sends_a_webhook(acme: Acme,
 
     [lamp] = stored["acme"]["things"]
     assert lamp == {"name": "Lamp", "secret": "s", "id": lamp["id"], "status": "NEW"}
-    assert acme.stored("world") == [lamp]
+    assert acme.stored("team") == [lamp]
     [occurrence] = org.journal.entries()
     assert isinstance(occurrence, Occurrence)
     assert (occurrence.name, occurrence.at, [event.name for event in occurrence.events]) == (
@@ -185,7 +185,7 @@ def test_a_seeded_object_with_an_id_that_exists_replaces_that_one(acme: Acme, or
 
     seed(acme, org, thing("a", name="Another"))
 
-    assert acme.stored("world") == [thing("a", name="Another"), thing("b")]
+    assert acme.stored("team") == [thing("a", name="Another"), thing("b")]
 
 
 def test_the_caller_s_own_objects_stay_as_they_are(acme: Acme, org: Org) -> None:
@@ -200,7 +200,7 @@ def test_an_invalid_seed_stores_nothing_and_names_the_place_of_each_violation(ac
     seed(acme, org, thing("a", code="1"))
     before = list(org.journal.entries())
 
-    said = refused(
+    said = rejected(
         acme,
         org,
         {
@@ -236,13 +236,13 @@ def test_an_invalid_seed_stores_nothing_and_names_the_place_of_each_violation(ac
         "acne: is not a vendor; did you mean acme?",
         "other: is not a vendor; there are acme",
     ]
-    assert acme.stored("world") == [thing("a", code="1")]
+    assert acme.stored("team") == [thing("a", code="1")]
     assert list(org.journal.entries()) == before
     assert org.state.find(acme.things, "code", "2") is None
 
 
 def test_a_seed_with_very_many_violations_names_the_first(acme: Acme, org: Org) -> None:
-    assert len(refused(acme, org, {"acme": {"things": [{}] * 10_000}})) == 50
+    assert len(rejected(acme, org, {"acme": {"things": [{}] * 10_000}})) == 50
 
 
 def test_a_seed_that_breaks_the_sandbox_leaves_nothing(acme: Acme, org: Org) -> None:
@@ -260,7 +260,7 @@ def test_a_timer_that_is_due_when_seeded_runs_at_once(acme: Acme, org: Org) -> N
 
     entries = [entry for entry in org.journal.entries() if isinstance(entry, Occurrence)]
     assert [(entry.at, len(entry.events)) for entry in entries] == [(START, 1), (START, 1)]
-    assert acme.stored("world")[0]["status"] == "EXPIRED"
+    assert acme.stored("team")[0]["status"] == "EXPIRED"
 
 
 def test_time_passes_in_order_each_entry_at_its_own_instant(acme: Acme, org: Org) -> None:
@@ -282,7 +282,7 @@ def test_time_passes_in_order_each_entry_at_its_own_instant(acme: Acme, org: Org
         ("2030-03-01T00:00:00.000Z", "expire-thing", "same", None),
     ]
     assert [event.at for what in happened for event in what.events] == [what.at for what in happened]
-    assert {doc["id"] for doc in acme.stored("world") if doc["status"] == "EXPIRED"} == {"early", "late", "same"}
+    assert {doc["id"] for doc in acme.stored("team") if doc["status"] == "EXPIRED"} == {"early", "late", "same"}
     assert list(org.journal.entries())[1:] == happened
     assert acme.orgs.run_due_timers(org, clock.parse("2030-03-01T00:00:00Z")) == []
 
@@ -297,7 +297,7 @@ def test_a_due_rule_that_fails_is_an_internal_error_and_does_not_stop_the_clock(
         ("expire-thing", "b", None),
     ]
     assert happened[0].changes == []
-    assert acme.stored("world")[0] == thing("a", breaks="2030-01-02T00:00:00Z")
+    assert acme.stored("team")[0] == thing("a", breaks="2030-01-02T00:00:00Z")
     assert acme.orgs.run_due_timers(org, clock.parse("2031-01-01T00:00:00Z")) == []
 
 
@@ -322,7 +322,7 @@ def test_a_due_rule_may_have_an_operation_done_and_reads_the_settings(acme: Acme
         call.invoke("removeThing", {"shop": call.tenant, "id": id})
 
     acme.contract.rules.timer_rules["expire-thing"] = expire
-    acme.seed("world", settings=[{"orders": {"word": "gone"}}])
+    acme.seed("team", settings=[{"orders": {"word": "gone"}}])
     seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"), thing("b"))
 
     [happened] = acme.orgs.run_due_timers(org, START + 2 * clock.DAY)
@@ -332,30 +332,30 @@ def test_a_due_rule_may_have_an_operation_done_and_reads_the_settings(acme: Acme
         ("acme.notes", "n"),
         ("acme.things", "a"),
     ]
-    assert acme.stored("world") == [thing("b")]
-    assert acme.stored("world", "notes") == [{"id": "n", "text": "gone"}]
+    assert acme.stored("team") == [thing("b")]
+    assert acme.stored("team", "notes") == [{"id": "n", "text": "gone"}]
 
 
 def test_a_rejected_internal_call_of_a_due_rule_is_rolled_back(acme: Acme, org: Org) -> None:
-    refusals: list[str] = []
+    rejections: list[str] = []
 
     def expire(call: Call, _: str) -> None:
         asked = call.invoke("addThing", {"shop": call.tenant}, {"name": "Lamp", "code": "1"})
         assert isinstance(asked, Rejected)
-        refusals.append(asked.name)
+        rejections.append(asked.name)
 
     acme.contract.rules.timer_rules["expire-thing"] = expire
     seed(acme, org, thing("a", code="1", expires="2030-01-02T00:00:00Z"))
 
     [happened] = acme.orgs.run_due_timers(org, START + clock.DAY)
 
-    assert refusals == ["code-taken"]
+    assert rejections == ["code-taken"]
     assert (happened.internal_error, happened.changes, happened.events) == (None, [], [])
 
 
 def test_an_internal_call_of_a_due_rule_fails_with_it(acme: Acme, org: Org) -> None:
     def expire(call: Call, _: str) -> None:
-        call.invoke("makeTrouble", {"shop": call.tenant, "kind": "raise"})
+        call.invoke("causeFailure", {"shop": call.tenant, "kind": "raise"})
 
     acme.contract.rules.timer_rules["expire-thing"] = expire
     seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"))
@@ -363,7 +363,7 @@ def test_an_internal_call_of_a_due_rule_fails_with_it(acme: Acme, org: Org) -> N
     [happened] = acme.orgs.run_due_timers(org, START + clock.DAY)
 
     assert happened.internal_error == "RuntimeError: the rule broke"
-    assert acme.stored("world") == [thing("a", expires="2030-01-02T00:00:00Z")]
+    assert acme.stored("team") == [thing("a", expires="2030-01-02T00:00:00Z")]
 
 
 def test_armed_effects_belong_to_one_org_and_end_with_a_reset(acme: Acme, org: Org) -> None:
@@ -386,7 +386,7 @@ def test_settings_are_seeded_by_the_operator_and_after_a_reset() -> None:
 
 
 def test_settings_are_restored_with_the_state(acme: Acme, org: Org) -> None:
-    acme.seed("world", settings=[{"edition": "8"}])
+    acme.seed("team", settings=[{"edition": "8"}])
     other = acme.orgs.get("other")
 
     run_to_end(acme.orgs.restore_state(other, whole(acme, org), 0))
@@ -398,7 +398,7 @@ def test_timers_that_become_due_in_real_time_run_before_the_next_request(acme: A
     seed(acme, org, thing("a", expires="2030-01-02T00:00:00Z"))
     org.clock.set(clock.parse("2030-01-02T00:00:00Z"))
 
-    reply = acme.send("GET", "/acme/world/things/a")
+    reply = acme.send("GET", "/acme/team/things/a")
 
     assert b'"EXPIRED"' in reply.body
     assert [type(entry).__name__ for entry in org.journal.entries()] == ["Occurrence", "Occurrence", "Exchange"]
@@ -410,7 +410,7 @@ def test_setting_the_clock_back_undoes_nothing_and_repeats_nothing(acme: Acme, o
     org.clock.set(START)
 
     assert acme.orgs.run_due_timers(org, START + 5 * clock.DAY) == []
-    assert acme.stored("world")[0]["status"] == "EXPIRED"
+    assert acme.stored("team")[0]["status"] == "EXPIRED"
 
 
 def whole(acme: Acme, org: Org) -> Any:
@@ -422,7 +422,7 @@ def fill(acme: Acme, org: Org) -> None:
     org.clock.set(START + clock.DAY)
     acme.orgs.seed(org, {"acme": {"notes": [{"id": "n", "text": "x"}]}})
     seed(acme, org, thing("b", expires="2030-01-04T00:00:00Z"))
-    acme.send("DELETE", "/acme/world/things/c")
+    acme.send("DELETE", "/acme/team/things/c")
 
 
 def test_a_state_that_is_read_out_and_restored_is_the_same(acme: Acme, org: Org) -> None:

@@ -128,7 +128,7 @@ def test_every_seeded_fault_is_reported_under_its_case(invoke: Invoke) -> None:
     assert found["an unknown promotion is not found"].startswith("passed")
 
 
-def test_a_request_before_the_last_that_goes_wrong_is_told_as_such(invoke: Invoke) -> None:
+def test_a_request_before_the_last_that_goes_wrong_is_reported_as_such(invoke: Invoke) -> None:
     with running(app=WrongApp(Fault("POST", GIFT_CARDS, status(200)))) as (_, url):
         _, said, _ = invoke("parity", url, "--allow-writes", "--vendor", "enfore", *TOKEN)
 
@@ -156,10 +156,10 @@ def test_the_names_of_the_clients_can_be_set(invoke: Invoke) -> None:
     config = Config(strict=True, clients={"ada": "geheim"})
     with running(config) as (_, url):
         asked = ("parity", url, "--operation", "authorize")
-        refused, _, _ = invoke(*asked)
+        rejected, _, _ = invoke(*asked)
         code, said, _ = invoke(*asked, "--variable", "application=ada", "--variable", "secret=geheim")
 
-    assert refused == 1
+    assert rejected == 1
     assert code == 0, said
 
 
@@ -192,7 +192,7 @@ GIVE = "give credentials for the org acme with --header 'Authorization: Bearer â
 
 @pytest.mark.parametrize("vendor", VENDORS)
 @pytest.mark.parametrize("writes", [(), ("--allow-writes",)])
-def test_a_vendor_that_refuses_all_that_needs_credentials_is_not_tested(
+def test_a_vendor_that_rejects_all_that_needs_credentials_is_not_tested(
     vendor: str, writes: tuple[str, ...], url: str, invoke: Invoke
 ) -> None:
     code, said, complaint = invoke("parity", url, "--vendor", vendor, *writes)
@@ -227,7 +227,7 @@ MANY = Fault("PUT", "/commerce/.*", FORBIDDEN)
         ),
     ],
 )
-def test_refusals_for_want_of_credentials_end_with_one_hint(
+def test_rejections_for_want_of_credentials_end_with_one_hint(
     arguments: tuple[str, ...], fault: Fault, expected: str, invoke: Invoke
 ) -> None:
     with running(app=WrongApp(fault)) as (_, url):
@@ -280,7 +280,7 @@ def test_a_header_in_several_lines_is_one_list(tmp_path: Path, invoke: Invoke) -
     assert code == 0, said
 
 
-def test_a_run_that_is_told_to_end_still_writes_its_report(tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_still_writes_its_report(tmp_path: Path) -> None:
     asked = threading.Event()
 
     class Slow(App):

@@ -320,13 +320,13 @@ def test_a_percent_encoded_slash_is_part_of_an_id(acme: Acme) -> None:
     assert (reply.status, content(reply)["id"]) == (200, "a/b")
 
 
-def test_credentials_are_judged_before_the_request(acme: Acme) -> None:
-    nobody = acme.send("POST", "/acme/shop/things", {}, token=None)
+def test_credentials_are_validated_before_the_request(acme: Acme) -> None:
+    anonymous = acme.send("POST", "/acme/shop/things", {}, token=None)
     expired = acme.send("POST", "/acme/shop/things", {}, token="expired")
     foreign = acme.send("POST", "/acme/shop/things", {}, token="sandbox;tenant=other")
     scope = acme.send("POST", "/acme/shop/things", {}, token="sandbox;scope=none")
 
-    assert [(reply.status, content(reply)["detail"]) for reply in (nobody, expired, foreign, scope)] == [
+    assert [(reply.status, content(reply)["detail"]) for reply in (anonymous, expired, foreign, scope)] == [
         (401, "Who are you?"),
         (401, "No more."),
         (403, "Not here."),
@@ -362,9 +362,9 @@ def test_a_header_that_can_have_but_one_value_is_sent_with_each_reply_that_decla
 
     listed = acme.send("GET", "/acme/shop/things")
     preferred = acme.send("GET", "/acme/shop/things", headers={"Prefer": "code=200"})
-    refused = acme.send("GET", "/acme/shop/things?limit=0")
+    rejected = acme.send("GET", "/acme/shop/things?limit=0")
 
-    found = [(reply.status, header(reply, "Cache-Control")) for reply in (listed, preferred, refused)]
+    found = [(reply.status, header(reply, "Cache-Control")) for reply in (listed, preferred, rejected)]
     assert found == [(200, "no-store"), (200, "no-store"), (400, None)]
 
 
@@ -407,7 +407,7 @@ def test_a_rule_of_admission_sees_the_grant_and_the_tenant_but_no_values_yet() -
     def look(call: Call) -> None:
         seen.append((call.grant, call.tenant, call.values))
 
-    Acme(rules=rules).send("GET", "/~world/acme/guarded-greeting", token="sandbox;tenant=t1;entity=E1")
+    Acme(rules=rules).send("GET", "/~team/acme/guarded-greeting", token="sandbox;tenant=t1;entity=E1")
 
     assert seen == [(Grant(tenant="t1", claims={"entity": "E1"}), "t1", None)]
 
@@ -598,7 +598,7 @@ def test_a_rejection_is_the_vendor_s_example_with_the_fields_of_the_rule(acme: A
     reply = acme.send("POST", "/acme/shop/things", {"name": "Lamp", "code": "1"})
 
     assert reply.status == 409
-    assert content(reply) == {"error": "conflict", "detail": "code '1' is taken.", "holder": "somebody"}
+    assert content(reply) == {"error": "conflict", "detail": "code '1' is taken.", "holder": "another"}
     assert header(reply, "Retry-After") == "7"
     assert (acme.last("shop").rejection, acme.last("shop").source) == ("code-taken", "documented: test")
     assert len(acme.stored("shop")) == 1
@@ -628,14 +628,14 @@ def test_internal_members_are_stored_and_not_sent(acme: Acme) -> None:
     assert content(acme.send("GET", "/acme/shop/things/t")) == {"id": "t", "name": "x", "status": "NEW"}
 
 
-def make_trouble(acme: Acme, kind: str) -> Any:
+def cause_failure(acme: Acme, kind: str) -> Any:
     """The reply of a rule that writes a thing and then fails. Another thing was stored before."""
     acme.send("POST", "/acme/shop/things", {"name": "Lamp"})
-    return acme.send("POST", f"/acme/shop/trouble/{kind}")
+    return acme.send("POST", f"/acme/shop/failures/{kind}")
 
 
 def test_a_rejection_after_writes_takes_them_back(acme: Acme) -> None:
-    reply = make_trouble(acme, "reject")
+    reply = cause_failure(acme, "reject")
 
     assert (reply.status, content(reply)["detail"]) == (409, "Too late.")
     assert [doc["name"] for doc in acme.stored("shop")] == ["Lamp"]
@@ -643,12 +643,12 @@ def test_a_rejection_after_writes_takes_them_back(acme: Acme) -> None:
 
 
 def test_a_rejection_that_keeps_changes_is_journalled_with_its_changes_and_events(acme: Acme) -> None:
-    reply = make_trouble(acme, "keep")
+    reply = cause_failure(acme, "keep")
 
     made = acme.last("shop")
     kept = acme.stored("shop")[1]
     assert (reply.status, content(reply)["detail"]) == (409, "Too late.")
-    assert kept["name"] == "Trouble"
+    assert kept["name"] == "Failure"
     assert (made.rejection, made.internal_error) == ("too-late", None)
     assert [change.id for change in made.changes] == [kept["id"]]
     assert [(event.name, decode(event.payload)) for event in made.events] == [("thing-changed", {"thing": kept})]
@@ -658,11 +658,11 @@ def test_a_rejection_that_keeps_changes_is_journalled_with_its_changes_and_event
     ("kind", "internal_error"),
     [
         ("raise", "RuntimeError: the rule broke"),
-        ("keepmisspelt", "OffContract: makeTrouble declares no rejection toolate"),
+        ("keepmisspelt", "OffContract: causeFailure declares no rejection toolate"),
         ("keepevent", "OffContract: event thing-changed.thing.name: is required"),
         ("undeclared", "KeyError: 418"),
-        ("misspell", "OffContract: makeTrouble declares no rejection toolate"),
-        ("status", "OffContract: reply: the status 418 is not declared for makeTrouble"),
+        ("misspell", "OffContract: causeFailure declares no rejection toolate"),
+        ("status", "OffContract: reply: the status 418 is not declared for causeFailure"),
         ("body", "OffContract: reply.name: is required; reply.status: is required"),
         ("event", "OffContract: event thing-changed.thing.name: is required"),
         ("callback", "OffContract: no spec declares the callback thingchanged"),
@@ -670,7 +670,7 @@ def test_a_rejection_that_keeps_changes_is_journalled_with_its_changes_and_event
     ],
 )
 def test_an_internal_error_leaves_the_state_as_it_was(acme: Acme, kind: str, internal_error: str) -> None:
-    reply = make_trouble(acme, kind)
+    reply = cause_failure(acme, kind)
 
     assert (reply.status, reply.media) == (500, "application/problem+json")
     assert content(reply)["title"] == "Internal error of the sandbox"
@@ -679,7 +679,7 @@ def test_an_internal_error_leaves_the_state_as_it_was(acme: Acme, kind: str, int
     assert made.internal_error is not None
     assert made.internal_error.startswith(internal_error)
     assert header(reply, "Sandbox-Exchange") == str(made.id) == "2"
-    assert (made.status, made.operation, made.changes, made.events) == (500, "makeTrouble", [], [])
+    assert (made.status, made.operation, made.changes, made.events) == (500, "causeFailure", [], [])
     assert [doc["name"] for doc in acme.stored("shop")] == ["Lamp"]
     acme.send("POST", "/acme/shop/things", {"name": "Chair"})
     assert [doc["name"] for doc in acme.stored("shop")] == ["Lamp", "Chair"]
@@ -687,7 +687,7 @@ def test_an_internal_error_leaves_the_state_as_it_was(acme: Acme, kind: str, int
 
 @pytest.mark.parametrize("target", ["/acme/shop/things/none", "/acme/shop/nothing"])
 def test_an_error_body_that_fails_is_an_internal_error(acme: Acme, target: str) -> None:
-    acme.contract.rules.write_error_body = lambda _refusal: 1 // 0
+    acme.contract.rules.write_error_body = lambda _rejection: 1 // 0
 
     reply = acme.send("GET", target)
 
@@ -697,9 +697,9 @@ def test_an_error_body_that_fails_is_an_internal_error(acme: Acme, target: str) 
 
 @pytest.mark.parametrize("kind", ["reject", "keep"])
 def test_an_error_body_that_violates_the_spec_is_an_internal_error(acme: Acme, kind: str) -> None:
-    acme.contract.rules.write_error_body = lambda _refusal: {"error": 7, "detail": "x"}
+    acme.contract.rules.write_error_body = lambda _rejection: {"error": 7, "detail": "x"}
 
-    reply = make_trouble(acme, kind)
+    reply = cause_failure(acme, kind)
 
     assert reply.status == 500
     assert acme.last("shop").internal_error == 'OffContract: reply.error: 7 is not of type "string"'
@@ -719,10 +719,10 @@ def test_a_rule_cannot_change_the_next_request(acme: Acme) -> None:
 
 
 def test_no_id_is_given_out_twice_even_where_the_first_was_taken_back(acme: Acme) -> None:
-    make_trouble(acme, "none")
+    cause_failure(acme, "none")
     ids = {doc["id"] for doc in acme.stored("shop")}
-    make_trouble(acme, "raise")
-    make_trouble(acme, "none")
+    cause_failure(acme, "raise")
+    cause_failure(acme, "none")
 
     assert len({doc["id"] for doc in acme.stored("shop")} - ids) == 3
 
@@ -801,7 +801,7 @@ EVERYBODY = {"access-control-allow-origin": "*", "access-control-expose-headers"
         ("GET", "/acme/shop/things", {"token": None}, 401),
         ("GET", "/acme/shop/nothing", {}, 404),
         ("PATCH", "/acme/shop/things", {}, 405),
-        ("POST", "/acme/shop/trouble/raise", {}, 500),
+        ("POST", "/acme/shop/failures/raise", {}, 500),
     ],
 )
 def test_a_browser_may_read_every_reply_of_a_vendor_that_browsers_call(
@@ -941,10 +941,10 @@ def test_other_preferences_are_ignored(acme: Acme, preference: str) -> None:
 
 
 def test_a_preference_does_not_replace_credentials_or_a_valid_request(acme: Acme) -> None:
-    nobody = acme.send("POST", "/acme/shop/things", {"name": "x"}, token=None, headers={"Prefer": "code=201"})
+    anonymous = acme.send("POST", "/acme/shop/things", {"name": "x"}, token=None, headers={"Prefer": "code=201"})
     invalid = acme.send("POST", "/acme/shop/things", {}, headers={"Prefer": "code=201"})
 
-    assert (nobody.status, invalid.status) == (401, 400)
+    assert (anonymous.status, invalid.status) == (401, 400)
 
 
 # Long lists

@@ -86,12 +86,12 @@ def asked() -> Iterator[str]:
 def test_what_commands_print_of_an_org_is_fit_and_json_stays_the_same(asked: str, invoke: Invoke) -> None:
     exported = invoke("export", NASTY, "--url", asked)
     forms = [invoke("coverage", "--org", NASTY, "--format", form, "--url", asked) for form in FORMS]
-    refused = invoke("export", f"{NASTY} and more", "--url", asked)
+    rejected = invoke("export", f"{NASTY} and more", "--url", asked)
     unknown = invoke("coverage", "--vendor", NASTY, "--url", asked)
 
     assert json.loads(exported[1])["org"]["name"] == NASTY
     assert json.loads(forms[FORMS.index("json")][1])["org"] == NASTY
-    for code, out, said in (exported, *forms, refused, unknown):
+    for code, out, said in (exported, *forms, rejected, unknown):
         assert (code, bool(out)) in ((0, True), (2, False))
         assert is_fit(out)
         assert is_fit(said)

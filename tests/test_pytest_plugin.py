@@ -159,7 +159,7 @@ def test_met(sandbox):
     )
 
 
-def test_trouble_that_was_armed_for_an_event_that_did_not_come_is_told(org_client: OrgClient) -> None:
+def test_a_delivery_fault_that_was_armed_for_an_event_that_did_not_come_is_reported(org_client: OrgClient) -> None:
     org = Sandbox(org_client.url).org(org_client.org)
     armed = {"callback": "gift-card-changed", "then": {"webhook": "twice"}}
     org_client.admin("POST", "/next", armed)
@@ -363,7 +363,7 @@ def test_coverage_of_a_run_is_what_it_added_to_a_server_that_runs(suite: Suite) 
 
 
 @pytest.mark.parametrize("value", ["--sandbox-coverage=101", "--sandbox-coverage=many"])
-def test_a_percentage_that_is_none_is_refused(suite: Suite, value: str) -> None:
+def test_a_percentage_that_is_none_is_rejected(suite: Suite, value: str) -> None:
     result = suite("", value)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -421,11 +421,11 @@ ROOT = str(Path(__file__).parent)
     result.assert_outcomes(passed=1)
 
 
-def test_a_defect_of_the_sandbox_fails_the_test_that_met_it(tmp_path: Path) -> None:
+def test_an_internal_error_of_the_sandbox_fails_the_test_that_caused_it(tmp_path: Path) -> None:
     with running(app=acme.new_app(acme.write_specs(tmp_path / "specs"))) as (_, url):
         org = Sandbox(url).org("t1")
         met = httpx2.post(
-            f"{org.url('acme', 'things')}/t1/trouble/raise", headers={"Authorization": "Bearer any"}, timeout=LONG
+            f"{org.url('acme', 'things')}/t1/failures/raise", headers={"Authorization": "Bearer any"}, timeout=LONG
         ).status_code
 
         things = {"acme": {"things": [{"name": "Glass", "breaks": "2030-01-02T00:00:00Z"}]}}
@@ -436,7 +436,7 @@ def test_a_defect_of_the_sandbox_fails_the_test_that_met_it(tmp_path: Path) -> N
         allowed = leftovers.failure_message(org, {"allow": ("internal_errors",)})
 
     assert met == 500
-    assert "- POST /acme/t1/trouble/raise caused an internal error: RuntimeError: the rule broke" in said
+    assert "- POST /acme/t1/failures/raise caused an internal error: RuntimeError: the rule broke" in said
     assert happened["internal_error"] is not None
     assert "There were also internal errors without a request, such as in an event that became due: 1." in said
     assert "allow='internal_errors'" in said

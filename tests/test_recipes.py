@@ -99,7 +99,7 @@ def test_every_port_is_the_images() -> None:
     assert github["jobs"]["test"]["services"]["promo-sandbox"]["ports"] == [f"{PORT}:{PORT}"]
     assert compose["services"]["promo-sandbox"]["ports"] == [f"{PORT}:{PORT}"]
     assert set(re.findall(r"(?:Ports?|exposed_ports?)\((\d+)\)", java)) == {PORT}
-    assert set(re.findall(r"https?://(?:localhost|promo-sandbox):(\d+)", TEXT)) == {PORT, "9"}  # at 9 there is nobody
+    assert set(re.findall(r"https?://(?:localhost|promo-sandbox):(\d+)", TEXT)) == {PORT, "9"}  # port 9 has no listener
 
 
 def test_what_a_recipe_waits_for_is_there() -> None:

@@ -123,7 +123,7 @@ def test_the_commit_hook_runs_for_what_it_checks(name: str) -> None:
     assert not re.search(repo["hooks"][0]["files"], "docs/ci.md")
 
 
-def test_all_that_is_written_is_as_editors_are_told() -> None:
+def test_all_files_follow_the_settings_for_editors() -> None:
     wrong = []
     for path in WRITTEN:
         text = path.read_bytes().decode("utf-8")

@@ -100,7 +100,7 @@ def test_a_name_without_addresses_is_an_error_of_the_network() -> None:
         resolve(Names(shop_example=[PUBLIC]), Policy(["shop.example"]), "shop.example", family=socket.AF_INET6)
 
 
-def test_a_spelling_that_a_connector_might_be_given_is_judged_too() -> None:
+def test_a_spelling_that_a_connector_might_be_given_is_validated_too() -> None:
     for host in ("0x7f.1", "2130706433", "local host", "a@localhost"):
         with pytest.raises(NotAllowed):
             resolve(Names(), Policy(["0.0.0.0/0"]), host)
@@ -124,7 +124,7 @@ def call(policy: Policy, url: str, names: Names | None = None, ca: Path | None =
     return asyncio.run(called())
 
 
-def test_a_call_goes_to_the_address_that_was_judged() -> None:
+def test_a_call_goes_to_the_address_that_was_validated() -> None:
     with Receiver() as receiver:
         policy = Policy(["shop.example", "127.0.0.1"])
         names = Names(shop_example=["169.254.169.254", "127.0.0.1"])

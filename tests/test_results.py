@@ -161,7 +161,7 @@ def scenario(status: int, *messages: str) -> dict[str, Any]:
     }
 
 
-def test_failures_of_a_kind_are_told_once_and_counted() -> None:
+def test_failures_of_a_kind_are_reported_once_and_counted() -> None:
     found = tally()
     for messages in (["'id' is missing\nin 1"], ["'id' is missing\nin 2", "7 is no text"]):
         found.read(json.dumps({"ScenarioFinished": {"recorder": scenario(200, *messages)}}))
@@ -192,7 +192,7 @@ def test_an_event_of_another_form_is_one_sentence(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statuses", "refusal"),
+    ("statuses", "rejection"),
     [
         ([403, 403, 403], 403),
         ([401, 401, 401], 401),
@@ -205,12 +205,12 @@ def test_an_event_of_another_form_is_one_sentence(line: str) -> None:
         ([], None),
     ],
 )
-def test_a_server_that_refuses_everything_is_known_by_it(statuses: list[int], refusal: int | None) -> None:
+def test_a_server_that_rejects_everything_is_known_by_it(statuses: list[int], rejection: int | None) -> None:
     found = tally()
     for status in statuses:
         found.read(json.dumps({"ScenarioFinished": {"recorder": scenario(status)}}))
 
-    assert found.only_status == refusal
+    assert found.only_status == rejection
 
 
 def test_an_event_that_is_not_known_is_passed_over() -> None:

@@ -39,8 +39,8 @@ def test_a_vendor_may_write_its_error_bodies_itself() -> None:
     rules = Rules("acme")
 
     @rules.error_body
-    def word(refusal: RejectionContext) -> str:
-        return f"{refusal.rejection.name}: {refusal.detail}"
+    def word(context: RejectionContext) -> str:
+        return f"{context.rejection.name}: {context.detail}"
 
     assert rules.write_error_body is word
 
@@ -49,9 +49,9 @@ def test_the_writer_of_error_bodies_gets_path_and_moment_of_the_request() -> Non
     acme = Acme()
     seen: list[RejectionContext] = []
 
-    def word(refusal: RejectionContext) -> Any:
-        seen.append(refusal)
-        return {"error": refusal.path, "detail": refusal.detail or "none"}
+    def word(context: RejectionContext) -> Any:
+        seen.append(context)
+        return {"error": context.path, "detail": context.detail or "none"}
 
     acme.contract.rules.error_body(word)
     org = acme.orgs.get("shop")
@@ -64,10 +64,10 @@ def test_the_writer_of_error_bodies_gets_path_and_moment_of_the_request() -> Non
 
     assert content(unknown) == {"error": "/shop/things/a%20b", "detail": "none"}
     assert [content(reply)["error"] for reply in (invalid, nowhere)] == ["/shop/things", "/shop/nowhere"]
-    assert [refusal.rejection.name for refusal in seen] == ["unknown-thing", "invalid-request", "unknown-path"]
-    assert {refusal.now for refusal in seen} == {NOW}
-    assert [[violation.where for violation in refusal.violations] for refusal in seen] == [[], ["body.name"], []]
-    assert [refusal.detail for refusal in seen] == [None, None, "There is no /acme/shop/nowhere."]
+    assert [context.rejection.name for context in seen] == ["unknown-thing", "invalid-request", "unknown-path"]
+    assert {context.now for context in seen} == {NOW}
+    assert [[violation.where for violation in context.violations] for context in seen] == [[], ["body.name"], []]
+    assert [context.detail for context in seen] == [None, None, "There is no /acme/shop/nowhere."]
 
 
 def test_the_admission_rule_is_the_decorated_function() -> None:

@@ -451,9 +451,9 @@ def test_a_reply_without_a_body_and_one_in_pieces_are_corrupted_too() -> None:
 
 
 def test_an_internal_error_is_never_corrupted(acme: Acme) -> None:
-    begin(acme, "steps: [{operation: makeTrouble, then: {corrupt: true, delay: 1s}}]")
+    begin(acme, "steps: [{operation: causeFailure, then: {corrupt: true, delay: 1s}}]")
 
-    reply = acme.send("POST", "/acme/shop/trouble/raise")
+    reply = acme.send("POST", "/acme/shop/failures/raise")
 
     assert (reply.status, content(reply)["title"], reply.delay) == (500, "Internal error of the sandbox", 0)
 
@@ -538,12 +538,12 @@ def test_the_clock_advances_and_events_are_sent_once_the_steps_before_are_done(a
     assert statuses == ["NEW", "EXPIRED"]
     org_client = acme.orgs.get("shop")
     assert clock.text(org_client.clock.now()) == "2030-01-31T00:00:00.000Z"
-    told = [
+    reported = [
         (clock.text(event.at)[:10], getattr(entry, "name", None))
         for entry in org_client.journal.entries()
         for event in entry.events
     ]
-    assert told == [("2030-01-01", "seed"), ("2030-01-10", "expire-thing"), ("2030-01-31", "scenario step 3")]
+    assert reported == [("2030-01-01", "seed"), ("2030-01-10", "expire-thing"), ("2030-01-31", "scenario step 3")]
     assert [entry.id for entry in org_client.journal.entries()] == [1, 2, 3, 4, 5, 6]
     assert taken(acme) == [1, 1, 1, 1]
 
@@ -745,11 +745,11 @@ def test_a_run_can_be_copied_and_resumed(acme: Acme) -> None:
     get(acme)
 
     held = run_of(acme).copy()
-    told = decode(encode(run_of(acme).progress))
+    restored = decode(encode(run_of(acme).progress))
     after = [get(acme).status, add(acme).status, add(acme).status, add(acme).status]
     org_client.scenario = held
     again = [get(acme).status, add(acme).status]
-    org_client.scenario = Run.resumed(held.scenario, told)
+    org_client.scenario = Run.resumed(held.scenario, restored)
     resumed = [get(acme).status, add(acme).status, add(acme).status, add(acme).status]
 
     assert after == resumed == [429, 409, 409, 201]
@@ -774,7 +774,7 @@ def test_progress_that_does_not_fit_the_scenario_is_rejected(acme: Acme, progres
         Run.resumed(run_of(acme).scenario, progress)
 
 
-# What is refused when it is read
+# What is rejected when it is read
 
 
 def flaws(acme: Acme, document: str) -> list[Flaw]:

@@ -272,10 +272,10 @@ def test_a_client_that_expects_100_gets_it(wire: Wire) -> None:
     head, _, body = add("expects", "Expect: 100-Continue").partition(b"\r\n\r\n")
 
     wire.send(head + b"\r\n\r\n")
-    told = wire.answer()
+    interim = wire.answer()
     wire.send(body)
 
-    assert told.status == 100
+    assert interim.status == 100
     assert wire.answer().status == 201
 
 
@@ -379,7 +379,7 @@ def test_a_request_without_exactly_one_host_is_rejected(wire: Wire, hosts: tuple
 
     wire.send(f"GET /__admin/health HTTP/1.1\r\n{fields}\r\n")
 
-    assert refused(wire, 400) == detail
+    assert rejected(wire, 400) == detail
 
 
 @pytest.mark.parametrize(
@@ -495,13 +495,13 @@ def test_a_tunnel_is_rejected_once(wire: Wire, head: str, upgrade: tuple[str, ..
 
     wire.send(request(target, *upgrade, method=method))
 
-    assert refused(wire, 400) == "The request is not HTTP."
+    assert rejected(wire, 400) == "The request is not HTTP."
 
 
 # Limits
 
 
-def refused(wire: Wire, status: int) -> str:
+def rejected(wire: Wire, status: int) -> str:
     """The detail of an error response, after which the server closes."""
     answer = wire.answer()
     assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
@@ -520,7 +520,7 @@ def test_a_target_may_be_as_long_as_the_limit(wire: Wire) -> None:
 def test_a_longer_target_is_rejected_and_the_connection_closed(wire: Wire) -> None:
     wire.send(request("/acme/greeting?" + "x" * MAX_LINE))
 
-    assert refused(wire, 414) == "The request line is longer than 16384 bytes."
+    assert rejected(wire, 414) == "The request line is longer than 16384 bytes."
 
 
 def test_an_endless_target_is_rejected(wire: Wire) -> None:
@@ -528,7 +528,7 @@ def test_an_endless_target_is_rejected(wire: Wire) -> None:
 
     wire.send_all_it_takes(b"x" * 1000, 1000)
 
-    assert refused(wire, 414)
+    assert rejected(wire, 414)
 
 
 def test_headers_may_be_as_long_as_the_limit(wire: Wire) -> None:
@@ -559,7 +559,7 @@ def test_headers_that_come_in_pieces_may_be_as_long(wire: Wire) -> None:
 def test_longer_headers_are_rejected_and_the_connection_closed(wire: Wire, headers: tuple[str, ...]) -> None:
     wire.send_all_it_takes(request("/acme/greeting", *headers), 1)
 
-    assert refused(wire, 431) == "The header fields are longer than 65536 bytes together."
+    assert rejected(wire, 431) == "The header fields are longer than 65536 bytes together."
 
 
 @pytest.mark.parametrize("piece", [b"v" * 1000, b"v\r\n X-1: v\r\nX-2: v", b"v\r\nX-3: v"])
@@ -688,7 +688,7 @@ def test_a_request_without_its_body_is_rejected(impatient: Impatient, half: byte
     def send(wire: Wire, limit: float) -> None:
         wire.send(half)
 
-        assert refused(wire, 408) == f"The request was not complete after {limit:g} seconds."
+        assert rejected(wire, 408) == f"The request was not complete after {limit:g} seconds."
 
     impatient(send)
 
@@ -700,7 +700,7 @@ def test_half_a_head_is_rejected(impatient: Impatient, half: bytes) -> None:
     def send(wire: Wire, limit: float) -> None:
         wire.send(half)
 
-        assert refused(wire, 408) == f"The request was not complete after {limit:g} seconds."
+        assert rejected(wire, 408) == f"The request was not complete after {limit:g} seconds."
 
     impatient(send)
 
@@ -722,7 +722,7 @@ def test_a_slow_trickle_does_not_help(impatient: Impatient) -> None:
             trickled += 1
 
         assert trickled < 500
-        assert refused(wire, 408)
+        assert rejected(wire, 408)
 
     impatient(trickle)
 
@@ -757,7 +757,7 @@ def test_an_incomplete_request_behind_a_complete_one_is_rejected(impatient: Impa
 
         assert wire.answer().status == 200
         assert wire.readable(LONG)
-        assert refused(wire, 408)
+        assert rejected(wire, 408)
 
     impatient(ask_once_and_a_half)
 
@@ -788,14 +788,14 @@ def test_an_incomplete_request_behind_a_complete_one_is_rejected(impatient: Impa
 def test_invalid_http_is_rejected_and_the_connection_closed(wire: Wire, garbage: bytes) -> None:
     wire.send(garbage)
 
-    assert refused(wire, 400) == "The request is not HTTP."
+    assert rejected(wire, 400) == "The request is not HTTP."
 
 
 def test_an_error_response_follows_the_replies_before_it(wire: Wire) -> None:
     wire.send(request() + b"nonsense\r\n\r\n")
 
     assert wire.answer().status == 200
-    assert refused(wire, 400)
+    assert rejected(wire, 400)
 
 
 def test_other_connections_notice_nothing(connect: Connect) -> None:
@@ -1232,12 +1232,12 @@ def test_a_free_port_is_free_on_both(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_machine_may_have_one_of_them_only(monkeypatch: pytest.MonkeyPatch, missing: str, left: str) -> None:
     made = sockets.open_socket
 
-    def refusing(host: str, number: int) -> socket.socket:
+    def rejecting(host: str, number: int) -> socket.socket:
         if host == missing:
             raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
         return made(host, number)
 
-    monkeypatch.setattr(sockets, "open_socket", refusing)
+    monkeypatch.setattr(sockets, "open_socket", rejecting)
     (listener,) = listen_all("localhost", 0)
     with listener:
         assert listener.getsockname()[0] == left

@@ -26,7 +26,7 @@ def filled(keys: list[int]) -> SortedIndex[str]:
 
 def is_sound(entries: SortedIndex[Any]) -> bool:
     """No chunk is empty or too long, each has as many values as keys, and the last keys are correct."""
-    chunks = entries._chunks  # noqa: SLF001 - what nobody outside can tell
+    chunks = entries._chunks  # noqa: SLF001 - it has no public name
     keys = [[chunk.keys[place] for place in range(len(chunk.keys))] for chunk in chunks]
     return (
         all(0 < len(chunk) < 2 * CHUNK for chunk in keys)
@@ -125,7 +125,7 @@ class OrderedMachine(RuleBasedStateMachine):
         self._small.start()
         self.entries: SortedIndex[int] = SortedIndex()
         self.model: dict[int, int] = {}
-        self.others: list[tuple[SortedIndex[int], list[int]]] = []  # copies that nobody changes, and what they hold
+        self.others: list[tuple[SortedIndex[int], list[int]]] = []  # copies that are not changed, and what they hold
 
     @rule(key=KEYS, value=st.integers())
     def put(self, key: int, value: int) -> None:

@@ -445,10 +445,10 @@ def test_a_change_has_the_document_before_and_after() -> None:
     put(state, "b", collection=NOTES)
     state.delete(CARDS, "a")
 
-    told = [(change.collection.key, change.id, change.before, change.after) for change in state.changes]
+    recorded = [(change.collection.key, change.id, change.before, change.after) for change in state.changes]
 
     first, second = (Record(body, 0, 0, "acme.cards") for body in (b'{"id":"a","n":1}', b'{"id":"a","n":2}'))
-    assert told == [
+    assert recorded == [
         ("acme.cards", "a", first, second),
         ("acme.notes", "b", None, Record(b'{"id":"b"}', 0, 1, "acme.notes")),
         ("acme.cards", "a", second, None),

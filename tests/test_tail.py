@@ -72,7 +72,7 @@ class Following:
         self.warnings.put(text)
 
     def stop(self) -> None:
-        """At the next that it is told, which is at the latest that the server has gone."""
+        """At the next event, which is at the latest that the server has gone."""
         self.enough = True
         self._thread.join(0)
 
@@ -84,7 +84,7 @@ class Following:
                 return self.events.get(timeout=0.1)
             except queue.Empty:
                 continue
-        raise AssertionError("nothing was told")
+        raise AssertionError("nothing was received")
 
     def next(self) -> Any:
         return self.events.get(timeout=LONG)
@@ -142,7 +142,7 @@ def test_an_exchange_is_one_line() -> None:
     assert lines() == ["2030-01-01 12:00:00.123  t             POST    201  /acme/t/things  addThing  1.2 ms"]
 
 
-def test_below_a_refusal_stands_what_was_wrong() -> None:
+def test_below_a_rejection_stands_what_was_wrong() -> None:
     violations = [
         {"where": "body.name", "message": "is required", "spec": "acme/things.yaml#/components/schemas/Thing/required"},
         {"where": "body.x", "message": "is odd", "spec": None},
@@ -169,7 +169,7 @@ def test_below_what_matched_nothing_stand_the_two_nearest() -> None:
     assert below == [f"    near op{number}, GET /a/{{b}}: 1 segment too many" for number in range(2)]
 
 
-def test_a_defect_is_told_and_so_is_the_step_of_a_scenario() -> None:
+def test_an_internal_error_is_shown_and_so_is_the_step_of_a_scenario() -> None:
     first, below = lines(reply={"status": 500}, internal_error="RuntimeError: broken", step=3)
 
     assert "  step 3  " in first
@@ -181,12 +181,12 @@ def test_a_server_that_is_no_sandbox_cannot_write_to_the_terminal() -> None:
     names = ("at", "org", "operation", "rejection", "step", "internal_error", "unexpected")
     texts: dict[str, Any] = dict.fromkeys(names, strange)
 
-    told = lines(**texts, fault={"cut": strange}, request={"method": strange, "target": strange})
+    received = lines(**texts, fault={"cut": strange}, request={"method": strange, "target": strange})
 
-    assert all(line.isprintable() for line in told)
+    assert all(line.isprintable() for line in received)
 
 
-def test_what_befell_the_reply_and_why_no_step_took_the_call_is_told() -> None:
+def test_faults_of_the_reply_and_why_no_step_took_the_call_are_shown() -> None:
     [lost] = lines(step=1, fault={"delay": 0.5, "cut": "after", "corrupt": False})
     [spoilt] = lines(fault={"delay": 0, "cut": None, "corrupt": True})
     _, why = lines(unexpected="step 2 awaits getThing")
@@ -233,11 +233,11 @@ def following(url: str, filters: Filters | None = None) -> Iterator[Following]:
 
 
 def test_events_are_written_as_they_happen(url: str) -> None:
-    with following(url, Filters(org="live")) as told:
-        first = told.after(lambda: ask(url, "/acme/live/things"))
+    with following(url, Filters(org="live")) as received:
+        first = received.after(lambda: ask(url, "/acme/live/things"))
         ask(url, "/acme/other/things")
         ask(url, "/acme/live/things/none")
-        while (last := told.next())["operation"] == "listThings":
+        while (last := received.next())["operation"] == "listThings":
             continue
 
     assert (first["org"], first["operation"]) == ("live", "listThings")
@@ -249,23 +249,23 @@ def test_filters_hold_together(url: str) -> None:
         ask(url, "/acme/filtered/things?limit=0")
         ask(url, "/acme/filtered/nothing")
 
-    with following(url, Filters(org="filtered", unmatched=True, rejected=True)) as told:
-        assert told.after(everything)["operation"] is None
+    with following(url, Filters(org="filtered", unmatched=True, rejected=True)) as received:
+        assert received.after(everything)["operation"] is None
 
 
 def test_a_server_that_comes_back_is_followed_on() -> None:
     port = str(free_port())
     path = "/promotions/org/t/sales-vouchers/gift-cards"
-    with serving("--port", port) as first, following(first.url) as told:
-        told.after(lambda: ask(first.url, path))
+    with serving("--port", port) as first, following(first.url) as received:
+        received.after(lambda: ask(first.url, path))
         first.stop()
-        warning = told.warnings.get(timeout=LONG)
-        while not told.events.empty():
-            told.events.get()
+        warning = received.warnings.get(timeout=LONG)
+        while not received.events.empty():
+            received.events.get()
         with serving("--port", port) as second:
-            ask(second.url, path)  # before it is followed: then it is told what is kept
-            after = told.next()
-            told.enough = True
+            ask(second.url, path)  # before it is followed: then it receives what is kept
+            after = received.next()
+            received.enough = True
 
     assert warning == f"lost the connection to http://127.0.0.1:{port}; waiting for the server"
     assert (after["operation"], after["id"]) == ("getGiftCards", 1)
@@ -297,7 +297,7 @@ def scripted(*answers: bytes) -> Iterator[tuple[str, list[str]]]:
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\nretry: 10\n\n"
 
 
-def test_whoever_was_cut_off_says_where_it_was() -> None:
+def test_a_dropped_follower_says_where_it_was() -> None:
     with (
         scripted(
             HEAD + b'id: s-7\nevent: exchange\ndata: {"n":1}\n\nid: s-8\nevent: exchange\ndata: {"n"',  # half an event
@@ -306,19 +306,19 @@ def test_whoever_was_cut_off_says_where_it_was() -> None:
         ) as (url, got),
         following(url) as followed,
     ):
-        told = [followed.next(), followed.next()]
+        received = [followed.next(), followed.next()]
         for _ in range(3):
             followed.warnings.get(timeout=LONG)
 
-    assert told == [{"n": 1}, {"n": 2}]
+    assert received == [{"n": 1}, {"n": 2}]
     assert "Last-Event-ID" not in got[0]
     assert "Last-Event-ID: s-7\r\n" in got[1]
     assert "Last-Event-ID: s-9\r\n" in got[2]
 
 
-def test_a_server_that_refuses_after_it_came_back_ends_it() -> None:
-    refusal = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 14\r\n\r\n" + b'{"detail":"x"}'
-    with scripted(HEAD, refusal) as (url, _):
+def test_a_server_that_rejects_after_it_came_back_ends_it() -> None:
+    rejection = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 14\r\n\r\n" + b'{"detail":"x"}'
+    with scripted(HEAD, rejection) as (url, _):
         warned: list[str] = []
         with pytest.raises(SandboxError, match=rf"^{url} answered 401: x \(--admin-token\)$"):
             follow(HttpTransport(url), Filters(), lambda _: None, warned.append)
@@ -409,8 +409,8 @@ def test_colours_can_be_had_anyway_and_json_too(url: str) -> None:
     with tailing(url, "--org", "tail", "--color", "always", NO_COLOR="1") as process:
         assert "\x1b[33m400\x1b[0m" in first_lines(process, url)[0]
     with tailing(url, "--org", "tail", "--json", "--color", "never") as process:
-        told = json.loads(first_lines(process, url)[0])
-    assert (told["org"], told["rejection"]) == ("tail", "invalid-request")
+        received = json.loads(first_lines(process, url)[0])
+    assert (received["org"], received["rejection"]) == ("tail", "invalid-request")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -434,14 +434,14 @@ def test_it_ends_quietly_when_its_reader_does(url: str) -> None:
         assert process.stderr.read() == ""
 
 
-def test_the_admin_token_is_sent_or_its_lack_told(specs: Path) -> None:
+def test_the_admin_token_is_sent_or_its_lack_reported(specs: Path) -> None:
     with running(app=new_app(specs, admin_token="s3cret")) as (_, url):
-        refused = run("tail", "--url", url)
+        rejected = run("tail", "--url", url)
         with tailing(url, SANDBOX_ADMIN_TOKEN="s3cret") as process:
             shown = first_lines(process, url)
 
-    assert refused.returncode == 2
-    assert refused.stderr == f"promo-sandbox: {url} answered 401: {SEND_TOKEN}\n"
+    assert rejected.returncode == 2
+    assert rejected.stderr == f"promo-sandbox: {url} answered 401: {SEND_TOKEN}\n"
     assert "invalid-request" in shown[0]
 
 
@@ -532,6 +532,6 @@ def test_a_name_is_a_segment_of_a_path(name: str, written: str) -> None:
     assert path_segment(name) == written
 
 
-def test_a_server_that_dies_in_the_middle_of_an_answer_is_told() -> None:
+def test_a_server_that_dies_in_the_middle_of_an_answer_is_reported() -> None:
     with scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{") as (url, _), pytest.raises(Unreachable):
         HttpTransport(url).request("GET", "/version")

@@ -93,7 +93,7 @@ def test_a_server_ends_soon_with_a_connection_open_and_one_in_the_middle_of_a_re
             client.get(f"{sandbox.url}/__admin/health")
             late, retries = _asking(sandbox.url), 2
             while not sandbox.orgs():
-                if not late.is_alive():  # it failed once on a busy machine, for a reason that nobody has found
+                if not late.is_alive():  # it failed once on a busy machine, for an unknown reason
                     assert (retries := retries - 1) >= 0
                     late = _asking(sandbox.url)
             begun = perf_counter()
@@ -142,8 +142,8 @@ def _ask(url: str) -> None:
 def test_a_setting_that_does_not_work_is_said_before_anything_runs(settings: dict[str, object], said: str) -> None:
     threads = threading.active_count()
 
-    with pytest.raises(SandboxError) as refused, running(**settings):
+    with pytest.raises(SandboxError) as rejected, running(**settings):
         pass
 
-    assert said in str(refused.value)
+    assert said in str(rejected.value)
     assert threading.active_count() == threads

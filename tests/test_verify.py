@@ -173,7 +173,7 @@ def test_no_org_but_the_one_given_is_asked(invoke: Invoke) -> None:
         )
 
     assert code == 0, said
-    # Both tools look whether somebody answers there at all, with a GET of no operation.
+    # Both tools look whether a server answers there at all, with a GET of no operation.
     looking = {org.name for org in app.orgs if org.name == "default" or org.name.startswith("schemathesis-probe")}
     assert {org.name for org in app.orgs} - looking == {"alone"}
 

@@ -19,7 +19,7 @@ ROOT = Path(configuration.__file__).parents[3]
 
 
 def built(shared: Path) -> Path:
-    """The wheel; whoever comes first builds it, the others wait."""
+    """The wheel; the first caller builds it, the others wait."""
     folder = shared / "wheel"
     with _alone(shared):
         if not (folder / "done").exists():

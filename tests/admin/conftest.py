@@ -15,14 +15,14 @@ from tests.acme import new_app, write_specs
 from tests.serving import OrgClient, running
 
 _numbers = itertools.count()
-Refused = Callable[[httpx2.Response, str], Any]
+AssertRejected = Callable[[httpx2.Response, str], Any]
 NOTHING_WRONG = {
     "unmatched": 0,
     "internal_errors": 0,
     "unmet": 0,
     "unexpected": 0,
     "armed": 0,
-}  # what is told of an org
+}  # what is shown of an org
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def examples(specs: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def is_refused(examples: dict[str, Any]) -> Refused:
+def is_rejected(examples: dict[str, Any]) -> AssertRejected:
     """Asserts that a response is the named rejection, and gives its body."""
 
     def check(response: httpx2.Response, name: str) -> Any:

@@ -49,25 +49,25 @@ def test_version_tells_the_specs_that_are_served(url: str, http: httpx2.Client) 
 
 
 @pytest.mark.parametrize("path", ["", "/", "/org", "/orgs/a/nothing", "/orgs/a/clock/advance/x", "x"])
-def test_an_unknown_path(url: str, http: httpx2.Client, is_refused: Any, path: str) -> None:
-    body = is_refused(http.get(f"{url}/__admin{path}"), "unknown-path")
+def test_an_unknown_path(url: str, http: httpx2.Client, is_rejected: Any, path: str) -> None:
+    body = is_rejected(http.get(f"{url}/__admin{path}"), "unknown-path")
 
     assert body["detail"] == f"There is no /__admin{path}."
 
 
-def test_another_method(url: str, http: httpx2.Client, is_refused: Any) -> None:
+def test_another_method(url: str, http: httpx2.Client, is_rejected: Any) -> None:
     response = http.patch(f"{url}/__admin/orgs/a/clock")
 
-    is_refused(response, "method-not-allowed")
+    is_rejected(response, "method-not-allowed")
     assert response.headers["allow"] == "GET, HEAD, PUT"
 
 
-def test_another_media_type(org_client: OrgClient, url: str, is_refused: Any) -> None:
+def test_another_media_type(org_client: OrgClient, url: str, is_rejected: Any) -> None:
     response = org_client.http.post(
         f"{url}/__admin/orgs/{org_client.org}/seed", content="{}", headers={"Content-Type": "text/plain"}
     )
 
-    is_refused(response, "unsupported-media-type")
+    is_rejected(response, "unsupported-media-type")
 
 
 # Orgs
@@ -93,8 +93,8 @@ def test_orgs_are_listed_by_name_in_pages(url: str, http: httpx2.Client) -> None
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "many", ""])
-def test_a_page_has_bounds(url: str, http: httpx2.Client, is_refused: Any, limit: str) -> None:
-    body = is_refused(http.get(f"{url}/__admin/orgs", params={"limit": limit}), "invalid-request")
+def test_a_page_has_bounds(url: str, http: httpx2.Client, is_rejected: Any, limit: str) -> None:
+    body = is_rejected(http.get(f"{url}/__admin/orgs", params={"limit": limit}), "invalid-request")
 
     assert [error["pointer"] for error in body["errors"]] == ["query.limit"]
 
@@ -119,13 +119,13 @@ def test_an_org_s_name_may_have_any_characters(url: str, http: httpx2.Client) ->
     assert http.get(f"{url}/__admin/orgs/a%20b%2F%C3%A9").json()["name"] == "a b/é"
 
 
-def test_a_forgotten_org_is_unknown(org_client: OrgClient, is_refused: Any) -> None:
+def test_a_forgotten_org_is_unknown(org_client: OrgClient, is_rejected: Any) -> None:
     add(org_client)
 
     assert org_client.admin("DELETE").status_code == 204
 
-    is_refused(org_client.admin("GET"), "unknown-org")
-    is_refused(org_client.admin("DELETE"), "unknown-org")
+    is_rejected(org_client.admin("GET"), "unknown-org")
+    is_rejected(org_client.admin("DELETE"), "unknown-org")
 
 
 def test_a_reset_org_starts_anew_and_its_tokens_stay_valid(org_client: OrgClient) -> None:
@@ -171,13 +171,13 @@ UNKNOWN: list[tuple[str, str, Any]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), UNKNOWN)
-def test_an_unknown_org_is_refused_with_the_names_near_it(
-    url: str, http: httpx2.Client, is_refused: Any, method: str, path: str, body: Any
+def test_an_unknown_org_is_rejected_with_the_names_near_it(
+    url: str, http: httpx2.Client, is_rejected: Any, method: str, path: str, body: Any
 ) -> None:
     http.put(f"{url}/__admin/orgs/payments/clock", json={"frozen": True})
 
-    near = is_refused(http.request(method, f"{url}/__admin/orgs/paymens{path}", json=body), "unknown-org")
-    far = is_refused(http.request(method, f"{url}/__admin/orgs/zzzzzzzzzz{path}", json=body), "unknown-org")
+    near = is_rejected(http.request(method, f"{url}/__admin/orgs/paymens{path}", json=body), "unknown-org")
+    far = is_rejected(http.request(method, f"{url}/__admin/orgs/zzzzzzzzzz{path}", json=body), "unknown-org")
 
     assert near["detail"] == "There is no org paymens; did you mean payments?"
     assert far["detail"] == "There is no org zzzzzzzzzz."
@@ -218,16 +218,16 @@ def test_what_changes_an_org_makes_it(org_client: OrgClient, method: str, path: 
 
 @pytest.mark.parametrize(("method", "path", "body"), [*UNKNOWN, *MADE])
 def test_an_org_s_name_has_a_longest_length(
-    url: str, http: httpx2.Client, is_refused: Any, method: str, path: str, body: Any
+    url: str, http: httpx2.Client, is_rejected: Any, method: str, path: str, body: Any
 ) -> None:
-    is_refused(http.request(method, f"{url}/__admin/orgs/{'x' * 257}{path}", json=body), "org-name-too-long")
+    is_rejected(http.request(method, f"{url}/__admin/orgs/{'x' * 257}{path}", json=body), "org-name-too-long")
 
 
-def test_no_more_orgs_than_admitted(specs: Path, http: httpx2.Client, is_refused: Any) -> None:
+def test_no_more_orgs_than_admitted(specs: Path, http: httpx2.Client, is_rejected: Any) -> None:
     with running(app=new_app(specs, max_orgs=1)) as (_, url):
         assert http.post(f"{url}/__admin/orgs/one/reset").status_code == 204
         for method, path, body in MADE:
-            is_refused(http.request(method, f"{url}/__admin/orgs/two{path}", json=body), "too-many-orgs")
+            is_rejected(http.request(method, f"{url}/__admin/orgs/two{path}", json=body), "too-many-orgs")
 
 
 # The clock
@@ -334,15 +334,15 @@ def test_setting_the_clock_forward_lets_things_happen_and_back_undoes_nothing(or
         None,
     ],
 )
-def test_a_clock_is_not_set_to_nonsense(org_client: OrgClient, is_refused: Any, body: Any) -> None:
-    is_refused(org_client.admin("PUT", "/clock", body), "invalid-request")
+def test_a_clock_is_not_set_to_nonsense(org_client: OrgClient, is_rejected: Any, body: Any) -> None:
+    is_rejected(org_client.admin("PUT", "/clock", body), "invalid-request")
 
 
 @pytest.mark.parametrize(
     "body", [{}, {"by": "1 day"}, {"by": "P1D", "to": "2031-01-01T00:00:00Z"}, {"by": "-P1D"}, {"to": "x"}]
 )
-def test_a_clock_is_not_advanced_by_nonsense(org_client: OrgClient, is_refused: Any, body: Any) -> None:
-    is_refused(org_client.admin("POST", "/clock/advance", body), "invalid-request")
+def test_a_clock_is_not_advanced_by_nonsense(org_client: OrgClient, is_rejected: Any, body: Any) -> None:
+    is_rejected(org_client.admin("POST", "/clock/advance", body), "invalid-request")
 
 
 @pytest.mark.parametrize(
@@ -357,11 +357,11 @@ def test_a_clock_is_not_advanced_by_nonsense(org_client: OrgClient, is_refused: 
     ],
 )
 def test_a_clock_is_not_advanced_to_a_time_that_cannot_be(
-    org_client: OrgClient, is_refused: Any, body: Any, detail: str
+    org_client: OrgClient, is_rejected: Any, body: Any, detail: str
 ) -> None:
     org_client.freeze("2030-01-01T00:00:00Z")
 
-    assert is_refused(org_client.admin("POST", "/clock/advance", body), "no-such-time")["detail"] == detail
+    assert is_rejected(org_client.admin("POST", "/clock/advance", body), "no-such-time")["detail"] == detail
     assert org_client.admin("GET", "/clock").json()["now"] == "2030-01-01T00:00:00.000Z"
 
 
@@ -381,8 +381,8 @@ def test_a_seed_answers_what_it_stored_with_numbers_as_they_were(org_client: Org
     assert org_client.request("GET", f"/acme/{org_client.org}/things/{lamp['id']}").json()["name"] == "Lamp"
 
 
-def test_a_seed_that_does_not_fit_is_refused_whole_with_every_place(org_client: OrgClient, is_refused: Any) -> None:
-    body = is_refused(
+def test_a_seed_that_does_not_fit_is_rejected_whole_with_every_place(org_client: OrgClient, is_rejected: Any) -> None:
+    body = is_rejected(
         org_client.admin("POST", "/seed", {"acme": {"things": [THING, {"id": 7}], "thingies": []}, "acne": {}}),
         "unacceptable-documents",
     )
@@ -394,12 +394,12 @@ def test_a_seed_that_does_not_fit_is_refused_whole_with_every_place(org_client: 
         "acne",
     }
     assert all(error["detail"] in body["detail"] for error in body["errors"])
-    assert org_client.admin("GET", "/state").status_code == 404  # what is refused makes no org
+    assert org_client.admin("GET", "/state").status_code == 404  # what is rejected makes no org
 
 
 @pytest.mark.parametrize("body", [[], {"acme": []}, {"acme": {"things": {}}}, {"acme": {"things": [1]}}, None])
-def test_a_seed_has_a_form(org_client: OrgClient, is_refused: Any, body: Any) -> None:
-    is_refused(org_client.admin("POST", "/seed", body), "invalid-request")
+def test_a_seed_has_a_form(org_client: OrgClient, is_rejected: Any, body: Any) -> None:
+    is_rejected(org_client.admin("POST", "/seed", body), "invalid-request")
 
 
 def test_a_state_can_be_read_and_put_back(org_client: OrgClient) -> None:
@@ -466,12 +466,12 @@ def test_what_falls_due_after_a_state_was_put_happens_at_its_own_instant(org_cli
     assert [what["at"] for what in org_client.advance("P1Y")] == ["2020-02-01T00:00:00.000Z"]
 
 
-def test_a_state_that_does_not_fit_is_refused_and_nothing_is_changed(org_client: OrgClient, is_refused: Any) -> None:
+def test_a_state_that_does_not_fit_is_rejected_and_nothing_is_changed(org_client: OrgClient, is_rejected: Any) -> None:
     org_client.freeze("2030-01-01T00:00:00Z")
     add(org_client)
     before = org_client.admin("GET", "/state").json()
 
-    body = is_refused(
+    body = is_rejected(
         org_client.admin(
             "PUT", "/state", {"documents": {"acme": {"things": [{"document": {}}]}}, "now": "2031-01-01T00:00:00Z"}
         ),
@@ -495,8 +495,8 @@ def test_a_state_that_does_not_fit_is_refused_and_nothing_is_changed(org_client:
         {"documents": {"acme": {"things": [{"document": THING, "place": -1}]}}},
     ],
 )
-def test_a_state_has_a_form(org_client: OrgClient, is_refused: Any, body: Any) -> None:
-    is_refused(org_client.admin("PUT", "/state", body), "invalid-request")
+def test_a_state_has_a_form(org_client: OrgClient, is_rejected: Any, body: Any) -> None:
+    is_rejected(org_client.admin("PUT", "/state", body), "invalid-request")
 
 
 # The journal
@@ -504,13 +504,13 @@ def test_a_state_has_a_form(org_client: OrgClient, is_refused: Any, body: Any) -
 
 @pytest.fixture
 def asked(org_client: OrgClient) -> OrgClient:
-    """An org that was asked five times: added, refused twice, not matched, broken."""
+    """An org that was asked five times: added, rejected twice, not matched, broken."""
     org_client.freeze("2030-01-01T00:00:00Z")
     add(org_client, code="1", price={"unit": "EUR", "value": 5})
     add(org_client, code="1")
     add(org_client, code=1)
     org_client.request("GET", f"/acme/{org_client.org}/nothing")
-    org_client.request("POST", f"/acme/{org_client.org}/trouble/raise")
+    org_client.request("POST", f"/acme/{org_client.org}/failures/raise")
     return org_client
 
 
@@ -542,8 +542,8 @@ def test_requests_are_listed_newest_first_by_criteria(asked: OrgClient, query: s
 
 
 @pytest.mark.parametrize("query", ["limit=0", "status=99", "status=x", "unmatched=1", "internal_error=x", "since=-1"])
-def test_criteria_have_types(asked: OrgClient, is_refused: Any, query: str) -> None:
-    body = is_refused(asked.admin("GET", f"/requests?{query}"), "invalid-request")
+def test_criteria_have_types(asked: OrgClient, is_rejected: Any, query: str) -> None:
+    body = is_rejected(asked.admin("GET", f"/requests?{query}"), "invalid-request")
 
     assert [error["pointer"] for error in body["errors"]] == [f"query.{query.partition('=')[0]}"]
 
@@ -586,8 +586,8 @@ def test_a_body_that_is_no_json_is_counted_by_its_text(org_client: OrgClient) ->
 
 
 @pytest.mark.parametrize("body", [{"statuses": 1}, {"status": "x"}, {"internal_error": 1}, []])
-def test_criteria_of_a_count_have_types_too(asked: OrgClient, is_refused: Any, body: Any) -> None:
-    is_refused(asked.admin("POST", "/requests/count", body), "invalid-request")
+def test_criteria_of_a_count_have_types_too(asked: OrgClient, is_rejected: Any, body: Any) -> None:
+    is_rejected(asked.admin("POST", "/requests/count", body), "invalid-request")
 
 
 def test_one_request_whole(org_client: OrgClient) -> None:
@@ -652,7 +652,7 @@ def test_secrets_are_masked_in_the_journal(org_client: OrgClient, name: str, val
     assert [name.lower(), shown] in org_client.last()["request"]["headers"]
 
 
-def test_a_refused_request_tells_its_name_source_and_violations(asked: OrgClient) -> None:
+def test_a_rejected_request_tells_its_name_source_and_violations(asked: OrgClient) -> None:
     taken = asked.admin("GET", "/requests/2").json()
     invalid = asked.admin("GET", "/requests/3").json()
     internal_error = asked.admin("GET", "/requests/5").json()
@@ -674,17 +674,17 @@ def test_a_refused_request_tells_its_name_source_and_violations(asked: OrgClient
 
 
 @pytest.mark.parametrize("id", ["0", "6", "x", "-1", "1.0", "%D9%A1", "9" * 30])
-def test_an_unknown_request(asked: OrgClient, is_refused: Any, id: str) -> None:
-    body = is_refused(asked.admin("GET", f"/requests/{id}"), "unknown-request")
+def test_an_unknown_request(asked: OrgClient, is_rejected: Any, id: str) -> None:
+    body = is_rejected(asked.admin("GET", f"/requests/{id}"), "unknown-request")
 
     assert body["detail"].startswith(f"The journal of {asked.org} has no exchange ")
 
 
-def test_cleared_requests_are_forgotten_and_ids_go_on(asked: OrgClient, is_refused: Any) -> None:
+def test_cleared_requests_are_forgotten_and_ids_go_on(asked: OrgClient, is_rejected: Any) -> None:
     assert asked.admin("DELETE", "/requests").status_code == 204
 
     assert asked.admin("GET", "/requests").json() == {"total": 0, "dropped": 0, "requests": []}
-    is_refused(asked.admin("GET", "/requests/1"), "unknown-request")
+    is_rejected(asked.admin("GET", "/requests/1"), "unknown-request")
     assert add(asked).headers["sandbox-exchange"] == "6"
     assert len(asked.state()["acme"]["things"]) == 2
 
@@ -737,29 +737,31 @@ def test_events_tell_their_cause_oldest_first(org_client: OrgClient) -> None:
         ("/webhooks?a=1", "query.a: is no parameter of listWebhooks; there is count, event, limit, since"),
     ],
 )
-def test_a_filter_that_is_misspelt_is_refused(org_client: OrgClient, is_refused: Any, path: str, said: str) -> None:
+def test_a_filter_that_is_misspelt_is_rejected(org_client: OrgClient, is_rejected: Any, path: str, said: str) -> None:
     add(org_client)
 
-    refused = is_refused(org_client.admin("GET", path), "invalid-request")
+    rejected = is_rejected(org_client.admin("GET", path), "invalid-request")
 
-    assert refused["detail"].startswith(said)
+    assert rejected["detail"].startswith(said)
 
 
-def test_what_takes_no_parameters_is_not_done_to_all_where_one_is_given(org_client: OrgClient, is_refused: Any) -> None:
+def test_what_takes_no_parameters_is_not_done_to_all_where_one_is_given(
+    org_client: OrgClient, is_rejected: Any
+) -> None:
     add(org_client)
 
-    refused = is_refused(org_client.admin("DELETE", "/requests?operation=addThing"), "invalid-request")
+    rejected = is_rejected(org_client.admin("DELETE", "/requests?operation=addThing"), "invalid-request")
 
-    assert refused["detail"] == "query.operation: is no parameter of clearRequests; there is none"
+    assert rejected["detail"] == "query.operation: is no parameter of clearRequests; there is none"
     assert org_client.admin("GET", "/requests").json()["total"] == 1
 
 
-def test_a_count_of_what_there_cannot_be_is_refused(org_client: OrgClient, is_refused: Any) -> None:
+def test_a_count_of_what_there_cannot_be_is_rejected(org_client: OrgClient, is_rejected: Any) -> None:
     add(org_client)
 
-    refused = is_refused(org_client.admin("POST", "/requests/count", {"operation": "addThings"}), "invalid-request")
+    rejected = is_rejected(org_client.admin("POST", "/requests/count", {"operation": "addThings"}), "invalid-request")
 
-    assert refused["detail"] == "There is no operation addThings; did you mean addThing?"
+    assert rejected["detail"] == "There is no operation addThings; did you mean addThing?"
 
 
 def test_what_was_overdue_when_it_was_stored_happens_then(org_client: OrgClient) -> None:
@@ -823,7 +825,7 @@ def test_a_token_says_what_it_was_asked_to_claim(org_client: OrgClient) -> None:
     assert (said["org"], said["customer"], said["session"]) == (org_client.org, "C1", "S1")
 
 
-def test_a_token_whose_claims_the_vendor_s_rules_do_not_like_is_refused_by_them(org_client: OrgClient) -> None:
+def test_a_token_whose_claims_the_vendor_s_rules_do_not_like_is_rejected_by_them(org_client: OrgClient) -> None:
     token = org_client.admin("POST", "/tokens", {"vendor": "acme", "claims": {"state": "banned"}}).json()[
         "access_token"
     ]
@@ -839,8 +841,8 @@ def test_tokens_differ(org_client: OrgClient) -> None:
     assert len(tokens) == 3
 
 
-def test_a_token_of_an_unknown_vendor(org_client: OrgClient, is_refused: Any) -> None:
-    body = is_refused(org_client.admin("POST", "/tokens", {"vendor": "acne"}), "unknown-vendor")
+def test_a_token_of_an_unknown_vendor(org_client: OrgClient, is_rejected: Any) -> None:
+    body = is_rejected(org_client.admin("POST", "/tokens", {"vendor": "acne"}), "unknown-vendor")
 
     assert body["detail"] == "There is no vendor acne; did you mean acme?"
 
@@ -860,8 +862,8 @@ def test_a_token_of_an_unknown_vendor(org_client: OrgClient, is_refused: Any) ->
         {"vendor": "acme", "x": 1},
     ],
 )
-def test_a_token_has_wishes_of_a_form(org_client: OrgClient, is_refused: Any, body: Any) -> None:
-    is_refused(org_client.admin("POST", "/tokens", body), "invalid-request")
+def test_a_token_has_wishes_of_a_form(org_client: OrgClient, is_rejected: Any, body: Any) -> None:
+    is_rejected(org_client.admin("POST", "/tokens", body), "invalid-request")
 
 
 # What the next calls meet
@@ -875,7 +877,7 @@ def armed_json(operation: str, reject: str, times: int = 1) -> Any:
     return {"operation": operation, "then": {"reject": reject}, "times": times}
 
 
-def test_the_next_call_of_an_operation_is_refused_as_asked_and_the_one_after_is_not(org_client: OrgClient) -> None:
+def test_the_next_call_of_an_operation_is_rejected_as_asked_and_the_one_after_is_not(org_client: OrgClient) -> None:
     armed = arm(org_client, "addThing", "code-taken")
     responses = [add(org_client), add(org_client)]
 
@@ -936,7 +938,7 @@ def test_what_is_armed_is_met_by_what_another_operation_asks_for(org_client: Org
     response = org_client.request("POST", f"/acme/{org_client.org}/orders", {"name": "Lamp"})
 
     assert (response.status_code, response.json()["holder"]) == (409, "code-taken")
-    assert [note["document"]["text"] for note in org_client.state()["acme"]["notes"]] == ["refused code-taken!"]
+    assert [note["document"]["text"] for note in org_client.state()["acme"]["notes"]] == ["rejected code-taken!"]
 
 
 @pytest.mark.parametrize(
@@ -950,10 +952,10 @@ def test_what_is_armed_is_met_by_what_another_operation_asks_for(org_client: Org
         ("x" * 1000, f"There is no operation {'x' * 100}."),
     ],
 )
-def test_an_unknown_operation_is_not_armed_and_the_nearest_is_told(
-    org_client: OrgClient, is_refused: Any, operation: str, detail: str
+def test_an_unknown_operation_is_not_armed_and_the_nearest_is_reported(
+    org_client: OrgClient, is_rejected: Any, operation: str, detail: str
 ) -> None:
-    assert is_refused(arm(org_client, operation, "code-taken"), "unknown-operation")["detail"] == detail
+    assert is_rejected(arm(org_client, operation, "code-taken"), "unknown-operation")["detail"] == detail
 
 
 @pytest.mark.parametrize(
@@ -965,10 +967,10 @@ def test_an_unknown_operation_is_not_armed_and_the_nearest_is_told(
         ("y" * 1000, f"addThing has no rejection {'y' * 100}."),
     ],
 )
-def test_an_unknown_rejection_is_not_armed_and_the_nearest_is_told(
-    org_client: OrgClient, is_refused: Any, reject: str, detail: str
+def test_an_unknown_rejection_is_not_armed_and_the_nearest_is_reported(
+    org_client: OrgClient, is_rejected: Any, reject: str, detail: str
 ) -> None:
-    assert is_refused(arm(org_client, "addThing", reject), "unknown-rejection")["detail"] == detail
+    assert is_rejected(arm(org_client, "addThing", reject), "unknown-rejection")["detail"] == detail
 
 
 @pytest.mark.parametrize(
@@ -988,13 +990,13 @@ def test_an_unknown_rejection_is_not_armed_and_the_nearest_is_told(
         {"operation": "addThing", "then": {"reject": "code-taken"}, "x": 1},
     ],
 )
-def test_what_is_to_be_armed_has_a_form(org_client: OrgClient, is_refused: Any, body: Any) -> None:
-    is_refused(org_client.admin("POST", "/next", body), "invalid-request")
+def test_what_is_to_be_armed_has_a_form(org_client: OrgClient, is_rejected: Any, body: Any) -> None:
+    is_rejected(org_client.admin("POST", "/next", body), "invalid-request")
 
     assert org_client.admin("GET", "/next").status_code == 404
 
 
-def test_what_is_refused_makes_no_org(org_client: OrgClient) -> None:
+def test_what_is_rejected_makes_no_org(org_client: OrgClient) -> None:
     arm(org_client, "nothing", "nothing")
     arm(org_client, "addThing", "nothing")
 
@@ -1039,14 +1041,14 @@ EVERYTHING = [
 
 @pytest.mark.parametrize(("method", "path", "body"), EVERYTHING)
 def test_an_admin_token_closes_everything_but_health(
-    closed: str, http: httpx2.Client, is_refused: Any, method: str, path: str, body: Any
+    closed: str, http: httpx2.Client, is_rejected: Any, method: str, path: str, body: Any
 ) -> None:
     def sent(authorization: bytes) -> httpx2.Response:
         return http.request(method, closed + path, json=body, headers={b"Authorization": authorization})
 
-    is_refused(http.request(method, closed + path, json=body), "missing-credentials")
+    is_rejected(http.request(method, closed + path, json=body), "missing-credentials")
     for wrong in (b"Bearer s3cre", b"Bearer", b"Basic s3cret", b"s3cret", b"Bearer \xff", "Bearer s3crét".encode()):
-        is_refused(sent(wrong), "invalid-credentials")
+        is_rejected(sent(wrong), "invalid-credentials")
     assert http.get(f"{closed}/health").status_code == 200
 
 

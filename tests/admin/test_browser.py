@@ -1,4 +1,4 @@
-"""A real browser opens a page of somebody else, which tries all that a page can send at the admin API of the developer.
+"""A real browser opens a foreign page, which tries all that a page can send at the admin API of the developer.
 
 It needs Chromium: `apt-get install chromium`. Nothing leaves this machine.
 """

@@ -141,10 +141,10 @@ def test_counting_begins_anew_in_one_org(org_client: OrgClient) -> None:
 
 def test_an_admin_token_closes_it(tmp_path: Path, http: httpx2.Client) -> None:
     with running(app=new_app(write_specs(tmp_path / "closed"), admin_token="secret")) as (_, base):
-        refused = http.get(f"{base}/__admin/coverage")
+        rejected = http.get(f"{base}/__admin/coverage")
         admitted = http.get(f"{base}/__admin/coverage", headers={"Authorization": "Bearer secret"})
 
-    assert (refused.status_code, admitted.status_code) == (401, 200)
+    assert (rejected.status_code, admitted.status_code) == (401, 200)
 
 
 def test_of_many_clients_none_is_counted_twice_or_not_at_all(org_client: OrgClient) -> None:
@@ -157,15 +157,15 @@ def test_of_many_clients_none_is_counted_twice_or_not_at_all(org_client: OrgClie
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(call, range(CLIENTS)))
 
-    refused = EACH // 5
+    rejected = EACH // 5
     assert added(coverage(org_client)) == {
-        "201": CLIENTS * (EACH - refused),
-        "400": CLIENTS * refused,
-        "invalid-request": CLIENTS * refused,
+        "201": CLIENTS * (EACH - rejected),
+        "400": CLIENTS * rejected,
+        "invalid-request": CLIENTS * rejected,
     }
     for number in range(CLIENTS):
         assert added(coverage(org_client, org=f"{org_client.org}-{number}")) == {
-            "201": EACH - refused,
-            "400": refused,
-            "invalid-request": refused,
+            "201": EACH - rejected,
+            "400": rejected,
+            "invalid-request": rejected,
         }

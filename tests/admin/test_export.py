@@ -1,4 +1,4 @@
-"""An org goes to another server and is the same there; what does not fit is refused whole."""
+"""An org goes to another server and is the same there; what does not fit is rejected whole."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from promo_sandbox import __version__
 from tests.acme import new_app
-from tests.admin.conftest import NOTHING_WRONG, Refused
+from tests.admin.conftest import NOTHING_WRONG, AssertRejected
 from tests.serving import OrgClient, running
 
 THING = {"id": "a", "name": "A", "status": "NEW"}
@@ -159,8 +159,8 @@ def test_what_was_there_is_replaced_and_journal_and_snapshots_stay(full: OrgClie
     assert other.admin("POST", "/snapshots/before/restore").json()["documents"] == 1
 
 
-def test_what_does_not_fit_is_refused_whole_with_every_place(
-    full: OrgClient, other: OrgClient, is_refused: Refused
+def test_what_does_not_fit_is_rejected_whole_with_every_place(
+    full: OrgClient, other: OrgClient, is_rejected: AssertRejected
 ) -> None:
     other.freeze("2031-01-01T00:00:00Z")
     other.request("POST", f"/acme/{other.org}/things", {"name": "Old"})
@@ -170,14 +170,14 @@ def test_what_does_not_fit_is_refused_whole_with_every_place(
     exported["org"]["documents"]["acme"]["thingies"] = []
     exported["org"]["documents"]["acne"] = {}
 
-    body = is_refused(other.admin("POST", "/import", exported), "unacceptable-documents")
+    body = is_rejected(other.admin("POST", "/import", exported), "unacceptable-documents")
 
     assert {error["pointer"] for error in body["errors"]} == {"acme.things[0].name", "acme.thingies", "acne"}
     assert export(other)["org"] == before
 
 
-def test_a_document_of_another_form_is_refused(full: OrgClient, other: OrgClient, is_refused: Refused) -> None:
-    body = is_refused(other.admin("POST", "/import", export(full) | {"promo_sandbox_export": 2}), "invalid-request")
+def test_a_document_of_another_form_is_rejected(full: OrgClient, other: OrgClient, is_rejected: AssertRejected) -> None:
+    body = is_rejected(other.admin("POST", "/import", export(full) | {"promo_sandbox_export": 2}), "invalid-request")
 
     assert body["errors"] == [{"detail": "1 was expected", "pointer": "body.promo_sandbox_export"}]
 
@@ -198,7 +198,7 @@ def test_a_document_of_another_form_is_refused(full: OrgClient, other: OrgClient
     ],
 )
 def test_an_export_has_a_form(
-    full: OrgClient, other: OrgClient, is_refused: Refused, place: tuple[str, ...], value: Any
+    full: OrgClient, other: OrgClient, is_rejected: AssertRejected, place: tuple[str, ...], value: Any
 ) -> None:
     exported = deepcopy(export(full))
     node = exported
@@ -206,6 +206,6 @@ def test_an_export_has_a_form(
         node = node[step]
     node[place[-1]] = value
 
-    is_refused(other.admin("POST", "/import", exported), "invalid-request")
+    is_rejected(other.admin("POST", "/import", exported), "invalid-request")
 
     assert other.admin("GET").status_code == 404

@@ -78,7 +78,7 @@ def forged(org_client: OrgClient, method: str, path: str, headers: dict[str, str
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 def test_a_page_of_another_origin_changes_nothing_and_reads_nothing(
-    org_client: OrgClient, is_refused: Any, headers: dict[str, str]
+    org_client: OrgClient, is_rejected: Any, headers: dict[str, str]
 ) -> None:
     org_client.seed("acme", things=[{"name": "mine"}])
     before = org_client.state()
@@ -97,7 +97,7 @@ def test_a_page_of_another_origin_changes_nothing_and_reads_nothing(
     ]
 
     for response in responses:
-        assert "--admin-host" in is_refused(response, "not-the-operator")["detail"]
+        assert "--admin-host" in is_rejected(response, "not-the-operator")["detail"]
         assert not [name for name in response.headers if name.startswith("access-control-")]
     assert forged(org_client, "HEAD", f"{org}/state", headers).status_code == 403
     assert org_client.state() == before
@@ -143,7 +143,7 @@ def test_many_hosts_cost_no_memory() -> None:
     assert len(guard._cache) <= 256  # noqa: SLF001 - what is kept is what the test is about
 
 
-def test_pipelined_requests_are_judged_one_by_one(org_client: OrgClient) -> None:
+def test_pipelined_requests_are_validated_one_by_one(org_client: OrgClient) -> None:
     place = urlsplit(org_client.url)
     path = f"/__admin/orgs/{org_client.org}"
     good = f"POST {path}/reset HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
@@ -262,10 +262,10 @@ def test_vendors_are_asked_by_any_name_and_page(org_client: OrgClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/seed", "/clock/advance", "/reset"])
-def test_a_body_without_a_content_type_is_refused(org_client: OrgClient, is_refused: Any, path: str) -> None:
+def test_a_body_without_a_content_type_is_rejected(org_client: OrgClient, is_rejected: Any, path: str) -> None:
     response = forged(org_client, "POST", f"/orgs/{org_client.org}{path}", {}, content=b"{}")
 
-    is_refused(response, "unsupported-media-type")
+    is_rejected(response, "unsupported-media-type")
 
 
 def test_no_body_needs_no_content_type(org_client: OrgClient) -> None:

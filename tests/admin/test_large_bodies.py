@@ -68,7 +68,7 @@ def test_a_large_seed_is_stored_whole_and_said(app: App) -> None:
     assert len(names(app)) == MANY
 
 
-def test_nobody_sees_half_of_a_large_seed(app: App) -> None:
+def test_no_call_sees_half_of_a_large_seed(app: App) -> None:
     waiting = begun(app, "POST", f"{ORG}/seed", CARDS_SEED)
 
     before = names(app)
@@ -107,10 +107,10 @@ def test_a_large_seed_with_a_mistake_leaves_everything_as_it_was(app: App) -> No
 
     waiting = send(app, "POST", f"{ORG}/seed", wrong)
     assert waiting.work is not None
-    refused = run_to_end(waiting.work)
+    rejected = run_to_end(waiting.work)
 
-    assert refused.status == 400
-    assert json.loads(refused.body)["errors"][0]["pointer"] == f"enfore.gift_cards[{MANY}].name"
+    assert rejected.status == 400
+    assert json.loads(rejected.body)["errors"][0]["pointer"] == f"enfore.gift_cards[{MANY}].name"
     assert send(app, "GET", f"{ORG}/state").body == before
 
 

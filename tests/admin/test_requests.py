@@ -15,7 +15,7 @@ from promo_sandbox.admin.explanations import Explainer
 from promo_sandbox.admin.har import entries
 from promo_sandbox.base.messages import Request
 from promo_sandbox.model.journal import Exchange
-from tests.admin.conftest import Refused
+from tests.admin.conftest import AssertRejected
 from tests.serving import OrgClient
 
 _PAIRS = {
@@ -377,12 +377,12 @@ def test_the_log_has_the_filters_of_the_journal(asked: OrgClient, query: str, id
     assert [entry["_sandbox"]["exchange"] for entry in entries] == ids
 
 
-def test_the_journal_can_be_asked_for_what_was_refused(asked: OrgClient) -> None:
+def test_the_journal_can_be_asked_for_what_was_rejected(asked: OrgClient) -> None:
     found = asked.admin("GET", "/requests?rejected=true").json()["requests"]
 
     assert [exchange["id"] for exchange in found] == [4, 3, 2]
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=100001", "rejected=1"])
-def test_the_log_s_filters_have_types(asked: OrgClient, is_refused: Refused, query: str) -> None:
-    is_refused(asked.admin("GET", f"/requests.har?{query}"), "invalid-request")
+def test_the_log_s_filters_have_types(asked: OrgClient, is_rejected: AssertRejected, query: str) -> None:
+    is_rejected(asked.admin("GET", f"/requests.har?{query}"), "invalid-request")

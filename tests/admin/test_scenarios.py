@@ -74,7 +74,7 @@ def put(org_client: OrgClient, document: Any) -> httpx2.Response:
     return org_client.http.put(path, json=document)
 
 
-def refused(response: httpx2.Response, title: str) -> Any:
+def rejected(response: httpx2.Response, title: str) -> Any:
     body = response.json()
     assert (response.headers["content-type"], response.status_code) == ("application/problem+json", body["status"])
     assert (body["title"], body["status"]) == (title, 404 if title == "No scenario" else 400)
@@ -89,16 +89,16 @@ def get(org_client: OrgClient, id: str = "a", **more: Any) -> httpx2.Response:
     return org_client.request("GET", f"/acme/{org_client.org}/things/{id}", **more)
 
 
-def test_a_scenario_is_put_followed_and_told(org_client: OrgClient) -> None:
+def test_a_scenario_is_put_followed_and_shown(org_client: OrgClient) -> None:
     begun = put(org_client, LOST)
     with pytest.raises(httpx2.RemoteProtocolError):
         add(org_client)
     statuses = [add(org_client).status_code, get(org_client).status_code, add(org_client, "Other").status_code]
 
-    told = org_client.admin("GET", "/scenario").json()
+    reported = org_client.admin("GET", "/scenario").json()
     assert (begun.status_code, begun.json()["current"], begun.json()["unmet"]) == (200, 1, [1, 2, 3])
     assert statuses == [409, 500, 409]
-    assert told == {
+    assert reported == {
         "name": None,
         "summary": "The reply is lost.",
         "otherwise": "fail",
@@ -176,8 +176,8 @@ def test_a_scenario_is_put_by_its_name(org_client: OrgClient) -> None:
     assert org_client.admin("GET", "/clock").json() == {"now": "2030-01-01T00:00:00.000Z", "frozen": True}
 
 
-def test_a_name_that_no_scenario_has_is_refused_with_the_nearest(org_client: OrgClient) -> None:
-    body = refused(put(org_client, {"name": "acme/lots"}), "Unknown scenario")
+def test_a_name_that_no_scenario_has_is_rejected_with_the_nearest(org_client: OrgClient) -> None:
+    body = rejected(put(org_client, {"name": "acme/lots"}), "Unknown scenario")
 
     assert body["detail"] == "There is no scenario acme/lots; did you mean acme/lost?"
     assert org_client.admin("GET").status_code == 404
@@ -185,7 +185,7 @@ def test_a_name_that_no_scenario_has_is_refused_with_the_nearest(org_client: Org
 
 @pytest.mark.parametrize("document", [{"name": 7}, {"name": ""}, {"name": "acme/lost", "steps": []}, [], "7", "[", ""])
 def test_a_scenario_has_a_form(org_client: OrgClient, document: Any) -> None:
-    refused(put(org_client, document), "Bad request")
+    rejected(put(org_client, document), "Bad request")
 
     assert org_client.admin("GET").status_code == 404
 
@@ -202,8 +202,8 @@ LAUGHS = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10
         ('summary: "\\ud800"\nsteps: []', "invalid Unicode character"),
     ],
 )
-def test_a_document_that_json_could_not_say_is_refused(org_client: OrgClient, document: str, detail: str) -> None:
-    assert detail in refused(put(org_client, document), "Bad request")["detail"]
+def test_a_document_that_json_could_not_say_is_rejected(org_client: OrgClient, document: str, detail: str) -> None:
+    assert detail in rejected(put(org_client, document), "Bad request")["detail"]
 
 
 MUCH = "".join(f"  - {{operation: getThing, then: {{reject: unknown-thing}}}}  # {number}\n" for number in range(400))
@@ -219,8 +219,10 @@ def test_a_large_document_in_yaml_is_read_between_other_requests(org_client: Org
     assert get(org_client, "none").status_code == 404
 
 
-def test_of_a_large_document_mistakes_are_told_without_their_lines(org_client: OrgClient) -> None:
-    [error] = refused(put(org_client, f"steps:\n{MUCH}  - {{operation: getThng}}\n"), "Unacceptable scenario")["errors"]
+def test_of_a_large_document_mistakes_are_reported_without_their_lines(org_client: OrgClient) -> None:
+    [error] = rejected(put(org_client, f"steps:\n{MUCH}  - {{operation: getThng}}\n"), "Unacceptable scenario")[
+        "errors"
+    ]
 
     assert (error["pointer"], error["line"]) == ("/steps/400/operation", None)
     assert "did you mean getThing?" in error["detail"]
@@ -229,16 +231,16 @@ def test_of_a_large_document_mistakes_are_told_without_their_lines(org_client: O
 @pytest.mark.parametrize(
     ("end", "detail"), [("  - [", "body: body:403: "), ("  - *nowhere", "body: body:402: found undefined alias")]
 )
-def test_a_large_document_that_is_no_yaml_is_refused_as_a_small_one(
+def test_a_large_document_that_is_no_yaml_is_rejected_as_a_small_one(
     org_client: OrgClient, end: str, detail: str
 ) -> None:
-    assert detail in refused(put(org_client, f"steps:\n{MUCH}{end}"), "Bad request")["detail"]
+    assert detail in rejected(put(org_client, f"steps:\n{MUCH}{end}"), "Bad request")["detail"]
 
     assert org_client.admin("GET").status_code == 404
 
 
 def test_the_steps_of_a_scenario_hold_so_many_values(org_client: OrgClient) -> None:
-    body = refused(put(org_client, {"steps": [{"operation": ["getThing"] * 10_000}]}), "Unacceptable scenario")
+    body = rejected(put(org_client, {"steps": [{"operation": ["getThing"] * 10_000}]}), "Unacceptable scenario")
 
     assert body["errors"][0]["detail"] == "has more than 10000 values"
 
@@ -255,13 +257,13 @@ def test_a_pattern_that_others_would_take_ages_for_is_served(org_client: OrgClie
     assert add(org_client, name="a" * 40).status_code == 409
 
 
-def test_patterns_that_are_too_large_together_are_refused(org_client: OrgClient) -> None:
+def test_patterns_that_are_too_large_together_are_rejected(org_client: OrgClient) -> None:
     steps = [
         {"operation": "addThing", "when": {"body": {"name": {"matches": f"a{{{1000 + number}}}"}}}}
         for number in range(9)
     ]
 
-    body = refused(put(org_client, {"steps": steps}), "Unacceptable scenario")
+    body = rejected(put(org_client, {"steps": steps}), "Unacceptable scenario")
 
     assert body["errors"][0]["detail"] == "makes the patterns of the scenario too large together"
 
@@ -285,25 +287,25 @@ def test_an_alias_stands_for_what_it_names(org_client: OrgClient) -> None:
         {"operation": "getThing", "then": {"throttle": {"limit": 10**400, "per": 1}}},
     ],
 )
-def test_a_number_beyond_measure_is_refused(org_client: OrgClient, step: Any) -> None:
+def test_a_number_beyond_measure_is_rejected(org_client: OrgClient, step: Any) -> None:
     assert put(org_client, {"steps": [step]}).json()["status"] == 400
 
 
-def test_an_exponent_beyond_measure_is_refused(org_client: OrgClient) -> None:
+def test_an_exponent_beyond_measure_is_rejected(org_client: OrgClient) -> None:
     for step in ("then: {delay: 1e999999999}", "times: 1e999999999", "then: {throttle: {limit: 1e999999999, per: 1}}"):
-        refused(put(org_client, f"steps: [{{operation: getThing, {step}}}]"), "Bad request")
+        rejected(put(org_client, f"steps: [{{operation: getThing, {step}}}]"), "Bad request")
     response = org_client.http.post(
         f"{org_client.url}/__admin/orgs/{org_client.org}/next",
         content='{"operation": "getThing", "then": {"delay": 1e999999999}}',
         headers={"Content-Type": "application/json"},
     )
-    refused(response, "Bad request")
+    rejected(response, "Bad request")
 
 
-def test_a_scenario_that_names_what_there_is_not_is_refused_with_every_place_and_makes_no_org(
+def test_a_scenario_that_names_what_there_is_not_is_rejected_with_every_place_and_makes_no_org(
     org_client: OrgClient,
 ) -> None:
-    body = refused(
+    body = rejected(
         put(org_client, LOST.replace("addThing", "addThign").replace("advance", "advnce")), "Unacceptable scenario"
     )
 
@@ -311,7 +313,7 @@ def test_a_scenario_that_names_what_there_is_not_is_refused_with_every_place_and
         {"detail": "is unknown; did you mean advance?", "pointer": "/steps/2/then/advnce", "line": 13}
     ]
     assert body["detail"] == "scenario:13: /steps/2/then/advnce: is unknown; did you mean advance?"
-    body = refused(put(org_client, LOST.replace("addThing", "addThign")), "Unacceptable scenario")
+    body = rejected(put(org_client, LOST.replace("addThing", "addThign")), "Unacceptable scenario")
     assert [(error["line"], error["pointer"]) for error in body["errors"]] == [
         (7, "/steps/0/operation"),
         (10, "/steps/1/operation"),
@@ -319,11 +321,11 @@ def test_a_scenario_that_names_what_there_is_not_is_refused_with_every_place_and
     assert org_client.admin("GET").status_code == 404
 
 
-def test_a_refused_scenario_leaves_the_one_before(org_client: OrgClient) -> None:
+def test_a_rejected_scenario_leaves_the_one_before(org_client: OrgClient) -> None:
     put(org_client, LOST)
     before = org_client.admin("GET", "/scenario").json(), org_client.state()
 
-    refused(put(org_client, LOST.replace("status: NEW", "status: OLD")), "Unacceptable scenario")
+    rejected(put(org_client, LOST.replace("status: NEW", "status: OLD")), "Unacceptable scenario")
 
     assert (org_client.admin("GET", "/scenario").json(), org_client.state()) == before
 
@@ -334,7 +336,7 @@ def test_a_scenario_is_ended_and_everything_else_stays(org_client: OrgClient) ->
     ended = org_client.admin("DELETE", "/scenario")
 
     assert (ended.status_code, ended.content) == (204, b"")
-    body = refused(org_client.admin("GET", "/scenario"), "No scenario")
+    body = rejected(org_client.admin("GET", "/scenario"), "No scenario")
     assert body["detail"] == f"The org {org_client.org} has no scenario."
     assert (add(org_client).status_code, get(org_client).status_code) == (201, 200)
     assert org_client.admin("DELETE", "/scenario").status_code == 204
@@ -346,8 +348,8 @@ def test_a_reset_leads_back_to_the_first_step(org_client: OrgClient) -> None:
 
     org_client.admin("POST", "/reset")
 
-    told = org_client.admin("GET", "/scenario").json()
-    assert (told["current"], told["unexpected"]) == (1, [])
+    reported = org_client.admin("GET", "/scenario").json()
+    assert (reported["current"], reported["unexpected"]) == (1, [])
     assert org_client.admin("GET", "/requests").json()["total"] == 0
 
 
@@ -356,13 +358,13 @@ def test_a_pause_is_over_when_the_clock_was_advanced_or_set(org_client: OrgClien
     pause = f"{{then: {{delay: 10s}}}}, {{then: {{emit: {{callback: thing-changed, payload: {payload}}}}}}}"
     put(org_client, f"given: {{clock: 2030-01-01T00:00:00Z}}\nsteps: [{pause}, {pause}]")
 
-    told = [org_client.admin("GET", "/scenario").json()["current"]]
+    reported = [org_client.admin("GET", "/scenario").json()["current"]]
     org_client.advance("PT10S")
-    told.append(len(org_client.events()))
+    reported.append(len(org_client.events()))
     org_client.freeze("2030-01-01T00:01:00Z")
-    told.append(len(org_client.events()))
+    reported.append(len(org_client.events()))
 
-    assert told == [1, 1, 2]
+    assert reported == [1, 1, 2]
     assert [event["cause"] for event in org_client.events()] == ["scenario step 2", "scenario step 4"]
 
 
@@ -461,12 +463,12 @@ def test_the_next_calls_are_answered_as_a_step_would_answer_them(org_client: Org
     for then in thens:
         assert arm(org_client, then).status_code == 200
 
-    told = org_client.admin("GET", "/next").json()["armed"]
+    reported = org_client.admin("GET", "/next").json()["armed"]
     replies = [get(org_client), get(org_client), get(org_client), get(org_client)]
     started = perf_counter()
     last = get(org_client)
 
-    assert told == [{"operation": "getThing", "then": then, "times": 1} for then in thens]
+    assert reported == [{"operation": "getThing", "then": then, "times": 1} for then in thens]
     assert perf_counter() - started >= 0.05 - TICK
     assert [reply.status_code for reply in (*replies, last)] == [404, 200, 503, 404, 404]
     assert replies[1].json() == thing
@@ -519,7 +521,7 @@ def test_a_fault_waits_for_a_call_on_the_wire(org_client: OrgClient) -> None:
     ],
 )
 def test_what_cannot_be_an_answer_is_not_armed(org_client: OrgClient, then: Any, pointer: str, detail: str) -> None:
-    body = refused(arm(org_client, then), "Unacceptable answer")
+    body = rejected(arm(org_client, then), "Unacceptable answer")
 
     assert any(error["pointer"] == pointer and detail in error["detail"] for error in body["errors"])
     assert org_client.admin("GET").status_code == 404
@@ -537,14 +539,14 @@ def test_what_cannot_be_an_answer_is_not_armed(org_client: OrgClient, then: Any,
     ],
 )
 def test_what_is_no_answer_is_not_armed(org_client: OrgClient, then: Any) -> None:
-    refused(arm(org_client, then), "Bad request")
+    rejected(arm(org_client, then), "Bad request")
 
 
 def test_at_most_a_thousand_calls_of_an_org_are_armed(org_client: OrgClient) -> None:
     arm(org_client, {"reject": "unknown-thing"}, times=600)
     arm(org_client, {"reject": "code-taken"}, "addThing", times=400)
 
-    body = refused(arm(org_client, {"reject": "unknown-thing"}), "Too many armed")
+    body = rejected(arm(org_client, {"reject": "unknown-thing"}), "Too many armed")
 
     assert body["detail"] == "The org has 1000 armed calls; the maximum is 1000. Disarm some."
     get(org_client)
@@ -618,10 +620,10 @@ def _played(org_client: OrgClient, number: int) -> int:
 def _own(org_client: OrgClient, number: int) -> bool:
     """Whether the org has its own state, time, journal and script, and nothing of another's."""
     things = [it["document"]["name"] for it in org_client.state()["acme"]["things"]]
-    told = org_client.admin("GET", "/scenario").json()
+    reported = org_client.admin("GET", "/scenario").json()
     requests = org_client.admin("GET", "/requests").json()["requests"]
     assert things == [f"Of {number}", *([f"Lamp {number}"] * (0 if number % 4 == 0 else 2))]
-    assert ([step["taken"] for step in told["steps"]], told["unexpected_count"]) == ([2, 1, 1], 1)
+    assert ([step["taken"] for step in reported["steps"]], reported["unexpected_count"]) == ([2, 1, 1], 1)
     assert {request["request"]["target"].split("/")[2] for request in requests} == {org_client.org}
     assert len(requests) == 4
     year = 2030 + number % 50
@@ -638,6 +640,6 @@ def _own(org_client: OrgClient, number: int) -> bool:
     ],
 )
 def test_a_fault_that_is_none_says_what_there_is(org_client: OrgClient, given: Any, detail: str) -> None:
-    refused = org_client.admin("POST", "/next", {"callback": "thing-changed", "then": given}).json()
+    rejected = org_client.admin("POST", "/next", {"callback": "thing-changed", "then": given}).json()
 
-    assert refused["detail"].startswith(detail)
+    assert rejected["detail"].startswith(detail)

@@ -10,7 +10,7 @@ import pytest
 from promo_sandbox.base.slices import run_to_end
 from promo_sandbox.engine.snapshots import Snapshot
 from tests.acme import Acme
-from tests.admin.conftest import Refused
+from tests.admin.conftest import AssertRejected
 from tests.serving import OrgClient
 
 THING = {"id": "a", "name": "A", "status": "NEW"}
@@ -203,37 +203,39 @@ def test_a_name_may_have_any_characters_and_100_of_them(org_client: OrgClient) -
     assert restore(org_client, "é" * 100)["name"] == org_client.org
 
 
-def test_a_name_has_at_most_100_characters(org_client: OrgClient, is_refused: Refused) -> None:
-    body = is_refused(org_client.admin("PUT", f"/snapshots/{'x' * 101}"), "invalid-request")
+def test_a_name_has_at_most_100_characters(org_client: OrgClient, is_rejected: AssertRejected) -> None:
+    body = is_rejected(org_client.admin("PUT", f"/snapshots/{'x' * 101}"), "invalid-request")
 
     assert [error["pointer"] for error in body["errors"]] == ["path.name"]
     assert org_client.admin("GET").status_code == 404
 
 
-def test_an_unknown_snapshot_is_refused_with_the_name_near_it(org_client: OrgClient, is_refused: Refused) -> None:
+def test_an_unknown_snapshot_is_rejected_with_the_name_near_it(
+    org_client: OrgClient, is_rejected: AssertRejected
+) -> None:
     take(org_client, "before-checkout")
 
     for method, path in (("POST", "/snapshots/befor-checkout/restore"), ("DELETE", "/snapshots/befor-checkout")):
-        body = is_refused(org_client.admin(method, path), "unknown-snapshot")
+        body = is_rejected(org_client.admin(method, path), "unknown-snapshot")
         assert body["detail"] == f"{org_client.org} has no snapshot befor-checkout; did you mean before-checkout?"
-    far = is_refused(org_client.admin("POST", "/snapshots/zzz/restore"), "unknown-snapshot")
+    far = is_rejected(org_client.admin("POST", "/snapshots/zzz/restore"), "unknown-snapshot")
     assert far["detail"] == f"{org_client.org} has no snapshot zzz."
 
 
-def test_a_dropped_snapshot_is_unknown(org_client: OrgClient, is_refused: Refused) -> None:
+def test_a_dropped_snapshot_is_unknown(org_client: OrgClient, is_rejected: AssertRejected) -> None:
     take(org_client)
 
     assert org_client.admin("DELETE", "/snapshots/before").status_code == 204
 
-    is_refused(org_client.admin("POST", "/snapshots/before/restore"), "unknown-snapshot")
+    is_rejected(org_client.admin("POST", "/snapshots/before/restore"), "unknown-snapshot")
     assert org_client.admin("GET", "/snapshots").json() == {"snapshots": []}
 
 
-def test_an_org_has_at_most_100_snapshots(org_client: OrgClient, is_refused: Refused) -> None:
+def test_an_org_has_at_most_100_snapshots(org_client: OrgClient, is_rejected: AssertRejected) -> None:
     for number in range(100):
         take(org_client, f"s{number}")
 
-    is_refused(org_client.admin("PUT", "/snapshots/one-more"), "too-many-snapshots")
+    is_rejected(org_client.admin("PUT", "/snapshots/one-more"), "too-many-snapshots")
 
     assert org_client.admin("PUT", "/snapshots/s99").status_code == 200
     org_client.admin("DELETE", "/snapshots/s0")

@@ -18,7 +18,7 @@ from promo_sandbox.admin import live_feed
 from promo_sandbox.admin.live_feed import FeedOptions, LiveFeed
 from promo_sandbox.model.journal import Exchange
 from tests.acme import Acme, new_app, write_specs
-from tests.admin.conftest import Refused
+from tests.admin.conftest import AssertRejected
 from tests.patience import LONG, shortest
 from tests.serving import OrgClient, running
 
@@ -81,31 +81,31 @@ def kept(org_client: OrgClient, query: str = "", last: str | None = None, path: 
     return parsed(response.text)
 
 
-def test_an_org_s_exchanges_are_told_as_they_happen_and_as_the_journal_has_them(org_client: OrgClient) -> None:
+def test_an_org_s_exchanges_are_sent_as_they_happen_and_as_the_journal_has_them(org_client: OrgClient) -> None:
     org_client.freeze("2030-01-01T00:00:00Z")
     ask(org_client)
 
     with following(org_client.url, f"/orgs/{org_client.org}/requests/stream") as stream:
         ask(org_client, "things?limit=0")
-        told = stream.next()
+        received = stream.next()
 
     assert stream.response.headers["content-type"] == "text/event-stream"
     assert stream.response.headers["cache-control"] == "no-store"
-    assert (told.name, told.id) == ("exchange", "2")
-    assert told.data == org_client.last()
-    assert told.data["violations"][0]["spec"]
+    assert (received.name, received.id) == ("exchange", "2")
+    assert received.data == org_client.last()
+    assert received.data["violations"][0]["spec"]
 
 
-def test_another_org_s_exchanges_are_not_told(org_client: OrgClient) -> None:
+def test_another_org_s_exchanges_are_not_sent(org_client: OrgClient) -> None:
     other = OrgClient(org_client.url, f"{org_client.org}-other", org_client.http)
     ask(org_client)
 
     with following(org_client.url, f"/orgs/{org_client.org}/requests/stream") as stream:
         ask(other)
         ask(org_client)
-        told = stream.next()
+        received = stream.next()
 
-    assert (told.data["org"], told.data["id"]) == (org_client.org, 2)
+    assert (received.data["org"], received.data["id"]) == (org_client.org, 2)
 
 
 def test_all_orgs_are_followed_at_once_and_one_that_is_yet_to_come(org_client: OrgClient) -> None:
@@ -128,7 +128,7 @@ def asked(org_client: OrgClient) -> OrgClient:
     ask(org_client)
     ask(org_client, "things?limit=0")
     ask(org_client, "nothing")
-    org_client.request("POST", f"/acme/{org_client.org}/trouble/raise")
+    org_client.request("POST", f"/acme/{org_client.org}/failures/raise")
     return org_client
 
 
@@ -147,7 +147,7 @@ def asked(org_client: OrgClient) -> OrgClient:
     ],
 )
 def test_the_stream_has_the_filters_of_the_list(asked: OrgClient, query: str, ids: list[int]) -> None:
-    assert [told.data["id"] for told in kept(asked, query)] == ids
+    assert [received.data["id"] for received in kept(asked, query)] == ids
 
 
 def test_filters_hold_for_what_happens_later_too(asked: OrgClient) -> None:
@@ -159,14 +159,14 @@ def test_filters_hold_for_what_happens_later_too(asked: OrgClient) -> None:
 
 
 @pytest.mark.parametrize("query", ["status=x", "rejected=1", "follow=maybe", "since=-1"])
-def test_filters_have_types(asked: OrgClient, is_refused: Refused, query: str) -> None:
-    is_refused(asked.admin("GET", f"/requests/stream?{query}"), "invalid-request")
+def test_filters_have_types(asked: OrgClient, is_rejected: AssertRejected, query: str) -> None:
+    is_rejected(asked.admin("GET", f"/requests/stream?{query}"), "invalid-request")
 
 
 @pytest.mark.parametrize(("last", "ids"), [("0", [1, 2, 3, 4]), ("2", [3, 4]), ("4", []), ("99", [1, 2, 3, 4])])
 def test_a_client_that_comes_back_hears_what_it_has_missed(asked: OrgClient, last: str, ids: list[int]) -> None:
-    assert [told.data["id"] for told in kept(asked, last=last)] == ids
-    assert [told.data["id"] for told in kept(asked, "since=1", last=last)] == [id for id in ids if id > 1]
+    assert [received.data["id"] for received in kept(asked, last=last)] == ids
+    assert [received.data["id"] for received in kept(asked, "since=1", last=last)] == [id for id in ids if id > 1]
 
 
 @pytest.mark.parametrize("last", ["x", "-1", "1.0", "\u0661", "9" * 5000])
@@ -183,7 +183,7 @@ def test_a_client_of_all_orgs_that_comes_back_hears_what_it_has_missed(org_clien
 
     missed = kept(org_client, f"org={org_client.org}", first.id, "/requests/stream")
 
-    assert [told.data["id"] for told in missed] == [2, 3]
+    assert [received.data["id"] for received in missed] == [2, 3]
     assert missed[0].id == second.id
 
 
@@ -194,13 +194,13 @@ def test_a_client_that_heard_nothing_yet_can_come_back_too(org_client: OrgClient
     ask(org_client)
 
     assert "id: 1" in lines
-    assert [told.data["id"] for told in kept(org_client, last="1")] == [2]
+    assert [received.data["id"] for received in kept(org_client, last="1")] == [2]
 
 
 def test_a_client_of_another_server_hears_all_that_is_kept(asked: OrgClient) -> None:
-    told = kept(asked, f"org={asked.org}", "0123abcd-7", "/requests/stream")
+    received = kept(asked, f"org={asked.org}", "0123abcd-7", "/requests/stream")
 
-    assert [each.data["id"] for each in told] == [1, 2, 3, 4]
+    assert [each.data["id"] for each in received] == [1, 2, 3, 4]
 
 
 def test_after_a_reset_the_ids_begin_anew_and_nothing_is_missed(asked: OrgClient) -> None:
@@ -209,19 +209,19 @@ def test_after_a_reset_the_ids_begin_anew_and_nothing_is_missed(asked: OrgClient
         ask(asked)
 
         assert stream.next().data["id"] == 1
-    assert [told.data["id"] for told in kept(asked, last="4")] == [1]
+    assert [received.data["id"] for received in kept(asked, last="4")] == [1]
 
 
-def test_what_is_not_kept_any_more_is_told_by_how_much_it_is(specs: Path, http: httpx2.Client) -> None:
+def test_what_is_not_kept_any_more_is_reported_by_how_much_it_is(specs: Path, http: httpx2.Client) -> None:
     with running(app=new_app(specs, journal_limit=3)) as (_, url):
         org_client = OrgClient(url, "small", http)
         for _ in range(10):
             ask(org_client)
 
-        told = kept(org_client, last="2")
+        received = kept(org_client, last="2")
 
-    assert [each.name for each in told] == ["dropped", "exchange", "exchange", "exchange"]
-    assert told[0].data == {"dropped": 5}
+    assert [each.name for each in received] == ["dropped", "exchange", "exchange", "exchange"]
+    assert received[0].data == {"dropped": 5}
 
 
 def test_an_org_that_was_forgotten_is_silent_until_there_is_one_of_its_name(org_client: OrgClient) -> None:
@@ -233,7 +233,7 @@ def test_an_org_that_was_forgotten_is_silent_until_there_is_one_of_its_name(org_
         assert stream.next().data["id"] == 1
 
 
-def test_a_server_stops_at_once_although_somebody_listens(tmp_path: Path) -> None:
+def test_a_server_with_an_open_stream_stops_at_once(tmp_path: Path) -> None:
     app = new_app(write_specs(tmp_path / "specs"))
 
     def stopped() -> float:
@@ -247,14 +247,16 @@ def test_a_server_stops_at_once_although_somebody_listens(tmp_path: Path) -> Non
     assert shortest(3, stopped) < 3
 
 
-def test_only_so_many_may_listen_at_once(specs: Path, is_refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_may_listen_at_once(
+    specs: Path, is_rejected: AssertRejected, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("promo_sandbox.admin.stream.MAX_LISTENERS", 2)
     with running(app=new_app(specs)) as (_, url), ExitStack() as streams:
         opened = [streams.enter_context(following(url, "/requests/stream")) for _ in range(2)]
         for stream in opened:
             next(stream.response.iter_bytes())  # by now it listens
 
-        is_refused(httpx2.get(f"{url}/__admin/requests/stream", timeout=LONG), "too-many-listeners")
+        is_rejected(httpx2.get(f"{url}/__admin/requests/stream", timeout=LONG), "too-many-listeners")
 
 
 # The listeners themselves
@@ -288,7 +290,7 @@ class Heard:
     @property
     def costs(self) -> bool:
         """Whether the journals tell anybody."""
-        return self.acme.orgs._journal_budget.listener is not None  # noqa: SLF001 - what nobody else is to know
+        return self.acme.orgs._journal_budget.listener is not None  # noqa: SLF001 - it has no public name
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -310,27 +312,27 @@ def test_a_stream_without_news_says_now_and_then_that_it_is_still_there() -> Non
     run(test())
 
 
-def test_what_happens_between_the_reply_and_its_first_piece_is_told_too() -> None:
+def test_what_happens_between_the_reply_and_its_first_piece_is_sent_too() -> None:
     async def test() -> None:
         heard = Heard()
         heard.ask()
         one, everyone = heard.listen("t"), heard.listen()
         heard.ask()
         for stream in (one, everyone):
-            assert [told.data["id"] for told in await take(stream, 2)] == [2]
+            assert [received.data["id"] for received in await take(stream, 2)] == [2]
             await stream.aclose()
 
     run(test())
 
 
-def test_one_who_does_not_keep_up_loses_the_oldest_and_is_told_how_many() -> None:
+def test_one_who_does_not_keep_up_loses_the_oldest_and_learns_how_many() -> None:
     async def test() -> None:
         heard = Heard()
         stream = heard.listen()
         await take(stream, 2)
         heard.ask(times=live_feed.MAX_QUEUED + 500)
-        told = await take(stream, 3)
-        assert [(each.name, each.data) for each in told] == [
+        received = await take(stream, 3)
+        assert [(each.name, each.data) for each in received] == [
             ("dropped", {"dropped": 500}),
             ("exchange", {"org": "t", "id": 501}),
             ("exchange", {"org": "t", "id": 502}),
@@ -359,7 +361,7 @@ def test_what_waits_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> 
     run(test())
 
 
-def test_one_exchange_is_told_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_exchange_is_sent_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_feed, "MAX_QUEUED_BYTES", 1)
 
     async def test() -> None:
@@ -367,7 +369,7 @@ def test_one_exchange_is_told_however_large(monkeypatch: pytest.MonkeyPatch) -> 
         stream = heard.listen()
         await take(stream, 2)
         heard.ask()
-        assert [told.name for told in await take(stream, 1)] == ["exchange"]
+        assert [received.name for received in await take(stream, 1)] == ["exchange"]
         await stream.aclose()
 
     run(test())
@@ -403,7 +405,7 @@ def test_a_listener_that_never_begins_is_not_kept() -> None:
     run(test())
 
 
-def test_one_who_comes_back_after_too_long_is_told_how_much_it_has_missed() -> None:
+def test_one_who_comes_back_after_too_long_learns_how_much_it_has_missed() -> None:
     async def test() -> None:
         heard = Heard()
         stream = heard.listen()
@@ -411,8 +413,8 @@ def test_one_who_comes_back_after_too_long_is_told_how_much_it_has_missed() -> N
         last = (await take(stream, 2))[0].id
         heard.ask(times=live_feed.MAX_RECENT + 200)
         again = heard.listen(last_event_id=last)
-        told = await take(again, 3)
-        assert [(each.name, each.data) for each in told] == [
+        received = await take(again, 3)
+        assert [(each.name, each.data) for each in received] == [
             ("dropped", {"dropped": 200}),
             ("exchange", {"org": "t", "id": 202}),
         ]
@@ -430,8 +432,8 @@ def test_what_the_journal_has_forgotten_meanwhile_is_counted() -> None:
         last = (await take(stream, 2))[0].id
         heard.ask(times=5)
         again = heard.listen(last_event_id=last)
-        told = await take(again, 4)
-        assert [each.data for each in told] == [{"dropped": 3}, {"org": "t", "id": 5}, {"org": "t", "id": 6}]
+        received = await take(again, 4)
+        assert [each.data for each in received] == [{"dropped": 3}, {"org": "t", "id": 5}, {"org": "t", "id": 6}]
         for each in (stream, again):
             await each.aclose()
 
@@ -444,8 +446,8 @@ def test_time_that_passes_is_no_exchange() -> None:
         stream = heard.listen()
         heard.acme.seed("t", things=[{"id": "a", "name": "A"}])
         heard.ask()
-        told = await take(stream, 2)
-        assert [each.data["id"] for each in told] == [2]
+        received = await take(stream, 2)
+        assert [each.data["id"] for each in received] == [2]
         await stream.aclose()
 
     run(test())
@@ -473,7 +475,7 @@ def wanted_no_exchange(_: Exchange) -> bool:
     return False
 
 
-def test_what_nobody_wants_does_not_wait() -> None:
+def test_without_listeners_no_event_waits() -> None:
     async def test() -> None:
         heard = Heard()
         stream = heard.listen(matches=wanted_no_exchange, heartbeat=0.01)

@@ -1,4 +1,4 @@
-// Asks once, as JavaScript does that has nothing but `fetch`, and prints what it is told:
+// Asks once, as JavaScript does that has nothing but `fetch`, and prints what it is answered:
 //   node ask.mjs METHOD URL TIMEOUT_MS [BODY]
 // A first request, to the second URL if there is one, leaves a connection that is kept and used again.
 

@@ -1,6 +1,6 @@
 // A storefront that knows nothing but Emporix's documentation and has nothing but `fetch`:
 //   node storefront.mjs BASE_URL TENANT MANNER
-// A customer signs up, earns points, exchanges them for a coupon, redeems it, and is refused the second time.
+// A customer signs up, earns points, exchanges them for a coupon, redeems it, and is rejected the second time.
 // MANNER is `sdk` (today's names, as an SDK sends and reads them) or `showcase` (the former ones, as in the vendor's shop).
 // Prints what it saw as JSON; whatever is not as documented ends it with an error.
 
@@ -126,9 +126,9 @@ const order = {
 };
 const redemption = await ask("POST", redemptions, { token, json: order, status: 201 });
 assert.ok(redemption.id);
-const refusal = await ask("POST", redemptions, { token, json: { ...order, orderCode: "order-2" }, status: 400 });
+const rejection = await ask("POST", redemptions, { token, json: { ...order, orderCode: "order-2" }, status: 400 });
 
 await ask("GET", `/customer/${tenant}/logout?accessToken=${encodeURIComponent(token)}`, { token, status: 204 });
 const afterwards = await ask("GET", `/customer/${tenant}/me`, { token, status: 401 });
 
-console.log(JSON.stringify({ customerNumber, code, redemption: redemption.id, refusal, afterwards }));
+console.log(JSON.stringify({ customerNumber, code, redemption: redemption.id, rejection, afterwards }));

@@ -49,9 +49,9 @@ def test_a_storefront_serves_a_customer_from_signup_to_logout(tenant: OrgClient,
     seen = visit(tenant, manner)
 
     assert len(seen["customerNumber"]) == 8
-    assert seen["refusal"]["status"] == 400
-    assert seen["refusal"]["type"] == "business_error"
-    assert [detail["type"] for detail in seen["refusal"]["details"]] == ["coupon_redemptions_exceeded"]
+    assert seen["rejection"]["status"] == 400
+    assert seen["rejection"]["type"] == "business_error"
+    assert [detail["type"] for detail in seen["rejection"]["details"]] == ["coupon_redemptions_exceeded"]
     assert seen["afterwards"]["fault"]["detail"]["errorcode"] == "oauth.v2.InvalidAccessToken"
     assert {"signUp", "logIn", "getMe", "logOut", "requestToken", "anonymousLogin"} <= set(journalled(tenant))
 

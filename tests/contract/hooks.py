@@ -1,4 +1,4 @@
-"""What Schemathesis does besides its own: counts, begins each scenario afresh, holds refusals to the spec's catalogue.
+"""What Schemathesis does besides its own: counts, begins each scenario afresh, checks rejections against the spec.
 
 The process of `st run` loads this, not that of the tests.
 """
@@ -41,7 +41,7 @@ _made: set[str] = set()  # orgs that something below them made
 _MAKE = {"resetOrg", "setClock", "advanceClock", "putState", "seedOrg", "issueToken", "importOrg", "takeSnapshot"}
 
 # Schemathesis has Hypothesis climb towards more successes: a third of the cases, each like the one before, and larger.
-hypothesis.target = lambda _, **__: None  # type: ignore[assignment]  # what it returns nobody looks at
+hypothesis.target = lambda _, **__: None  # type: ignore[assignment]  # its result is not used
 
 
 @atexit.register
@@ -117,12 +117,12 @@ def filter_failure(_: Any, failure: Failure, case: Case, __: Any) -> bool:
 
 
 @schemathesis.check
-def refusals_are_declared(_: Any, response: Any, case: Case) -> None:
-    """A refusal is one of those that the spec declares by name for this operation, or outside all operations."""
+def rejections_are_declared(_: Any, response: Any, case: Case) -> None:
+    """A rejection is one of those that the spec declares by name for this operation, or outside all operations."""
     if response.status_code >= 400:
         said = _kind(response.status_code, response.json())
         operation = _operation_id(case.operation.definition.raw)
-        assert said in _declared()[operation] | _declared()[""], f"{operation} declares no refusal {said}"
+        assert said in _declared()[operation] | _declared()[""], f"{operation} declares no rejection {said}"
 
 
 @schemathesis.check
@@ -139,7 +139,7 @@ def valid_requests_are_not_called_invalid(_: Any, response: Any, case: Case) -> 
 
 
 def _rejection(exchange: str, response: Any) -> str | None:
-    """What the spec calls a refusal, as the journal has it; None if it was not in the org that all is asked of."""
+    """What the spec calls a rejection, as the journal has it; None if it was not in the org that all is asked of."""
     found = _admin.get(f"/orgs/{_settings.org}/requests/{exchange}")
     entry = found.json() if found.is_success else {"request": {}}
     same = entry["request"].get("target") == response.request.path_url
@@ -147,7 +147,7 @@ def _rejection(exchange: str, response: Any) -> str | None:
 
 
 def _kind(status: int, body: Any) -> Kind:
-    """What tells the kinds of refusal apart, in the forms that the vendors have for them; the rest is wording."""
+    """What tells the kinds of rejection apart, in the forms that the vendors have for them; the rest is wording."""
     fault = body.get("fault", {}).get("detail", {})
     return status, body.get("type"), body.get("title"), body.get("ErrorCode"), fault.get("errorcode")
 

@@ -1,4 +1,4 @@
-"""What no client means to send: it is refused in the vendor's words and with its place, and breaks nothing."""
+"""What no client means to send: it is rejected in the vendor's words and with its place, and breaks nothing."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def get(org_client: OrgClient, target: bytes) -> tuple[int, bytes]:
     ],
     ids=lambda body: repr(body[:24]),
 )
-def test_a_body_that_is_no_json_is_refused_at_its_place(org_client: OrgClient, body: bytes) -> None:
+def test_a_body_that_is_no_json_is_rejected_at_its_place(org_client: OrgClient, body: bytes) -> None:
     for target in (cards(org_client), drafts(org_client)):
         response = org_client.request("POST", target, raw=body)
         assert response.status_code == 400
@@ -103,7 +103,7 @@ def test_a_body_may_have_a_mebibyte_and_not_a_byte_more(org_client: OrgClient) -
 
 
 @pytest.mark.parametrize("media", ["application/xml", "text/plain", "application/problem+json", "json", "", "*/*"])
-def test_a_body_of_another_media_type_is_refused(org_client: OrgClient, media: str) -> None:
+def test_a_body_of_another_media_type_is_rejected(org_client: OrgClient, media: str) -> None:
     response = org_client.request(
         "POST", cards(org_client), raw=json.dumps(new_card()).encode(), headers={"Content-Type": media}
     )
@@ -142,7 +142,7 @@ def test_a_media_type_may_have_parameters_and_capitals(org_client: OrgClient, me
     ],
     ids=lambda value: str(value)[:24],
 )
-def test_an_amount_is_exact_or_refused(org_client: OrgClient, number: str, status: int) -> None:
+def test_an_amount_is_exact_or_rejected(org_client: OrgClient, number: str, status: int) -> None:
     body = json.dumps(new_card(current_balance={"unit": "EUR", "value": 0})).replace('"value": 0', f'"value": {number}')
     response = org_client.request("POST", cards(org_client), raw=body.encode())
     assert response.status_code == status, response.text
@@ -207,13 +207,13 @@ def test_an_id_may_hold_whatever_percent_encoding_can_write(org_client: OrgClien
     ],
     ids=lambda value: repr(value)[:24],
 )
-def test_an_odd_id_is_refused_and_no_more(org_client: OrgClient, segment: bytes, status: int) -> None:
+def test_an_odd_id_is_rejected_and_no_more(org_client: OrgClient, segment: bytes, status: int) -> None:
     found, body = get(org_client, cards(org_client).encode() + b"/" + segment)
     assert found == status
     assert {"type", "title", "detail"} <= json.loads(body).keys()
 
 
-def test_a_query_that_is_not_utf_8_is_refused_at_its_place(org_client: OrgClient) -> None:
+def test_a_query_that_is_not_utf_8_is_rejected_at_its_place(org_client: OrgClient) -> None:
     interval = b"?from=2030-01-01T00:00:00Z&to=2031-01-01T00:00:00Z&"
     for query, status, where in (
         (b"number=%ff", 400, ["query.number"]),
@@ -230,7 +230,7 @@ def test_a_query_that_is_not_utf_8_is_refused_at_its_place(org_client: OrgClient
         assert indexes(org_client) == where, query
 
 
-def test_everything_that_is_wrong_is_told_at_once(org_client: OrgClient) -> None:
+def test_everything_that_is_wrong_is_reported_at_once(org_client: OrgClient) -> None:
     card = {
         "external_number": 7,
         "status": "LOST",
@@ -270,7 +270,7 @@ def test_a_whole_number_may_have_a_fraction_of_nothing(org_client: OrgClient) ->
 
 
 @pytest.mark.fuzz
-def test_a_thousand_bodies_of_any_bytes_are_no_defect(org_client: OrgClient) -> None:
+def test_a_thousand_bodies_of_any_bytes_cause_no_internal_error(org_client: OrgClient) -> None:
     fuzzing.tell_seed()
     source = random.Random(fuzzing.SEED if fuzzing.AT_RANDOM else 1)  # noqa: S311 - nothing secret
     draft = {"name": "Points", "configuration": {"a": [1, None]}, "start_date_and_time": "2030-01-01T00:00:00Z"}

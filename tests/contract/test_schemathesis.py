@@ -1,6 +1,6 @@
 """Every spec against a running server, by Schemathesis, with all checks and all phases.
 
-What it must be told, and why, the `.toml` files beside this one say.
+The `.toml` files beside this one say what it must know, and why.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Norce's specs against a running server, by Schemathesis, with all checks and all phases.
 
-What it must be told, and why, the `.toml` files beside this one say.
+The `.toml` files beside this one say what it must know, and why.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _written(document: Document, path: Path) -> str:
     """Schemathesis knows nothing of versions, so each is written out as a document of its own.
 
     An insert has no other parameters than two headers, and where that is so Schemathesis holds a third one for a
-    violation; without them its bodies are still held to be refused if they are wrong.
+    violation; without them its bodies are still held to be rejected if they are wrong.
     """
     spec = plain(document)
     if "/api/promotion" in spec["paths"]:

@@ -1,6 +1,6 @@
-"""Three judges, one verdict: what the engine's quick test and `jsonschema-rs` say of a message, `jsonschema` says too.
+"""The engine's quick test, `jsonschema-rs` and `jsonschema` give the same verdict on a message.
 
-Where the last is known to err stands at the end.
+The known errors of the last stand at the end.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ values = texts | numbers | others.map(copy.deepcopy)
 )
 @given(st.data())
 @pytest.mark.fuzz
-def test_both_judge_alike_whatever_is_changed_in_a_message(data: st.DataObject) -> None:
+def test_both_validators_agree_whatever_is_changed_in_a_message(data: st.DataObject) -> None:
     message = data.draw(st.sampled_from(MESSAGES), "message")
     value = copy.deepcopy(message.value)
     for _ in range(data.draw(st.integers(0, 3), "changes")):
@@ -170,7 +170,7 @@ def whole(value: Any) -> Any:
         ({"type": "integer"}, Decimal("1.0"), True),
     ],
 )
-def test_the_second_judge_errs_where_it_is_known_to(schema: dict[str, Any], value: Any, right: bool) -> None:
+def test_the_second_validator_errs_where_it_is_known_to(schema: dict[str, Any], value: Any, right: bool) -> None:
     validator = Validator(schema)
     assert (not validator.violations(value, "body")) == right
     try:

@@ -1,6 +1,6 @@
 """One attack on a running server: how much of its processor time it takes, and how long a bystander waits meanwhile.
 
-A wait is told twice: by the clock, and in processor time of the server, for which a busy machine counts for nothing.
+A wait is measured by the clock and in processor time of the server, on which a busy machine has no effect.
 """
 
 from __future__ import annotations

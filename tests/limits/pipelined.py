@@ -1,4 +1,4 @@
-"""Connections that ask much and read nothing, what that costs a server's process, and how long somebody else waits."""
+"""Connections that ask much and read nothing, what that costs a server's process, and how long another client waits."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The attacks that are measured: add yours to `ROWS`, and the tests and `bench/stalls.py` have it.
 
-Each is one request of at most a megabyte, unless it says otherwise, with all that somebody who knows the source can do.
+Each is one request of at most a megabyte, unless it says otherwise, made by an attacker who knows the source.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OK = 200
 _BATCH = 500
 Prepare = Callable[[Target], object]
 _ORGS = 20_000
-_DISCARD = 9  # a port on which nobody listens
+_DISCARD = 9  # a port without a listener
 
 
 def coupons(target: Target, org: str, count: int) -> None:
@@ -99,12 +99,12 @@ def get(name: str, path: str, prepare: Callable[[Target], object] | None = None,
     return Attack(name, send("GET", path), prepare, status)
 
 
-def refused(name: str, method: str, path: str, body: Any, headers: dict[str, str] | None = None) -> Attack:
+def rejected(name: str, method: str, path: str, body: Any, headers: dict[str, str] | None = None) -> Attack:
     return Attack(name, send(method, path, body, headers), status=400)
 
 
 def seeding(name: str, body: Any) -> Attack:
-    return refused(name, "POST", f"{ADMIN}/stalls/seed", body)
+    return rejected(name, "POST", f"{ADMIN}/stalls/seed", body)
 
 
 def with_header(name: str, header: str, value: str) -> Attack:
@@ -112,7 +112,7 @@ def with_header(name: str, header: str, value: str) -> Attack:
 
 
 def numbered(count: int, value: Any) -> dict[str, Any]:
-    """So many members that nobody knows."""
+    """That many unknown fields."""
     return {f"k{number}": value for number in range(count)}
 
 
@@ -286,19 +286,19 @@ ROWS: list[Attack] = [
     seeding("body: 450,000 wrong items in a seed", {"enfore": {"gift_cards": [1] * 450_000}}),
     seeding("body: 300,000 empty objects in a seed", {"enfore": {"gift_cards": [{}] * 300_000}}),
     seeding("body: 80,000 unknown collections in a seed", {"enfore": numbered(80_000, [])}),
-    refused("body: 60,000 empty documents in a state", "PUT", f"{ADMIN}/stalls/state", _EMPTY_DOCUMENTS),
-    refused("body: 450,000 wrong items for a vendor", "POST", "/coupon/stalls/coupons", _WRONG_COUPON),
-    refused("body: 80,000 unknown members for a vendor", "POST", CARDS, numbered(80_000, 1)),
-    refused("body: 99 levels again and again", "POST", CARDS, b"[" + (b"[" * 98 + b"]" * 98 + b",") * 5_300 + b"1]"),
-    refused("body: 80,000 objects", "POST", CARDS, [{}] * 79_000),
-    refused("body: 340,000 objects", "POST", CARDS, [{}] * 340_000),
-    refused("body: 110,000 different fractions", "POST", CARDS, [number + 0.5 for number in range(110_000)]),
-    refused("body: 78,000 different fractions in a coupon", "POST", "/coupon/stalls/coupons",
+    rejected("body: 60,000 empty documents in a state", "PUT", f"{ADMIN}/stalls/state", _EMPTY_DOCUMENTS),
+    rejected("body: 450,000 wrong items for a vendor", "POST", "/coupon/stalls/coupons", _WRONG_COUPON),
+    rejected("body: 80,000 unknown members for a vendor", "POST", CARDS, numbered(80_000, 1)),
+    rejected("body: 99 levels again and again", "POST", CARDS, b"[" + (b"[" * 98 + b"]" * 98 + b",") * 5_300 + b"1]"),
+    rejected("body: 80,000 objects", "POST", CARDS, [{}] * 79_000),
+    rejected("body: 340,000 objects", "POST", CARDS, [{}] * 340_000),
+    rejected("body: 110,000 different fractions", "POST", CARDS, [number + 0.5 for number in range(110_000)]),
+    rejected("body: 78,000 different fractions in a coupon", "POST", "/coupon/stalls/coupons",
             {**_COUPON, "mixins": {"a": [number + 0.5 for number in range(78_000)]}}),
-    refused("body: a fraction of 1,000,000 digits", "POST", CARDS, b'{"a":0.' + b"9" * 1_000_000 + b"}"),
-    refused("body: nested 160,000 deep", "POST", CARDS, b'{"a":' * 160_000),
-    refused("form: 110,000 fields", "POST", "/oauth/token", _FIELDS, FORM),
-    refused("form: 160,000 fields that are not UTF-8", "POST", "/oauth/token", b"%ff=1&" * 160_000, FORM),
+    rejected("body: a fraction of 1,000,000 digits", "POST", CARDS, b'{"a":0.' + b"9" * 1_000_000 + b"}"),
+    rejected("body: nested 160,000 deep", "POST", CARDS, b'{"a":' * 160_000),
+    rejected("form: 110,000 fields", "POST", "/oauth/token", _FIELDS, FORM),
+    rejected("form: 160,000 fields that are not UTF-8", "POST", "/oauth/token", b"%ff=1&" * 160_000, FORM),
     get("query: 2,000 unknown parameters", f"{ADMIN}/stalls/requests?{_PARAMETERS}", status=400),
     with_header("Prefer of 60 kB", "Prefer", "code=400," * 6500),
     with_header("Accept of 60 kB", "Accept", "a/b," * 15_000),
@@ -340,7 +340,7 @@ ROWS: list[Attack] = [
     Attack("a promotion of 3,000 empty rows",
            send("PUT", f"{_PROMOTIONS}/1", {"Name": "x", "Requirements": [{}] * 3_000}, _IN_NORCE), _promotion, 200),
     Attack("clients that wait for webhooks, and one event", _waiting_clients, _many_subscriptions),
-    Attack("live streams that nobody reads, and requests of 900 kB", _unread_streams, _large_cards),
+    Attack("live streams that are not read, and requests of 900 kB", _unread_streams, _large_cards),
     Attack("100 snapshots of a large org, and the ways back", _snapshots, _cards, 200),
     Attack("advance over the expiries of a large org",
            send("POST", f"{ADMIN}/stalls-cards/clock/advance", {"by": "P10Y"}), _cards, 200),

@@ -1,4 +1,4 @@
-"""An org of many cards keeps nobody waiting, whatever is done with all of them."""
+"""An org of many cards delays no other client, whatever is done with all of them."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_what_falls_due_happens_between_other_requests(big: Watched) -> None:
     assert longest < LONGEST
 
 
-def test_a_clock_that_is_set_keeps_nobody_waiting(big: Watched) -> None:
+def test_setting_a_clock_delays_no_other_client(big: Watched) -> None:
     longest = big.longest_wait(lambda: big.client.done("PUT", f"{ORG}/clock", {"now": "2040-01-01T00:00:00Z"}))
 
     assert status_of(big.client, CARDS - 1) == "EXPIRED"
@@ -113,7 +113,7 @@ def test_a_request_waits_until_its_own_org_has_caught_up(big: Watched) -> None:
     assert len(happened) == CARDS
 
 
-def test_a_snapshot_and_the_way_back_keep_nobody_waiting(big: Watched) -> None:
+def test_a_snapshot_and_its_restoration_delay_no_other_client(big: Watched) -> None:
     def there_and_back() -> None:
         big.client.done("PUT", f"{ORG}/snapshots/one")
         big.client.done("POST", f"{ORG}/reset")

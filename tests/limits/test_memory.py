@@ -29,12 +29,12 @@ def post_card(client: Client, org: str, number: int, size: int = 900_000) -> Ans
 
 
 def fill(client: Client, org: str) -> Answer:
-    """Store large documents until that is refused; the last answer."""
+    """Store large documents until that is rejected; the last answer."""
     for number in range(1, 5000):
         answer = post_card(client, org, number)
         if answer.status != 201:
             return answer
-    raise AssertionError("nothing is refused")
+    raise AssertionError("nothing is rejected")
 
 
 def newest(client: Client, org: str) -> Any:
@@ -49,16 +49,16 @@ def small(request: pytest.FixtureRequest) -> Iterator[Watched]:
         yield server
 
 
-def test_what_has_no_room_is_refused_until_there_is_room_again(small: Watched) -> None:
+def test_what_has_no_room_is_rejected_until_there_is_room_again(small: Watched) -> None:
     client = small.client
     first = post_card(client, "full", 0, size=100).json
     client.done("PUT", "/__admin/orgs/full/snapshots/before")
 
-    refused = fill(client, "full")
+    rejected = fill(client, "full")
 
-    assert refused.status == 507
-    assert refused.json["title"] == "Not enough memory"
-    assert "Delete or reset orgs" in refused.json["detail"]
+    assert rejected.status == 507
+    assert rejected.json["title"] == "Not enough memory"
+    assert "Delete or reset orgs" in rejected.json["detail"]
     assert small.resident < 300
     entry = newest(client, "full")
     assert (entry["reply"]["status"], entry["changes"], entry["internal_error"]) == (507, [], None)
@@ -102,7 +102,7 @@ def test_bodies_that_are_never_finished_stay_within_the_limit() -> None:
         assert json.loads(entry["reply"]["body"])["title"] == "Not enough memory"
 
 
-def test_an_import_that_would_be_too_large_is_refused_before_it_is_read(small: Watched) -> None:
+def test_an_import_that_would_be_too_large_is_rejected_before_it_is_read(small: Watched) -> None:
     cards = [
         {"name": f"Card {number}", "external_number": f"N-{number}", "current_balance": {"unit": "EUR", "value": 5}}
         for number in range(100_000)

@@ -31,7 +31,7 @@ def page(served: Served) -> bytes:
     return f"GET {target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer any\r\n\r\n".encode()
 
 
-def test_a_thousand_long_pages_that_nobody_reads(served: Served, page: bytes) -> None:
+def test_a_thousand_long_pages_that_are_not_read(served: Served, page: bytes) -> None:
     before, used = memory(served), cpu(served)
 
     with flood(served, page * 1000):

@@ -1,4 +1,4 @@
-"""A server in a process of its own, and a bystander who asks it all the time while somebody else keeps it busy.
+"""A server in a process of its own, and a bystander that calls it all the time while others keep it busy.
 
 What the bystander waits is counted in time that the server was at work, so that a busy machine counts for nothing.
 """

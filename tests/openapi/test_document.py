@@ -172,7 +172,10 @@ def test_a_broken_spec_is_reported_with_file_line_and_reason(tmp_path: Path, old
         ("{name: id, in: path, required: true, schema: {type: string}}", "{$ref: '#/components/schemas/Name'}"),
         ("        '404':\n", "        '422': {$ref: '#/components/schemas/Thing'}\n        '404':\n"),
         ("{summary: None., x-source: 'inferred: no', value: {}}", "{$ref: '#/components/schemas/Name'}"),
-        ("      requestBody:\n", "      callbacks: {told: {$ref: '#/components/schemas/Name'}}\n      requestBody:\n"),
+        (
+            "      requestBody:\n",
+            "      callbacks: {notified: {$ref: '#/components/schemas/Name'}}\n      requestBody:\n",
+        ),
         ("    Name: {type: string}", "    Name: {$ref: '#/components/parameters/Name'}"),
     ],
 )
@@ -250,11 +253,11 @@ def test_an_api_key_is_only_masked(tmp_path: Path) -> None:
 
 
 def test_a_callback_needs_a_request_body(tmp_path: Path) -> None:
-    callback = "      callbacks: {told: {'{$url}': {post: {responses: {'200': {description: x}}}}}}\n"
+    callback = "      callbacks: {notified: {'{$url}': {post: {responses: {'200': {description: x}}}}}}\n"
 
     said = broken(tmp_path, ("      responses:\n", f"{callback}      responses:\n"))
 
-    assert said == "acme/things.yaml:14: the callback told needs a request body"
+    assert said == "acme/things.yaml:14: the callback notified needs a request body"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "openapi", "7"])
@@ -471,7 +474,7 @@ def test_a_patch_leaves_the_version_that_stands_there_as_it_is(tmp_path: Path) -
             "'2':\n  paths:\n    /things/{key}:\n      get: {operationId: x, responses: {'200': {description: x}}}",
             "acme/things.yaml:11: the path parameter 'key' is not declared; add it to parameters",
         ),
-        # It takes out what something that it does not name still needs: told where that stands.
+        # It takes out what something that it does not name still needs: the message says where that stands.
         ("'2':\n  components: {schemas: {Name: null}}", "acme/things.yaml:14: the schema 'Name' does not exist"),
     ],
 )

@@ -66,7 +66,7 @@ VALUES: list[Any] = [
 ]
 
 
-def told(violations: list[Violation]) -> set[tuple[str, str, tuple[str | int, ...]]]:
+def reported(violations: list[Violation]) -> set[tuple[str, str, tuple[str | int, ...]]]:
     return {(found.where, found.kind, tuple(found.keyword_path)) for found in violations}
 
 
@@ -77,7 +77,7 @@ def test_a_large_value_is_explained_as_a_small_one(value: Any, monkeypatch: pyte
     monkeypatch.setattr(explanation, "_LARGE", 0)
     large = Validator(SCHEMA).violations(value, "body")
 
-    assert told(large) == told(small)
+    assert reported(large) == reported(small)
 
 
 def test_no_more_is_worked_out_than_is_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,9 +111,9 @@ def test_leaving_out_valid_fields_does_not_change_the_errors(
     validator = Validator({**schema, "$defs": definitions})
 
     for value in values:
-        told = validator.violations(value, "body")
+        reported = validator.violations(value, "body")
         whole = [it for error in validator.compiled.iter_errors(value) for it in describe_error(error, "body")]
-        assert told == whole[:50]
+        assert reported == whole[:50]
 
 
 OBJECT = {

@@ -55,7 +55,7 @@ def test_an_integer_is_kept_as_one(schema: dict[str, Any], value: Any, written: 
 
     assert kept(schema, value) == written
 
-    assert encode(value) == before  # which may be somebody else's
+    assert encode(value) == before  # which may belong to the caller
 
 
 def test_a_normalised_value_is_the_same_object() -> None:

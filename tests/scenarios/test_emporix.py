@@ -82,13 +82,13 @@ def test_a_booking_that_failed_with_an_expired_token_is_repeated_with_a_new_toke
 def test_a_redemption_whose_reply_was_lost_is_found_by_its_order(org_client: OrgClient) -> None:
     client = RetryingClient(org_client)
 
-    refused = client.request(
+    rejected = client.request(
         "POST", coupon(org_client, "WELCOME", "redemptions"), order("O-1"), headers=customer(org_client)
     )
     found = org_client.request("GET", coupon(org_client, "WELCOME", "redemptions")).json()
 
     assert client.results == ["no reply", "400"]
-    assert [detail["type"] for detail in refused.json()["details"]] == ["coupon_redemptions_exceeded"]
+    assert [detail["type"] for detail in rejected.json()["details"]] == ["coupon_redemptions_exceeded"]
     assert [redemption["orderCode"] for redemption in found] == ["O-1"]
     assert statuses(org_client, "redeemCoupon") == [201, 400]
 
@@ -137,8 +137,8 @@ def test_a_coupon_that_was_valid_in_the_cart_is_rejected_with_the_order(org_clie
     in_the_cart, with_the_order, afterwards = ask("validation"), ask("redemptions"), ask("validation")
 
     assert in_the_cart.status_code == 200
-    for refused in (with_the_order, afterwards):
-        assert refused.status_code == 400
-        assert [detail["type"] for detail in refused.json()["details"]] == ["coupon_redemptions_exceeded"]
+    for rejected in (with_the_order, afterwards):
+        assert rejected.status_code == 400
+        assert [detail["type"] for detail in rejected.json()["details"]] == ["coupon_redemptions_exceeded"]
     (redemption,) = org_client.state()["emporix"]["coupon_redemptions"]
     assert redemption["document"]["customerNumber"] == "C-OTHER"

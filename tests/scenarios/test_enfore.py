@@ -41,10 +41,10 @@ def test_looking_up_a_lost_redemption_charges_the_card_once(org_client: OrgClien
 def test_a_redemption_before_the_card_expired_is_found_by_its_reference(org_client: OrgClient) -> None:
     client = RetryingClient(org_client)
 
-    refused = client.request("POST", cards(org_client, "gc-1", "redemptions"), amount(20, "order 1"))
+    rejected = client.request("POST", cards(org_client, "gc-1", "redemptions"), amount(20, "order 1"))
 
     assert client.results == ["no reply", "422"]
-    assert refused.json()["type"].endswith("/gift-card-expired")
+    assert rejected.json()["type"].endswith("/gift-card-expired")
     assert booked(org_client) == ["order 1"]
     assert stored_balance(org_client) == 30
 
@@ -132,11 +132,11 @@ def test_only_one_of_two_tills_gets_the_last_euro(org_client: OrgClient) -> None
 @for_scenario("enfore/expiry-in-checkout", until="2030-01-01T12:10:00.000")
 def test_a_card_that_has_just_expired_is_rejected(org_client: OrgClient) -> None:
     shown = org_client.request("GET", cards(org_client, "gc-1")).json()
-    refused = spend(org_client, 20, "order 1")
+    rejected = spend(org_client, 20, "order 1")
 
     assert shown["status"] == "ISSUED"
-    assert refused.status_code == 422
-    assert refused.json()["type"].endswith("/gift-card-expired")
+    assert rejected.status_code == 422
+    assert rejected.json()["type"].endswith("/gift-card-expired")
     assert stored_balance(org_client) == 50
 
 

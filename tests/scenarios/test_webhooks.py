@@ -37,7 +37,7 @@ class Shop:
 
     def __init__(self) -> None:
         self.cards: dict[str, Json] = {}
-        self.refused = 0
+        self.rejected = 0
         self.seen: list[float] = []
 
     def hears(self, received: Received) -> None:
@@ -45,7 +45,7 @@ class Shop:
             (card,) = received.json["items"]
             value, used = card["current_balance"]["value"], card["last_used_date_and_time"]
         except (ValueError, KeyError, TypeError):
-            self.refused += 1
+            self.rejected += 1
             return
         self.seen.append(value)
         known = self.cards.get(card["id"])
@@ -95,7 +95,7 @@ def test_a_subscriber_rejects_an_unreadable_event_and_continues(org_client: OrgC
     redeem(org_client, 20, 5, 1)
 
     shop = heard(receiver, 3)
-    assert (shop.refused, shop.seen) == (2, [24])
+    assert (shop.rejected, shop.seen) == (2, [24])
 
 
 @for_scenario("enfore/webhook-retried")

@@ -149,7 +149,7 @@ def found(shop: OrgClient, path: str = "/coupons", **query: str) -> httpx2.Respo
     return shop.http.get(f"{shop.url}/coupon/{shop.org}{path}", params=query, headers={"Authorization": "Bearer any"})
 
 
-def assert_refused(shop: OrgClient, response: httpx2.Response, status: int, name: str) -> Json:
+def assert_rejected(shop: OrgClient, response: httpx2.Response, status: int, name: str) -> Json:
     """The newest answer is this rejection, and nothing was booked; its body is answered."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
@@ -160,8 +160,8 @@ def assert_refused(shop: OrgClient, response: httpx2.Response, status: int, name
 
 
 def assert_not_redeemed(shop: OrgClient, response: httpx2.Response, status: int, *names: str) -> None:
-    """Refused for these reasons together, in the form of the vendor."""
-    body = assert_refused(shop, response, status, names[0])
+    """Rejected for these reasons together, in the form of the vendor."""
+    body = assert_rejected(shop, response, status, names[0])
     assert (body["status"], body["type"]) == (status, "business_error")
     assert body["message"] == "Coupon cannot be redeemed"
     assert [detail["type"] for detail in body["details"]] == [name.replace("-", "_") for name in names]

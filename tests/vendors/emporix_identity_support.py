@@ -1,4 +1,4 @@
-"""What the tests of Emporix's tokens and customers share: short ways to get tokens, and to be refused."""
+"""What the tests of Emporix's tokens and customers share: short ways to get tokens, and to be rejected."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def customer(tenant: OrgClient, email: str = "ada@example.com") -> Json:
     return {**answered(log_in(tenant, email)), "number": number}
 
 
-def refused(tenant: OrgClient, response: httpx2.Response, status: int, name: str) -> Json:
+def rejected(tenant: OrgClient, response: httpx2.Response, status: int, name: str) -> Json:
     """The newest answer is this rejection, and nothing came of it; the body."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"

@@ -1,4 +1,4 @@
-"""What the tests of enfore share: one of everything to seed, and short ways to bring in, redeem and be refused."""
+"""What the tests of enfore share: one of everything to seed, and short ways to bring in, redeem and be rejected."""
 
 from __future__ import annotations
 
@@ -145,12 +145,12 @@ def ids(response: httpx2.Response) -> list[str]:
     return [item["id"] for item in response.json()["items"]]
 
 
-def told(org_client: OrgClient, event: str) -> list[Json]:
-    """The objects that the subscribers of an event were told of, one after the other."""
+def notified(org_client: OrgClient, event: str) -> list[Json]:
+    """The objects that the subscribers of an event were sent, one after the other."""
     return [item for found in org_client.events() if found["event"] == event for item in found["payload"]["items"]]
 
 
-def assert_refused(org_client: OrgClient, response: httpx2.Response, status: int, name: str) -> Json:
+def assert_rejected(org_client: OrgClient, response: httpx2.Response, status: int, name: str) -> Json:
     """The newest answer is this rejection, in the vendor's form, and nothing came of it; the problem is answered."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
@@ -165,11 +165,11 @@ def assert_refused(org_client: OrgClient, response: httpx2.Response, status: int
 
 @contextmanager
 def unchanged(org_client: OrgClient) -> Iterator[None]:
-    """What happens inside leaves everything stored as it was, and tells nobody."""
-    told_before = org_client.events()
+    """What happens inside leaves everything stored as it was, and sends no webhook."""
+    sent_before = org_client.events()
     with rejections.unchanged(org_client):
         yield
-    assert org_client.events() == told_before
+    assert org_client.events() == sent_before
 
 
 # The two kinds of promotion, which differ in names only

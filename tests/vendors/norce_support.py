@@ -1,4 +1,4 @@
-"""What the tests of Norce share: short ways to ask, and to be refused."""
+"""What the tests of Norce share: short ways to ask, and to be rejected."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _code(code: Json) -> Json:
 # Refusals
 
 
-def refused(slug: OrgClient, response: httpx2.Response, status: int, name: str) -> Json:
+def rejected(slug: OrgClient, response: httpx2.Response, status: int, name: str) -> Json:
     """The newest answer is this rejection, and nothing came of it; the body."""
     assert response.status_code == status, response.text
     exchange = slug.last()
@@ -125,6 +125,6 @@ def refused(slug: OrgClient, response: httpx2.Response, status: int, name: str) 
 
 def wrong(slug: OrgClient, response: httpx2.Response, name: str = "invalid-request") -> set[str]:
     """The members that a 400 complains of, by the framework's keys."""
-    body = refused(slug, response, 400, name)
+    body = rejected(slug, response, 400, name)
     assert body["Message"] == "The request is invalid."
     return set(body["ModelState"])

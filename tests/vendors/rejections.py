@@ -1,4 +1,4 @@
-"""What the tests of every vendor's rejections share: how a request is staged, and what a refusal is held to.
+"""What the tests of every vendor's rejections share: how a request is staged, and what a rejection is held to.
 
 What is staged for which rejection, and what its body must say, is the vendor's own and stands in its module.
 """
@@ -65,7 +65,7 @@ def shows_nothing(attempt: Request) -> None:
 
 
 def stage(attempt: R, name: str, staged: Mapping[str, Callable[[R], None]]) -> None:
-    """Have the request refused by this name. A rejection that is declared tomorrow and staged nowhere fails here."""
+    """Have the request rejected by this name. A rejection that is declared tomorrow and staged nowhere fails here."""
     assert name in staged, f"nothing here brings about {name}"
     staged[name](attempt)
 
@@ -89,7 +89,7 @@ def unchanged(org_client: OrgClient) -> Iterator[None]:
     assert org_client.state() == before
 
 
-def assert_refused(
+def assert_rejected(
     org_client: OrgClient,
     response: httpx2.Response,
     operation: Operation,

@@ -292,8 +292,8 @@ class Coupons(RuleBasedStateMachine):
         assert [item["code"] for item in listed] == [coupon.code for coupon in self.coupons]
         for item, coupon in zip(listed, self.coupons, strict=True):
             counts = Counter(redemption.entity for redemption in coupon.redemptions if redemption.entity)
-            told = {count["legalEntityId"]: count["count"] for count in item.get("legalEntityRedemptions", [])}
-            assert (item["redemptionCount"], told) == (len(coupon.redemptions), counts)
+            counted = {count["legalEntityId"]: count["count"] for count in item.get("legalEntityRedemptions", [])}
+            assert (item["redemptionCount"], counted) == (len(coupon.redemptions), counts)
             assert (item["status"], item["deleted"]) == (coupon.status(self.now), coupon.deleted)
             assert item["metadata"]["version"] == coupon.version
 

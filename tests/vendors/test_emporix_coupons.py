@@ -19,7 +19,7 @@ from tests.vendors.emporix_coupons_support import (
     SOON,
     ask,
     assert_not_redeemed,
-    assert_refused,
+    assert_rejected,
     configure,
     coupons,
     create,
@@ -86,7 +86,7 @@ def test_a_coupon_without_a_code_is_given_one_of_its_own(shop: OrgClient) -> Non
     assert all(read(shop, code)["code"] == code for code in codes)
 
 
-def test_what_the_server_assigns_and_what_nobody_knows_is_ignored_when_sent(shop: OrgClient) -> None:
+def test_what_the_server_assigns_and_what_is_unknown_is_ignored_when_sent(shop: OrgClient) -> None:
     create(shop, status="USED", deleted=True, redemptionCount=9, referralCoupon=True, issuedTo="", surprise=1)
 
     coupon = read(shop)
@@ -149,7 +149,7 @@ def test_codes_that_differ_in_case_only_are_the_same(shop: OrgClient) -> None:
 
     response = ask(shop, "POST", "/coupons", new_coupon(code="winter"))
 
-    assert_refused(shop, response, 409, "coupon-exists")
+    assert_rejected(shop, response, 409, "coupon-exists")
 
 
 def test_where_the_tenant_wants_it_the_case_of_a_code_means_something(shop: OrgClient) -> None:
@@ -157,16 +157,16 @@ def test_where_the_tenant_wants_it_the_case_of_a_code_means_something(shop: OrgC
 
     assert [create(shop, code=code) for code in ("Winter", "WINTER")] == ["Winter", "WINTER"]
     assert read(shop, "Winter")["code"] == "Winter"
-    assert_refused(shop, ask(shop, "GET", coupons("winter")), 404, "unknown-coupon")
+    assert_rejected(shop, ask(shop, "GET", coupons("winter")), 404, "unknown-coupon")
 
 
-def test_a_code_that_is_taken_is_refused_in_the_words_of_the_vendor(shop: OrgClient) -> None:
+def test_a_code_that_is_taken_is_rejected_in_the_words_of_the_vendor(shop: OrgClient) -> None:
     create(shop, code="MW2023_7")
 
     with unchanged(shop):
         response = ask(shop, "POST", "/coupons", new_coupon(code="MW2023_7"))
 
-    assert assert_refused(shop, response, 409, "coupon-exists") == {
+    assert assert_rejected(shop, response, 409, "coupon-exists") == {
         "status": 409,
         "type": "conflict_resource",
         "message": f"Duplicate Coupon 'MW2023_7' on tenant '{shop.org}'",
@@ -195,7 +195,7 @@ def test_counts_of_codes_that_look_alike_are_not_mixed_up(shop: OrgClient) -> No
 
 
 def test_an_empty_code_is_no_code(shop: OrgClient) -> None:
-    assert_refused(shop, ask(shop, "POST", "/coupons", new_coupon(code="")), 400, "invalid-request")
+    assert_rejected(shop, ask(shop, "POST", "/coupons", new_coupon(code="")), 400, "invalid-request")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_an_empty_code_is_no_code(shop: OrgClient) -> None:
 def test_an_unknown_code_is_not_found_in_any_path(shop: OrgClient, method: str, path: str, body: Json) -> None:
     response = ask(shop, method, f"/coupons/MW2023_72{path}", body)
 
-    assert assert_refused(shop, response, 404, "unknown-coupon") == {
+    assert assert_rejected(shop, response, 404, "unknown-coupon") == {
         "status": 404,
         "type": "resource_not_found",
         "message": "Coupon with code MW2023_72 not found.",
@@ -286,7 +286,7 @@ def test_an_unsound_coupon_is_not_created(shop: OrgClient, name: str) -> None:
     with unchanged(shop):
         response = ask(shop, "POST", "/coupons", new_coupon(**members))
 
-    body = assert_refused(shop, response, 400, name)
+    body = assert_rejected(shop, response, 400, name)
     assert (body["status"], body["type"]) == (400, "validation_violation")
     assert body["message"] == "There are validation problems, see details section for more information."
     assert [detail["field"] for detail in body["details"]] == [field]
@@ -302,14 +302,14 @@ def test_a_coupon_is_not_made_unsound(shop: OrgClient, method: str, name: str) -
     with unchanged(shop):
         response = ask(shop, method, coupons("FIVE"), {"discountType": "ABSOLUTE", **_amount(method, name), **body})
 
-    assert_refused(shop, response, 400, name)
+    assert_rejected(shop, response, 400, name)
 
 
 def _amount(method: str, name: str) -> Json:
     return {"discountAbsolute": money(5)} if method == "PUT" and "absolute" not in name else {}
 
 
-def test_all_that_is_wrong_with_a_coupon_is_told_at_once(shop: OrgClient) -> None:
+def test_all_that_is_wrong_with_a_coupon_is_reported_at_once(shop: OrgClient) -> None:
     body = new_coupon(
         discountType="PERCENT",
         allowAnonymous=True,
@@ -320,7 +320,7 @@ def test_all_that_is_wrong_with_a_coupon_is_told_at_once(shop: OrgClient) -> Non
     )
     response = ask(shop, "POST", "/coupons", body)
 
-    details = assert_refused(shop, response, 400, "percent-needs-percentage")["details"]
+    details = assert_rejected(shop, response, 400, "percent-needs-percentage")["details"]
     assert [(detail["field"], detail["type"]) for detail in details] == [
         ("discountPercentage", "missing_value"),
         ("restrictions.validFor", "invalid_value"),
@@ -385,7 +385,7 @@ def test_a_member_that_is_not_as_described_is_named(shop: OrgClient, members: Js
     with unchanged(shop):
         response = ask(shop, "POST", "/coupons", new_coupon(**members))
 
-    body = assert_refused(shop, response, 400, "invalid-request")
+    body = assert_rejected(shop, response, 400, "invalid-request")
     assert body["type"] == "validation_violation"
     assert [detail["field"] for detail in body["details"]] == [field]
 
@@ -394,13 +394,13 @@ def test_a_member_that_is_not_as_described_is_named(shop: OrgClient, members: Js
 def test_a_body_that_is_no_object_is_not_read(shop: OrgClient, raw: bytes) -> None:
     response = shop.request("POST", f"/coupon/{shop.org}/coupons", raw=raw)
 
-    assert_refused(shop, response, 400, "invalid-request")
+    assert_rejected(shop, response, 400, "invalid-request")
 
 
 def test_an_empty_body_is_a_missing_payload(shop: OrgClient) -> None:
     response = shop.request("POST", f"/coupon/{shop.org}/coupons", raw=b"")
 
-    assert assert_refused(shop, response, 400, "missing-body") == {
+    assert assert_rejected(shop, response, 400, "missing-body") == {
         "type": "validation_violation",
         "status": 400,
         "message": "The request violates validation constraints.",
@@ -518,8 +518,8 @@ def test_another_version_than_the_present_one_is_stale(shop: OrgClient, method: 
     with unchanged(shop):
         response = ask(shop, method, coupons("FIVE"), body)
 
-    refusal = assert_refused(shop, response, 409, "stale-version")
-    assert (refusal["status"], refusal["type"]) == (409, "conflict_resource")
+    rejection = assert_rejected(shop, response, 409, "stale-version")
+    assert (rejection["status"], rejection["type"]) == (409, "conflict_resource")
 
     body["metadata"]["version"] = 1
     assert ask(shop, method, coupons("FIVE"), body).status_code == 200
@@ -557,18 +557,18 @@ def test_a_deleted_coupon_is_not_found(shop: OrgClient, permanent: bool) -> None
     create(shop)
     ask(shop, "DELETE", coupons("FIVE"))
 
-    assert_refused(shop, ask(shop, "GET", coupons("FIVE")), 404, "unknown-coupon")
-    assert_refused(shop, validate(shop), 404, "unknown-coupon")
-    assert_refused(shop, redeem(shop), 404, "unknown-coupon")
-    assert_refused(shop, ask(shop, "PATCH", coupons("FIVE"), {}), 404, "unknown-coupon")
-    assert_refused(shop, ask(shop, "DELETE", coupons("FIVE")), 404, "unknown-coupon")
+    assert_rejected(shop, ask(shop, "GET", coupons("FIVE")), 404, "unknown-coupon")
+    assert_rejected(shop, validate(shop), 404, "unknown-coupon")
+    assert_rejected(shop, redeem(shop), 404, "unknown-coupon")
+    assert_rejected(shop, ask(shop, "PATCH", coupons("FIVE"), {}), 404, "unknown-coupon")
+    assert_rejected(shop, ask(shop, "DELETE", coupons("FIVE")), 404, "unknown-coupon")
 
 
 def test_a_deleted_coupon_that_is_kept_keeps_its_code(shop: OrgClient) -> None:
     create(shop)
     ask(shop, "DELETE", coupons("FIVE"))
 
-    assert_refused(shop, ask(shop, "POST", "/coupons", new_coupon()), 409, "coupon-exists")
+    assert_rejected(shop, ask(shop, "POST", "/coupons", new_coupon()), 409, "coupon-exists")
 
 
 def test_after_a_permanent_deletion_the_code_starts_anew(shop: OrgClient) -> None:
@@ -667,7 +667,7 @@ def test_a_scope_opens_the_coupons_that_it_is_for(
         if code in readable:
             assert response.status_code == 200, response.text
             continue
-        assert assert_refused(shop, response, 403, "coupon-not-readable") == {
+        assert assert_rejected(shop, response, 403, "coupon-not-readable") == {
             "type": "insufficient_permissions",
             "status": 403,
             "message": f"Insufficient permissions to retrieve the coupon with Id {code}",
@@ -680,7 +680,7 @@ def test_on_behalf_of_a_customer_a_coupon_for_that_customer_is_read(shop: OrgCli
 
     assert ask(shop, "GET", coupons("FIVE") + "?customerNumber=C1", bearer=bearer).status_code == 200
     response = ask(shop, "GET", coupons("FIVE") + "?customerNumber=C2", bearer=bearer)
-    assert_refused(shop, response, 403, "coupon-not-readable")
+    assert_rejected(shop, response, 403, "coupon-not-readable")
 
 
 @pytest.mark.parametrize("scope", [MANAGE, READ, REDEEM])
@@ -689,7 +689,7 @@ def test_a_customer_number_needs_its_scope_whatever_else_a_token_may(shop: OrgCl
 
     response = ask(shop, "GET", coupons("FIVE") + "?customerNumber=C1", bearer=token(shop, scope, customer="C1"))
 
-    assert_refused(shop, response, 403, "on-behalf-forbidden")
+    assert_rejected(shop, response, 403, "on-behalf-forbidden")
 
 
 @pytest.mark.parametrize("scope", [MANAGE, READ])
@@ -716,7 +716,7 @@ def test_only_who_manages_coupons_may_change_them(shop: OrgClient, method: str, 
 
     response = ask(shop, method, path, body, bearer)
 
-    assert assert_refused(shop, response, 403, "insufficient-scope")["type"] == "insufficient_permissions"
+    assert assert_rejected(shop, response, 403, "insufficient-scope")["type"] == "insufficient_permissions"
 
 
 def test_an_anonymous_token_reads_only_what_is_open_to_all(shop: OrgClient) -> None:
@@ -728,8 +728,8 @@ def test_an_anonymous_token_reads_only_what_is_open_to_all(shop: OrgClient) -> N
     bearer = login.json()["access_token"]
 
     assert ask(shop, "GET", coupons("OPEN"), bearer=bearer).status_code == 200
-    assert_refused(shop, ask(shop, "GET", coupons("FIVE"), bearer=bearer), 403, "coupon-not-readable")
-    assert_refused(shop, ask(shop, "GET", "/coupons", bearer=bearer), 403, "insufficient-scope")
+    assert_rejected(shop, ask(shop, "GET", coupons("FIVE"), bearer=bearer), 403, "coupon-not-readable")
+    assert_rejected(shop, ask(shop, "GET", "/coupons", bearer=bearer), 403, "insufficient-scope")
 
 
 # Referral coupons
@@ -909,7 +909,7 @@ def test_a_code_that_the_service_makes_has_the_prefix_and_the_length_of_the_sett
         {"prefix": "XYZ"},
     ],
 )
-def test_settings_of_another_shape_are_refused(shop: OrgClient, settings: Json) -> None:
+def test_settings_of_another_shape_are_rejected(shop: OrgClient, settings: Json) -> None:
     response = shop.admin("POST", "/seed", {"emporix": {"settings": [{"couponSettings": settings}]}})
 
     assert response.status_code == 400, response.text
@@ -998,7 +998,7 @@ def test_a_state_with_codes_of_either_case_is_restored_as_it_was(shop: OrgClient
 @pytest.mark.parametrize(
     "doc", [{}, {"code": 5}, {"code": []}, {"id": 5}, {"name": "n", "code": "x", "restrictions": 5}, {"metadata": 1}]
 )
-def test_a_seed_that_is_no_coupon_is_refused(shop: OrgClient, doc: Json) -> None:
+def test_a_seed_that_is_no_coupon_is_rejected(shop: OrgClient, doc: Json) -> None:
     with unchanged(shop):
         response = shop.admin("POST", "/seed", {"emporix": {"coupons": [doc]}})
 

@@ -21,7 +21,7 @@ from tests.vendors.emporix_coupons_support import (
 )
 
 
-def told(happened: list[Json]) -> list[tuple[str, str, str]]:
+def fired(happened: list[Json]) -> list[tuple[str, str, str]]:
     assert [each["internal_error"] for each in happened] == [None] * len(happened)
     assert [each["notified"] for each in happened] == [[]] * len(happened)
     return [(each["at"], each["event"], each["id"]) for each in happened]
@@ -36,7 +36,7 @@ def replace(shop: OrgClient, **restrictions: str) -> None:
 def test_advancing_tells_that_a_coupon_has_begun_and_has_expired(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": SOON, "validUntil": LATER})
 
-    assert told(shop.advance("P1Y")) == [(SOON, "start-coupon", "FIVE"), (LATER, "expire-coupon", "FIVE")]
+    assert fired(shop.advance("P1Y")) == [(SOON, "start-coupon", "FIVE"), (LATER, "expire-coupon", "FIVE")]
     assert read(shop)["status"] == "EXPIRED"
 
 
@@ -44,7 +44,7 @@ def test_the_list_and_the_status_agree_at_every_instant(shop: OrgClient) -> None
     create(shop, restrictions={"validFrom": "2030-01-01T12:00:01Z", "validUntil": "2030-01-01T12:00:02Z"})
     seen = []
     for by in ("PT0.999S", "PT0.001S", "PT1S", "PT0.001S"):
-        events = [event for _, event, _ in told(shop.advance(by))]
+        events = [event for _, event, _ in fired(shop.advance(by))]
         seen.append((read(shop)["status"], events))
 
     assert seen == [
@@ -73,17 +73,17 @@ def test_a_date_that_is_over_when_the_coupon_is_made_does_not_happen(shop: OrgCl
 def test_a_seeded_coupon_begins_and_expires_too(shop: OrgClient) -> None:
     shop.seed("emporix", coupons=[new_coupon(restrictions={"validFrom": PAST, "validUntil": SOON})])
 
-    assert told(shop.advance("P1Y")) == [(SOON, "expire-coupon", "FIVE")]
+    assert fired(shop.advance("P1Y")) == [(SOON, "expire-coupon", "FIVE")]
 
 
 def test_other_dates_take_the_place_of_those_before(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": SOON, "validUntil": LATER})
     replace(shop, validUntil="2030-01-10T00:00:00Z")
 
-    assert told(shop.advance("P1Y")) == [("2030-01-10T00:00:00.000Z", "expire-coupon", "FIVE")]
+    assert fired(shop.advance("P1Y")) == [("2030-01-10T00:00:00.000Z", "expire-coupon", "FIVE")]
 
     replace(shop, validUntil="2033-01-01T00:00:00Z")  # prolonged, so it expires once more
-    assert [event for _, event, _ in told(shop.advance("P5Y"))] == ["expire-coupon"]
+    assert [event for _, event, _ in fired(shop.advance("P5Y"))] == ["expire-coupon"]
 
 
 def test_the_same_dates_sent_again_do_not_happen_again(shop: OrgClient) -> None:
@@ -93,7 +93,7 @@ def test_the_same_dates_sent_again_do_not_happen_again(shop: OrgClient) -> None:
     replace(shop, **dates)
     assert ask(shop, "PATCH", coupons("FIVE"), {"name": "Six"}).status_code in {200, 204}
 
-    assert [event for _, event, _ in told(shop.advance("P1Y"))] == ["expire-coupon"]
+    assert [event for _, event, _ in fired(shop.advance("P1Y"))] == ["expire-coupon"]
 
 
 def test_a_coupon_that_lost_its_dates_brings_nothing_about(shop: OrgClient) -> None:
@@ -112,12 +112,12 @@ def test_a_deleted_coupon_does_not_expire(shop: OrgClient, for_good: bool) -> No
     assert shop.advance("P1Y") == []
 
 
-def test_what_a_refused_update_said_does_not_happen(shop: OrgClient) -> None:
+def test_what_a_rejected_update_said_does_not_happen(shop: OrgClient) -> None:
     create(shop, restrictions={"validUntil": LATER})
     response = ask(shop, "PATCH", coupons("FIVE"), {"restrictions": {"validFrom": LATER, "validUntil": SOON}})
     assert response.status_code == 400
 
-    assert told(shop.advance("P1Y")) == [(LATER, "expire-coupon", "FIVE")]
+    assert fired(shop.advance("P1Y")) == [(LATER, "expire-coupon", "FIVE")]
 
 
 def test_a_coupon_made_out_of_points_expires(shop: OrgClient) -> None:
@@ -131,7 +131,7 @@ def test_a_coupon_made_out_of_points_expires(shop: OrgClient) -> None:
     bearer = {"Authorization": f"Bearer sandbox;tenant={shop.org};customer=C1"}
     made = shop.request("POST", "/reward-points/public/customer/redeem", {"id": "five"}, headers=bearer)
 
-    assert told(shop.advance("P40D")) == [(SOON, "expire-coupon", made.json()["code"])]
+    assert fired(shop.advance("P40D")) == [(SOON, "expire-coupon", made.json()["code"])]
 
 
 def test_an_org_put_back_tells_only_what_is_still_to_come(shop: OrgClient) -> None:
@@ -141,7 +141,7 @@ def test_an_org_put_back_tells_only_what_is_still_to_come(shop: OrgClient) -> No
     copy = OrgClient(shop.url, f"{shop.org}copy", shop.http)
     assert copy.admin("POST", "/import", exported).status_code in {200, 201}
 
-    assert told(copy.advance("P1Y")) == [(LATER, "expire-coupon", "FIVE")]
+    assert fired(copy.advance("P1Y")) == [(LATER, "expire-coupon", "FIVE")]
     exported = copy.admin("GET", "/export").json()
     assert copy.admin("POST", "/import", exported).status_code in {200, 201}
     assert copy.advance("P1Y") == []
@@ -150,13 +150,13 @@ def test_an_org_put_back_tells_only_what_is_still_to_come(shop: OrgClient) -> No
 def test_a_restored_snapshot_lets_the_same_happen_again(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": SOON, "validUntil": LATER})
     shop.admin("PUT", "/snapshots/before")
-    first = told(shop.advance("P1Y"))
+    first = fired(shop.advance("P1Y"))
     shop.admin("POST", "/snapshots/before/restore")
 
-    assert told(shop.advance("P1Y")) == first
+    assert fired(shop.advance("P1Y")) == first
 
 
-def test_what_is_still_to_come_is_not_told_to_clients(shop: OrgClient) -> None:
+def test_what_is_still_to_come_is_not_shown_to_clients(shop: OrgClient) -> None:
     create(shop, restrictions={"validFrom": SOON})
 
     assert "coming" not in read(shop)
@@ -175,7 +175,7 @@ def test_what_is_still_to_come_is_not_told_to_clients(shop: OrgClient) -> None:
         {"coming": ["validTomorrow"]},
     ],
 )
-def test_a_seed_whose_dates_are_none_is_refused(shop: OrgClient, members: Json) -> None:
+def test_a_seed_whose_dates_are_none_is_rejected(shop: OrgClient, members: Json) -> None:
     response = shop.admin("POST", "/seed", {"emporix": {"coupons": [new_coupon(**members)]}})
 
     assert response.status_code == 400

@@ -23,7 +23,7 @@ from tests.vendors.emporix_coupons_support import (
     SOON,
     ask,
     assert_not_redeemed,
-    assert_refused,
+    assert_rejected,
     coupons,
     create,
     create_percent,
@@ -116,8 +116,8 @@ def test_a_redemption_that_is_not_as_described_is_not_booked(
     with unchanged(shop):
         response = ask(shop, "POST", coupons("FIVE", operation), body)
 
-    refusal = assert_refused(shop, response, 400, "invalid-request")
-    assert [detail["field"] for detail in refusal["details"]] == [field]
+    rejection = assert_rejected(shop, response, 400, "invalid-request")
+    assert [detail["field"] for detail in rejection["details"]] == [field]
 
 
 # Time
@@ -253,7 +253,7 @@ def test_a_customer_number_needs_a_scope_of_its_own(shop: OrgClient, operation: 
     with unchanged(shop):
         response = ask(shop, "POST", coupons("FIVE", operation), order(customerNumber=number), bearer)
 
-    assert assert_refused(shop, response, 403, "on-behalf-forbidden") == {
+    assert assert_rejected(shop, response, 403, "on-behalf-forbidden") == {
         "status": 403,
         "type": "insufficient_permissions",
         "message": "Not allowed to access this resource",
@@ -405,7 +405,7 @@ def test_an_amount_is_booked_as_exactly_as_it_was_sent(shop: OrgClient) -> None:
 # All at once
 
 
-def test_all_that_speaks_against_a_redemption_is_told_and_the_first_decides(shop: OrgClient) -> None:
+def test_all_that_speaks_against_a_redemption_is_reported_and_the_first_decides(shop: OrgClient) -> None:
     create(
         shop,
         restrictions={"validFor": ["C9"], "validUntil": PAST, "minOrderValue": money(100)},
@@ -456,7 +456,7 @@ def test_a_coupon_for_a_segment_in_the_future_tells_both(shop: OrgClient) -> Non
         {"segmentRestricted": True, "restrictions": {"segments": ["s"]}},
     ],
 )
-def test_validation_refuses_exactly_what_redemption_refuses(shop: OrgClient, members: Json) -> None:
+def test_validation_rejects_exactly_what_redemption_rejects(shop: OrgClient, members: Json) -> None:
     create(shop, **members)
 
     validated, tried = validate(shop), redeem(shop)
@@ -470,22 +470,22 @@ def test_validation_refuses_exactly_what_redemption_refuses(shop: OrgClient, mem
 
 def test_a_customer_reads_only_redemptions_of_his_own(shop: OrgClient) -> None:
     create(shop, allowAnonymous=True)
-    own, of_nobody = redeemed(shop), redeemed(shop, bearer=token(shop))
+    own, of_unknown = redeemed(shop), redeemed(shop, bearer=token(shop))
 
     def get(id: str, bearer: str, query: str = "") -> httpx2.Response:
         return ask(shop, "GET", coupons("FIVE", "redemptions", id) + query, bearer=bearer)
 
     assert get(own, customer(shop)).status_code == 200
-    assert_refused(shop, get(own, customer(shop, "C2")), 403, "redemption-of-another")
-    assert_refused(shop, get(of_nobody, customer(shop)), 403, "redemption-of-another")
-    assert_refused(shop, get(of_nobody, token(shop, REDEEM)), 403, "redemption-of-another")
-    assert get(of_nobody, token(shop, MANAGE)).status_code == 200
+    assert_rejected(shop, get(own, customer(shop, "C2")), 403, "redemption-of-another")
+    assert_rejected(shop, get(of_unknown, customer(shop)), 403, "redemption-of-another")
+    assert_rejected(shop, get(of_unknown, token(shop, REDEEM)), 403, "redemption-of-another")
+    assert get(of_unknown, token(shop, MANAGE)).status_code == 200
     assert get(own, token(shop, MANAGE)).status_code == 200
     assert get(own, token(shop, ON_BEHALF), "?customerNumber=C1").status_code == 200
-    assert_refused(shop, get(own, token(shop, ON_BEHALF)), 403, "redemption-of-another")
-    assert_refused(shop, get(own, token(shop, ON_BEHALF), "?customerNumber=C2"), 403, "redemption-of-another")
-    assert_refused(shop, get(own, customer(shop), "?customerNumber=C1"), 403, "on-behalf-forbidden")
-    assert_refused(shop, get(own, token(shop, READ)), 403, "insufficient-scope")
+    assert_rejected(shop, get(own, token(shop, ON_BEHALF)), 403, "redemption-of-another")
+    assert_rejected(shop, get(own, token(shop, ON_BEHALF), "?customerNumber=C2"), 403, "redemption-of-another")
+    assert_rejected(shop, get(own, customer(shop), "?customerNumber=C1"), 403, "on-behalf-forbidden")
+    assert_rejected(shop, get(own, token(shop, READ)), 403, "insufficient-scope")
 
 
 def test_a_redemption_is_found_under_its_own_coupon_only(shop: OrgClient) -> None:
@@ -495,7 +495,7 @@ def test_a_redemption_is_found_under_its_own_coupon_only(shop: OrgClient) -> Non
 
     for method in ("GET", "DELETE"):
         response = ask(shop, method, coupons("SIX", "redemptions", id))
-        assert assert_refused(shop, response, 404, "unknown-redemption") == {
+        assert assert_rejected(shop, response, 404, "unknown-redemption") == {
             "status": 404,
             "type": "resource_not_found",
             "message": f"Redemption with id {id} not found.",
@@ -517,8 +517,8 @@ def test_a_deleted_redemption_gives_the_use_back(shop: OrgClient) -> None:
     coupon = read(shop)
     assert (coupon["status"], coupon["redemptionCount"]) == ("VALID", 1)
     assert coupon["legalEntityRedemptions"] == [{"legalEntityId": "LE2", "count": 1}]
-    assert_refused(shop, ask(shop, "GET", coupons("FIVE", "redemptions", first)), 404, "unknown-redemption")
-    assert_refused(shop, ask(shop, "DELETE", coupons("FIVE", "redemptions", first)), 404, "unknown-redemption")
+    assert_rejected(shop, ask(shop, "GET", coupons("FIVE", "redemptions", first)), 404, "unknown-redemption")
+    assert_rejected(shop, ask(shop, "DELETE", coupons("FIVE", "redemptions", first)), 404, "unknown-redemption")
     redeemed(shop, order(legalEntityId="LE1"))
 
 
@@ -575,7 +575,7 @@ def test_a_coupon_tells_of_no_more_than_two_thousand_legal_entities(shop: OrgCli
     terms = {"code": "FIVE", "orderCode": "o", "orderTotal": amount, "discount": amount}
     shop.seed("emporix", coupon_redemptions=[{**terms, "legalEntityId": f"{number}"} for number in range(2001)])
 
-    told = read(shop)
+    shown = read(shop)
 
-    assert told["redemptionCount"] == 2001
-    assert len(told["legalEntityRedemptions"]) == 2000
+    assert shown["redemptionCount"] == 2001
+    assert len(shown["legalEntityRedemptions"]) == 2000

@@ -72,7 +72,7 @@ def shop(org_client: OrgClient) -> OrgClient:
 
 
 class Attempt(NamedTuple):
-    """A request in the making; it succeeds unless it is staged to be refused."""
+    """A request in the making; it succeeds unless it is staged to be rejected."""
 
     shop: OrgClient
     operation: Operation
@@ -252,7 +252,7 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
     with rejections.unchanged(shop):
         response = attempt.send()
 
-    body = rejections.assert_refused(shop, response, operation, rejection)
+    body = rejections.assert_rejected(shop, response, operation, rejection)
     assert rejection.media == "application/json"
     assert body.keys() == rejection.value.keys()
     if "fault" not in body:
@@ -333,7 +333,7 @@ def test_a_body_of_another_media_type_is_not_read(shop: OrgClient, operation: Op
     assert_outside(shop, response, 415)
 
 
-def test_a_body_beyond_the_limit_is_refused(shop: OrgClient) -> None:
+def test_a_body_beyond_the_limit_is_rejected(shop: OrgClient) -> None:
     response = shop.request("POST", f"/coupon/{shop.org}/coupons", raw=b" " * (Config().max_body + 1))
 
     assert_outside(shop, response, 413)

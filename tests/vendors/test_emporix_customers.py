@@ -13,7 +13,7 @@ from tests.vendors.emporix_identity_support import (
     customer,
     log_in,
     me,
-    refused,
+    rejected,
     sign_up,
     validate,
     visitor,
@@ -46,7 +46,7 @@ def test_a_customer_who_signed_up_with_credentials_of_their_own_logs_in_by_these
         ("login@example.com", PASSWORD),
         ("ada@example.com", "noch-geheimer"),
     ):
-        refused(tenant, log_in(tenant, email, password), 401, "wrong-password")
+        rejected(tenant, log_in(tenant, email, password), 401, "wrong-password")
     assert answered(validate(tenant, token))["email"] == "Login@example.com"
     seen = answered(me(tenant, token))
     assert (seen["accounts"], seen["contactEmail"]) == ([{"id": "Login@example.com"}], "ada@example.com")
@@ -56,9 +56,9 @@ def test_an_address_to_log_in_by_has_one_account_and_one_to_be_reached_by_may_ha
     own = {"email": "login@example.com", "password": PASSWORD}
     sign_up(tenant, signup=own)
 
-    refusal = refused(tenant, sign_up(tenant, "ben@example.com", signup=own), 409, "duplicate-account")
-    assert refusal["message"] == f"Duplicate account 'login@example.com' for tenant '{tenant.org}'."
-    refused(tenant, sign_up(tenant, "login@example.com"), 409, "duplicate-account")
+    rejection = rejected(tenant, sign_up(tenant, "ben@example.com", signup=own), 409, "duplicate-account")
+    assert rejection["message"] == f"Duplicate account 'login@example.com' for tenant '{tenant.org}'."
+    rejected(tenant, sign_up(tenant, "login@example.com"), 409, "duplicate-account")
     assert sign_up(tenant).status_code == 201
 
 
@@ -78,7 +78,7 @@ def test_the_same_credentials_once_more_are_what_the_vendors_storefront_sends(te
     ],
 )
 def test_what_is_wrong_with_credentials_is_named(tenant: OrgClient, own: Json, field: str, kind: str) -> None:
-    body = refused(tenant, sign_up(tenant, signup=own), 400, "invalid-request")
+    body = rejected(tenant, sign_up(tenant, signup=own), 400, "invalid-request")
 
     assert [(detail["field"], detail["type"]) for detail in body["details"]] == [(field, kind)]
 
@@ -88,7 +88,7 @@ def test_what_is_wrong_with_credentials_is_named(tenant: OrgClient, own: Json, f
 
 @pytest.mark.parametrize("contact", ["shop@example.com", "ada@example.org", ""])
 def test_the_contact_is_reached_by_the_address_of_the_signup(tenant: OrgClient, contact: str) -> None:
-    body = refused(tenant, sign_up(tenant, customerDetails={"contactEmail": contact}), 400, "contact-email-differs")
+    body = rejected(tenant, sign_up(tenant, customerDetails={"contactEmail": contact}), 400, "contact-email-differs")
 
     assert [detail["field"] for detail in body["details"]] == ["customerDetails.contactEmail"]
 
@@ -96,7 +96,7 @@ def test_the_contact_is_reached_by_the_address_of_the_signup(tenant: OrgClient, 
 def test_the_contacts_address_is_the_one_of_the_signup_and_not_the_one_to_log_in_by(tenant: OrgClient) -> None:
     own = {"email": "login@example.com", "password": PASSWORD}
 
-    refused(
+    rejected(
         tenant,
         sign_up(tenant, signup=own, customerDetails={"contactEmail": own["email"]}),
         400,
@@ -175,7 +175,7 @@ def test_what_is_null_in_a_legal_entity_is_as_good_as_absent(tenant: OrgClient) 
     assert profile(tenant)["b2b"] == {"legalEntities": [{"id": "D165356"}]}
 
 
-def test_what_must_be_told_cannot_be_null(tenant: OrgClient) -> None:
+def test_what_is_required_cannot_be_null(tenant: OrgClient) -> None:
     for members in (
         {"email": None},
         {"password": None},
@@ -183,7 +183,7 @@ def test_what_must_be_told_cannot_be_null(tenant: OrgClient) -> None:
         {"customerDetails": {"b2b": {"legalEntities": [{"id": None}]}}},
     ):
         sent: Json = {"email": "ada@example.com", "password": PASSWORD, **members}
-        refused(tenant, sign_up(tenant, **sent), 400, "invalid-request")
+        rejected(tenant, sign_up(tenant, **sent), 400, "invalid-request")
 
 
 def test_what_the_page_does_not_list_is_not_kept(tenant: OrgClient) -> None:
@@ -237,7 +237,7 @@ def test_a_registration_number_asks_for_names(tenant: OrgClient, lacking: list[s
     if instead != {}:
         details |= dict.fromkeys(lacking, instead)
     response = sign_up(tenant, customerDetails={**details, "b2b": {"companyRegistrationId": "1"}})
-    body = refused(tenant, response, 400, "company-incomplete")
+    body = rejected(tenant, response, 400, "company-incomplete")
 
     assert [detail["field"] for detail in body["details"]] == [f"customerDetails.{name}" for name in lacking]
     assert {detail["type"] for detail in body["details"]} == {"missing_value"}

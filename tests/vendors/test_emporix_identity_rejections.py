@@ -49,7 +49,7 @@ def tenant(org_client: OrgClient) -> OrgClient:
 
 
 class Attempt(NamedTuple):
-    """A request in the making; it succeeds unless it is staged to be refused."""
+    """A request in the making; it succeeds unless it is staged to be rejected."""
 
     tenant: OrgClient
     operation: Operation
@@ -127,8 +127,8 @@ def of_a_service(attempt: Attempt) -> str:
     return token
 
 
-def of_nobody(attempt: Attempt) -> str:
-    return f"sandbox;tenant={attempt.tenant.org};customer=nobody"
+def of_unknown(attempt: Attempt) -> str:
+    return f"sandbox;tenant={attempt.tenant.org};customer=unknown"
 
 
 def says(**members: Json) -> Staging:
@@ -187,7 +187,7 @@ STAGED: dict[str, Staging] = {
     "duplicate-account": says(email="ada@example.com"),
     "wrong-password": says(password="another"),
     "not-logged-in": rejections.shows(of_a_service),
-    "unknown-customer": rejections.shows(of_nobody),
+    "unknown-customer": rejections.shows(of_unknown),
 }
 
 
@@ -201,7 +201,7 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
     with rejections.unchanged(tenant):
         response = attempt.send()
 
-    body = rejections.assert_refused(tenant, response, operation, rejection)
+    body = rejections.assert_rejected(tenant, response, operation, rejection)
     assert body.keys() == rejection.value.keys()
     for member in ("type", "status", "fault", "ErrorCode"):
         assert body.get(member) == rejection.value.get(member)
@@ -276,7 +276,7 @@ def test_a_body_of_another_media_type_is_not_read(tenant: OrgClient, operation: 
 
 
 @each_body
-def test_a_body_beyond_the_limit_is_refused(tenant: OrgClient, operation: Operation) -> None:
+def test_a_body_beyond_the_limit_is_rejected(tenant: OrgClient, operation: Operation) -> None:
     attempt = prepared(tenant, operation)
     attempt.body["raw"] = b" " * (Config().max_body + 1)
 

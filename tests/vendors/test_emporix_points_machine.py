@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.contract import fuzzing
 from tests.serving import Json, OrgClient
 from tests.vendors import emporix_points_support as support
-from tests.vendors.emporix_coupons_support import assert_refused
+from tests.vendors.emporix_coupons_support import assert_rejected
 from tests.vendors.emporix_points_support import CHARGEBACK, DELETED, EXCHANGED, IMPOSSIBLE, NOW, OPENED, staff
 
 START = datetime.fromisoformat(NOW)
@@ -93,7 +93,7 @@ class Option:
     id: str
     points: int
     description: str | None
-    refusal: str | None  # why it cannot be exchanged, if it cannot
+    rejection: str | None  # why it cannot be exchanged, if it cannot
     version: int = 1
 
 
@@ -114,7 +114,7 @@ class Points(RuleBasedStateMachine):
         self.shop.freeze(NOW)
         self.version = version
         support.choose(self.shop, "current")  # which knows all kinds of coupon
-        for points, coupon, refusal in (
+        for points, coupon, rejection in (
             (30, support.template(), None),
             (1, support.template(discountType="PERCENT", discountPercentage=5), None),
             (20, IMPOSSIBLE, "coupon-not-created"),
@@ -123,7 +123,7 @@ class Points(RuleBasedStateMachine):
             description = None if points == 1 else f"{points} points"
             said = {} if description is None else {"description": description}
             id = support.offer(self.shop, points, coupon, **said)
-            self.options.append(Option(id, points, description, refusal))
+            self.options.append(Option(id, points, description, rejection))
         support.choose(self.shop, version)
         for hours in (12, None, 30):
             self.points_are_added("C1", 40, hours)
@@ -131,9 +131,9 @@ class Points(RuleBasedStateMachine):
     def staff(self, method: str, customer: str, operation: str = "", body: Json = None) -> httpx2.Response:
         return staff(self.shop, method, f"/customer/{quote(customer, safe='')}{operation}", body)
 
-    def is_refused(self, response: httpx2.Response, status: int, name: str) -> None:
+    def is_rejected(self, response: httpx2.Response, status: int, name: str) -> None:
         """By that name, and nothing was changed."""
-        assert_refused(self.shop, response, status, name)
+        assert_rejected(self.shop, response, status, name)
 
     def end(self, hours: int | None) -> tuple[Json, datetime]:
         if hours is None:
@@ -146,7 +146,7 @@ class Points(RuleBasedStateMachine):
         said, end = self.end(until)
         response = self.staff("POST", customer, "/addPoints", {"points": points, **said})
         if points <= 0:
-            self.is_refused(response, 400, "points-not-positive")
+            self.is_rejected(response, 400, "points-not-positive")
             return
         assert (response.status_code, response.content) == (201, b"")
         self.accounts.setdefault(customer, Account()).add(points, self.now, end)
@@ -157,9 +157,9 @@ class Points(RuleBasedStateMachine):
         body = {} if points is None else {"startPoints": {"points": points, **said}}
         response = self.staff("POST", customer, body=body)
         if points is not None and points <= 0:
-            self.is_refused(response, 400, "points-not-positive")
+            self.is_rejected(response, 400, "points-not-positive")
         elif customer in self.accounts:
-            self.is_refused(response, 400 if self.version == "2021" else 409, "entry-exists")
+            self.is_rejected(response, 400 if self.version == "2021" else 409, "entry-exists")
         else:
             assert response.status_code == OPENED[self.version]
             self.accounts[customer] = Account()
@@ -171,11 +171,11 @@ class Points(RuleBasedStateMachine):
         response = self.staff("POST", customer, "/redeemPoints", {"points": points, "description": "Spent"})
         account = self.accounts.get(customer)
         if account is None:
-            self.is_refused(response, 404, "unknown-customer")
+            self.is_rejected(response, 404, "unknown-customer")
         elif points <= 0:
-            self.is_refused(response, 400, "points-not-positive")
+            self.is_rejected(response, 400, "points-not-positive")
         elif points > account.active(self.now):
-            self.is_refused(response, 400, "not-enough-points")
+            self.is_rejected(response, 400, "not-enough-points")
         else:
             assert (response.status_code, response.content) == (201, b"")
             account.redeem(points, self.now, "Spent")
@@ -192,16 +192,16 @@ class Points(RuleBasedStateMachine):
         response = support.exchange(self.shop, option.id, customer)
         account = self.accounts.get(customer)
         if account is None:
-            self.is_refused(response, 404, "unknown-customer")
-        elif option.refusal == "discount-type-not-exchangeable":
-            self.is_refused(response, 400, "discount-type-not-exchangeable")
+            self.is_rejected(response, 404, "unknown-customer")
+        elif option.rejection == "discount-type-not-exchangeable":
+            self.is_rejected(response, 400, "discount-type-not-exchangeable")
         elif option.points > account.active(self.now):
-            self.is_refused(response, 400, "not-enough-points")
+            self.is_rejected(response, 400, "not-enough-points")
         else:
             account.redeem(option.points, self.now, option.description)
-            if option.refusal:
+            if option.rejection:
                 assert response.status_code == 500
-                assert self.shop.last()["rejection"] == option.refusal
+                assert self.shop.last()["rejection"] == option.rejection
                 account.add(option.points, self.now, three_years_after(self.now), CHARGEBACK)
             else:
                 assert response.status_code == EXCHANGED[self.version]
@@ -213,12 +213,12 @@ class Points(RuleBasedStateMachine):
     @rule(which=st.integers(0, 2), points=st.integers(1, 60), stale=seldom)
     def an_option_changes_its_price(self, which: int, points: int, stale: bool) -> None:
         option = self.options[which]
-        coupon = IMPOSSIBLE if option.refusal else support.template()
+        coupon = IMPOSSIBLE if option.rejection else support.template()
         said = {} if option.description is None else {"description": option.description}
         body = support.option(points, coupon, **said, metadata={"version": option.version + stale})
         response = staff(self.shop, "PUT", f"/{self.shop.org}/redeemOptions/{option.id}", body)
         if stale:
-            self.is_refused(response, 409, "stale-redeem-option")
+            self.is_rejected(response, 409, "stale-redeem-option")
         else:
             assert response.status_code == 200
             option.points, option.version = points, option.version + 1
@@ -295,7 +295,7 @@ class Points(RuleBasedStateMachine):
         own = support.visitor(self.shop, "GET", "/public/customer", customer=customer)
         account = self.accounts.get(customer)
         if account is None:
-            self.is_refused(own, 404, "unknown-customer")
+            self.is_rejected(own, 404, "unknown-customer")
         else:
             assert own.json() == self.staff("GET", customer).json() == account.active(self.now)
 

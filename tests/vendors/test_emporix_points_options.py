@@ -10,7 +10,7 @@ import pytest
 
 from tests.patience import LONG
 from tests.serving import Json, OrgClient
-from tests.vendors.emporix_coupons_support import assert_refused
+from tests.vendors.emporix_coupons_support import assert_rejected
 from tests.vendors.emporix_points_support import (
     BASE,
     CHARGEBACK,
@@ -122,14 +122,14 @@ def test_what_the_service_assigns_is_not_taken_from_the_body(shop: OrgClient) ->
     assert options(shop)[0]["metadata"] == {"version": 1, "createdAt": NOW, "modifiedAt": NOW}
 
 
-def test_members_that_nobody_knows_are_ignored(shop: OrgClient) -> None:
+def test_unknown_fields_are_ignored(shop: OrgClient) -> None:
     response = staff(shop, "POST", f"/{shop.org}/redeemOptions", {**option(), "value": 20})
 
     assert response.status_code == 200
     assert "value" not in response.json()[0]
 
 
-def test_members_that_nobody_knows_are_ignored_inside_a_template_too(shop: OrgClient) -> None:
+def test_unknown_fields_are_ignored_inside_a_template_too(shop: OrgClient) -> None:
     amount = {"amount": 10, "currency": "EUR", "unknown": 1}
     link = {"rel": "self", "title": "x", "href": "https://x.example", "type": "text/html", "unknown": 1}
     sent = template(
@@ -211,7 +211,7 @@ def test_an_update_replaces_an_option_and_counts_its_versions(shop: OrgClient, v
 
 @in_both_versions
 @pytest.mark.parametrize("stale", [1, 3, 10**30])
-def test_an_update_of_a_stale_version_is_refused(shop: OrgClient, version: str, stale: int) -> None:
+def test_an_update_of_a_stale_version_is_rejected(shop: OrgClient, version: str, stale: int) -> None:
     choose(shop, version)
     id = offer(shop)
     replace(shop, id, option(metadata={"version": 1}))
@@ -220,7 +220,7 @@ def test_an_update_of_a_stale_version_is_refused(shop: OrgClient, version: str, 
         response = replace(shop, id, option(80, metadata={"version": stale}))
 
     message = f"The resource that was requested for update with id = {id} has changed."
-    assert assert_refused(shop, response, 409, "stale-redeem-option") == {
+    assert assert_rejected(shop, response, 409, "stale-redeem-option") == {
         "status": 409,
         "message": "RedeemOption not Updated",
         "details": {"message": f"{message} Please retry your request with valid version"},
@@ -256,9 +256,9 @@ def test_a_deleted_option_is_gone(shop: OrgClient, version: str) -> None:
     assert [found["id"] for found in options(shop)] == [other]
     with unchanged(shop):
         again = staff(shop, "DELETE", f"/{shop.org}/redeemOptions/{id}")
-    assert_refused(shop, again, 404, "unknown-redeem-option")
+    assert_rejected(shop, again, 404, "unknown-redeem-option")
     with unchanged(shop):
-        assert_refused(shop, replace(shop, id, option()), 404, "unknown-redeem-option")
+        assert_rejected(shop, replace(shop, id, option()), 404, "unknown-redeem-option")
 
 
 @in_both_versions
@@ -269,7 +269,7 @@ def test_exchanging_by_an_unknown_option_is_404(shop: OrgClient, version: str) -
     with unchanged(shop):
         response = exchange(shop, "64b7a")
 
-    assert assert_refused(shop, response, 404, "unknown-redeem-option") == {
+    assert assert_rejected(shop, response, 404, "unknown-redeem-option") == {
         "type": "resource_not_found",
         "status": 404,
         "message": "No redeem option found for id 64b7a",
@@ -287,7 +287,7 @@ def test_an_option_must_cost_something(shop: OrgClient, points: int) -> None:
     ):
         with unchanged(shop):
             response = staff(shop, method, path, option(points))
-        assert_refused(shop, response, 400, "points-not-positive")
+        assert_rejected(shop, response, 400, "points-not-positive")
 
 
 def without(*members: str) -> Json:
@@ -330,7 +330,7 @@ def test_an_option_of_the_wrong_form_is_invalid(shop: OrgClient, version: str, b
     ):
         with unchanged(shop):
             response = staff(shop, method, path, body)
-        assert_refused(shop, response, 400, "invalid-request")
+        assert_rejected(shop, response, 400, "invalid-request")
 
 
 @pytest.mark.parametrize("name", ["ab", "a" * 17, "Acme", "1acme", "a-cme"])
@@ -339,7 +339,7 @@ def test_a_tenant_in_the_path_must_be_one(shop: OrgClient, name: str) -> None:
 
     response = shop.request("GET", f"{BASE}/{name}/redeemOptions", headers=headers)
 
-    assert_refused(shop, response, 400, "invalid-request")
+    assert_rejected(shop, response, 400, "invalid-request")
 
 
 def test_another_tenant_is_forbidden(shop: OrgClient) -> None:
@@ -348,7 +348,7 @@ def test_another_tenant_is_forbidden(shop: OrgClient) -> None:
 
     response = shop.request("GET", f"{BASE}/{shop.org}/redeemOptions", headers=headers)
 
-    assert assert_refused(shop, response, 403, "foreign-credentials")["type"] == "insufficient_permissions"
+    assert assert_rejected(shop, response, 403, "foreign-credentials")["type"] == "insufficient_permissions"
 
 
 # The exchange
@@ -408,7 +408,7 @@ def test_every_exchange_spends_again(shop: OrgClient) -> None:
 
 
 @in_both_versions
-def test_nobody_exchanges_more_points_than_there_are(shop: OrgClient, version: str) -> None:
+def test_no_customer_exchanges_more_points_than_there_are(shop: OrgClient, version: str) -> None:
     choose(shop, version)
     earn(shop, 89)
     id = offer(shop, 90)
@@ -416,7 +416,7 @@ def test_nobody_exchanges_more_points_than_there_are(shop: OrgClient, version: s
     with unchanged(shop):
         response = exchange(shop, id)
 
-    assert_refused(shop, response, 400, "not-enough-points")
+    assert_rejected(shop, response, 400, "not-enough-points")
 
 
 @in_both_versions
@@ -424,7 +424,7 @@ def test_a_customer_without_an_account_exchanges_nothing(shop: OrgClient, versio
     choose(shop, version)
     id = offer(shop)
 
-    assert_refused(shop, exchange(shop, id, "C9"), 404, "unknown-customer")
+    assert_rejected(shop, exchange(shop, id, "C9"), 404, "unknown-customer")
 
 
 @in_both_versions
@@ -437,7 +437,7 @@ def test_the_exchange_names_the_option_by_its_documented_member(shop: OrgClient,
     for body in bodies:
         with unchanged(shop):
             response = visitor(shop, "POST", "/public/customer/redeem", body)
-        assert_refused(shop, response, 400, "invalid-request")
+        assert_rejected(shop, response, 400, "invalid-request")
 
 
 def test_the_storefront_exchanges_with_its_site(shop: OrgClient) -> None:
@@ -536,7 +536,7 @@ def test_the_present_version_knows_no_years(shop: OrgClient) -> None:
 def test_the_version_of_2021_knows_no_free_shipping(shop: OrgClient) -> None:
     body = option(coupon=template(discountType="FREE_SHIPPING"))
 
-    assert_refused(shop, staff(shop, "POST", f"/{shop.org}/redeemOptions", body), 400, "invalid-request")
+    assert_rejected(shop, staff(shop, "POST", f"/{shop.org}/redeemOptions", body), 400, "invalid-request")
 
 
 @in_both_versions
@@ -549,7 +549,7 @@ def test_points_are_not_exchanged_for_free_shipping(shop: OrgClient, version: st
     with unchanged(shop):
         response = exchange(shop, id)
 
-    assert_refused(shop, response, 400, "discount-type-not-exchangeable")
+    assert_rejected(shop, response, 400, "discount-type-not-exchangeable")
     assert [found["coupon"]["discountType"] for path in (PRESENT, STOREFRONT, PAST) for found in options(shop, path)]
 
 
@@ -562,7 +562,7 @@ def test_reward_points_that_are_disabled_are_not_exchanged(shop: OrgClient, vers
     with unchanged(shop):
         response = exchange(shop, id)
 
-    assert_refused(shop, response, 400, "reward-points-disabled")
+    assert_rejected(shop, response, 400, "reward-points-disabled")
     assert spend(shop, 1).status_code == 201  # only the exchange is
 
 
@@ -587,7 +587,7 @@ def test_points_of_the_past_are_not_exchanged(shop: OrgClient) -> None:
     id = offer(shop, 90)
     shop.advance("P1D")
 
-    assert_refused(shop, exchange(shop, id), 400, "not-enough-points")
+    assert_rejected(shop, exchange(shop, id), 400, "not-enough-points")
 
 
 # When there can be no coupon
@@ -638,7 +638,7 @@ def test_points_are_given_back_if_the_coupon_cannot_be_made(shop: OrgClient, ver
 
 
 def make_fail(shop: OrgClient, name: str, times: int = 1) -> None:
-    """The next coupons are refused so, as any operation can be made to refuse."""
+    """The next coupons are rejected so, as any operation can be made to reject."""
     armed = {"operation": "createCoupon", "then": {"reject": name}, "times": times}
     response = shop.admin("POST", "/next", armed)
     assert response.status_code == 200, response.text

@@ -54,7 +54,7 @@ _BODY: dict[str, Json] = {
 
 
 class Attempt(NamedTuple):
-    """A request in the making; it succeeds in a furnished tenant unless it is staged to be refused."""
+    """A request in the making; it succeeds in a furnished tenant unless it is staged to be rejected."""
 
     shop: OrgClient
     version: str
@@ -207,7 +207,7 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
     with nullcontext() if keeps else rejections.unchanged(attempt.shop):
         response = attempt.send()
 
-    body = rejections.assert_refused(attempt.shop, response, operation, rejection, changes=keeps)
+    body = rejections.assert_rejected(attempt.shop, response, operation, rejection, changes=keeps)
     assert rejection.media == "application/json"
     assert body.keys() == rejection.value.keys()
     assert body.get("type") == rejection.value.get("type")
@@ -314,7 +314,7 @@ def test_a_body_of_another_media_type_is_not_read(org_client: OrgClient, version
 
 
 @each_body
-def test_a_body_beyond_the_limit_is_refused(org_client: OrgClient, version: str, operation: Operation) -> None:
+def test_a_body_beyond_the_limit_is_rejected(org_client: OrgClient, version: str, operation: Operation) -> None:
     attempt = prepared(org_client, version, operation)
     attempt.body["raw"] = b" " * (Config().max_body + 1)
 

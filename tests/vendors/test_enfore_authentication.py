@@ -7,7 +7,7 @@ import pytest
 
 from promo_sandbox.base.config import Config
 from tests.serving import OrgClient, running
-from tests.vendors.enfore_support import EVER, NOW, assert_refused, basic, cards, issue_token, neighbour
+from tests.vendors.enfore_support import EVER, NOW, assert_rejected, basic, cards, issue_token, neighbour
 
 SHOP = basic("shop", "secret")
 HOUR = "PT1H"
@@ -19,7 +19,7 @@ def _frozen(org_client: OrgClient) -> None:
 
 
 def send(org_client: OrgClient, path: str, authorization: str | None) -> httpx2.Response:
-    """`/auth/login` names no org, so the sandbox is told by its own header which clock is meant."""
+    """`/auth/login` names no org, so the sandbox's own header says which clock is meant."""
     headers = {"Sandbox-Org": org_client.org}
     if authorization is not None:
         headers["Authorization"] = authorization
@@ -94,7 +94,7 @@ def test_a_client_may_say_that_it_sends_json_when_it_authorizes(org_client: OrgC
 def test_what_does_not_authorize_is_401(org_client: OrgClient, authorization: str | None, name: str) -> None:
     response = authorize(org_client, authorization)
 
-    assert_refused(org_client, response, 401, name)
+    assert_rejected(org_client, response, 401, name)
     assert response.headers["www-authenticate"].startswith("Basic")
 
 
@@ -107,11 +107,11 @@ def test_what_does_not_authorize_is_401(org_client: OrgClient, authorization: st
     ],
 )
 def test_what_does_not_log_in_is_401(org_client: OrgClient, authorization: str | None, name: str) -> None:
-    assert_refused(org_client, login(org_client, authorization), 401, name)
+    assert_rejected(org_client, login(org_client, authorization), 401, name)
 
 
 def test_an_organisation_token_does_not_get_another_one(org_client: OrgClient) -> None:
-    assert_refused(org_client, authorize(org_client, token(authorize(org_client))), 401, "invalid-credentials")
+    assert_rejected(org_client, authorize(org_client, token(authorize(org_client))), 401, "invalid-credentials")
 
 
 @pytest.mark.parametrize("now", ["1970-01-01T00:00:00Z", "2030-01-01T00:00:00Z", "9999-01-01T00:00:00Z"])
@@ -153,12 +153,12 @@ def test_what_does_not_open_the_promotions_is_403_and_never_401(
 ) -> None:
     response = use(org_client, authorization)
 
-    assert_refused(org_client, response, 403, name)
+    assert_rejected(org_client, response, 403, name)
     assert "www-authenticate" not in response.headers
 
 
 def test_a_login_token_does_not_open_the_promotions(org_client: OrgClient) -> None:
-    assert_refused(org_client, use(org_client, token(login(org_client))), 403, "invalid-credentials")
+    assert_rejected(org_client, use(org_client, token(login(org_client))), 403, "invalid-credentials")
 
 
 def test_a_token_opens_its_own_organisation_only(org_client: OrgClient) -> None:
@@ -166,7 +166,7 @@ def test_a_token_opens_its_own_organisation_only(org_client: OrgClient) -> None:
 
     response = use(org_client, token(authorize(other)))
 
-    assert_refused(org_client, response, 403, "foreign-credentials")
+    assert_rejected(org_client, response, 403, "foreign-credentials")
 
 
 def test_a_token_expires_by_the_clock_of_its_organisation(org_client: OrgClient) -> None:
@@ -176,7 +176,7 @@ def test_a_token_expires_by_the_clock_of_its_organisation(org_client: OrgClient)
 
     org_client.advance("PT1S")
 
-    assert_refused(org_client, use(org_client, organisation_token), 403, "expired-credentials")
+    assert_rejected(org_client, use(org_client, organisation_token), 403, "expired-credentials")
     assert use(org_client, token(authorize(org_client))).status_code == 200
 
 
@@ -185,7 +185,7 @@ def test_a_token_that_names_another_organisation_is_held_to_it(org_client: OrgCl
 
     response = use(org_client, f"Bearer {issue_token(org_client, tenant='another')}")
 
-    assert_refused(org_client, response, 403, "foreign-credentials")
+    assert_rejected(org_client, response, 403, "foreign-credentials")
 
 
 def test_a_token_that_was_tampered_with_is_a_strangers_which_opens_everything_unless_strict(
@@ -208,9 +208,9 @@ def test_in_strict_mode_only_configured_applications_and_issued_tokens_are_taken
         org_client = OrgClient(url, "strict", http)
         org_client.freeze(NOW)
 
-        assert_refused(org_client, authorize(org_client, basic("shop", "guess")), 401, "invalid-credentials")
-        assert_refused(org_client, login(org_client, basic("thief", "secret")), 401, "invalid-credentials")
-        assert_refused(org_client, use(org_client, "Bearer any"), 403, "invalid-credentials")
-        assert_refused(org_client, use(org_client, "Bearer sandbox;tenant=strict"), 403, "invalid-credentials")
+        assert_rejected(org_client, authorize(org_client, basic("shop", "guess")), 401, "invalid-credentials")
+        assert_rejected(org_client, login(org_client, basic("thief", "secret")), 401, "invalid-credentials")
+        assert_rejected(org_client, use(org_client, "Bearer any"), 403, "invalid-credentials")
+        assert_rejected(org_client, use(org_client, "Bearer sandbox;tenant=strict"), 403, "invalid-credentials")
         assert use(org_client, token(authorize(org_client))).status_code == 200
         assert use(org_client, token(authorize(org_client, token(login(org_client))))).status_code == 200

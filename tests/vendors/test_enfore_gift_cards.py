@@ -10,7 +10,7 @@ from tests.vendors.enfore_support import (
     PAST,
     SOON,
     activate,
-    assert_refused,
+    assert_rejected,
     cards,
     contract,
     eur,
@@ -19,10 +19,10 @@ from tests.vendors.enfore_support import (
     internal_card,
     neighbour,
     new_card,
+    notified,
     problem,
     redeem,
     seed_card,
-    told,
     unchanged,
 )
 
@@ -59,7 +59,7 @@ def test_answer_event_and_card_say_the_same_whatever_a_client_calls_it(org_clien
 
     assert card == {**new_card(name=name), "id": card["id"], "number": card["number"]}
     assert (
-        told(org_client, "gift-card-changed")
+        notified(org_client, "gift-card-changed")
         == [get_card(org_client, card["id"])]
         == [{**card, "@type": "ExternalGiftCard"}]
     )
@@ -85,7 +85,7 @@ def test_an_initial_balance_that_is_not_given_stays_absent(org_client: OrgClient
     assert "initial_balance" not in get_card(org_client, card["id"])
 
 
-def test_subscribers_are_told_of_a_new_card_with_its_type(org_client: OrgClient) -> None:
+def test_subscribers_are_notified_of_a_new_card_with_its_type(org_client: OrgClient) -> None:
     card = import_card(org_client)
 
     [event] = org_client.events()
@@ -113,7 +113,7 @@ def test_an_external_number_belongs_to_one_card(org_client: OrgClient) -> None:
     with unchanged(org_client):
         response = org_client.request("POST", cards(org_client), new_card(name="Another"))
 
-    body = assert_refused(org_client, response, 422, "external-number-taken")
+    body = assert_rejected(org_client, response, 422, "external-number-taken")
     assert body["on_resource"] == org_client.url + cards(org_client, holder["id"])
 
 
@@ -128,7 +128,7 @@ def test_the_external_number_of_an_internal_seed_is_taken_too(org_client: OrgCli
 
     response = org_client.request("POST", cards(org_client), new_card(external_number="X-9"))
 
-    assert_refused(org_client, response, 422, "external-number-taken")
+    assert_rejected(org_client, response, 422, "external-number-taken")
 
 
 @pytest.mark.parametrize(
@@ -180,11 +180,11 @@ def test_a_card_may_be_brought_in_with_any_status_whatever_its_balance(
         ),
     ],
 )
-def test_a_card_that_makes_no_sense_is_refused_and_not_stored(org_client: OrgClient, members: Json, name: str) -> None:
+def test_a_card_that_makes_no_sense_is_rejected_and_not_stored(org_client: OrgClient, members: Json, name: str) -> None:
     with unchanged(org_client):
         response = org_client.request("POST", cards(org_client), new_card(**members))
 
-    assert_refused(org_client, response, 422, name)
+    assert_rejected(org_client, response, 422, name)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_card_without_a_required_member_is_invalid(org_client: OrgClient, memb
     with unchanged(org_client):
         response = org_client.request("POST", cards(org_client), new_card(**{member: None}))
 
-    assert member in assert_refused(org_client, response, 400, "invalid-request")["detail"]
+    assert member in assert_rejected(org_client, response, 400, "invalid-request")["detail"]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_member_of_the_wrong_form_is_invalid(org_client: OrgClient, member: st
     with unchanged(org_client):
         response = org_client.request("POST", cards(org_client), {**new_card(), member: value})
 
-    assert_refused(org_client, response, 400, "invalid-request")
+    assert_rejected(org_client, response, 400, "invalid-request")
     assert any(member in violation["where"] for violation in org_client.last()["violations"])
 
 
@@ -245,13 +245,13 @@ def test_a_body_that_is_no_card_is_invalid(org_client: OrgClient, raw: bytes) ->
     with unchanged(org_client):
         response = org_client.request("POST", cards(org_client), raw=raw)
 
-    assert_refused(org_client, response, 400, "invalid-request")
+    assert_rejected(org_client, response, 400, "invalid-request")
 
 
-def test_all_that_is_wrong_with_a_card_is_told_at_once(org_client: OrgClient) -> None:
+def test_all_that_is_wrong_with_a_card_is_reported_at_once(org_client: OrgClient) -> None:
     response = org_client.request("POST", cards(org_client), new_card(name=None, status="NEW", tax="NONE"))
 
-    detail = assert_refused(org_client, response, 400, "invalid-request")["detail"]
+    detail = assert_rejected(org_client, response, 400, "invalid-request")["detail"]
     assert "name" in detail
     assert "status" in detail
     assert "tax" in detail
@@ -347,13 +347,13 @@ def test_a_deactivated_card_reads_as_deactivated(org_client: OrgClient, status: 
     assert get_card(org_client, card)["status"] == "DEACTIVATED"
 
 
-def test_subscribers_are_told_of_each_switch(org_client: OrgClient) -> None:
+def test_subscribers_are_notified_of_each_switch(org_client: OrgClient) -> None:
     card = seed_card(org_client)
 
     activate(org_client, card, "DEACTIVATED")
     activate(org_client, card, "ACTIVE")
 
-    assert [item["status"] for item in told(org_client, "gift-card-changed")] == ["ISSUED", "DEACTIVATED", "ISSUED"]
+    assert [item["status"] for item in notified(org_client, "gift-card-changed")] == ["ISSUED", "DEACTIVATED", "ISSUED"]
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ def test_subscribers_are_told_of_each_switch(org_client: OrgClient) -> None:
         ("DEACTIVATED", "DEACTIVATED"),
     ],
 )
-def test_asking_for_the_activation_that_holds_changes_nothing_and_tells_nobody(
+def test_asking_for_the_activation_that_holds_changes_nothing_and_sends_no_webhook(
     org_client: OrgClient, status: str, wanted: str
 ) -> None:
     card = seed_card(org_client, status=status)
@@ -386,7 +386,7 @@ def test_a_canceled_or_expired_card_cannot_be_switched(
     with unchanged(org_client):
         response = activate(org_client, card, wanted)
 
-    body = assert_refused(org_client, response, 422, name)
+    body = assert_rejected(org_client, response, 422, name)
     assert body["on_resource"] == org_client.url + cards(org_client, card)
 
 
@@ -397,7 +397,7 @@ def test_a_deactivated_card_whose_expiration_has_passed_cannot_be_activated(org_
     with unchanged(org_client):
         response = activate(org_client, card)
 
-    assert_refused(org_client, response, 422, "gift-card-expired")
+    assert_rejected(org_client, response, 422, "gift-card-expired")
     assert activate(org_client, card, "DEACTIVATED").status_code == 201
 
 
@@ -408,13 +408,13 @@ def test_an_internal_card_cannot_be_switched(org_client: OrgClient, wanted: str)
     with unchanged(org_client):
         response = activate(org_client, "gc-1", wanted)
 
-    assert_refused(org_client, response, 422, "internal-gift-card")
+    assert_rejected(org_client, response, 422, "internal-gift-card")
 
 
 def test_switching_an_unknown_card_is_422_for_lack_of_a_404(org_client: OrgClient) -> None:
     import_card(org_client)
 
-    assert_refused(org_client, activate(org_client, "nowhere"), 422, "unknown-gift-card")
+    assert_rejected(org_client, activate(org_client, "nowhere"), 422, "unknown-gift-card")
 
 
 @pytest.mark.parametrize("raw", [b'"EXPIRED"', b'"CANCELED"', b'"ISSUED"', b'"active"', b"ACTIVE", b"null", b"{}", b""])
@@ -424,7 +424,7 @@ def test_a_card_is_switched_by_a_json_string_of_two_words_only(org_client: OrgCl
     with unchanged(org_client):
         response = org_client.request("PUT", cards(org_client, card, "activation-status"), raw=raw)
 
-    assert_refused(org_client, response, 400, "invalid-request")
+    assert_rejected(org_client, response, 400, "invalid-request")
 
 
 # Expiry
@@ -458,7 +458,7 @@ def test_a_card_without_an_expiration_never_expires(org_client: OrgClient) -> No
     assert get_card(org_client, card)["status"] == "ISSUED"
 
 
-def test_subscribers_are_told_of_an_expiry_once_and_at_its_moment(org_client: OrgClient) -> None:
+def test_subscribers_are_notified_of_an_expiry_once_and_at_its_moment(org_client: OrgClient) -> None:
     card = seed_card(org_client, expiration_date_and_time=SOON)
     org_client.advance("P1Y")
 
@@ -544,13 +544,13 @@ def test_an_amount_beyond_the_bounds_or_with_more_than_six_decimals_is_invalid(
     with unchanged(org_client):
         response = org_client.request("POST", cards(org_client), raw=raw_card(value))
 
-    assert_refused(org_client, response, 400, "invalid-request")
+    assert_rejected(org_client, response, 400, "invalid-request")
 
 
 def test_the_least_amount_is_within_the_bounds_and_only_senseless(org_client: OrgClient) -> None:
     response = org_client.request("POST", cards(org_client), raw=raw_card(b"-9000000000000"))
 
-    assert_refused(org_client, response, 422, "negative-balance")
+    assert_rejected(org_client, response, 422, "negative-balance")
 
 
 @pytest.mark.parametrize(
@@ -583,7 +583,7 @@ def test_a_balance_above_the_initial_by_a_millionth_is_seen(org_client: OrgClien
         raw_card(b"8999999999999.999999")[:-1] + b', "initial_balance": {"unit": "EUR", "value": 8999999999999.999998}}'
     )
 
-    assert_refused(org_client, org_client.request("POST", cards(org_client), raw=raw), 422, "balance-above-initial")
+    assert_rejected(org_client, org_client.request("POST", cards(org_client), raw=raw), 422, "balance-above-initial")
 
 
 def test_what_is_wrong_with_a_seeded_card_is_said_of_its_kind(org_client: OrgClient) -> None:

@@ -14,12 +14,12 @@ from tests.vendors.enfore_support import (
     SOON,
     VOUCHER_KINDS,
     VoucherKind,
-    assert_refused,
+    assert_rejected,
     eur,
     ids,
+    notified,
     pieces,
     problem,
-    told,
     unchanged,
 )
 
@@ -61,12 +61,12 @@ def test_an_interval_that_ends_where_it_starts_holds_nothing(org_client: OrgClie
     assert listed(org_client, kind, f"?from={SOON}&to={SOON}") == []
 
 
-def test_an_interval_that_ends_before_it_starts_is_refused(org_client: OrgClient, kind: VoucherKind) -> None:
+def test_an_interval_that_ends_before_it_starts_is_rejected(org_client: OrgClient, kind: VoucherKind) -> None:
     seed_issued(org_client, kind, SOON)
 
     response = org_client.request("GET", kind.path(org_client) + f"?from={SOON}&to={PAST}")
 
-    assert_refused(org_client, response, 400, "interval-reversed")
+    assert_rejected(org_client, response, 400, "interval-reversed")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_an_interval_that_ends_before_it_starts_is_refused(org_client: OrgClient
 def test_a_query_of_the_wrong_form_is_invalid(org_client: OrgClient, kind: VoucherKind, query: str) -> None:
     response = org_client.request("GET", kind.path(org_client) + query)
 
-    assert_refused(org_client, response, 400, "invalid-request")
+    assert_rejected(org_client, response, 400, "invalid-request")
 
 
 @pytest.mark.parametrize("moment", ["2030-01-01T12:00:00Z", "2030-01-01T12:00:00.123Z", "2030-01-01T12:00:00.123456Z"])
@@ -280,16 +280,16 @@ def test_a_voucher_expires_unless_it_is_used_up_or_blocked(org_client: OrgClient
     ]
     found = [item["status"] for item in org_client.request("GET", kind.path(org_client) + EVER).json()["items"]]
     assert found == ["EXPIRED", "EXPIRED", "REDEEMED", "CANCELED", "DEACTIVATED"]
-    assert [item["id"] for item in told(org_client, kind.event)[-2:]] == ["ISSUED", "PARTIALLY_REDEEMED"]
+    assert [item["id"] for item in notified(org_client, kind.event)[-2:]] == ["ISSUED", "PARTIALLY_REDEEMED"]
 
 
-def test_subscribers_are_told_of_what_is_seeded_and_of_what_a_seed_changes(
+def test_subscribers_are_notified_of_what_is_seeded_and_of_what_a_seed_changes(
     org_client: OrgClient, kind: VoucherKind
 ) -> None:
     seed(org_client, kind, {"id": "a", "number": "1"})
     seed(org_client, kind, {"id": "a", "number": "1", "status": "REDEEMED"})
 
-    assert [item["status"] for item in told(org_client, kind.event)] == ["ISSUED", "REDEEMED"]
+    assert [item["status"] for item in notified(org_client, kind.event)] == ["ISSUED", "REDEEMED"]
     assert {event["payload"]["org_id"] for event in org_client.events()} == {org_client.org}
 
 
@@ -319,7 +319,7 @@ def test_an_unknown_voucher_is_not_found(org_client: OrgClient, kind: VoucherKin
 
     response = org_client.request("GET", kind.path(org_client, "nowhere"))
 
-    assert "nowhere" in assert_refused(org_client, response, 404, f"unknown-{kind.singular}")["detail"]
+    assert "nowhere" in assert_rejected(org_client, response, 404, f"unknown-{kind.singular}")["detail"]
 
 
 # What the page's samples show of each kind, besides its number

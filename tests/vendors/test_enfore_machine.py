@@ -66,8 +66,8 @@ class Machine(RuleBasedStateMachine):
         assert status == 200, content
         return content
 
-    def is_refused(self, answer: tuple[int, Json], name: str, status: int = 422) -> None:
-        """By that name, and nothing was changed or told."""
+    def is_rejected(self, answer: tuple[int, Json], name: str, status: int = 422) -> None:
+        """By that name, and nothing was changed or notified."""
         assert answer[0] == status, (name, answer)
         assert answer[1]["type"] == PROBLEMS + name, answer
         exchange = self.org_client.last()
@@ -114,7 +114,7 @@ class GiftCards(Machine):
     def __init__(self, url: str, http: httpx2.Client) -> None:
         super().__init__(url, http)
         self.cards: list[Card] = []  # in the order of creation
-        self.told = 0
+        self.notified = 0
         self.path = cards(self.org_client)
 
     def of(self, card: Card, *segments: str) -> str:
@@ -132,7 +132,7 @@ class GiftCards(Machine):
         due = sorted((card for card in self.cards if card.falls_due(self.now)), key=lambda card: card.expires or START)
         for card in due:
             card.status = "EXPIRED"
-        self.told += len(due)
+        self.notified += len(due)
         return due
 
     @initialize()
@@ -169,16 +169,16 @@ class GiftCards(Machine):
             body["expiration_date_and_time"] = text(ends)
         answer = self.request("POST", self.path, body)
         if issued is not None and ends is not None and ends < begins:
-            self.is_refused(answer, "expiration-before-issue")
+            self.is_rejected(answer, "expiration-before-issue")
             return
         if again:
-            self.is_refused(answer, "external-number-taken")
+            self.is_rejected(answer, "external-number-taken")
             return
         created = answer[1]
         assert answer[0] == 201, created
         assert {name: created[name] for name in body} == body
         self.cards.append(Card(created["id"], created["number"], number, status, unit, opening, initial, begins, ends))
-        self.told += 1
+        self.notified += 1
         self.expire()
 
     @rule(which=pick, amount=amounts | useless_amounts, in_another_unit=seldom)
@@ -187,16 +187,16 @@ class GiftCards(Machine):
         unit = "USD" if in_another_unit else card.unit
         body = {"redeemed_amount": {"unit": unit, "value": amount}, "external_reference": "Order 1"}
         answer = self.request("POST", self.of(card, "redemptions"), body)
-        refusal = self.refusal(card, amount, unit)
-        if refusal is not None:
-            self.is_refused(answer, refusal)
+        rejection = self.rejection(card, amount, unit)
+        if rejection is not None:
+            self.is_rejected(answer, rejection)
             return
         status, redemption = answer
         assert status == 201, redemption
         assert redemption == {**body, "id": redemption["id"], "transaction_date_and_time": text(self.now)}
         card.redemptions.append(redemption)
         card.status = "PARTIALLY_REDEEMED" if card.balance else "REDEEMED"
-        self.told += 1
+        self.notified += 1
 
     @rule(which=pick, parts=st.integers(1, 3))
     def a_card_pays_a_part_of_what_it_holds(self, which: int, parts: int) -> None:
@@ -204,7 +204,7 @@ class GiftCards(Machine):
         self.a_card_pays(which, part, in_another_unit=False)
 
     @staticmethod
-    def refusal(card: Card, value: Decimal, unit: str) -> str | None:
+    def rejection(card: Card, value: Decimal, unit: str) -> str | None:
         if card.status not in ("ISSUED", "PARTIALLY_REDEEMED"):
             return f"gift-card-{card.status.lower()}"
         if unit != card.unit:
@@ -218,14 +218,14 @@ class GiftCards(Machine):
         card = self.some(which)
         answer = self.request("PUT", self.of(card, "activation-status"), wanted)
         if card.status == "CANCELED":
-            self.is_refused(answer, "gift-card-canceled")
+            self.is_rejected(answer, "gift-card-canceled")
         elif card.status == "EXPIRED" or (wanted == "ACTIVE" and card.expired_at(self.now)):
-            self.is_refused(answer, "gift-card-expired")
+            self.is_rejected(answer, "gift-card-expired")
         else:
             assert answer == (201, wanted)
             if (card.status == "DEACTIVATED") == (wanted == "ACTIVE"):
                 card.status = card.status_by_balance if wanted == "ACTIVE" else "DEACTIVATED"
-                self.told += 1
+                self.notified += 1
 
     @rule(by=hours)
     def time_passes(self, by: int) -> None:
@@ -267,7 +267,7 @@ class GiftCards(Machine):
     def teardown(self) -> None:
         for which in range(len(self.cards)):
             self.what_a_card_paid_and_what_it_holds_is_what_it_held_at_first(which)
-        assert len(self.org_client.events()) == self.told
+        assert len(self.org_client.events()) == self.notified
         super().teardown()
 
 
@@ -284,7 +284,7 @@ class Program:
 
 
 class Programs(Machine):
-    """Drafts become programs, which start and end by themselves or when told to."""
+    """Drafts become programs, which start and end by themselves or on request."""
 
     def __init__(self, url: str, http: httpx2.Client) -> None:
         super().__init__(url, http)
@@ -315,7 +315,7 @@ class Programs(Machine):
         body, begins, ends = self.content(start, end)
         answer = self.request("POST", self.drafts_path, body)
         if begins is not None and ends is not None and ends < begins:
-            self.is_refused(answer, "end-before-start")
+            self.is_rejected(answer, "end-before-start")
         else:
             assert answer == (201, {**body, "id": answer[1]["id"]})
             self.drafts.append(Program(answer[1]["id"], next(self.indexes), begins, ends))
@@ -327,12 +327,12 @@ class Programs(Machine):
         if or_deleted:
             self.drafts.remove(draft)
             assert self.request("DELETE", f"{self.drafts_path}/{draft.id}") == (204, None)
-            self.is_refused(self.request("DELETE", f"{self.drafts_path}/{draft.id}"), "unknown-draft", 404)
+            self.is_rejected(self.request("DELETE", f"{self.drafts_path}/{draft.id}"), "unknown-draft", 404)
             return
         body, begins, ends = self.content(start, end)
         answer = self.request("PUT", f"{self.drafts_path}/{draft.id}", body)
         if begins is not None and ends is not None and ends < begins:
-            self.is_refused(answer, "end-before-start")
+            self.is_rejected(answer, "end-before-start")
         else:
             assert answer == (200, {**body, "id": draft.id})
             draft.start, draft.end = begins, ends
@@ -343,9 +343,9 @@ class Programs(Machine):
         draft = self.drafts[which % len(self.drafts)]
         body = {"draft_id": draft.id, "operation": operation}
         answer = self.request("POST", self.path, body)
-        refusal = self.refusal(draft, operation)
-        if refusal is not None:
-            self.is_refused(answer, refusal)
+        rejection = self.rejection(draft, operation)
+        if rejection is not None:
+            self.is_rejected(answer, rejection)
             return
         status, program = answer
         assert status == 200, program
@@ -358,9 +358,9 @@ class Programs(Machine):
         assert found.id not in {other.id for other in (*self.drafts, *self.programs)}
         self.drafts.remove(draft)
         self.programs.append(found)
-        self.is_refused(self.request("POST", self.path, body), "unknown-draft", 404)
+        self.is_rejected(self.request("POST", self.path, body), "unknown-draft", 404)
 
-    def refusal(self, draft: Program, operation: str) -> str | None:
+    def rejection(self, draft: Program, operation: str) -> str | None:
         if operation == "SCHEDULE" and draft.start is None:
             return "start-missing"
         if operation == "SCHEDULE" and draft.start is not None and draft.start <= self.now:
@@ -375,7 +375,7 @@ class Programs(Machine):
         )
         order = ["SCHEDULED", "ACTIVE", "ARCHIVED"]
         if order.index(wanted) < order.index(program.status):
-            self.is_refused((response.status_code, decode(response.content)), "transition-not-allowed")
+            self.is_rejected((response.status_code, decode(response.content)), "transition-not-allowed")
             return
         assert (response.status_code, response.text) == (200, wanted)
         if wanted == "ACTIVE" and program.status == "SCHEDULED":

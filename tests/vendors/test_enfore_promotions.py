@@ -13,7 +13,7 @@ from tests.vendors.enfore_support import (
     PROMOTION_KINDS,
     SOON,
     PromotionKind,
-    assert_refused,
+    assert_rejected,
     draft,
     ids,
     problem,
@@ -160,7 +160,7 @@ def test_a_draft_of_the_wrong_form_is_invalid(
             method, kind.draft_path(org_client, *([id] if method == "PUT" else [])), {**draft(), **members}
         )
 
-    assert_refused(org_client, response, 400, "invalid-request")
+    assert_rejected(org_client, response, 400, "invalid-request")
 
 
 @each_kind
@@ -169,7 +169,7 @@ def test_a_draft_without_what_it_needs_is_invalid(org_client: OrgClient, kind: P
     body = draft()
     del body[missing]
 
-    assert_refused(org_client, org_client.request("POST", kind.draft_path(org_client), body), 400, "invalid-request")
+    assert_rejected(org_client, org_client.request("POST", kind.draft_path(org_client), body), 400, "invalid-request")
 
 
 @each_kind
@@ -181,7 +181,7 @@ def test_a_draft_must_not_end_before_it_starts(org_client: OrgClient, kind: Prom
     with unchanged(org_client):
         response = org_client.request(method, kind.draft_path(org_client, *([id] if method == "PUT" else [])), body)
 
-    assert_refused(org_client, response, 422, "end-before-start")
+    assert_rejected(org_client, response, 422, "end-before-start")
 
 
 @each_kind
@@ -210,7 +210,7 @@ def test_a_deleted_draft_is_gone(org_client: OrgClient, kind: PromotionKind) -> 
     assert (response.status_code, response.content) == (204, b"")
     for method, body in (("GET", None), ("PUT", draft()), ("DELETE", None)):
         again = org_client.request(method, kind.draft_path(org_client, id), body)
-        assert_refused(org_client, again, 404, "unknown-draft")
+        assert_rejected(org_client, again, 404, "unknown-draft")
 
 
 @each_kind
@@ -228,8 +228,8 @@ def test_a_draft_of_one_kind_is_unknown_to_the_other(org_client: OrgClient, kind
     other = LOYALTY if kind is COUPON else COUPON
     id = create_draft(org_client, kind)["id"]
 
-    assert_refused(org_client, org_client.request("GET", other.draft_path(org_client, id)), 404, "unknown-draft")
-    assert_refused(org_client, create(org_client, other, id, "ACTIVATE"), 404, "unknown-draft")
+    assert_rejected(org_client, org_client.request("GET", other.draft_path(org_client, id)), 404, "unknown-draft")
+    assert_rejected(org_client, create(org_client, other, id, "ACTIVATE"), 404, "unknown-draft")
     assert ids(org_client.request("GET", other.draft_path(org_client))) == []
 
 
@@ -256,8 +256,8 @@ def test_the_draft_is_used_up(org_client: OrgClient, kind: PromotionKind, operat
     id = create_draft(org_client, kind, **FULL)["id"]
     create(org_client, kind, id, operation)
 
-    assert_refused(org_client, org_client.request("GET", kind.draft_path(org_client, id)), 404, "unknown-draft")
-    assert_refused(org_client, create(org_client, kind, id, operation), 404, "unknown-draft")
+    assert_rejected(org_client, org_client.request("GET", kind.draft_path(org_client, id)), 404, "unknown-draft")
+    assert_rejected(org_client, create(org_client, kind, id, operation), 404, "unknown-draft")
     assert ids(org_client.request("GET", kind.draft_path(org_client))) == []
 
 
@@ -278,7 +278,7 @@ def test_to_schedule_needs_a_start(org_client: OrgClient, kind: PromotionKind) -
     with unchanged(org_client):
         response = create(org_client, kind, id, "SCHEDULE")
 
-    body = assert_refused(org_client, response, 422, "start-missing")
+    body = assert_rejected(org_client, response, 422, "start-missing")
     assert body["on_resource"] == org_client.url + kind.draft_path(org_client, id)
 
 
@@ -290,7 +290,7 @@ def test_to_schedule_needs_a_start_that_lies_ahead(org_client: OrgClient, kind: 
     with unchanged(org_client):
         response = create(org_client, kind, id, "SCHEDULE")
 
-    assert_refused(org_client, response, 422, "start-not-in-future")
+    assert_rejected(org_client, response, 422, "start-not-in-future")
 
 
 @each_kind
@@ -301,7 +301,7 @@ def test_what_has_ended_cannot_be_activated(org_client: OrgClient, kind: Promoti
     with unchanged(org_client):
         response = create(org_client, kind, id, "ACTIVATE")
 
-    assert_refused(org_client, response, 422, "end-in-past")
+    assert_rejected(org_client, response, 422, "end-in-past")
 
 
 @each_kind
@@ -311,7 +311,7 @@ def test_a_draft_seeded_with_its_dates_reversed_cannot_be_scheduled(org_client: 
     with unchanged(org_client):
         response = create(org_client, kind, "d", "SCHEDULE")
 
-    assert_refused(org_client, response, 422, "end-before-start")
+    assert_rejected(org_client, response, 422, "end-before-start")
 
 
 @each_kind
@@ -322,7 +322,7 @@ def test_an_unknown_draft_cannot_become_anything(org_client: OrgClient, kind: Pr
     with unchanged(org_client):
         response = create(org_client, kind, "nowhere", operation)
 
-    assert_refused(org_client, response, 404, "unknown-draft")
+    assert_rejected(org_client, response, 404, "unknown-draft")
 
 
 @each_kind
@@ -339,7 +339,7 @@ def test_an_unknown_draft_cannot_become_anything(org_client: OrgClient, kind: Pr
     ],
 )
 def test_an_operation_of_the_wrong_form_is_invalid(org_client: OrgClient, kind: PromotionKind, body: Json) -> None:
-    assert_refused(org_client, org_client.request("POST", kind.path(org_client), body), 400, "invalid-request")
+    assert_rejected(org_client, org_client.request("POST", kind.path(org_client), body), 400, "invalid-request")
 
 
 # By the clock
@@ -445,7 +445,7 @@ def test_a_page_counts_problems_too_and_holds_200_unless_asked_otherwise(
 @pytest.mark.parametrize("query", ["?limit=0", "?limit=5001", "?offset=-1", "?limit=x", "?offset=1.0"])
 def test_a_page_of_the_wrong_form_is_invalid(org_client: OrgClient, kind: PromotionKind, query: str) -> None:
     for where in (kind.path(org_client), kind.draft_path(org_client)):
-        assert_refused(org_client, org_client.request("GET", where + query), 400, "invalid-request")
+        assert_rejected(org_client, org_client.request("GET", where + query), 400, "invalid-request")
 
 
 # Changing a promotion
@@ -501,12 +501,12 @@ def test_of_updates_that_do_not_all_hold_none_is_applied(org_client: OrgClient, 
     with unchanged(org_client):
         response = patch(org_client, kind, id, {"name": "A"}, {END: PAST})
 
-    body = assert_refused(org_client, response, 422, "end-before-start")
+    body = assert_rejected(org_client, response, 422, "end-before-start")
     assert body["on_resource"] == org_client.url + kind.path(org_client, id)
 
 
 @each_kind
-def test_only_the_outcome_of_all_updates_is_judged(org_client: OrgClient, kind: PromotionKind) -> None:
+def test_only_the_outcome_of_all_updates_is_validated(org_client: OrgClient, kind: PromotionKind) -> None:
     id = started(org_client, kind, "SCHEDULE", **FULL)["id"]
 
     response = patch(org_client, kind, id, {START: LATER}, {END: "2031-01-01T00:00:00Z"})
@@ -535,7 +535,7 @@ def test_updates_of_the_wrong_form_are_invalid_and_none_is_applied(
     with unchanged(org_client):
         response = org_client.request("PATCH", kind.path(org_client, id), {"updates": updates})
 
-    assert_refused(org_client, response, 400, "invalid-request")
+    assert_rejected(org_client, response, 400, "invalid-request")
 
 
 @each_kind
@@ -545,7 +545,7 @@ def test_the_start_of_what_is_active_is_fixed(org_client: OrgClient, kind: Promo
     with unchanged(org_client):
         response = patch(org_client, kind, promotion["id"], {"name": "A", START: SOON})
 
-    assert_refused(org_client, response, 422, "start-of-active-fixed")
+    assert_rejected(org_client, response, 422, "start-of-active-fixed")
     same_moment = patch(org_client, kind, promotion["id"], {"name": "A", START: "2030-01-01T13:00:00+01:00"})
     assert (same_moment.status_code, same_moment.json()["name"]) == (200, "A")
 
@@ -578,22 +578,22 @@ def test_what_is_archived_does_not_change(org_client: OrgClient, kind: Promotion
     with unchanged(org_client):
         response = patch(org_client, kind, id, *updates)
 
-    assert_refused(org_client, response, 422, kind.archived)
+    assert_rejected(org_client, response, 422, kind.archived)
 
 
 @each_kind
 def test_updating_an_unknown_promotion_is_422_for_lack_of_a_404(org_client: OrgClient, kind: PromotionKind) -> None:
     seeded(org_client, kind)
 
-    assert_refused(org_client, patch(org_client, kind, "nowhere", {"name": "A"}), 422, kind.unknown)
+    assert_rejected(org_client, patch(org_client, kind, "nowhere", {"name": "A"}), 422, kind.unknown)
 
 
 @each_kind
 def test_an_unknown_promotion_is_not_found(org_client: OrgClient, kind: PromotionKind) -> None:
     seeded(org_client, kind)
 
-    assert_refused(org_client, org_client.request("GET", kind.path(org_client, "nowhere")), 404, kind.unknown)
-    assert_refused(org_client, put_status(org_client, kind, "nowhere", b"ACTIVE"), 404, kind.unknown)
+    assert_rejected(org_client, org_client.request("GET", kind.path(org_client, "nowhere")), 404, kind.unknown)
+    assert_rejected(org_client, put_status(org_client, kind, "nowhere", b"ACTIVE"), 404, kind.unknown)
 
 
 # Status
@@ -659,7 +659,7 @@ def test_a_status_never_goes_back(org_client: OrgClient, kind: PromotionKind, pr
     with unchanged(org_client):
         response = put_status(org_client, kind, id, wanted.encode())
 
-    body = assert_refused(org_client, response, 422, "transition-not-allowed")
+    body = assert_rejected(org_client, response, 422, "transition-not-allowed")
     assert body["on_resource"] == org_client.url + kind.path(org_client, id)
 
 
@@ -670,7 +670,7 @@ def test_a_promotion_that_has_ended_by_the_clock_cannot_be_activated(
     id = started(org_client, kind, "SCHEDULE", **FULL)["id"]
     org_client.advance("P1Y")
 
-    assert_refused(org_client, put_status(org_client, kind, id, b"ACTIVE"), 422, "transition-not-allowed")
+    assert_rejected(org_client, put_status(org_client, kind, id, b"ACTIVE"), 422, "transition-not-allowed")
 
 
 @each_kind
@@ -689,7 +689,7 @@ def test_another_word_than_a_status_is_invalid(org_client: OrgClient, kind: Prom
     with unchanged(org_client):
         response = put_status(org_client, kind, id, word)
 
-    assert_refused(org_client, response, 400, "invalid-request")
+    assert_rejected(org_client, response, 400, "invalid-request")
 
 
 @each_kind
@@ -699,7 +699,7 @@ def test_a_status_is_read_as_plain_text_only(org_client: OrgClient, kind: Promot
     with unchanged(org_client):
         response = org_client.request("PUT", kind.path(org_client, id, "status"), "ACTIVE")
 
-    assert_refused(org_client, response, 415, "unsupported-media-type")
+    assert_rejected(org_client, response, 415, "unsupported-media-type")
     utf8 = org_client.request(
         "PUT", kind.path(org_client, id, "status"), raw=b"ACTIVE", headers={"Content-Type": "text/plain; charset=utf-8"}
     )
@@ -707,7 +707,7 @@ def test_a_status_is_read_as_plain_text_only(org_client: OrgClient, kind: Promot
 
 
 @each_kind
-def test_nobody_is_told_of_promotions(org_client: OrgClient, kind: PromotionKind) -> None:
+def test_promotions_send_no_webhooks(org_client: OrgClient, kind: PromotionKind) -> None:
     id = started(org_client, kind, "SCHEDULE", **FULL)["id"]
     patch(org_client, kind, id, {"name": "A"})
     put_status(org_client, kind, id, b"ACTIVE")

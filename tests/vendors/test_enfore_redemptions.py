@@ -1,4 +1,4 @@
-"""Redeeming gift cards of enfore: what a redemption does, when it is refused, how redemptions are listed and read."""
+"""Redeeming gift cards of enfore: what a redemption does, when it is rejected, how redemptions are listed and read."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tests.vendors.enfore_support import (
     PAST,
     SOON,
     activate,
-    assert_refused,
+    assert_rejected,
     cards,
     eur,
     get_card,
     ids,
     internal_card,
+    notified,
     problem,
     redeem,
     seed_card,
-    told,
     unchanged,
 )
 
@@ -101,13 +101,13 @@ def test_the_initial_balance_is_not_touched_by_a_redemption(org_client: OrgClien
     assert get_card(org_client, card)["initial_balance"] == eur(80)
 
 
-def test_subscribers_are_told_of_the_redeemed_card_as_it_is_now(org_client: OrgClient) -> None:
+def test_subscribers_are_notified_of_the_redeemed_card_as_it_is_now(org_client: OrgClient) -> None:
     card = seed_card(org_client)
 
     redeem(org_client, card, 20)
 
-    assert told(org_client, "gift-card-changed")[-1] == get_card(org_client, card)
-    assert len(told(org_client, "gift-card-changed")) == 2  # the seed and the redemption
+    assert notified(org_client, "gift-card-changed")[-1] == get_card(org_client, card)
+    assert len(notified(org_client, "gift-card-changed")) == 2  # the seed and the redemption
 
 
 @pytest.mark.parametrize("status", ["ISSUED", "PARTIALLY_REDEEMED"])
@@ -157,7 +157,7 @@ def test_an_external_reference_has_one_to_256_characters(org_client: OrgClient, 
     assert redeem(org_client, card, 1, reference="ü" * length).status_code == 201
 
 
-# When it is refused
+# When it is rejected
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_card_cannot_pay_this_amount(org_client: OrgClient, value: float, unit
     with unchanged(org_client):
         response = redeem(org_client, card, value, unit)
 
-    body = assert_refused(org_client, response, 422, name)
+    body = assert_rejected(org_client, response, 422, name)
     assert body["on_resource"] == org_client.url + cards(org_client, card)
 
 
@@ -196,7 +196,7 @@ def test_a_card_of_this_status_cannot_pay(org_client: OrgClient, status: str, na
     with unchanged(org_client):
         response = redeem(org_client, card, 1)
 
-    assert_refused(org_client, response, 422, name)
+    assert_rejected(org_client, response, 422, name)
 
 
 def test_a_card_cannot_pay_from_the_moment_it_expires(org_client: OrgClient) -> None:
@@ -207,13 +207,13 @@ def test_a_card_cannot_pay_from_the_moment_it_expires(org_client: OrgClient) -> 
     with unchanged(org_client):
         response = redeem(org_client, card, 1)
 
-    assert_refused(org_client, response, 422, "gift-card-expired")
+    assert_rejected(org_client, response, 422, "gift-card-expired")
 
 
 def test_a_card_cannot_pay_while_it_is_deactivated_and_can_again_after(org_client: OrgClient) -> None:
     card = seed_card(org_client)
     activate(org_client, card, "DEACTIVATED")
-    assert_refused(org_client, redeem(org_client, card, 1), 422, "gift-card-deactivated")
+    assert_rejected(org_client, redeem(org_client, card, 1), 422, "gift-card-deactivated")
 
     activate(org_client, card)
 
@@ -226,7 +226,7 @@ def test_redeeming_an_unknown_card_is_422_for_lack_of_a_404(org_client: OrgClien
     with unchanged(org_client):
         response = redeem(org_client, "nowhere", 1)
 
-    assert_refused(org_client, response, 422, "unknown-gift-card")
+    assert_rejected(org_client, response, 422, "unknown-gift-card")
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_a_redemption_of_the_wrong_form_is_invalid_before_the_card_is_looked_for
     with unchanged(org_client):
         response = org_client.request("POST", cards(org_client, card, "redemptions"), body)
 
-    assert_refused(org_client, response, 400, "invalid-request")
+    assert_rejected(org_client, response, 400, "invalid-request")
 
 
 # Reading and listing
@@ -283,7 +283,7 @@ def test_a_redemption_is_not_found_under_another_card(org_client: OrgClient) -> 
 
     response = org_client.request("GET", cards(org_client, other, "redemptions", redemption))
 
-    body = assert_refused(org_client, response, 404, "unknown-redemption")
+    body = assert_rejected(org_client, response, 404, "unknown-redemption")
     assert body["on_resource"] == org_client.url + cards(org_client, other)
 
 
@@ -292,13 +292,13 @@ def test_a_redemption_under_an_unknown_card_is_not_found(org_client: OrgClient) 
 
     response = org_client.request("GET", cards(org_client, "nowhere/redemptions", redemption))
 
-    assert_refused(org_client, response, 404, "unknown-gift-card")
+    assert_rejected(org_client, response, 404, "unknown-gift-card")
 
 
 def test_the_redemptions_of_an_unknown_card_are_400_for_lack_of_a_404(org_client: OrgClient) -> None:
     response = org_client.request("GET", cards(org_client, "nowhere/redemptions"))
 
-    assert_refused(org_client, response, 400, "unknown-gift-card")
+    assert_rejected(org_client, response, 400, "unknown-gift-card")
 
 
 def test_redemptions_of_both_types_are_listed_oldest_first(org_client: OrgClient) -> None:
@@ -375,4 +375,4 @@ def test_of_64_clients_that_redeem_the_last_euro_at_once_exactly_one_succeeds(or
     found = get_card(org_client, card)
     assert (found["status"], found["current_balance"]) == ("REDEEMED", eur(0))
     assert len(ids(org_client.request("GET", cards(org_client, card, "redemptions")))) == 1
-    assert len(told(org_client, "gift-card-changed")) == 2  # the seed and the one redemption
+    assert len(notified(org_client, "gift-card-changed")) == 2  # the seed and the one redemption

@@ -58,7 +58,7 @@ _BODY = {
 
 
 class Attempt(NamedTuple):
-    """A request in the making; it succeeds in a furnished org unless it is staged to be refused."""
+    """A request in the making; it succeeds in a furnished org unless it is staged to be rejected."""
 
     org_client: OrgClient
     operation: Operation
@@ -234,7 +234,7 @@ STAGED: dict[str, Staging] = {
 
 
 def only_on_request(operation: Operation, name: str) -> bool:
-    """The page lists it without a condition: no rule refuses so, or nothing in the request could be wrong."""
+    """The page lists it without a condition: no rule rejects so, or nothing in the request could be wrong."""
     takes_nothing = operation.body is None and all(parameter.location == "path" for parameter in operation.parameters)
     return name in ("unprocessable", "not-implemented") or (name == "invalid-request" and takes_nothing)
 
@@ -252,7 +252,7 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
     with unchanged(org_client):
         response = attempt.send()
 
-    problem = rejections.assert_refused(org_client, response, operation, rejection)
+    problem = rejections.assert_rejected(org_client, response, operation, rejection)
     assert rejection.media == "application/problem+json"
     assert (problem["type"], problem["title"]) == (rejection.value["type"], rejection.value["title"])
     assert problem["type"] == PROBLEMS + rejection.name
@@ -361,7 +361,7 @@ def test_a_body_of_another_media_type_is_not_read(
 
 
 @each_body
-def test_a_body_beyond_the_limit_is_refused(org_client: OrgClient, document: Document, operation: Operation) -> None:
+def test_a_body_beyond_the_limit_is_rejected(org_client: OrgClient, document: Document, operation: Operation) -> None:
     attempt = prepared(org_client, operation)
     attempt.body.clear()
     attempt.body["raw"] = b" " * (Config().max_body + 1)

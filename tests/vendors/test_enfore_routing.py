@@ -1,4 +1,4 @@
-"""The paths of enfore that are easily mistaken for each other, and the form of what is refused."""
+"""The paths of enfore that are easily mistaken for each other, and the form of what is rejected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.vendors.enfore_support import (
     RECEIVER,
     VOUCHER_KINDS,
     VoucherKind,
-    assert_refused,
+    assert_rejected,
     cards,
     eur,
     furnish,
@@ -45,7 +45,7 @@ def test_the_former_path_of_a_subscription_read_by_get_is_a_voucher_called_subsc
 ) -> None:
     response = org_client.request("GET", vouchers(org_client, f"{kind.singular}s", "subscriptions"))
 
-    body = assert_refused(org_client, response, 404, f"unknown-{kind.singular}")
+    body = assert_rejected(org_client, response, 404, f"unknown-{kind.singular}")
     assert "subscriptions" in body["detail"]
     assert org_client.last()["operation"].removeprefix("get") == kind.singular.title().replace("-", "")
 
@@ -78,7 +78,7 @@ def test_what_a_path_does_not_have_is_405_with_what_it_has(
     with unchanged(org_client):
         response = org_client.request(method, vouchers(org_client, kind.singular + ending), {"callback_url": RECEIVER})
 
-    assert_refused(org_client, response, 405, "method-not-allowed")
+    assert_rejected(org_client, response, 405, "method-not-allowed")
     assert response.headers["allow"] == allow
 
 
@@ -87,17 +87,17 @@ def test_what_a_path_does_not_have_is_405_with_what_it_has(
 def test_other_spellings_do_not_exist(org_client: OrgClient, kind: VoucherKind, ending: str) -> None:
     response = org_client.request("GET", vouchers(org_client, kind.singular + ending))
 
-    assert_refused(org_client, response, 404, "unknown-path")
+    assert_rejected(org_client, response, 404, "unknown-path")
 
 
 def test_below_the_former_path_a_post_of_redemptions_is_of_a_card_and_a_delete_of_a_subscription(
     org_client: OrgClient,
 ) -> None:
-    assert_refused(org_client, redeem(org_client, "subscriptions", 1), 422, "unknown-gift-card")
+    assert_rejected(org_client, redeem(org_client, "subscriptions", 1), 422, "unknown-gift-card")
 
     response = org_client.request("DELETE", cards(org_client, "subscriptions/redemptions"))
 
-    assert_refused(org_client, response, 404, "unknown-subscription")
+    assert_rejected(org_client, response, 404, "unknown-subscription")
     assert org_client.last()["operation"] == "unsubscribeToGiftCardsDeprecated"
 
 
@@ -105,11 +105,11 @@ def test_below_the_former_path_a_post_of_redemptions_is_of_a_card_and_a_delete_o
     "plural", ["loyalty-programs/external-loyalty-programs", "promotions/external-coupon-promotions"]
 )
 def test_programmes_and_promotions_are_spelt_in_the_singular(org_client: OrgClient, plural: str) -> None:
-    assert_refused(org_client, org_client.request("GET", path(org_client, plural)), 404, "unknown-path")
+    assert_rejected(org_client, org_client.request("GET", path(org_client, plural)), 404, "unknown-path")
 
 
 @pytest.mark.parametrize("segment", ["Gift-Cards", "gift%2Dcardz", "gift_cards"])
-def test_paths_are_told_apart_to_the_letter(org_client: OrgClient, segment: str) -> None:
+def test_paths_are_distinguished_to_the_letter(org_client: OrgClient, segment: str) -> None:
     assert org_client.request("GET", vouchers(org_client, segment) + EVER).status_code == 404
 
 
@@ -145,28 +145,28 @@ def test_a_head_request_gets_no_body_and_leaves_the_connection_fit_for_the_next(
     assert response.status_code == 200
 
 
-# The order in which a request is judged
+# The order in which a request is validated
 
 
-def test_credentials_are_judged_before_everything_else(org_client: OrgClient) -> None:
+def test_credentials_are_validated_before_everything_else(org_client: OrgClient) -> None:
     response = org_client.http.post(org_client.url + cards(org_client, "nowhere/redemptions"), content=b"{")
 
-    assert_refused(org_client, response, 403, "missing-credentials")
+    assert_rejected(org_client, response, 403, "missing-credentials")
 
 
-def test_the_form_is_judged_before_the_existence(org_client: OrgClient) -> None:
+def test_the_form_is_validated_before_the_existence(org_client: OrgClient) -> None:
     drafts = path(org_client, "promotions/external-coupon-promotion-drafts/nowhere")
 
-    assert_refused(org_client, org_client.request("PUT", drafts, {}), 400, "invalid-request")
+    assert_rejected(org_client, org_client.request("PUT", drafts, {}), 400, "invalid-request")
 
 
-def test_the_existence_is_judged_before_the_sense(org_client: OrgClient) -> None:
+def test_the_existence_is_validated_before_the_sense(org_client: OrgClient) -> None:
     dates = {"start_date_and_time": NOW, "end_date_and_time": NOW}
     drafts = path(org_client, "promotions/external-coupon-promotion-drafts/nowhere")
 
     response = org_client.request("PUT", drafts, {"name": "x", "configuration": {}, **dates})
 
-    assert_refused(org_client, response, 404, "unknown-draft")
+    assert_rejected(org_client, response, 404, "unknown-draft")
 
 
 # Problems
@@ -195,7 +195,7 @@ def test_the_detail_of_an_invalid_request_names_the_member(org_client: OrgClient
 
     response = org_client.request("POST", cards(org_client, "any/redemptions"), body)
 
-    assert "redeemed_amount.unit" in assert_refused(org_client, response, 400, "invalid-request")["detail"]
+    assert "redeemed_amount.unit" in assert_rejected(org_client, response, 400, "invalid-request")["detail"]
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from tests.vendors.enfore_support import (
     eur,
     import_card,
     internal_card,
+    notified,
     path,
     product_voucher,
     redeem,
     seed_card,
-    told,
 )
 
 MOMENT = "2025-03-25T16:02:21Z"  # of every sample
@@ -164,7 +164,7 @@ def test_a_card_has_its_members_in_the_order_of_the_page(org_client: OrgClient) 
     for card in (
         get(org_client, cards(org_client, created["id"])),
         get(org_client, f"{cards(org_client)}{EVER}")["items"][0],
-        *told(org_client, "gift-card-changed"),
+        *notified(org_client, "gift-card-changed"),
     ):
         assert in_page_order(card, [*IN_CARD, "@type"])
     org_client.advance("P1D")

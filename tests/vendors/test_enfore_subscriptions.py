@@ -10,7 +10,7 @@ from tests.vendors.enfore_support import (
     RECEIVER,
     VOUCHER_KINDS,
     VoucherKind,
-    assert_refused,
+    assert_rejected,
     ids,
     neighbour,
     path,
@@ -122,7 +122,7 @@ def test_a_deleted_subscription_is_not_found(org_client: OrgClient, kind: Vouche
     with unchanged(org_client):
         response = org_client.request("DELETE", where)
 
-    assert_refused(org_client, response, 404, "unknown-subscription")
+    assert_rejected(org_client, response, 404, "unknown-subscription")
 
 
 def test_a_subscription_is_not_found_among_those_of_another_kind(org_client: OrgClient, kind: VoucherKind) -> None:
@@ -132,7 +132,7 @@ def test_a_subscription_is_not_found_among_those_of_another_kind(org_client: Org
     with unchanged(org_client):
         response = org_client.request("DELETE", change_path(org_client, other, made))
 
-    assert_refused(org_client, response, 404, "unknown-subscription")
+    assert_rejected(org_client, response, 404, "unknown-subscription")
 
 
 @spelling
@@ -143,7 +143,7 @@ def test_a_callback_url_must_be_https(org_client: OrgClient, kind: VoucherKind, 
     with unchanged(org_client):
         response = subscribe(org_client, kind, callback, former=former)
 
-    assert_refused(org_client, response, 400, "callback-not-https")
+    assert_rejected(org_client, response, 400, "callback-not-https")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_callback_url_must_be_a_url(org_client: OrgClient, kind: VoucherKind, 
     with unchanged(org_client):
         response = subscribe(org_client, kind, callback)
 
-    assert_refused(org_client, response, 400, "invalid-request")
+    assert_rejected(org_client, response, 400, "invalid-request")
 
 
 @pytest.mark.parametrize("callback", ["https:", "https://", "https:///enfore", "https:hooks.example", "https://?x"])
@@ -165,7 +165,7 @@ def test_a_callback_url_must_name_a_host(org_client: OrgClient, kind: VoucherKin
     with unchanged(org_client):
         response = subscribe(org_client, kind, callback)
 
-    assert_refused(org_client, response, 400, "invalid-request")
+    assert_rejected(org_client, response, 400, "invalid-request")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_callback_url_is_kept_as_it_was_written(org_client: OrgClient, kind: V
 def test_a_subscription_without_a_url_is_invalid(org_client: OrgClient, kind: VoucherKind) -> None:
     response = org_client.request("POST", change_path(org_client, kind), {"id": "mine"})
 
-    assert_refused(org_client, response, 400, "invalid-request")
+    assert_rejected(org_client, response, 400, "invalid-request")
 
 
 def test_the_id_of_a_subscription_is_not_the_clients_choice(org_client: OrgClient, kind: VoucherKind) -> None:
@@ -191,7 +191,7 @@ def test_the_id_of_a_subscription_is_not_the_clients_choice(org_client: OrgClien
     assert response.json()["id"] != "mine"
 
 
-def test_nobody_is_told_of_a_subscription(org_client: OrgClient, kind: VoucherKind) -> None:
+def test_a_subscription_sends_no_webhook(org_client: OrgClient, kind: VoucherKind) -> None:
     made = subscribe(org_client, kind).json()["id"]
     org_client.request("DELETE", change_path(org_client, kind, made))
 

@@ -126,7 +126,7 @@ def test_the_admin_api_says_how_to_be_admitted(full: str, http: httpx2.Client) -
     assert challenge("Bearer wrong") == 'Bearer realm="promo-sandbox", error="invalid_token"'
 
 
-def test_a_forced_401_has_its_challenge_whoever_forces_it(tenant: OrgClient) -> None:
+def test_a_forced_401_has_its_challenge_however_it_is_forced(tenant: OrgClient) -> None:
     path = f"/coupon/{tenant.org}/coupons"
 
     def forced(name: str, **headers: str) -> str:

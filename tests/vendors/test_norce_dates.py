@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.serving import Json, OrgClient
-from tests.vendors.norce_support import NOW, ask, inserted, read, refused, standing_still, updated
+from tests.vendors.norce_support import NOW, ask, inserted, read, rejected, standing_still, updated
 
 PAST = "2029-12-01T00:00:00.000Z"
 SOON = "2030-02-01T00:00:00.000Z"
@@ -18,7 +18,7 @@ def slug(org_client: OrgClient) -> OrgClient:
     return standing_still(org_client)
 
 
-def told(happened: list[Json]) -> list[tuple[str, str, str]]:
+def fired(happened: list[Json]) -> list[tuple[str, str, str]]:
     assert [each["internal_error"] for each in happened] == [None] * len(happened)
     return [(each["at"], each["event"], each["id"]) for each in happened]
 
@@ -27,7 +27,7 @@ def test_advancing_tells_that_a_promotion_has_begun_and_has_ended(slug: OrgClien
     promotion = inserted(slug, **DATED)
     id = f"1/{promotion['Id']}"
 
-    assert told(slug.advance("P1Y")) == [(SOON, "start-promotion", id), (LATER, "end-promotion", id)]
+    assert fired(slug.advance("P1Y")) == [(SOON, "start-promotion", id), (LATER, "end-promotion", id)]
     stopped = {"Status": "Inactive", "StoppedDate": LATER, "StoppedBy": 0, "StoppedByName": "System"}
     assert read(slug, promotion) == promotion | stopped
 
@@ -35,7 +35,7 @@ def test_advancing_tells_that_a_promotion_has_begun_and_has_ended(slug: OrgClien
 def test_a_promotion_of_one_instant_begins_and_ends(slug: OrgClient) -> None:
     inserted(slug, **{**DATED, "EndDate": SOON})
 
-    assert [event for _, event, _ in told(slug.advance("P1Y"))] == ["start-promotion", "end-promotion"]
+    assert [event for _, event, _ in fired(slug.advance("P1Y"))] == ["start-promotion", "end-promotion"]
 
 
 def test_what_is_over_is_not_made_active(slug: OrgClient) -> None:
@@ -68,7 +68,7 @@ def test_with_the_setting_what_has_ended_stays_active(slug: OrgClient) -> None:
     promotion = inserted(slug, **DATED)
     assert inserted(slug, Status="Active", EndDate=PAST)["StoppedDate"] is None
 
-    assert [event for _, event, _ in told(slug.advance("P1Y"))] == ["start-promotion", "end-promotion"]
+    assert [event for _, event, _ in fired(slug.advance("P1Y"))] == ["start-promotion", "end-promotion"]
     assert read(slug, promotion) == promotion
     exported = slug.admin("GET", "/export").json()
     assert slug.admin("POST", "/import", exported).status_code == 200
@@ -82,7 +82,7 @@ def test_only_an_active_promotion_begins_and_ends(slug: OrgClient, status: str) 
 
     updated(slug, promotion, **DATED)  # by hand, after it would have begun
 
-    assert [event for _, event, _ in told(slug.advance("P1Y"))] == ["end-promotion"]
+    assert [event for _, event, _ in fired(slug.advance("P1Y"))] == ["end-promotion"]
 
 
 def test_a_promotion_that_was_stopped_does_not_end(slug: OrgClient) -> None:
@@ -104,7 +104,7 @@ def test_a_date_that_is_over_when_the_promotion_is_made_does_not_happen(slug: Or
 def test_a_seeded_promotion_begins_and_ends_too(slug: OrgClient) -> None:
     slug.seed("norce", promotions=[{"Id": 100, "application": 2, **DATED}])
 
-    assert [(event, id) for _, event, id in told(slug.advance("P1Y"))] == [
+    assert [(event, id) for _, event, id in fired(slug.advance("P1Y"))] == [
         ("start-promotion", "2/100"),
         ("end-promotion", "2/100"),
     ]
@@ -113,12 +113,12 @@ def test_a_seeded_promotion_begins_and_ends_too(slug: OrgClient) -> None:
 def test_other_dates_take_the_place_of_those_before(slug: OrgClient) -> None:
     promotion = inserted(slug, **DATED)
     updated(slug, promotion, Status="Active", EndDate="2030-01-10T00:00:00Z")
-    assert [(at, event) for at, event, _ in told(slug.advance("P1Y"))] == [
+    assert [(at, event) for at, event, _ in fired(slug.advance("P1Y"))] == [
         ("2030-01-10T00:00:00.000Z", "end-promotion")
     ]
 
     updated(slug, promotion, Status="Active", EndDate="2033-01-01T00:00:00Z")
-    assert [event for _, event, _ in told(slug.advance("P5Y"))] == ["end-promotion"]
+    assert [event for _, event, _ in fired(slug.advance("P5Y"))] == ["end-promotion"]
 
 
 def test_the_same_dates_sent_again_do_not_happen_again(slug: OrgClient) -> None:
@@ -126,15 +126,15 @@ def test_the_same_dates_sent_again_do_not_happen_again(slug: OrgClient) -> None:
     slug.advance("P45D")
     updated(slug, promotion, **DATED)
 
-    assert [event for _, event, _ in told(slug.advance("P1Y"))] == ["end-promotion"]
+    assert [event for _, event, _ in fired(slug.advance("P1Y"))] == ["end-promotion"]
 
 
-def test_what_a_refused_update_said_does_not_happen(slug: OrgClient) -> None:
+def test_what_a_rejected_update_said_does_not_happen(slug: OrgClient) -> None:
     promotion = inserted(slug, Status="Active", EndDate=LATER)
-    refused = ask(slug, "PUT", f"/{promotion['Id']}", {**DATED, "StartDate": LATER, "EndDate": SOON})
-    assert refused.status_code == 400
+    rejected = ask(slug, "PUT", f"/{promotion['Id']}", {**DATED, "StartDate": LATER, "EndDate": SOON})
+    assert rejected.status_code == 400
 
-    assert [(at, event) for at, event, _ in told(slug.advance("P1Y"))] == [(LATER, "end-promotion")]
+    assert [(at, event) for at, event, _ in fired(slug.advance("P1Y"))] == [(LATER, "end-promotion")]
 
 
 def test_an_org_put_back_tells_only_what_is_still_to_come(slug: OrgClient) -> None:
@@ -143,7 +143,7 @@ def test_an_org_put_back_tells_only_what_is_still_to_come(slug: OrgClient) -> No
     state = slug.admin("GET", "/state").json()
     assert slug.admin("PUT", "/state", state).status_code == 200
 
-    assert [event for _, event, _ in told(slug.advance("P1Y"))] == ["end-promotion"]
+    assert [event for _, event, _ in fired(slug.advance("P1Y"))] == ["end-promotion"]
     state = slug.admin("GET", "/state").json()
     assert slug.admin("PUT", "/state", state).status_code == 200
     assert slug.advance("P1Y") == []
@@ -152,13 +152,13 @@ def test_an_org_put_back_tells_only_what_is_still_to_come(slug: OrgClient) -> No
 def test_a_restored_snapshot_lets_the_same_happen_again(slug: OrgClient) -> None:
     inserted(slug, **DATED)
     slug.admin("PUT", "/snapshots/before")
-    first = told(slug.advance("P1Y"))
+    first = fired(slug.advance("P1Y"))
     slug.admin("POST", "/snapshots/before/restore")
 
-    assert told(slug.advance("P1Y")) == first
+    assert fired(slug.advance("P1Y")) == first
 
 
-def test_what_is_still_to_come_is_not_told_to_clients(slug: OrgClient) -> None:
+def test_what_is_still_to_come_is_not_shown_to_clients(slug: OrgClient) -> None:
     promotion = inserted(slug, **DATED)
 
     assert "coming" not in promotion
@@ -169,7 +169,7 @@ def test_what_is_still_to_come_is_not_told_to_clients(slug: OrgClient) -> None:
 @pytest.mark.parametrize(
     "members", [{"StartDate": 5}, {"StartDate": ["x"]}, {"EndDate": "soon"}, {"coming": "EndDate"}, {"coming": [1]}]
 )
-def test_a_seed_whose_dates_are_none_is_refused(slug: OrgClient, members: Json) -> None:
+def test_a_seed_whose_dates_are_none_is_rejected(slug: OrgClient, members: Json) -> None:
     response = slug.admin("POST", "/seed", {"norce": {"promotions": [{"Id": 100, "Status": "Active", **members}]}})
 
     assert response.status_code == 400
@@ -188,7 +188,7 @@ def test_a_seed_whose_dates_are_none_is_refused(slug: OrgClient, members: Json) 
 def test_a_value_that_may_be_null_says_what_is_wrong_with_it(
     slug: OrgClient, member: str, value: Json, message: str
 ) -> None:
-    body = refused(slug, ask(slug, "POST", "", {member: value}), 400, "invalid-request")
+    body = rejected(slug, ask(slug, "POST", "", {member: value}), 400, "invalid-request")
 
     assert body == {"Message": "The request is invalid.", "ModelState": {f"promotion.{member}": [message]}}
 

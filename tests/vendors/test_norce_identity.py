@@ -1,4 +1,4 @@
-"""Norce's tokens: how they are given and refused, and what they open."""
+"""Norce's tokens: how they are given and rejected, and what they open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.vendors.norce_support import (
     choose,
     inserted,
     neighbour,
-    refused,
+    rejected,
     request_token,
     standing_still,
     updated,
@@ -82,35 +82,35 @@ def test_the_scope_names_environments(slug: OrgClient, scope: str | None, grante
 
 
 @pytest.mark.parametrize("scope", ["Playground", "playground nowhere", "norce.management"])
-def test_a_scope_that_is_no_environment_is_refused(slug: OrgClient, scope: str) -> None:
-    body = refused(slug, request_token(slug, scope=scope), 400, "invalid-scope")
+def test_a_scope_that_is_no_environment_is_rejected(slug: OrgClient, scope: str) -> None:
+    body = rejected(slug, request_token(slug, scope=scope), 400, "invalid-scope")
 
     assert body == {"error": "invalid_scope"}
 
 
-def test_an_unknown_client_is_refused_with_400(slug: OrgClient) -> None:
-    body = refused(slug, request_token(slug, client_secret="invalid"), 400, "invalid-client")
+def test_an_unknown_client_is_rejected_with_400(slug: OrgClient) -> None:
+    body = rejected(slug, request_token(slug, client_secret="invalid"), 400, "invalid-client")
 
     assert body == {"error": "invalid_client"}
 
 
-def test_another_grant_type_is_refused(slug: OrgClient) -> None:
-    body = refused(slug, request_token(slug, grant_type="password"), 400, "unsupported-grant-type")
+def test_another_grant_type_is_rejected(slug: OrgClient) -> None:
+    body = rejected(slug, request_token(slug, grant_type="password"), 400, "unsupported-grant-type")
 
     assert body == {"error": "unsupported_grant_type"}
 
 
 @pytest.mark.parametrize("member", ["grant_type", "client_id", "client_secret"])
-def test_a_request_without_a_member_is_refused(slug: OrgClient, member: str) -> None:
-    body = refused(slug, request_token(slug, **{member: None}), 400, "invalid-request")
+def test_a_request_without_a_member_is_rejected(slug: OrgClient, member: str) -> None:
+    body = rejected(slug, request_token(slug, **{member: None}), 400, "invalid-request")
 
     assert body == {"error": "invalid_request"}
 
 
-def test_a_request_that_is_no_form_is_refused(slug: OrgClient) -> None:
+def test_a_request_that_is_no_form_is_rejected(slug: OrgClient) -> None:
     response = slug.request("POST", TOKEN, {"grant_type": "x"}, headers={"Sandbox-Org": slug.org})
 
-    assert refused(slug, response, 415, "unsupported-media-type") == {"error": "invalid_request"}
+    assert rejected(slug, response, 415, "unsupported-media-type") == {"error": "invalid_request"}
 
 
 # The limit
@@ -125,7 +125,7 @@ def test_tokens_are_limited_to_twenty_at_once_and_three_a_minute(slug: OrgClient
     choose(slug, token_rate_limit=True)
     for _ in range(20):
         assert request_token(slug).status_code == 200
-    assert refused(slug, request_token(slug), 429, "too-many-requests") == {"error": "too_many_requests"}
+    assert rejected(slug, request_token(slug), 429, "too-many-requests") == {"error": "too_many_requests"}
 
     slug.advance("PT1M")
 
@@ -133,7 +133,7 @@ def test_tokens_are_limited_to_twenty_at_once_and_three_a_minute(slug: OrgClient
     assert statuses == [200, 200, 200, 429]
 
 
-def test_refused_requests_count_for_the_limit_too(slug: OrgClient) -> None:
+def test_rejected_requests_count_for_the_limit_too(slug: OrgClient) -> None:
     choose(slug, token_rate_limit=True)
     for _ in range(20):
         assert request_token(slug, client_secret="invalid").status_code == 400
@@ -160,7 +160,7 @@ def test_a_token_opens_the_promotions_until_it_expires(slug: OrgClient) -> None:
     slug.advance("PT1S")
 
     response = ask(slug, "GET", bearer=token)
-    refused(slug, response, 401, "expired-credentials")
+    rejected(slug, response, 401, "expired-credentials")
     assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
@@ -175,12 +175,12 @@ def test_a_token_of_a_host_is_that_customers(slug: OrgClient) -> None:
     assert [promotion["Name"] for promotion in answered(response)] == ["Spring"]
 
 
-def test_a_token_of_another_customer_is_refused(slug: OrgClient) -> None:
+def test_a_token_of_another_customer_is_rejected(slug: OrgClient) -> None:
     token = token_of(request_token(neighbour(slug)))
 
     response = ask(slug, "GET", bearer=token)
 
-    refused(slug, response, 403, "foreign-credentials")
+    rejected(slug, response, 403, "foreign-credentials")
 
 
 @pytest.mark.parametrize(("scope", "granted"), [("stage playground", ["stage", "playground"]), ("prod", ["prod"])])
@@ -196,11 +196,11 @@ def test_a_token_says_what_the_vendors_say(slug: OrgClient, scope: str, granted:
     assert ask(slug, "GET", bearer=token).status_code == 200
 
 
-def test_a_token_of_another_customer_is_never_judged_by_this_ones_clock(slug: OrgClient) -> None:
+def test_a_token_of_another_customer_is_never_validated_by_this_ones_clock(slug: OrgClient) -> None:
     token = token_of(request_token(neighbour(slug)))
     slug.advance("P1Y")
 
-    refused(slug, ask(slug, "GET", bearer=token), 403, "foreign-credentials")
+    rejected(slug, ask(slug, "GET", bearer=token), 403, "foreign-credentials")
 
 
 def test_without_a_host_the_client_names_the_customer(slug: OrgClient) -> None:

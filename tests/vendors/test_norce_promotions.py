@@ -19,7 +19,7 @@ from tests.vendors.norce_support import (
     inserted,
     put_codes,
     read,
-    refused,
+    rejected,
     standing_still,
     updated,
     used,
@@ -120,7 +120,7 @@ def test_an_insert_ignores_what_only_the_server_says(slug: OrgClient) -> None:
     assert promotion["Requirements"][0]["ChangedBy"] is None
 
 
-def test_what_nobody_knows_is_ignored(slug: OrgClient) -> None:
+def test_unknown_fields_are_ignored(slug: OrgClient) -> None:
     promotion = inserted(slug, Nonsense=1, Effects=[{**EFFECT, "Nonsense": 1}])
 
     assert "Nonsense" not in promotion
@@ -194,7 +194,7 @@ def test_an_update_takes_the_id_of_the_path_and_none_else(slug: OrgClient, sent:
     assert updated(slug, promotion, **ids[sent])["Id"] == promotion["Id"]
 
 
-def test_an_update_with_another_id_is_refused(slug: OrgClient) -> None:
+def test_an_update_with_another_id_is_rejected(slug: OrgClient) -> None:
     promotion, other = inserted(slug, Name="Spring"), inserted(slug)
 
     response = ask(slug, "PUT", f"/{promotion['Id']}", {"Id": other["Id"]})
@@ -204,7 +204,7 @@ def test_an_update_with_another_id_is_refused(slug: OrgClient) -> None:
 
 
 def test_an_update_never_creates(slug: OrgClient) -> None:
-    refused(slug, ask(slug, "PUT", "/4711", {"Name": "Spring"}), 404, "unknown-promotion")
+    rejected(slug, ask(slug, "PUT", "/4711", {"Name": "Spring"}), 404, "unknown-promotion")
 
     assert answered(ask(slug, "GET")) == []
 
@@ -315,7 +315,7 @@ def test_leaving_out_the_status_stops_a_promotion_too(slug: OrgClient) -> None:
     assert (after["Status"], after["StoppedDate"]) == ("Inactive", NOW)
 
 
-def test_whoever_is_not_known_stops_a_promotion_as_account_0(slug: OrgClient) -> None:
+def test_an_unknown_caller_stops_a_promotion_as_account_0(slug: OrgClient) -> None:
     after = updated(slug, inserted(slug, Status="Active"), Status="Inactive")
 
     assert (after["StoppedBy"], after["StoppedByName"]) == (0, "System")
@@ -617,7 +617,7 @@ def test_codes_and_names_of_products_are_kept_as_they_are_sent(slug: OrgClient) 
 
 
 @pytest.mark.parametrize(("discount", "fixed"), [(True, False), (True, True), (False, True), (False, False)])
-def test_what_an_effect_means_is_not_judged(slug: OrgClient, discount: bool, fixed: bool) -> None:
+def test_what_an_effect_means_is_not_validated(slug: OrgClient, discount: bool, fixed: bool) -> None:
     sent = {"IsDiscount": discount, "IsFixedPrice": fixed, "Value": -12.345}
 
     row = inserted(slug, Effects=[{**sent, "ProductList": [sent]}])["Effects"][0]
@@ -667,7 +667,7 @@ def test_each_application_has_promotions_of_its_own(slug: OrgClient) -> None:
         ("POST", "/unique-codes", []),
     ):
         response = ask(slug, method, f"/{mine['Id']}{path}", body, application=6)
-        refused(slug, response, 404, "unknown-promotion")
+        rejected(slug, response, 404, "unknown-promotion")
 
 
 def test_without_the_header_it_is_about_application_1(slug: OrgClient) -> None:
@@ -681,7 +681,7 @@ def test_a_token_may_be_for_some_applications_only(slug: OrgClient) -> None:
     bearer = f"sandbox;tenant={slug.org};applications=5,6"
 
     assert ask(slug, "GET", application=6, bearer=bearer).status_code == 200
-    refused(slug, ask(slug, "GET", application=7, bearer=bearer), 403, "application-not-granted")
+    rejected(slug, ask(slug, "GET", application=7, bearer=bearer), 403, "application-not-granted")
 
 
 def test_a_token_for_some_applications_is_about_the_first_of_them(slug: OrgClient) -> None:
@@ -693,7 +693,7 @@ def test_a_token_for_some_applications_is_about_the_first_of_them(slug: OrgClien
 def test_a_token_for_no_application_opens_none(slug: OrgClient) -> None:
     bearer = f"sandbox;tenant={slug.org};applications="
 
-    refused(slug, ask(slug, "GET", bearer=bearer), 403, "application-not-granted")
+    rejected(slug, ask(slug, "GET", bearer=bearer), 403, "application-not-granted")
 
 
 def test_the_host_names_the_customer(slug: OrgClient) -> None:
@@ -775,7 +775,7 @@ def test_every_broken_rule_stands_under_its_own_key(slug: OrgClient) -> None:
 
 
 @pytest.mark.parametrize("id", ["2147483648", "-2147483649", "99999999999", "one", "1.5", "%20"])
-def test_an_id_that_is_no_int32_is_refused(slug: OrgClient, id: str) -> None:
+def test_an_id_that_is_no_int32_is_rejected(slug: OrgClient, id: str) -> None:
     for method, path, body in (
         ("GET", f"/{id}", None),
         ("PUT", f"/{id}", {}),
@@ -788,7 +788,7 @@ def test_an_id_that_is_no_int32_is_refused(slug: OrgClient, id: str) -> None:
 
 @pytest.mark.parametrize("id", [0, -1, 2147483647])
 def test_an_id_that_nothing_has_is_unknown(slug: OrgClient, id: int) -> None:
-    body = refused(slug, ask(slug, "GET", f"/{id}"), 404, "unknown-promotion")
+    body = rejected(slug, ask(slug, "GET", f"/{id}"), 404, "unknown-promotion")
 
     assert body == {"Message": f"There is no promotion {id}."}
 
@@ -837,14 +837,14 @@ def test_lists_may_be_null(slug: OrgClient) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"{", b"\xff", b'{"Name": NaN}'])
-def test_what_is_no_json_is_refused(slug: OrgClient, raw: bytes) -> None:
+def test_what_is_no_json_is_rejected(slug: OrgClient, raw: bytes) -> None:
     response = slug.request("POST", PROMOTIONS, raw=raw, headers={"Sandbox-Org": slug.org})
 
     assert wrong(slug, response) == {"promotion"}
 
 
 @pytest.mark.parametrize("header", ["account-id", "application-id"])
-def test_a_header_that_is_no_int32_is_refused(slug: OrgClient, header: str) -> None:
+def test_a_header_that_is_no_int32_is_rejected(slug: OrgClient, header: str) -> None:
     assert wrong(slug, ask(slug, "GET", headers={header: "me"})) == {header}
 
 
@@ -889,7 +889,7 @@ def test_strict_headers_are_required(slug: OrgClient) -> None:
     assert answered(ask(slug, "GET", account=1, application=1)) == []
 
 
-def test_refusals_may_be_problems(slug: OrgClient) -> None:
+def test_rejections_may_be_problems(slug: OrgClient) -> None:
     choose(slug, error_body="problem")
 
     response = ask(slug, "POST", "", {"Name": 5})
@@ -961,7 +961,7 @@ def test_ids_that_a_seed_has_taken_are_not_given_again(slug: OrgClient) -> None:
         {"application": []},
     ],
 )
-def test_a_seed_that_is_not_as_described_is_refused(slug: OrgClient, promotion: Json) -> None:
+def test_a_seed_that_is_not_as_described_is_rejected(slug: OrgClient, promotion: Json) -> None:
     response = slug.admin("POST", "/seed", {"norce": {"promotions": [promotion]}})
 
     assert response.status_code == 400
@@ -972,14 +972,14 @@ def test_a_promotion_has_at_most_3000_rows_which_are_filled_in(slug: OrgClient) 
     rows: Json = [{"ProductList": [{}] * 1000}] * 3
     sent = {"Name": "x", "Requirements": rows}
 
-    refused_whole = ask(slug, "POST", "", sent)
+    rejected_whole = ask(slug, "POST", "", sent)
 
-    assert wrong(slug, refused_whole) == {"promotion"}
+    assert wrong(slug, rejected_whole) == {"promotion"}
 
 
 def test_the_texts_of_a_promotions_cultures_have_at_most_a_million_characters(slug: OrgClient) -> None:
     sent = {"Name": "x", "Description": "x" * 2000, "Cultures": [{}] * 501}
 
-    refused_whole = ask(slug, "POST", "", sent)
+    rejected_whole = ask(slug, "POST", "", sent)
 
-    assert wrong(slug, refused_whole) == {"promotion"}
+    assert wrong(slug, rejected_whole) == {"promotion"}

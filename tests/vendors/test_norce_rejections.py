@@ -37,7 +37,7 @@ DOCUMENTS = next(
 )
 OPERATIONS = [(document, operation) for document in DOCUMENTS for operation in document.operations]
 REJECTIONS = rejections.declared(OPERATIONS)
-FORMS = {"application/json": "Message", "application/problem+json": "title"}  # what every refusal has
+FORMS = {"application/json": "Message", "application/problem+json": "title"}  # what every rejection has
 
 
 def label(document: Document) -> str:
@@ -54,7 +54,7 @@ def slug(org_client: OrgClient) -> OrgClient:
 
 
 class Attempt(NamedTuple):
-    """A request in the making; it succeeds unless it is staged to be refused."""
+    """A request in the making; it succeeds unless it is staged to be rejected."""
 
     slug: OrgClient
     operation: Operation
@@ -127,10 +127,10 @@ def breaks_the_contract(attempt: Attempt) -> None:
     elif attempt.body:
         attempt.body["sent"] = "nonsense"
     else:
-        attempt.headers["account-id"] = "nobody"
+        attempt.headers["account-id"] = "unknown"
 
 
-def names_nobody(attempt: Attempt) -> None:
+def names_no_account(attempt: Attempt) -> None:
     choose(attempt.slug, strict_headers=True, error_body=error_body_of(attempt))
 
 
@@ -156,7 +156,7 @@ STAGED: dict[str, Staging] = {
     "foreign-credentials": rejections.shows(of_a_neighbour),
     "application-not-granted": rejections.shows(for_application_5),
     "invalid-request": breaks_the_contract,
-    "missing-header": names_nobody,
+    "missing-header": names_no_account,
     "id-mismatch": says(Id=4711),
     "start-after-end": says(StartDate="2030-03-01T00:00:00Z", EndDate="2030-02-01T00:00:00Z"),
     "duplicate-culture": says(Cultures=[{"CultureCode": "sv-SE"}, {"CultureCode": "sv-SE"}]),
@@ -178,7 +178,7 @@ def test_every_declared_rejection_is_answered_where_it_is_due(
     with rejections.unchanged(slug):
         response = attempt.send()
 
-    body = rejections.assert_refused(slug, response, operation, rejection)
+    body = rejections.assert_rejected(slug, response, operation, rejection)
     assert body.keys() >= rejection.value.keys()
     for member in ("error", "type", "title", "status"):
         assert body.get(member) == rejection.value.get(member)
@@ -202,7 +202,7 @@ def test_both_forms_declare_the_same_rejections() -> None:
 
 
 @pytest.mark.parametrize("document", [it for it in DOCUMENTS if it.version], ids=lambda it: it.version)
-def test_every_refusal_of_a_form_has_that_form(document: Document) -> None:
+def test_every_rejection_of_a_form_has_that_form(document: Document) -> None:
     media = {"message": "application/json", "problem": "application/problem+json"}[str(document.version)]
 
     for operation in document.operations:

@@ -21,7 +21,7 @@ from tests.vendors.norce_support import (
     neighbour,
     put_codes,
     read,
-    refused,
+    rejected,
     standing_still,
     updated,
     wrong,
@@ -190,7 +190,7 @@ def test_codes_keep_the_order_of_their_insertion(slug: OrgClient, promotion: Jso
 # What is one code
 
 
-def test_codes_are_told_apart_exactly(slug: OrgClient, promotion: Json) -> None:
+def test_codes_are_distinguished_exactly(slug: OrgClient, promotion: Json) -> None:
     alike = ["code", "CODE", "code ", " code", "co/de", "côde", "co%2Fde"]
 
     assert insert_codes(slug, promotion, *alike) == len(alike)
@@ -254,7 +254,7 @@ def test_a_code_that_is_not_as_described_is_named_and_nothing_changes(
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize("body", [{}, {"DiscountCode": "A"}, "A", 5])
-def test_a_body_that_is_no_array_is_refused(slug: OrgClient, promotion: Json, method: str, body: Json) -> None:
+def test_a_body_that_is_no_array_is_rejected(slug: OrgClient, promotion: Json, method: str, body: Json) -> None:
     assert wrong(slug, ask(slug, method, codes_path(promotion), body)) == {"codes"}
     assert codes(slug, promotion) == []
 
@@ -289,7 +289,7 @@ def test_every_code_that_is_wrong_is_named(slug: OrgClient, promotion: Json) -> 
 
 @pytest.mark.parametrize(("method", "body"), [("GET", None), ("PUT", []), ("POST", [])])
 def test_an_unknown_promotion_has_no_codes(slug: OrgClient, method: str, body: Json) -> None:
-    refused(slug, ask(slug, method, "/4711/unique-codes", body), 404, "unknown-promotion")
+    rejected(slug, ask(slug, method, "/4711/unique-codes", body), 404, "unknown-promotion")
 
 
 # Many
@@ -310,7 +310,9 @@ def test_fifty_thousand_codes_are_stored_by_one_request_and_known_to_the_next(ht
         assert names(found) == names(many)
 
 
-def test_a_long_list_of_codes_keeps_nobody_waiting_and_is_as_it_was_when_it_was_asked_for(http: httpx2.Client) -> None:
+def test_a_long_list_of_codes_delays_no_other_client_and_is_as_it_was_when_it_was_asked_for(
+    http: httpx2.Client,
+) -> None:
     many = [{"DiscountCode": f"SPRING-{number:05}"} for number in range(50_000)]
     with running(Config(max_body=4 * MEBIBYTE)) as (_, url):
         slug = standing_still(OrgClient(url, "acme", http))
@@ -333,7 +335,7 @@ def test_a_body_beyond_the_limit_of_the_server_is_too_long(slug: OrgClient, prom
 
     response = ask(slug, "POST", codes_path(promotion), many)
 
-    refused(slug, response, 413, "body-too-large")
+    rejected(slug, response, 413, "body-too-large")
     assert codes(slug, promotion) == []
 
 

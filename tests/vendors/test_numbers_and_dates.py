@@ -162,7 +162,7 @@ CARD = '{"name": "N", "external_number": "X", "status": "ISSUED", "current_balan
 COUPON = '{"code": "A", "name": "A", "discountType": "PERCENT", "discountPercentage": {}}'
 DOORS = {
     "enfore": Door("POST", "/promotions/org/ORG/sales-vouchers/gift-cards", CARD),
-    "enfore, where nobody looks": Door(
+    "enfore, where the schema does not look": Door(
         "POST", "/promotions/org/ORG/sales-vouchers/gift-card-subscriptions", '{"callback_url": "https://a.b", "x": {}}'
     ),
     "emporix, a number": Door("POST", "/coupon/ORG/coupons", COUPON),
@@ -196,7 +196,7 @@ def test_a_number_of_no_sensible_order_is_an_invalid_request_everywhere(
     assert "documents" not in shop.state()
 
 
-def test_the_same_in_yaml_is_told_with_its_line(shop: OrgClient) -> None:
+def test_the_same_in_yaml_is_reported_with_its_line(shop: OrgClient) -> None:
     scenario = "steps:\n- operation: getGiftCard\n  then: {delay: 1e999999999}"
 
     response = admin(shop, "PUT", "/scenario", scenario, "application/yaml")

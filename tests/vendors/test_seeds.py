@@ -1,4 +1,4 @@
-"""Seeds are strict: a member that an object's schema does not know is refused, whichever way it comes in."""
+"""Seeds are strict: a member that an object's schema does not know is rejected, whichever way it comes in."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _errors(org_client: OrgClient, method: str, path: str, body: Json) -> list[t
 
 
 @pytest.mark.parametrize(("vendor", "collection", "given", "place", "meant"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_what_is_misspelt_is_refused_with_the_nearest_name(
+def test_what_is_misspelt_is_rejected_with_the_nearest_name(
     org_client: OrgClient, vendor: str, collection: str, given: Json, place: str, meant: str
 ) -> None:
     errors = _errors(org_client, "POST", "/seed", {vendor: {collection: [given]}})
@@ -134,7 +134,7 @@ def test_a_seed_of_the_operator_is_as_strict() -> None:
         ("emporix", "settings", {"id": "mine"}),
     ],
 )
-def test_an_id_that_would_not_be_kept_is_refused(
+def test_an_id_that_would_not_be_kept_is_rejected(
     org_client: OrgClient, vendor: str, collection: str, given: Json
 ) -> None:
     errors = _errors(org_client, "POST", "/seed", {vendor: {collection: [given]}})
@@ -189,7 +189,7 @@ each_twice = pytest.mark.parametrize(("vendor", "collection", "one", "other", "i
 
 
 @each_twice
-def test_two_objects_with_one_id_are_refused(
+def test_two_objects_with_one_id_are_rejected(
     org_client: OrgClient, vendor: str, collection: str, one: Json, other: Json, id: str
 ) -> None:
     coupons.tenant(org_client)
@@ -218,7 +218,7 @@ def test_two_objects_with_one_id_are_no_import(
     assert errors == [(f"{vendor}.{collection}[1]", f"has the id {id!r}, as {vendor}.{collection}[0] has")]
 
 
-def test_two_objects_with_one_id_in_a_seed_file_are_refused(tmp_path: Path) -> None:
+def test_two_objects_with_one_id_in_a_seed_file_are_rejected(tmp_path: Path) -> None:
     file = tmp_path / "seed.yaml"
     file.write_text("shop: {norce: {promotions: [{Id: 7, Name: P}, {Id: 8}, {Id: 7, Name: Q}]}}", encoding="utf-8")
 
@@ -228,7 +228,7 @@ def test_two_objects_with_one_id_in_a_seed_file_are_refused(tmp_path: Path) -> N
     assert "norce.promotions[2]: has the id '1/7', as norce.promotions[0] has" in done.stderr
 
 
-def test_two_objects_with_one_id_in_a_scenario_are_refused(org_client: OrgClient) -> None:
+def test_two_objects_with_one_id_in_a_scenario_are_rejected(org_client: OrgClient) -> None:
     given = {"seed": {"enfore": {"gift_cards": [enfore.new_card(id="a"), enfore.new_card(id="a")]}}}
 
     errors = _errors(org_client, "PUT", "/scenario", {"given": given, "steps": [{"operation": "getGiftCard"}]})
@@ -236,7 +236,7 @@ def test_two_objects_with_one_id_in_a_scenario_are_refused(org_client: OrgClient
     assert errors == [("/given/seed/enfore/gift_cards/1", "has the id 'a', as enfore.gift_cards[0] has")]
 
 
-def test_two_objects_with_one_number_are_refused_with_both_places(org_client: OrgClient) -> None:
+def test_two_objects_with_one_number_are_rejected_with_both_places(org_client: OrgClient) -> None:
     errors = _errors(org_client, "POST", "/seed", {"enfore": {"gift_cards": [enfore.new_card(), enfore.new_card()]}})
 
     assert errors == [("enfore.gift_cards[1].external_number", "'X-1' is taken by enfore.gift_cards[0]")]

@@ -82,7 +82,7 @@ def test_a_token_of_enfore_from_the_admin_api_is_no_login_token(standing: OrgCli
 
     assert use(enfore.cards(standing) + enfore.EVER).status_code == 200
     response = use(f"/auth/authorize/{standing.org}")
-    enfore.assert_refused(standing, response, 401, "invalid-credentials")
+    enfore.assert_rejected(standing, response, 401, "invalid-credentials")
 
 
 def test_a_service_token_of_emporix_is_the_same_from_both_doors(standing: OrgClient) -> None:

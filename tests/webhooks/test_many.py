@@ -158,8 +158,8 @@ def test_events_that_come_faster_than_they_are_spread_are_bounded(app: App, monk
         sold(app, f"X-{at}")
     finish(app)
 
-    told = Counter(json.loads(it.event.payload)["items"][0]["external_number"] for it in outbox(app))
-    assert told == {"X-0": MANY, "X-3": MANY}
+    notified = Counter(json.loads(it.event.payload)["items"][0]["external_number"] for it in outbox(app))
+    assert notified == {"X-0": MANY, "X-3": MANY}
     assert ask(app, "GET", f"{ORG}/webhooks?limit=1")["dropped"] == 2 * MANY
 
 
@@ -226,7 +226,7 @@ def test_a_long_list_is_the_same_in_pieces(app: App, monkeypatch: pytest.MonkeyP
 def test_failed_attempts_leave_no_reference_cycles(http: httpx2.Client) -> None:
     with running(Config(callbacks=LOCAL)) as (_, base):
         org_client = OrgClient(base, "failing", http)
-        subscribe(org_client, "http://127.0.0.1:9/nobody")
+        subscribe(org_client, "http://127.0.0.1:9/none")
         gc.disable()
         try:
             sell(org_client)

@@ -407,16 +407,16 @@ def test_no_header_of_a_client_or_of_the_operator_is_passed_on(http: httpx2.Clie
         for seed in seeds:
             http.post(f"{admin}/seed", json={"enfore": seed}, headers=operator).raise_for_status()
         body = {"redeemed_amount": {"unit": "EUR", "value": 9}, "external_reference": "r"}
-        refused = http.post(f"{cards_of}/c-1/redemptions", json=body, headers=client)
+        rejected = http.post(f"{cards_of}/c-1/redemptions", json=body, headers=client)
         status = f"{cards_of}/c-1/activation-status"
         named = http.put(status, json="ACTIVE", headers=client)
         misnamed = http.put(status, json="ACTIVE", headers={**client, "Host": "a:SECRET@b"})
-        told = http.get(f"{admin}/webhooks?wait=20s&count=2", headers=operator)
+        deliveries = http.get(f"{admin}/webhooks?wait=20s&count=2", headers=operator)
 
         sent = [header for received in receiver.wait(1) for header in received.headers.items()]
         assert named.json()["on_resource"] == f"{cards_of}/c-1"
-        assert "SECRET" not in f"{refused.text} {named.text} {misnamed.text} {told.text} {sent}"
-        assert "https://***@shop.example/?access_token=***" in told.text
+        assert "SECRET" not in f"{rejected.text} {named.text} {misnamed.text} {deliveries.text} {sent}"
+        assert "https://***@shop.example/?access_token=***" in deliveries.text
         assert {name.lower() for name, _ in sent} == {
             *("host", "content-type", "content-length", "accept", "accept-encoding", "user-agent", "sandbox-delivery")
         }

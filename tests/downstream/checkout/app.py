@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from checkout.vendors import Addresses, GiftCards, Loyalty, Promotions, Refused
+from checkout.vendors import Addresses, GiftCards, Loyalty, Promotions, Rejected
 
 
 class Checkout:
@@ -33,7 +33,7 @@ class Checkout:
             self._loyalty.redeem(order["coupon"], order["customer"], number, total, order["coupon_worth"])
             total -= order["coupon_worth"]
         if self._cards.balance(order["card"]) < total:
-            raise Refused("There is too little on this gift card.")
+            raise Rejected("There is too little on this gift card.")
         self._cards.spend(order["card"], total, number)
         booked = self._loyalty.book(order["customer"], int(total), number)
         return {"number": number, "paid": total, "points": "booked" if booked else "later"}
@@ -48,8 +48,8 @@ def application(addresses: Addresses, patience: float = 20.0) -> Starlette:
     async def place(request: Request) -> JSONResponse:
         try:
             return JSONResponse(await run_in_threadpool(checkout.place, await request.json()), 201)
-        except Refused as refused:
-            return JSONResponse({"sorry": str(refused)}, 409)
+        except Rejected as rejected:
+            return JSONResponse({"sorry": str(rejected)}, 409)
         except httpx2.HTTPError:
             return JSONResponse({"sorry": "Please try again later."}, 503)
 

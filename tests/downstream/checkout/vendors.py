@@ -19,7 +19,7 @@ class Addresses:
     norce: str = "https://shop.api-se.playground.norce.tech"
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """A vendor does not do what the checkout asks; the message is for the customer."""
 
 
@@ -33,7 +33,7 @@ class GiftCards:
     def balance(self, card: str) -> float:
         reply = self._http.get(f"{self._cards}/{card}", headers=BEARER)
         if reply.status_code != httpx2.codes.OK or reply.json()["status"] != "ISSUED":
-            raise Refused("This gift card is not valid.")
+            raise Rejected("This gift card is not valid.")
         return float(reply.json()["current_balance"]["value"])
 
     def spend(self, card: str, amount: float, order: str) -> None:
@@ -46,7 +46,7 @@ class GiftCards:
                 return
             reply = self._http.post(f"{self._cards}/{card}/redemptions", json=body, headers=BEARER)
         if reply.status_code >= OK:
-            raise Refused(reply.json()["title"])
+            raise Rejected(reply.json()["title"])
 
     def _booked(self, card: str) -> list[str]:
         reply = self._http.get(f"{self._cards}/{card}/redemptions", headers=BEARER)
@@ -72,7 +72,7 @@ class Loyalty:
             headers={"Authorization": f"Bearer {bearer}"},
         )
         if reply.status_code >= OK:
-            raise Refused("This coupon cannot be used.")
+            raise Rejected("This coupon cannot be used.")
 
     def book(self, customer: str, points: int, order: str) -> bool:
         """Whether the points are booked; the order does not fail for them."""
@@ -94,15 +94,15 @@ class Promotions:
     def claim(self, promotion: int, code: str, source: str) -> None:
         found = self._http.get(f"{self._promotions}/{promotion}", headers=BEARER)
         if found.status_code != httpx2.codes.OK or found.json()["Status"] != "Active":
-            raise Refused("This promotion has ended.")
+            raise Rejected("This promotion has ended.")
         codes = f"{self._promotions}/{promotion}/unique-codes"
         free = {item["DiscountCode"] for item in self._codes(codes) if not item["IsClaimed"]}
         if code not in free:
-            raise Refused("This code cannot be used.")
+            raise Rejected("This code cannot be used.")
         claim = [{"DiscountCode": code, "IsClaimed": True, "ClaimedFromSource": source}]
         self._http.put(codes, json=claim, headers=BEARER).raise_for_status()
         if source not in {item["ClaimedFromSource"] for item in self._codes(codes) if item["DiscountCode"] == code}:
-            raise Refused("This code cannot be used.")
+            raise Rejected("This code cannot be used.")
 
     def _codes(self, url: str) -> Any:
         return self._http.get(url, headers=BEARER).raise_for_status().json()

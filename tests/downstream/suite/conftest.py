@@ -32,4 +32,4 @@ def shop(sandbox: Org, patience: float) -> Iterator[TestClient]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In an order that depends on nothing but a number, the same in all workers."""
     if "SHUFFLE" in os.environ:
-        random.Random(os.environ["SHUFFLE"]).shuffle(items)  # noqa: S311 - nobody is to be kept from guessing it
+        random.Random(os.environ["SHUFFLE"]).shuffle(items)  # noqa: S311 - the order is no secret

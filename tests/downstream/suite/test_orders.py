@@ -115,7 +115,7 @@ def test_the_bundled_lost_reply_is_survived(shop: TestClient, sandbox: Org) -> N
 
 
 STAGED = {
-    "summary": "The card is asked for, and its redemption refused at the last moment.",
+    "summary": "The card is asked for, and its redemption rejected at the last moment.",
     "steps": [
         {"operation": "getGiftCard"},
         {"operation": "recordGiftCardRedemption", "then": {"reject": "amount-exceeds-balance"}},
@@ -125,7 +125,7 @@ STAGED = {
 
 
 @pytest.mark.sandbox(scenario=STAGED)
-def test_a_refusal_at_the_last_moment_is_told_to_the_customer(shop: TestClient) -> None:
+def test_a_rejection_at_the_last_moment_is_shown_to_the_customer(shop: TestClient) -> None:
     assert shop.post("/orders", json=ORDER).json() == {"sorry": "The amount exceeds the balance"}
 
 

@@ -1,4 +1,4 @@
-"""Whatever comes in from outside and is refused leaves the org as it was, to the last byte of its export."""
+"""Whatever comes in from outside and is rejected leaves the org as it was, to the last byte of its export."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCENARIO = {
 }
 DOORS = {
     "seed": ("POST", "/seed", {"acme": {"things": THINGS}}),
-    "a seed of somebody unknown": ("POST", "/seed", {"acme": {"things": THINGS[:2]}, "acne": {"things": []}}),
+    "a seed of an unknown vendor": ("POST", "/seed", {"acme": {"things": THINGS[:2]}, "acne": {"things": []}}),
     "state": ("PUT", "/state", {"documents": {"acme": {"things": ENTRIES}}, "now": "2040-01-01T00:00:00Z"}),
     "import": ("POST", "/import", EXPORT),
     "scenario": ("PUT", "/scenario", SCENARIO),
@@ -61,7 +61,7 @@ def test_an_org_is_as_it_was(full: OrgClient, door: tuple[str, str, Any]) -> Non
 
 
 @each_door
-def test_what_comes_next_is_as_if_nothing_had_been_refused(full: OrgClient, door: tuple[str, str, Any]) -> None:
+def test_what_comes_next_is_as_if_nothing_had_been_rejected(full: OrgClient, door: tuple[str, str, Any]) -> None:
     twin = OrgClient(full.url, f"{full.org}-twin", full.http)
     twin.admin("POST", "/import", {"promo_sandbox_export": 1, "org": _exported(full)})
 
@@ -82,7 +82,7 @@ def test_no_org_is_made(org_client: OrgClient, door: tuple[str, str, Any]) -> No
     assert org_client.admin("GET").status_code == 404
 
 
-def test_two_documents_with_one_place_are_refused(org_client: OrgClient) -> None:
+def test_two_documents_with_one_place_are_rejected(org_client: OrgClient) -> None:
     entries = [{"document": {"name": name}, "place": 5, "created": "2030-01-01T00:00:00Z"} for name in "AB"]
 
     response = org_client.admin("PUT", "/state", {"documents": {"acme": {"things": entries}}})
