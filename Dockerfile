@@ -1,6 +1,6 @@
 # The image of Promo Sandbox: `docker build -t promo-sandbox .`, then `docker run -p 8080:8080 promo-sandbox`.
 # Every option of `promo-sandbox serve` is a SANDBOX_… variable; docs/ci.md shows how pipelines use it.
-# It listens on all addresses: SANDBOX_ADMIN_TOKEN closes its admin API.
+# The server listens on all addresses: set SANDBOX_ADMIN_TOKEN to protect the admin API.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -11,8 +11,8 @@ ENV PIP_BUILD_CONSTRAINT=/build/requirements.lock \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 COPY . .
-# Bytecode is made here, valid without a look at the sources' dates, and specs are parsed: nothing can be written where
-# the image runs.
+# The build compiles bytecode (valid for any file dates) and fills the cache of the specs, because a container may run
+# with a read-only file system.
 RUN pip wheel --no-deps --wheel-dir dist . \
  && python -m venv --without-pip /opt/promo-sandbox \
  && pip --python /opt/promo-sandbox/bin/python install --no-compile dist/*.whl \
@@ -30,8 +30,8 @@ ENV PATH=/opt/promo-sandbox/bin:$PATH \
     SANDBOX_HOST=0.0.0.0 \
     SANDBOX_PORT=8080 \
     SANDBOX_SCENARIOS=/scenarios
-# The base image leaves out the standard library's bytecode, which would cost every start half a second.
-# The folder is to be mounted over: --scenarios must name one that exists.
+# The base image has no bytecode of the standard library; without it, every start takes half a second longer.
+# /scenarios is for a mount: --scenarios must name an existing folder.
 RUN python -m compileall -q -x "/(site-packages|ensurepip|idlelib|lib2to3|tkinter|turtledemo|test|tests)/" \
       --invalidation-mode unchecked-hash "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
  && mkdir /scenarios

@@ -1,1 +1,1 @@
-"""How fast and how small the sandbox is, against a bare Starlette app on the same machine; see README.md."""
+"""Benchmarks: speed and memory of the sandbox, compared with a bare Starlette app. See README.md."""

@@ -1,6 +1,6 @@
-"""How long an org with many dated objects takes to advance by a year: every entry happens, is journalled and told.
+"""Measures how long an org with many dated objects takes to advance by a year.
 
-python -m bench.advance [OBJECTS]
+Every timer runs, and its event is recorded and sent to the subscribers. Usage: python -m bench.advance [OBJECTS]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Documents = dict[str, dict[str, list[Any]]]
 
 
 def moment(number: int, objects: int) -> str:
-    """Some time within the year: neighbours in number are not neighbours in time."""
+    """A moment within the year. Consecutive numbers give moments that are far apart."""
     return clock.text(clock.parse(BEGIN) + (number * 7919 % objects + 1) * YEAR // (objects + 1))
 
 
@@ -46,7 +46,7 @@ def gift_cards(objects: int) -> Documents:
 
 
 def points(customers: int) -> Callable[[int], Documents]:
-    """Entries of points, spread over so many customers."""
+    """Makes entries of points that are spread over this many customers."""
 
     def made(objects: int) -> Documents:
         entries = [{"points": 10, "validUntil": moment(number, objects)} for number in range(objects)]
@@ -88,20 +88,20 @@ def promotions(objects: int) -> Documents:
 
 
 def ask(app: App, method: str, path: str, body: Any) -> tuple[float, Any]:
-    """CPU seconds that it took, and the decoded reply. Raises `SystemExit` with what it says unless it is a success."""
+    """Send a request. Returns the CPU seconds and the decoded reply. Raises `SystemExit` unless it is a success."""
     sent = Request(method, f"/__admin/orgs/bench{path}", [(b"content-type", b"application/json")], encode(body))
-    began = time.process_time()  # on a machine that others use too, the steadier figure
+    began = time.process_time()  # varies less than real time on a busy machine
     reply = app.handle(sent)
     seconds = time.process_time() - began
     while app.orgs.free_slice():
         pass
-    if reply.status >= 300:  # noqa: PLR2004 - the end of the class of successes
+    if reply.status >= 300:  # noqa: PLR2004 - the first status after the successes
         raise SystemExit(f"{method} {path} answers {reply.status}: {reply.body[:500].decode()}")
     return seconds, decode(reply.body) if reply.body else None
 
 
 def measure(app: App, documents: Documents) -> tuple[float, int, int]:
-    """CPU seconds, how much happened, and how much of that is a defect."""
+    """Advance by a year. Returns the CPU seconds, the number of occurrences and the number of internal errors."""
     ask(app, "POST", "/reset", {})
     ask(app, "PUT", "/clock", {"now": BEGIN, "frozen": True})
     for vendor, collections in documents.items():
@@ -127,7 +127,7 @@ def main(objects: int) -> None:
     for name, made in cases.items():
         seconds, happened, internal_errors = measure(app, made(objects))
         outcome = f"{happened:8} happened{internal_errors:4} internal errors{seconds * 1000:8.0f} ms of CPU"
-        print(f"{name:32}{objects:8} objects{outcome}")  # noqa: T201 - what it is run for
+        print(f"{name:32}{objects:8} objects{outcome}")  # noqa: T201 - the output of this program
 
 
 if __name__ == "__main__":

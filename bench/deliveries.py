@@ -1,7 +1,7 @@
-"""How fast events are delivered to a receiver that is fast, and what one that is not costs everybody else.
+"""Measures the rate of deliveries to a fast receiver, and how much a receiver that never answers slows other requests.
 
-usage: python -m bench.deliveries [SUBSCRIPTIONS [EVENTS]]. Exit code 1 if a delivery is lost, comes twice or out of
-order, or slower than wanted.
+Usage: python -m bench.deliveries [SUBSCRIPTIONS [EVENTS]]. Exits with 1 if a delivery is lost, repeated or out of
+order, or if a figure misses its target.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from bench.traffic import Load
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FASTEST_WANTED = 1000  # deliveries a second
-MOST = 1.05  # times the latency without a slow receiver
+MIN_RATE = 1000  # deliveries a second
+MAX_LATENCY_RATIO = 1.05  # times the latency without a slow receiver
 QUEUED = 10_000
 CONNECTIONS = 8
 SUBSCRIPTIONS = "/promotions/org/{org}/sales-vouchers/gift-card-subscriptions"
@@ -38,10 +38,10 @@ ACCEPTED = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"
 
 
 class Connection(asyncio.Protocol):
-    """Answers at once and notes which card was told on which path."""
+    """Answers at once, and records by path the number of the card in each delivery."""
 
-    def __init__(self, told: dict[str, list[str]]) -> None:
-        self._told = told
+    def __init__(self, received: dict[str, list[str]]) -> None:
+        self._received = received
         self._parser = httptools.HttpRequestParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -61,34 +61,34 @@ class Connection(asyncio.Protocol):
         self._body += body
 
     def on_message_complete(self) -> None:
-        self._told[self._url.decode()].append(json.loads(self._body)["items"][0]["external_number"])
+        self._received[self._url.decode()].append(json.loads(self._body)["items"][0]["external_number"])
         self._transport.write(ACCEPTED)
 
 
 def receive(pipe: multiprocessing.connection.Connection) -> None:
-    """A fast receiver in a process of its own: sends its port, then whenever it is asked what has come."""
+    """A fast receiver in a process of its own. Sends its port, then answers each question about its deliveries."""
 
     async def serve() -> None:
-        told: dict[str, list[str]] = defaultdict(list)
-        server = await asyncio.get_running_loop().create_server(lambda: Connection(told), "127.0.0.1", 0)
+        received: dict[str, list[str]] = defaultdict(list)
+        server = await asyncio.get_running_loop().create_server(lambda: Connection(received), "127.0.0.1", 0)
         pipe.send(server.sockets[0].getsockname()[1])
         while True:
             while not pipe.poll():
                 await asyncio.sleep(0.01)
             try:
-                asked = pipe.recv()
-            except EOFError:  # whoever asks is gone
+                question = pipe.recv()
+            except EOFError:  # the benchmark has ended
                 return
-            if asked == "count":
-                pipe.send(sum(map(len, told.values())))
+            if question == "count":
+                pipe.send(sum(map(len, received.values())))
             else:
-                pipe.send(dict(told))
+                pipe.send(dict(received))
 
     asyncio.run(serve())
 
 
 class Receiver:
-    """The receiver, asked from here."""
+    """Starts the fast receiver and asks it for its deliveries."""
 
     def __init__(self) -> None:
         self._pipe, theirs = multiprocessing.Pipe()
@@ -110,7 +110,7 @@ def sell(client: Client, org: str, number: int) -> None:
 
 
 def deliver(server: Server, receiver: Receiver, subscriptions: int, events: int) -> bool:
-    """Every subscription hears of as many cards; whether all did, in order, once each, fast enough."""
+    """Send the events to all subscriptions. Returns whether each arrived once, in order, and fast enough."""
     each = events // subscriptions
     with Client(server.port) as client:
         for number in range(subscriptions):
@@ -125,18 +125,21 @@ def deliver(server: Server, receiver: Receiver, subscriptions: int, events: int)
             time.sleep(0.05)
         took = time.perf_counter() - began
     after = usage(server.pid)
-    told = receiver.ask("told")
-    assert isinstance(told, dict)
-    wanted = [f"{number:06}" for number in range(each)]
+    received = receiver.ask("deliveries")
+    assert isinstance(received, dict)
+    expected = [f"{number:06}" for number in range(each)]
     spent = (after.cpu_seconds - before.cpu_seconds) / each / subscriptions * 1e6
-    right = len(told) == subscriptions and all([it[-6:] for it in found] == wanted for found in told.values())
+    complete = len(received) == subscriptions and all(
+        [number[-6:] for number in numbers] == expected for numbers in received.values()
+    )
     rate = each * subscriptions / took
     click.echo(
         f"{each} events to {subscriptions} subscriptions: {rate:.0f} a second, "
-        f"{spent:.0f} µs of CPU each, told within {sold:.1f} s; "
-        f"{'all in order, once each' if right else 'LOST, TWICE OR OUT OF ORDER'}; {after.rss / 1e6:.0f} MB at the end"
+        f"{spent:.0f} µs of CPU each, created within {sold:.1f} s; "
+        f"{'all in order, once each' if complete else 'LOST, REPEATED OR OUT OF ORDER'}; "
+        f"{after.rss / 1e6:.0f} MB at the end"
     )
-    return right and rate >= FASTEST_WANTED
+    return complete and rate >= MIN_RATE
 
 
 async def _hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -145,7 +148,7 @@ async def _hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
 
 
 def hang(pipe: multiprocessing.connection.Connection) -> None:
-    """A receiver that takes everything and answers nothing."""
+    """A receiver that reads everything and never answers."""
 
     async def serve() -> None:
         server = await asyncio.start_server(_hang, "127.0.0.1", 0)
@@ -156,7 +159,7 @@ def hang(pipe: multiprocessing.connection.Connection) -> None:
 
 
 def compare(server: Server, load: Load, runs: int) -> bool:
-    """Requests while an org has a receiver that never answers and 10,000 events wait, and while it has none."""
+    """Compare requests with and without 10,000 events that wait for a receiver that never answers."""
     ours, theirs = multiprocessing.Pipe()
     multiprocessing.get_context("spawn").Process(target=hang, args=(theirs,), daemon=True).start()
     port = ours.recv()
@@ -185,7 +188,7 @@ def compare(server: Server, load: Load, runs: int) -> bool:
     click.echo(
         f"beside {QUEUED} events for a receiver that never answers: p50 {p50:.3f} x, CPU per request {cpu:.3f} x"
     )
-    return p50 <= MOST
+    return p50 <= MAX_LATENCY_RATIO
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,6 +1,6 @@
-"""The floor: a bare Starlette app under uvicorn that answers a constant gift card, with no validation and no state.
+"""The floor: a bare Starlette app under uvicorn that returns a constant gift card, without validation and state.
 
-usage: floor.py PORT
+Usage: floor.py PORT
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""How many instructions of the server a request takes over the socket, the same each time, however busy the machine is.
+"""Counts the instructions that the server needs for a request over a socket. A busy machine does not change the count.
 
 usage: python -m bench.instructions [SCENARIO …], with valgrind. Two servers answer 500 and 2,500 requests over one
 connection; the difference is what 2,000 requests take. What the server does at times, and the kernel, is left out.
@@ -23,8 +23,8 @@ from bench.traffic import TOKEN
 
 FEW, MANY = 500, 2500
 NUMBERS = count(10**11)
-PATIENCE = 300.0  # seconds until such a server has started or ended
-# The server without what it does every 50 and 100 ms: a slow one would do it more often for each request.
+PATIENCE = 300.0  # seconds; under valgrind, a server starts and ends slowly
+# The server without its periodic work (every 50 and 100 ms): under valgrind, more of it would run for each request.
 QUIET = """
 import asyncio, sys, uvicorn, promo_sandbox.server.server
 from promo_sandbox.cli.main import main
@@ -40,7 +40,7 @@ SERVER = (sys.executable, "-c", QUIET, "serve", "--port", "{port}")
 
 
 def instructions(scenario: str, requests: int, home: Path) -> int:
-    """Of a server from its start to its end, which answers so many requests."""
+    """The instructions of a server from start to end, with this many requests."""
     counted = home / f"{scenario}-{requests}"
     valgrind = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={counted}")
     with started(Command("counted", (*valgrind, *SERVER), "/__admin/health", PATIENCE), frozenset(), home) as server:
@@ -53,20 +53,20 @@ def instructions(scenario: str, requests: int, home: Path) -> int:
                     response.begin()
                     response.read()
                 if response.status != request.status:
-                    raise NotMeasuredError(f"{scenario} is answered with {response.status}")
+                    raise NotMeasuredError(f"{scenario}: the server answered {response.status}")
         os.kill(server.pid, signal.SIGTERM)
         return _total(counted)
 
 
 def _total(counted: Path) -> int:
-    """What valgrind writes when the server has ended."""
+    """The total that valgrind writes when the server has ended."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         found = re.search(r"^totals: (\d+)", counted.read_text(), re.MULTILINE) if counted.exists() else None
         if found is not None:
             return int(found[1])
         time.sleep(0.2)
-    raise NotMeasuredError(f"valgrind has written no total in {PATIENCE:.0f} s")
+    raise NotMeasuredError(f"valgrind wrote no total within {PATIENCE:.0f} s")
 
 
 def main() -> None:
@@ -75,7 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         with started(Command("compiling", SERVER, "/__admin/health"), frozenset(), home):
-            pass  # its modules, without valgrind
+            pass  # compiles the modules, without valgrind
         for scenario in sys.argv[1:] or ["get", "post", "rejected"]:
             few, many = (instructions(scenario, requests, home) for requests in (FEW, MANY))
             sys.stdout.write(f"{scenario}: {(many - few) / (MANY - FEW):,.0f} instructions\n")

@@ -1,6 +1,6 @@
-"""What a million requests leave in the process: found ones, refused ones, ones that match nothing, in many orgs.
+"""Measures the memory that a million requests leave: successful, rejected and unmatched ones, in many orgs.
 
-python -m bench.journal [REQUESTS]
+Usage: python -m bench.journal [REQUESTS]
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 OURS = (sys.executable, "-m", "promo_sandbox", "serve", "--port", "{port}", "--host", "127.0.0.1")
 ORGS = 20
-SECONDS = 1  # of each kind in each org, in turn
+SECONDS = 1  # for each kind of request in each org, in turn
 CONNECTIONS = 32
-MOST_RSS = 200_000_000
+MAX_RSS = 200_000_000
 LONG_CARD = WRONG_CARD.replace("Anniversary", "A" * 50_000)
 
 
 def kinds(server: Server, org: str) -> list[Request]:
-    """Requests that leave nothing in the state, so that what is left is the journal's."""
+    """Requests that do not change the state, so that only the journal grows."""
     return [
         Request("GET", new_card(server, org)),
         Request("POST", gift_cards(org), WRONG_CARD, 400),
@@ -44,7 +44,7 @@ def main(wanted: int) -> int:
         tempfile.TemporaryDirectory() as folder,
         started(Command("ours", OURS, "/__admin/health"), server_cpus, Path(folder)) as server,
     ):
-        print(f"idle: {usage(server.pid).rss / 1e6:.0f} MB")  # noqa: T201 - what it is run for
+        print(f"idle: {usage(server.pid).rss / 1e6:.0f} MB")  # noqa: T201 - the output of this program
         requests = [request for number in range(ORGS) for request in kinds(server, f"bench-{number}")]
         with Client(server.port) as client:
             for number in range(ORGS):
@@ -56,8 +56,8 @@ def main(wanted: int) -> int:
             if done >= wanted:
                 break
         left = usage(server.pid).rss
-    print(f"after {done} requests: {left / 1e6:.0f} MB, {most / 1e6:.0f} MB at most, wanted {MOST_RSS / 1e6:.0f} MB")  # noqa: T201 - what it is run for
-    return int(most > MOST_RSS)
+    print(f"after {done} requests: {left / 1e6:.0f} MB, {most / 1e6:.0f} MB at most, target {MAX_RSS / 1e6:.0f} MB")  # noqa: T201 - the output of this program
+    return int(most > MAX_RSS)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What many cards in one org cost: memory, speed, pages, and a reset beside another org's requests."""
+"""Measures an org with many cards: memory, speed, pages, and how its reset delays requests to another org."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FULL, OTHER, WARM = "bench-full", "bench-other", "bench-warm"
 
 @dataclass
 class Large:
-    """The figures; those that could not be taken are missing."""
+    """The figures. One that could not be measured is missing."""
 
     cards: int
     seeding_seconds: float | None = None
@@ -45,19 +45,19 @@ class Large:
     page_ms: dict[int, float] = field(default_factory=dict)
     """Median time of a page by its offset."""
     runs: dict[str, list[tuple[Measured, Measured]]] = field(default_factory=dict)
-    """By scenario: (server with an empty org, server with the full one), one pair a round."""
+    """By scenario: a pair for each round, of the server with an empty org and the server with the full one."""
     reset_ms: list[float] = field(default_factory=list)
     other_org_max_ms: list[float] = field(default_factory=list)
-    """Slowest answer to another org around each reset."""
+    """The slowest answer to another org during each reset."""
     other_org_calm_ms: list[float] = field(default_factory=list)
-    """The same without a reset."""
+    """The slowest answer to another org without a reset."""
 
     def offsets(self) -> tuple[int, int, int]:
-        """Where pages are read: the first, one in the middle, the last."""
+        """The offsets of the pages that are read: the first, one in the middle, the last."""
         return 0, self.cards // 2, self.cards - PAGE
 
     def ratio(self, scenario: str) -> float | None:
-        """Requests per second with the full org over those with an empty one."""
+        """Requests per second with the full org, divided by those with an empty one."""
         pairs = self.runs.get(scenario)
         if not pairs:
             return None
@@ -71,7 +71,7 @@ class Large:
 
 
 def card(number: int, cards: int) -> dict[str, object]:
-    """The numberth card, issued at some time within the year: neighbours in number are not neighbours in time."""
+    """The card of this number. Consecutive numbers give dates of issue that are far apart within the year."""
     content: dict[str, object] = json.loads(CARD.replace("{n}", f"seed-{number:07d}"))
     year = (LAST_DAY - FIRST_DAY).total_seconds()
     issued = FIRST_DAY + timedelta(seconds=int(number * 7919 % cards / cards * year))
@@ -79,7 +79,7 @@ def card(number: int, cards: int) -> dict[str, object]:
 
 
 def seed(server: Server, org: str, count: int) -> float:
-    """Store `count` cards; how many seconds the server's replies took."""
+    """Store `count` cards. Returns the seconds that the server's replies took."""
     taken = 0.0
     with Client(server.port) as client:
         for first in range(0, count, BATCH):
@@ -108,7 +108,7 @@ def fetch_page(server: Server, org: str, offset: int) -> float:
 
 
 def fill(server: Server, large: Large) -> None:
-    """Store the cards. A few go to another org first, so that what is set up once counts for no card."""
+    """Store the cards. A few are stored in another org first, so that one-time memory is not counted."""
     seed(server, WARM, BATCH)
     fetch_page(server, WARM, 0)
     before = usage(server.pid).rss
@@ -117,7 +117,7 @@ def fill(server: Server, large: Large) -> None:
 
 
 def warm_up(settings: Settings, server: Server) -> None:
-    """After `fill`: memory that a warm-up has used and given back would take in some of the cards."""
+    """Send some requests. Runs after `fill`, because cards would fit into memory that a warm-up has freed."""
     for name in ("get", "post"):
         settings.load.drive(server, SCENARIOS[name].ours(server, WARM), CONNECTIONS, 1)
     forget(server, WARM)
@@ -129,7 +129,7 @@ def read_pages(server: Server, large: Large) -> None:
 
 
 def compare(settings: Settings, empty: Server, full: Server, name: str, large: Large) -> None:
-    """Runs against the server with an empty org and against the one with the full org, taking turns."""
+    """Run the load on the server with an empty org and on the one with the full org, in turn."""
 
     def measure_once(order: tuple[Server, Server]) -> dict[Server, Measured]:
         orgs = {empty: f"bench-empty-{name}", full: FULL}
@@ -145,7 +145,7 @@ def compare(settings: Settings, empty: Server, full: Server, name: str, large: L
 
 
 def reset(settings: Settings, server: Server, large: Large) -> None:
-    """Reset the full org while another one is read from, then fill it again."""
+    """Reset the full org while clients read from another org, then fill it again."""
     other = Request("GET", new_card(server, OTHER))
     large.other_org_calm_ms.append(settings.load.drive(server, other, 1, PROBE_SECONDS).max_ms)
     probe = settings.load.begin(server, other, 1, PROBE_SECONDS)
@@ -166,7 +166,7 @@ def reset_repeatedly(settings: Settings, server: Server, large: Large) -> None:
 
 
 def measure_large(settings: Settings, problems: list[str]) -> Large:
-    """All of the above; what cannot be measured is told in `problems` and the rest goes on."""
+    """Measure all of this. If a figure cannot be measured, add the reason to `problems` and continue."""
     large = Large(settings.cards)
     with ExitStack() as stack:
         try:

@@ -1,6 +1,6 @@
 """A small load generator for machines without wrk: N keep-alive connections, one request at a time on each.
 
-usage: load.py PORT CONNECTIONS SECONDS, with BENCH_REQUEST and BENCH_SEED as in lua/request.lua.
+Usage: load.py PORT CONNECTIONS SECONDS, with BENCH_REQUEST and BENCH_SEED as in lua/request.lua.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class Tally:
-    """What all connections of one run have seen."""
+    """The replies to all connections of one run."""
 
     def __init__(self, parts: list[bytes], number: int) -> None:
         self.parts = parts
         self.number = number
         self.latencies_us = array("Q")
-        self.refused = 0
+        self.rejected = 0
         self.errors = 0
         self.over = False
 
@@ -43,7 +43,7 @@ class Tally:
 
 
 class Connection(asyncio.Protocol):
-    """Sends a request, waits for the whole answer, sends the next."""
+    """Sends a request, waits for the whole answer, then sends the next request."""
 
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         if tally.over:
             return
         tally.latencies_us.append((time.perf_counter_ns() - self.sent) // 1000)
-        tally.refused += int(self.received[9:12]) >= HTTPStatus.BAD_REQUEST
+        tally.rejected += int(self.received[9:12]) >= HTTPStatus.BAD_REQUEST
         self.received = b""
         self.send()
 
@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
 
 
 def with_unsent(latencies_us: array[int], interval_us: int) -> Iterator[int]:
-    """The latencies, and those of the requests that a slow answer kept from being sent: wrk counts them too."""
+    """The latencies, with those of requests that a slow answer delayed. wrk corrects its figures in the same way."""
     for latency in latencies_us:
         yield latency
         if latency >= 2 * interval_us:
@@ -93,7 +93,7 @@ def summary(tally: Tally, connections: int, seconds: float) -> dict[str, float]:
     return {
         "requests": requests,
         "seconds": round(seconds, 6),
-        "refused": tally.refused,
+        "rejected": tally.rejected,
         "errors": tally.errors,
         "p50_us": ordered[len(ordered) * 50 // 100],
         "p99_us": ordered[len(ordered) * 99 // 100],

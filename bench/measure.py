@@ -25,13 +25,13 @@ WARM_UP_CONNECTIONS = 32
 
 
 def turns(settings: Settings, number: int) -> list[Command]:
-    """Who comes first changes from round to round."""
+    """The order of the servers, which changes from round to round."""
     both = [settings.floor, settings.ours]
     return both if number % 2 else both[::-1]
 
 
 def measure_starts(settings: Settings, results: Results) -> None:
-    """Cold starts; the first of each is not counted, it compiles the modules."""
+    """Measure cold starts. The first of each server is not counted, because it compiles the modules."""
     for number in range(settings.starts + 1):
         for command in turns(settings, number):
             with started(command, settings.server_cpus, settings.home) as server:
@@ -43,7 +43,7 @@ def measure_starts(settings: Settings, results: Results) -> None:
 
 
 def measure_pair(settings: Settings, servers: tuple[Server, Server], name: str, connections: int, number: int) -> Pair:
-    """One scenario on both servers, one right after the other; ours in an org of its own."""
+    """Run one scenario on both servers, one after the other; ours uses an org of its own."""
     floor, ours = servers
     org = f"bench-{name}-{connections}-{number}"
 
@@ -73,7 +73,7 @@ def measure_scenario(
 
 
 def measure_round(settings: Settings, number: int, results: Results) -> None:
-    """Both servers started afresh, every scenario in turn."""
+    """Start both servers again and run every scenario in turn."""
     with (
         started(settings.floor, settings.server_cpus, settings.home) as floor,
         started(settings.ours, settings.server_cpus, settings.home) as ours,
@@ -104,7 +104,7 @@ def measure(settings: Settings) -> Results:
 
 
 def interrupt(_number: int, _frame: object) -> None:
-    """Any wish to end us is met as Ctrl-C is: every child is ended first."""
+    """Handle a termination signal like Ctrl-C, so that every child process is ended first."""
     raise KeyboardInterrupt
 
 

@@ -1,6 +1,7 @@
-"""What the pytest plugin adds to a session and to a test: `python -m bench.plugin [ROUNDS]`.
+"""Measures how much time the pytest plugin adds to a session and to a test.
 
-Four suites in turn, each in a process of its own: one test and many, with the fixture and without it.
+Runs four suites in turn, each in a process of its own: one test and many, with the fixture and without it.
+Usage: python -m bench.plugin [ROUNDS]
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ Took = dict[tuple[bool, bool], float]  # seconds, by whether there are many test
 def one_round(folder: Path) -> Took:
     took: Took = {}
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # those of the project's environment are not a user's
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = (
+        "1"  # a user does not have the plugins of this project's environment
+    )
     for suite, source in SUITES.items():
         path = folder / "test_it.py"
         path.write_text(source, encoding="utf-8")
@@ -60,12 +63,12 @@ def test(took: Took) -> float:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        one_round(Path(folder))  # which writes the compiled modules and keeps the specs as they were parsed
+        one_round(Path(folder))  # compiles the modules and fills the cache of the specs
         rounds = [one_round(Path(folder)) for _ in range(int(sys.argv[1]) if sys.argv[1:] else 9)]
     for name, added, target in (("session", session, 0.3), ("test", test, 0.003)):
-        told = [added(took) * 1000 for took in rounds]
-        print(  # noqa: T201 - what it is for
-            f"{name:8} +{median(told):.1f} ms  ({min(told):.1f} to {max(told):.1f}; below {target * 1000:g})"
+        times = [added(took) * 1000 for took in rounds]  # milliseconds
+        print(  # noqa: T201 - the output of this program
+            f"{name:8} +{median(times):.1f} ms  ({min(times):.1f} to {max(times):.1f}; below {target * 1000:g})"
         )
 
 

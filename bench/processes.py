@@ -1,4 +1,4 @@
-"""The benchmark's child processes: free ports, CPUs, starting until the first 200, CPU time and memory, ending."""
+"""The child processes of the benchmark: starts and ends them, assigns CPUs, and reads their CPU time and memory."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ RUNNING: dict[int, subprocess.Popen[bytes]] = {}
 
 
 class NotMeasuredError(Exception):
-    """A figure could not be taken; the text says why."""
+    """A figure could not be measured; the text gives the reason."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """How a server is started, and the path that answers 200 once it is up."""
+    """The command that starts a server, and the path that answers 200 when it is ready."""
 
     name: str
     argv: tuple[str, ...]
@@ -57,7 +57,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU seconds spent so far, and memory held now, by a process group."""
+    """The CPU seconds that a process group has used so far, and its present memory."""
 
     cpu_seconds: float
     rss: int
@@ -97,7 +97,7 @@ class Client:
             raise NotMeasuredError(f"{method} {path}: {type(error).__name__} {error}") from error
 
     def expect(self, method: str, path: str, body: str | bytes | None = None, status: int | None = None) -> bytes:
-        """The body of an answer with this status, or with any that means success."""
+        """The body of the answer. It must have this status; without one, any success."""
         answer = self.ask(method, path, body)
         if answer.status != status if status else not answer.success:
             said = answer.body[:300].decode(errors="replace")
@@ -106,7 +106,7 @@ class Client:
 
 
 def free_port() -> int:
-    """A port below the ephemeral range: polling an ephemeral one can connect to itself and so occupy it."""
+    """A free port below the ephemeral range: a client that polls an ephemeral port can connect to itself."""
     for port in random.sample(range(20_000, 32_000), 200):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((LOOPBACK, port))
@@ -115,7 +115,7 @@ def free_port() -> int:
 
 
 def split_cpus() -> tuple[Cpus, Cpus]:
-    """One CPU for the server and one for the load, or two empty sets where there is only one."""
+    """One CPU for the server and one for the load; two empty sets on a machine with one CPU."""
     if not hasattr(os, "sched_getaffinity"):
         return frozenset(), frozenset()
     usable = sorted(os.sched_getaffinity(0))
@@ -124,7 +124,7 @@ def split_cpus() -> tuple[Cpus, Cpus]:
 
 @contextlib.contextmanager
 def running_on(cpus: Cpus) -> Iterator[None]:
-    """Children started within inherit these CPUs."""
+    """Child processes that are started in this context run on these CPUs."""
     if not cpus:
         yield
         return
@@ -137,7 +137,7 @@ def running_on(cpus: Cpus) -> Iterator[None]:
 
 
 def spawn(argv: Sequence[str], cpus: Cpus, *, env: dict[str, str], cwd: Path, output: int) -> subprocess.Popen[bytes]:
-    """Start a child as the leader of its own process group, known to `end_all`."""
+    """Start a child process as the leader of its own process group. `end_all` ends it too."""
     with running_on(cpus):
         child = subprocess.Popen(  # noqa: S603 - the command is the operator's own
             argv,
@@ -153,7 +153,7 @@ def spawn(argv: Sequence[str], cpus: Cpus, *, env: dict[str, str], cwd: Path, ou
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """End a child and whatever it has left in its process group."""
+    """End a child process and all others in its process group."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         for pid in [child.pid, *group(child.pid)]:
             if pid != child.pid or child.poll() is None:
@@ -175,14 +175,14 @@ def end_all() -> None:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Ours, with compiled modules kept in `home`: every start but the first finds them, the source tree stays clean."""
+    """Our environment, with compiled modules in `home`: only the first start compiles. The source tree stays clean."""
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return env | {"PYTHONPYCACHEPREFIX": str(home / "pycache")}
 
 
 @contextlib.contextmanager
 def started(command: Command, cpus: Cpus, home: Path) -> Iterator[Server]:
-    """The server of `command`, in an empty working directory; ended on the way out."""
+    """Start the server of `command` in an empty working directory; end it when the context ends."""
     port = free_port()
     argv = [word.replace("{port}", str(port)) for word in command.argv]
     cwd = Path(tempfile.mkdtemp(prefix=f"{command.name}-", dir=home))
@@ -215,7 +215,9 @@ def wait_until_ready(child: subprocess.Popen[bytes], port: int, command: Command
         time.sleep(POLL_SECONDS)
     said = log.read_text(errors="replace").strip()[-600:]
     code = child.poll()
-    how = f"did not come up in {command.start_seconds:.0f} s ({last})" if code is None else f"ended with status {code}"
+    how = (
+        f"did not answer within {command.start_seconds:.0f} s ({last})" if code is None else f"ended with status {code}"
+    )
     raise NotMeasuredError(f"{command.name} {how}: {' '.join(command.argv)}" + (f"\n{said}" if said else ""))
 
 
@@ -238,13 +240,13 @@ def group(leader: int) -> list[int]:
 def usage(leader: int) -> Usage:
     rows = [row for row in map(_stat, group(leader)) if row]
     if not rows:
-        raise NotMeasuredError("the server is gone, or there is no /proc to read its CPU time and memory from")
+        raise NotMeasuredError("the server has ended, or there is no /proc with its CPU time and memory")
     ticks = sum(int(row[11]) + int(row[12]) for row in rows)
     pages = sum(int(row[21]) for row in rows)
     return Usage(ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE"))
 
 
 def machine_cpu_seconds() -> float:
-    """CPU seconds that the whole machine has spent on work, and that the hypervisor has kept for itself."""
+    """CPU seconds of the whole machine: those used for work, and those that the hypervisor took (steal)."""
     user, nice, system, _, _, irq, softirq, steal = map(int, (PROC / "stat").read_text().split(None, 9)[1:9])
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")

@@ -30,7 +30,7 @@ RESET_MS = 5.0
 
 @dataclass(frozen=True)
 class Pair:
-    """The floor and our server in the same scenario, one right after the other."""
+    """The floor and our server in the same scenario, measured one after the other."""
 
     round: int
     scenario: str
@@ -53,7 +53,7 @@ class Results:
     pairs: list[Pair] = field(default_factory=list)
     large: Large | None = None
     problems: list[str] = field(default_factory=list)
-    """What could not be measured, and why."""
+    """The figures that could not be measured, with the reasons."""
 
     def of(self, scenario: str, connections: int) -> list[Pair]:
         return [pair for pair in self.pairs if (pair.scenario, pair.connections) == (scenario, connections)]
@@ -61,7 +61,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Target:
-    """A figure and the limit it is held to; no figure: it could not be measured."""
+    """A figure and its limit. The figure is None if it could not be measured."""
 
     what: str
     figure: float | None
@@ -85,7 +85,7 @@ class Target:
 
 
 def ratio(pairs: list[Pair]) -> float | None:
-    """Median over the rounds of our requests per second over the floor's."""
+    """Our requests per second divided by the floor's; the median of all rounds."""
     if not pairs:
         return None
     return statistics.median(pair.ours.requests_per_second / pair.floor.requests_per_second for pair in pairs)
@@ -164,7 +164,7 @@ def starts_table(results: Results) -> list[str]:
 
 
 def large_lines(large: Large) -> list[str]:
-    """What the targets do not say already."""
+    """The figures that have no target."""
     lines = []
     if large.seeding_seconds:
         lines.append(f"  stored {large.cards:,} cards in {large.seeding_seconds:.1f} s")
@@ -192,7 +192,7 @@ def machine(settings: Settings) -> dict[str, str]:
 
 
 def noise_lines(results: Results) -> list[str]:
-    """A warning where other work disturbed what was measured."""
+    """A warning if other processes disturbed the measurements."""
     seen = [one.other_work for pair in results.pairs for one in (pair.floor, pair.ours)]
     if results.large:
         seen += [one.other_work for pairs in results.large.runs.values() for pair in pairs for one in pair]
@@ -200,7 +200,10 @@ def noise_lines(results: Results) -> list[str]:
     if not disturbed:
         return []
     most = f"up to {max(disturbed):.2f} s of CPU per second"
-    return ["", f"Other work disturbed {len(disturbed)} of {len(seen)} runs ({most}): measure again when it is quiet."]
+    return [
+        "",
+        f"Other processes disturbed {len(disturbed)} of {len(seen)} runs ({most}): repeat them on an idle machine.",
+    ]
 
 
 def text(settings: Settings, results: Results) -> str:

@@ -1,4 +1,4 @@
-"""What is asked of the floor and of our server: of gift cards, of reward points, of coupons, of promotions."""
+"""The requests to the floor and to our server: gift cards, reward points, coupons and promotions."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def gift_cards(org: str) -> str:
 
 
 def new_card(server: Server, org: str, card: str = CARD) -> str:
-    """Create a gift card; the path at which it is found."""
+    """Create a gift card. Returns its path."""
     with Client(server.port) as client:
         created = client.expect("POST", gift_cards(org), card.replace("{n}", f"first-{time.time_ns()}"))
     return f"{gift_cards(org)}/{json.loads(created)['id']}"
 
 
 def forget(server: Server, org: str) -> None:
-    """What one run has stored must not weigh on the next."""
+    """Delete the org, so that the documents of one run do not slow the next."""
     with Client(server.port) as client:
         client.expect("DELETE", f"/__admin/orgs/{org}")
 
@@ -104,7 +104,7 @@ def promotion(server: Server, org: str) -> Request:
 
 @dataclass(frozen=True)
 class Scenario:
-    """Our request, the floor's for comparison, and the ratio of their rates that we want (none: for information)."""
+    """Our request, the floor's request, and the target for the ratio of their rates (None: there is no target)."""
 
     name: str
     ours: Callable[[Server, str], Request]

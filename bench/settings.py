@@ -1,4 +1,4 @@
-"""The options of the benchmark and what follows from them."""
+"""The options of the benchmark, and the settings that follow from them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Settings:
     scenarios: tuple[str, ...]
     starts: int
     cards: int
-    """How many cards the large part stores; 0 leaves it out."""
+    """How many cards the part with a large org stores; 0: the part does not run."""
 
 
 def positive(text: str) -> int:
@@ -54,7 +54,7 @@ def many(text: str) -> int:
 def new_file(text: str) -> Path:
     file = Path(text).absolute()
     if not file.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no directory {file.parent}")
+        raise argparse.ArgumentTypeError(f"there is no folder {file.parent}")
     return file
 
 
@@ -66,7 +66,9 @@ def scenario_names(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     unknown = [name for name in names if name not in SCENARIOS]
     if unknown:
-        raise argparse.ArgumentTypeError(f"no scenario {', '.join(unknown)}: there are {', '.join(SCENARIOS)}")
+        raise argparse.ArgumentTypeError(
+            f"unknown scenario {', '.join(unknown)}; the scenarios are {', '.join(SCENARIOS)}"
+        )
     return names
 
 
@@ -79,14 +81,20 @@ def server_command(text: str) -> tuple[str, ...]:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench/run.py", description="Measures the server against a bare Starlette app.")
     add = parser.add_argument
-    add("--seconds", type=positive, help="length of one run of the load (3; quick: 1)")
-    add("--rounds", type=positive, help="how often everything is measured; figures are medians (3; quick: 1)")
+    add("--seconds", type=positive, help="seconds of one run of the load (3; quick: 1)")
+    add("--rounds", type=positive, help="how often everything is measured; the figures are medians (3; quick: 1)")
     add("--connections", type=connection_counts, metavar="N,N", help="keep-alive connections (32,128; quick: 32)")
-    add("--scenarios", type=scenario_names, metavar="A,B", default=tuple(SCENARIOS), help=f"of {','.join(SCENARIOS)}")
+    add(
+        "--scenarios",
+        type=scenario_names,
+        metavar="A,B",
+        default=tuple(SCENARIOS),
+        help=f"some of {','.join(SCENARIOS)}",
+    )
     add("--starts", type=positive, help="cold starts per server (7; quick: 3)")
-    add("--quick", action="store_true", help="a short look: one round, one second, 32 connections, no large part")
+    add("--quick", action="store_true", help="a short run: one round, one second, 32 connections, no large part")
     add("--large", action=argparse.BooleanOptionalAction, help="the part with many cards in one org (on; quick: off)")
-    add("--cards", type=many, default=100_000, help="how many cards that is (%(default)s)")
+    add("--cards", type=many, default=100_000, help="the number of these cards (%(default)s)")
     add("--ours", type=server_command, metavar="COMMAND", default=OURS, help="our server's command (%(default)s)")
     add("--load", choices=("auto", "wrk", "load.py"), default="auto", help="load generator (auto: wrk if installed)")
     add("--out", type=new_file, metavar="FILE", help="write every figure as JSON")

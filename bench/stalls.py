@@ -31,7 +31,7 @@ ORGS = " --max-orgs 30000"
 
 
 def measure(command: tuple[str, ...], rows: Sequence[Attack]) -> dict[str, dict[str, float]]:
-    """The figures of each row in milliseconds: the strike with the shortest worst wait of three."""
+    """The figures of each row in milliseconds: of three attacks, the one with the shortest worst wait."""
     server_cpus, _ = split_cpus()
     found: dict[str, dict[str, float]] = {}
     with (
@@ -89,7 +89,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench.stalls", description="How long one client can keep others waiting.")
     add = parser.add_argument
     add("--ours", type=server_command, metavar="COMMAND", default=OURS + ORGS, help="our server's command")
-    add("--only", metavar="WORD", default="", help="the rows whose name has this in it")
+    add("--only", metavar="WORD", default="", help="only the rows whose name contains this")
     add("--beside", type=Path, metavar="JSON", help="the figures of another run, to compare with")
     add("--out", type=new_file, metavar="JSON", help="write the figures")
     return parser.parse_args(argv)

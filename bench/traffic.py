@@ -1,4 +1,4 @@
-"""Drives a server with wrk, or with load.py where wrk is missing, and reads what came of it."""
+"""Drives a server with wrk, or with load.py where wrk is missing, and reads its results."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ RESULT = re.compile(r"^BENCH (\{.*\})$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Request:
-    """A request to send again and again; `{n}` in the body is a number that is new each time."""
+    """A request to send repeatedly. `{n}` in the body is replaced by a new number each time."""
 
     method: str
     path: str
@@ -93,7 +93,7 @@ class Load:
         return ["wrk", *sizes, "-s", str(HERE / "lua" / "request.lua"), f"http://{LOOPBACK}:{port}"]
 
     def begin(self, server: Server, request: Request, connections: int, seconds: int) -> subprocess.Popen[bytes]:
-        """Ask once and look at the status, then start the load."""
+        """Send one request and check its status, then start the load."""
         seed = next(SEEDS)
         with Client(server.port) as client:
             client.expect(request.method, request.path, request.body.replace("{n}", f"{seed:012d}"), request.status)
@@ -101,7 +101,7 @@ class Load:
         return spawn(self.argv(server.port, connections, seconds), self.cpus, env=env, cwd=HERE, output=subprocess.PIPE)
 
     def finish(self, child: subprocess.Popen[bytes], request: Request, seconds: int) -> dict[str, float]:
-        """Wait for the load to end; every answer must have been what the request expects."""
+        """Wait for the load to end. Raises `NotMeasuredError` if an answer had an unexpected status."""
         try:
             said = child.communicate(timeout=seconds + 25)[0].decode(errors="replace")
         except subprocess.TimeoutExpired:
@@ -112,14 +112,14 @@ class Load:
         if not found:
             raise NotMeasuredError(f"{self.kind} says: {said.strip()[-300:]}")
         result: dict[str, float] = json.loads(found[1])
-        requests, refused, errors = (int(result[name]) for name in ("requests", "refused", "errors"))
-        unexpected = requests - refused if request.status >= HTTPStatus.BAD_REQUEST else refused
+        requests, rejected, errors = (int(result[name]) for name in ("requests", "rejected", "errors"))
+        unexpected = requests - rejected if request.status >= HTTPStatus.BAD_REQUEST else rejected
         if unexpected or errors or not requests:
             raise NotMeasuredError(f"{unexpected} unexpected answers and {errors} errors in {requests} requests")
         return result
 
     def drive(self, server: Server, request: Request, connections: int, seconds: int) -> Measured:
-        """Load on one server for some seconds."""
+        """Run the load on one server for some seconds."""
         child = self.begin(server, request, connections, seconds)
         began, before, machine, load = time.perf_counter(), usage(server.pid), machine_cpu_seconds(), load_cpu_seconds()
         result = self.finish(child, request, seconds)
@@ -135,12 +135,12 @@ class Load:
         )
 
     def in_turn(self, requests: dict[Server, Request], connections: int, seconds: int) -> dict[Server, Measured]:
-        """One server right after the other, in the order given."""
+        """Run the load on one server after the other, in the given order."""
         return {server: self.drive(server, request, connections, seconds) for server, request in requests.items()}
 
 
 def quietest(measure: Callable[[], dict[Server, Measured]]) -> dict[Server, Measured]:
-    """Measure, and once more if other work disturbed; the quieter one counts."""
+    """Measure, and measure again if other processes disturbed it. Returns the less disturbed result."""
     tries: list[dict[Server, Measured]] = []
     while not tries or (disturbance(tries[-1].values()) > NOISE and len(tries) < MOST_TRIES):
         tries.append(measure())
@@ -152,6 +152,6 @@ def disturbance(measured: Iterable[Measured]) -> float:
 
 
 def load_cpu_seconds() -> float:
-    """CPU seconds of the children that have ended; between two servers' ends these are the load generators."""
+    """CPU seconds of the child processes that have ended. While the servers run, these are the load generators."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return ended.ru_utime + ended.ru_stime

@@ -25,7 +25,7 @@ end
 function done(summary, latency)
   local e = summary.errors
   io.write(string.format(
-    'BENCH {"requests":%d,"seconds":%.6f,"refused":%d,"errors":%d,"p50_us":%d,"p99_us":%d,"max_us":%d}\n',
+    'BENCH {"requests":%d,"seconds":%.6f,"rejected":%d,"errors":%d,"p50_us":%d,"p99_us":%d,"max_us":%d}\n',
     summary.requests, summary.duration / 1e6, e.status, e.connect + e.read + e.write + e.timeout,
     latency:percentile(50), latency:percentile(99), latency.max))
 end

@@ -112,7 +112,7 @@ def access_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _secret(given: str | None, option: str, variable: str) -> str | None:
-    """An empty secret is a mistake: whoever sets one wants protection."""
+    """An empty secret is a mistake: an operator who sets one expects protection."""
     if given == "":
         raise SandboxError(f"{option} is empty; give it a value or remove it")
     if given is None and os.environ.get(variable) == "":  # click treats it as not set

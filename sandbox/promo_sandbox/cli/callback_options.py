@@ -186,5 +186,5 @@ def listen_command(
 
 
 def silence() -> None:
-    """Discard further output. Nobody reads it any more, and Python would report an error at exit."""
+    """Discard further output: the reader has closed the pipe, and Python would report an error at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -102,7 +102,7 @@ class Call:
         assert self.operation is not None  # only a request has a body
         declared, given = self.operation.body, self.body.get(name) or {}
         names = declared.item_fields[name] if declared else ()
-        return {member: given[member] for member in names if member in given}
+        return {name: given[name] for name in names if name in given}
 
     @property
     def _given(self) -> Values:

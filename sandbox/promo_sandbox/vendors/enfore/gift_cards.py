@@ -96,11 +96,11 @@ def _active_status(call: Call, card: Doc) -> str:
     if balance.value <= 0:
         return "REDEEMED"
     if "initial_balance" in card:
-        unspent = money(card["initial_balance"]).value == balance.value
+        is_unredeemed = money(card["initial_balance"]).value == balance.value
     else:
         name = _redemption_index(card["id"])  # contains problems too
-        unspent = all(key != REDEMPTIONS.key for key, _ in call.page(name, limit=call.list_size(name)))
-    return "ISSUED" if unspent else "PARTIALLY_REDEEMED"
+        is_unredeemed = all(key != REDEMPTIONS.key for key, _ in call.page(name, limit=call.list_size(name)))
+    return "ISSUED" if is_unredeemed else "PARTIALLY_REDEEMED"
 
 
 @rules.operation("getGiftCardRedemptions")
