@@ -158,15 +158,15 @@ class Call:
 
     def new_uuid(self) -> str:
         """A new id, as a UUID. The ids of an org are the same in each run with the same requests."""
-        return self._unused(ids.uuid)
+        return self._next_free_id(ids.uuid)
 
     def new_hex(self, digits: int) -> str:
         """A new id of 1 to 32 hexadecimal digits. With fewer than 16 it may not be unique; see `is_taken`."""
         if digits < _UNIQUE_DIGITS:
             return ids.digest(self.new_number(), digits)
-        return self._unused(lambda place: ids.digest(place, digits))
+        return self._next_free_id(lambda place: ids.digest(place, digits))
 
-    def _unused(self, made: Callable[[int], str]) -> str:
+    def _next_free_id(self, make_id: Callable[[int], str]) -> str:
         """The next id that no document has; imported documents may have ids of this sequence.
 
         Ids that are taken are skipped for good, so skipping many of them takes time once only.
@@ -174,7 +174,7 @@ class Call:
         state, reserved = self.state, self.reserved
         while True:
             state.sequence += 1
-            id = made(state.sequence)
+            id = make_id(state.sequence)
             if id not in reserved and not state.has_id(id):
                 return id
 

@@ -15,13 +15,13 @@ def added(reports: list[Json]) -> Json:
     """The sum of at least one report."""
     whole = reports[0]
     for report in reports[1:]:
-        whole = _combined(whole, report, lambda mine, theirs: mine + theirs)
+        whole = _combined(whole, report, lambda one, other: one + other)
     return whole
 
 
 def since(before: Json, after: Json) -> Json:
     """The counts between two reports of a server. A count that was reset meanwhile gives 0."""
-    return _combined(after, before, lambda mine, theirs: max(0, mine - theirs))
+    return _combined(after, before, lambda later, earlier: max(0, later - earlier))
 
 
 def called(report: Json) -> Json:
@@ -35,19 +35,21 @@ def called(report: Json) -> Json:
 
 
 def _combined(one: Json, other: Json, count: Callable[[int, int], int]) -> Json:
-    def walked(mine: Any, theirs: Any) -> Any:
-        if isinstance(mine, dict) and mine.keys() == theirs.keys():
+    def combine(one_part: Any, other_part: Any) -> Any:
+        if isinstance(one_part, dict) and one_part.keys() == other_part.keys():
             return {
-                name: count(mine[name], theirs[name]) if name == "count" else walked(mine[name], theirs[name])
-                for name in mine
+                name: count(one_part[name], other_part[name])
+                if name == "count"
+                else combine(one_part[name], other_part[name])
+                for name in one_part
                 if name != "totals"
             }
-        if isinstance(mine, list) and len(mine) == len(theirs):
-            return [walked(*pair) for pair in zip(mine, theirs, strict=True)]
-        if mine != theirs:
+        if isinstance(one_part, list) and len(one_part) == len(other_part):
+            return [combine(*pair) for pair in zip(one_part, other_part, strict=True)]
+        if one_part != other_part:
             raise SandboxError("the servers of this run serve different contracts; their coverage cannot be added")
-        return mine
+        return one_part
 
-    walked_report = walked(one, other)
-    vendors = [{**vendor, "totals": totals([vendor])} for vendor in walked_report["vendors"]]
-    return {**walked_report, "vendors": vendors, "totals": totals(vendors)}
+    merged = combine(one, other)
+    vendors = [{**vendor, "totals": totals([vendor])} for vendor in merged["vendors"]]
+    return {**merged, "vendors": vendors, "totals": totals(vendors)}

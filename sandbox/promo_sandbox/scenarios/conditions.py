@@ -30,26 +30,26 @@ _MAX_SHOWN = 60
 _MASKS = Masks()
 
 
-def compile_pattern(wanted: Any) -> Matcher:
+def compile_pattern(pattern: Any) -> Matcher:
     """A function that tests a value against a pattern. Raises `ValueError` for an invalid regular expression."""
-    if isinstance(wanted, dict):
-        if is_operator(wanted):
-            if "matches" in wanted:
-                return _search(wanted["matches"])
-            present = wanted["present"]
+    if isinstance(pattern, dict):
+        if is_operator(pattern):
+            if "matches" in pattern:
+                return _search(pattern["matches"])
+            present = pattern["present"]
             return lambda value: (value is not ABSENT) is present
-        return _object_matcher([(name, compile_pattern(part)) for name, part in wanted.items()])
-    if isinstance(wanted, list):
-        items = [compile_pattern(part) for part in wanted]
+        return _object_matcher([(name, compile_pattern(part)) for name, part in pattern.items()])
+    if isinstance(pattern, list):
+        items = [compile_pattern(part) for part in pattern]
         return lambda value: (
             isinstance(value, list)
             and len(value) == len(items)
             and all(test(item) for test, item in zip(items, value, strict=True))
         )
-    if isinstance(wanted, bool):
-        return lambda value: value is wanted
+    if isinstance(pattern, bool):
+        return lambda value: value is pattern
     # Numbers are compared by value: 50 equals 50.00. Python's 1 equals True, too, so booleans are excluded.
-    return lambda value: bool(value == wanted) and not isinstance(value, bool)
+    return lambda value: bool(value == pattern) and not isinstance(value, bool)
 
 
 def _object_matcher(fields: list[tuple[str, Matcher]]) -> Matcher:
@@ -76,13 +76,13 @@ def _search(expression: str) -> Matcher:
     return lambda value: isinstance(value, str) and matches(value)
 
 
-def expressions(wanted: Any) -> Iterator[str]:
+def expressions(pattern: Any) -> Iterator[str]:
     """The regular expressions in a pattern."""
-    if is_operator(wanted):
-        if "matches" in wanted:
-            yield wanted["matches"]
-    elif isinstance(wanted, dict | list):
-        for part in wanted.values() if isinstance(wanted, dict) else wanted:
+    if is_operator(pattern):
+        if "matches" in pattern:
+            yield pattern["matches"]
+    elif isinstance(pattern, dict | list):
+        for part in pattern.values() if isinstance(pattern, dict) else pattern:
             yield from expressions(part)
 
 

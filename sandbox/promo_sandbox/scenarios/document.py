@@ -259,9 +259,9 @@ def _sizes(when: Any) -> Iterator[int]:
 
 
 def _parts(when: dict[str, Any], place: Place, routes: list[Route], flaws: Flaws) -> Iterator[tuple[str, Matcher]]:
-    for name, wanted in when.items():
+    for name, pattern in when.items():
         try:
-            yield name, compile_pattern(wanted)
+            yield name, compile_pattern(pattern)
         except ValueError as error:
             flaws.add((*place, name), str(error))
     if not routes:

@@ -1,4 +1,4 @@
-"""`promo-sandbox parity`: a server asked what the vendors' pages say, case by case.
+"""`promo-sandbox parity`: compares a server with the documentation of the vendors, case by case.
 
 Start with `cases`, which reads them; `replay` sends them.
 """

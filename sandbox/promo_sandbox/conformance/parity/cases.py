@@ -116,8 +116,8 @@ def _validate(document: Json, operations: Mapping[str, Collection[str]], flaws: 
         if not case["source"].startswith(_SOURCES):
             flaws.add((*place, "source"), "must begin with documented: or inferred:")
         if case["operation"] not in operations[vendor]:
-            said = f"{vendor} has no operation {shortened(case['operation'])}"
-            flaws.add((*place, "operation"), said + suggestion(case["operation"], operations[vendor]))
+            problem = f"{vendor} has no operation {shortened(case['operation'])}"
+            flaws.add((*place, "operation"), problem + suggestion(case["operation"], operations[vendor]))
         if "status" not in case["expect"]:
             flaws.add((*place, "expect"), "must have a status")
         _validate_steps(place, case, names, flaws)

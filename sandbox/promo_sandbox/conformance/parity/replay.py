@@ -133,12 +133,12 @@ def _as_patterns_see(reply: ServerReply) -> dict[str, Json]:
 
 def _mismatches(expect: Json, seen: Mapping[str, Json], masks: Masks) -> Iterator[str]:
     """Each difference from the expected reply. Without a status, any 2xx is accepted."""
-    wanted: Json = expect.get("status", _SUCCESS)
-    if isinstance(wanted, int):
-        wanted = [wanted]
-    if seen["status"] not in wanted:
-        said = "a success" if wanted is _SUCCESS else " or ".join(map(str, wanted))
-        yield f"status is {seen['status']}, not {said}"
+    statuses: Json = expect.get("status", _SUCCESS)
+    if isinstance(statuses, int):
+        statuses = [statuses]
+    if seen["status"] not in statuses:
+        expected = "a success" if statuses is _SUCCESS else " or ".join(map(str, statuses))
+        yield f"status is {seen['status']}, not {expected}"
     headers = {str(name).lower(): pattern for name, pattern in expect.get("headers", {}).items()}
     media, pattern = seen["headers"].get("content-type"), headers.get("content-type")
     if media is not None and pattern is not None:

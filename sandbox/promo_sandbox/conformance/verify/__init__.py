@@ -1,4 +1,4 @@
-"""`promo-sandbox verify`: a server held to the specifications by Schemathesis in a process of its own.
+"""`promo-sandbox verify`: tests a server against the specifications. Schemathesis does this in a process of its own.
 
-Start with `examination`: which documents and operations, one after the other.
+Start with `examination`, which tests one document after the other.
 """

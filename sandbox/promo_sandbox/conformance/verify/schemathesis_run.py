@@ -84,8 +84,10 @@ def run(document: Document, plan: Plan, tally: Tally, folder: Path, progress: Ca
     if not ended and tally.fatal and tally.scenarios:
         return tally.fatal  # report what was found until then
     if not ended and (tally.fatal or not tally.finished):
-        said = (folder / "log").read_text(encoding="utf-8", errors="replace").split("\n")
-        last = tally.fatal or next((line for line in reversed(said) if line.strip()), f"exit code {child.returncode}")
+        log_lines = (folder / "log").read_text(encoding="utf-8", errors="replace").split("\n")
+        last = tally.fatal or next(
+            (line for line in reversed(log_lines) if line.strip()), f"exit code {child.returncode}"
+        )
         raise SandboxError(f"Schemathesis could not test {document.label}: {last}")
     return ended
 

@@ -87,8 +87,8 @@ class Tally:
                     self._fail(key, check, interaction["request"])
 
     def _fail(self, key: Key, check: Json, request: Json) -> None:
-        said = check["failure_info"]["failure"]
-        message = shortened(self._shown(said.get("message") or ""))
+        failure = check["failure_info"]["failure"]
+        message = shortened(self._shown(failure.get("message") or ""))
         if _UNKNOWN_HEADER in message:
             return
         kinds = self._failures[key]
@@ -96,7 +96,7 @@ class Tally:
         if kind in kinds:
             kinds[kind] = kinds[kind]._replace(times=kinds[kind].times + 1)
         elif len(kinds) < _MAX_FAILURES:
-            kinds[kind] = Failure(f"{check['name']}: {said['title']}", message, self._command(request))
+            kinds[kind] = Failure(f"{check['name']}: {failure['title']}", message, self._command(request))
 
     def _error(self, event: Json) -> None:
         if event.get("value", {}).get("type") == _NOTHING_TO_FOLLOW:

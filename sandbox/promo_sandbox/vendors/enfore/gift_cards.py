@@ -75,19 +75,19 @@ def _validate_new_card(call: Call, card: Doc) -> None:
 def update_activation_status(call: Call) -> Reply:
     """Documented: with ACTIVE, the status depends on the balance. Inferred: EXPIRED and CANCELED are final."""
     card = _find_card(call)
-    wanted: str = call.body
+    requested: str = call.body
     if card["@type"] == "InternalGiftCard":
         _reject(call, card, "internal-gift-card", "is an internal gift card; only external ones are activated here.")
     if card["status"] == "CANCELED":
         _reject(call, card, "gift-card-canceled", "is canceled.")
     expiration = card.get("expiration_date_and_time")
-    if card["status"] == "EXPIRED" or (wanted == "ACTIVE" and expiration and moment(expiration) <= call.now):
+    if card["status"] == "EXPIRED" or (requested == "ACTIVE" and expiration and moment(expiration) <= call.now):
         _reject(call, card, "gift-card-expired", "has expired.")
     active = card["status"] != "DEACTIVATED"
-    if active != (wanted == "ACTIVE"):
-        status = _active_status(call, card) if wanted == "ACTIVE" else "DEACTIVATED"
+    if active != (requested == "ACTIVE"):
+        status = _active_status(call, card) if requested == "ACTIVE" else "DEACTIVATED"
         notify(call, GIFT_CARDS, call.update(CARDS, card, status=status))
-    return call.reply(wanted)
+    return call.reply(requested)
 
 
 def _active_status(call: Call, card: Doc) -> str:

@@ -184,20 +184,20 @@ def update_promotion(call: Call) -> Reply:
 @rules.operation("updateExternalLoyaltyProgramStatus", "updateExternalCouponPromotionStatus")
 def update_status(call: Call) -> Reply:
     """Inferred: only forwards, from SCHEDULED to ACTIVE to ARCHIVED; the current status changes nothing."""
-    kind, promotion, wanted = _kind(call), _find_promotion(call), call.body
+    kind, promotion, requested = _kind(call), _find_promotion(call), call.body
     current = promotion["status"]
-    if wanted == current:
-        return call.reply(wanted)
-    if current == "ARCHIVED" or wanted == "SCHEDULED":
-        detail = f"{promotion['id']} is {current} and cannot become {wanted}."
+    if requested == current:
+        return call.reply(requested)
+    if current == "ARCHIVED" or requested == "SCHEDULED":
+        detail = f"{promotion['id']} is {current} and cannot become {requested}."
         call.reject("transition-not-allowed", detail, on_resource=_promotion_url(call, promotion["id"]))
-    changes = {"status": wanted}
-    if wanted == "ACTIVE":
+    changes = {"status": requested}
+    if requested == "ACTIVE":
         changes[_START] = call.now_text
     elif current == "ACTIVE" and (_END not in promotion or moment(promotion[_END]) > call.now):
         changes[_END] = call.now_text
     call.update(kind.promotions, promotion, **changes)
-    return call.reply(wanted)
+    return call.reply(requested)
 
 
 def _with_image_ids(call: Call, doc: Doc) -> Doc:

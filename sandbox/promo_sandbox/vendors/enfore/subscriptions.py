@@ -9,13 +9,13 @@ from promo_sandbox.vendors.enfore.rules import rules
 from promo_sandbox.vendors.enfore.vouchers import CATEGORY_VOUCHERS, GIFT_CARDS, PRODUCT_VOUCHERS
 
 _EVENT_BY_OPERATION = {
-    f"{verb}{noun}{suffix}{path_version}": kind.event
+    f"{action}{noun}{suffix}{path_version}": kind.event
     for kind, singular, plural in (
         (GIFT_CARDS, "GiftCard", "GiftCards"),
         (PRODUCT_VOUCHERS, "ProductVoucher", "ProductVouchers"),
         (CATEGORY_VOUCHERS, "CategoryVoucher", "CategoryVouchers"),
     )
-    for verb, noun, suffix in (
+    for action, noun, suffix in (
         ("get", singular, "Subscriptions"),
         ("subscribeTo", plural, ""),
         ("unsubscribeTo", plural, ""),
