@@ -249,9 +249,9 @@ def _preferred_reply(operation: Operation, prefer: str, exchange: Exchange) -> R
         if not _WAIT.fullmatch(wait) or float(wait) > _MAX_WAIT:
             raise InvalidPreference(f"wait={wait[:50]} is not a number of seconds up to {_MAX_WAIT}.")
         exchange.fault = Fault(delay=float(wait), preferred=f"wait={wait}")
-    wanted = {name: value for name, value in preferred.items() if name in ("code", "example")}
-    code, name = wanted.get("code"), wanted.get("example")
-    if not wanted:
+    selection = {name: value for name, value in preferred.items() if name in ("code", "example")}
+    code, name = selection.get("code"), selection.get("example")
+    if not selection:
         return None
     for status, response in operation.responses.items():
         if code not in (None, str(status)) or (name is not None and name not in response.examples):
@@ -265,7 +265,7 @@ def _preferred_reply(operation: Operation, prefer: str, exchange: Exchange) -> R
         if rejection := operation.rejections.get(chosen):
             exchange.rejection, exchange.source = rejection.name, rejection.source
             headers = rejection_headers(rejection, exchange.request)
-        applied = ", ".join(f"{key}={value}" for key, value in wanted.items())
+        applied = ", ".join(f"{key}={value}" for key, value in selection.items())
         return Reply(status, example["value"], media, (*headers, ("preference-applied", applied)))
     names = [name for response in operation.responses.values() for name in response.examples]
     near = nearest(name or "", names)

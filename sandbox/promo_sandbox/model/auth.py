@@ -223,9 +223,9 @@ class Authenticator:
 
     def _grant_of(self, token: str) -> Grant | None:
         """The rights in a token that the sandbox issued, or that describes itself."""
-        return _self_described(token) if token.startswith("sandbox;") else self._issued(token)
+        return _read_self_described(token) if token.startswith("sandbox;") else self._read_issued(token)
 
-    def _issued(self, token: str) -> Grant | None:
+    def _read_issued(self, token: str) -> Grant | None:
         """The rights in a token that the sandbox issued."""
         signed, _, signature = token.rpartition(".")
         header, _, payload = signed.partition(".")
@@ -233,7 +233,7 @@ class Authenticator:
             return None
         try:
             claims = _decode_claims(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        except ValueError:  # made by others with the public key, and with an invalid payload
+        except ValueError:  # another program signed an invalid payload with the public key
             return None
         return Grant(
             org=claims.org,
@@ -290,7 +290,7 @@ def _scope_names(scope: str | list[str]) -> list[str]:
     return scope.split() if isinstance(scope, str) else scope
 
 
-def _self_described(token: str) -> Grant:
+def _read_self_described(token: str) -> Grant:
     """The rights in `sandbox;tenant=acme;customer=C1;scope=coupon.coupon_redeem`; other names are claims."""
     fields: dict[str, Any] = dict(part.strip().partition("=")[::2] for part in token.split(";")[1:] if part.strip())
     scope = fields.pop("scope", None)
