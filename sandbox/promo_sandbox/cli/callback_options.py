@@ -39,22 +39,22 @@ _OPTIONS = (
         multiple=True,
         envvar="SANDBOX_CALLBACK_ALLOW",
         metavar="HOST",
-        help="Allow callbacks to this name, *.DOMAIN, address or network, besides loopback. A name or address may "
-        "have a :PORT. Repeatable; in SANDBOX_CALLBACK_ALLOW, separate hosts with spaces.",
+        help="Allow callbacks to this name, *.DOMAIN, address or network, in addition to loopback. A name or address "
+        "may have a :PORT. Repeatable; in SANDBOX_CALLBACK_ALLOW, separate hosts with spaces.",
     ),
     click.option(
         "--callback-ca",
         "ca",
         envvar="SANDBOX_CALLBACK_CA",
         type=click.Path(path_type=Path),
-        help="Trust the certificates of this PEM file in https callbacks, besides the system's.",
+        help="Trust the certificates of this PEM file in https callbacks, in addition to those of the system.",
     ),
     click.option(
         "--allow-http-callbacks",
         "allow_http",
         is_flag=True,
         envvar="SANDBOX_ALLOW_HTTP_CALLBACKS",
-        help="Allow plain http to loopback where a vendor requires https.",
+        help="Allow callbacks to loopback over plain http, even if the vendor requires https.",
     ),
     click.option(
         "--callback-timeout",
@@ -64,7 +64,7 @@ _OPTIONS = (
         envvar="SANDBOX_CALLBACK_TIMEOUT",
         callback=_seconds,
         metavar="SECONDS",
-        help="Stop an attempt after this time.",
+        help="Wait at most this long for the answer to a callback.",
     ),
     click.option(
         "--callback-attempts",
@@ -73,7 +73,7 @@ _OPTIONS = (
         show_default=True,
         envvar="SANDBOX_CALLBACK_ATTEMPTS",
         type=click.IntRange(0),
-        help="Attempts for each delivery; 0: until the subscription is deleted.",
+        help="Make at most this many attempts for each delivery. 0: try until the subscription is deleted.",
     ),
     click.option(
         "--callback-longest-retry",
@@ -83,7 +83,8 @@ _OPTIONS = (
         envvar="SANDBOX_CALLBACK_LONGEST_RETRY",
         callback=_seconds,
         metavar="SECONDS",
-        help="Longest pause between attempts. The pause doubles from 1 s up to this, by the org's clock.",
+        help="Wait at most this long between attempts. The first pause is 1 s, and each later pause is twice as long. "
+        "Pauses follow the org's clock.",
     ),
 )
 
@@ -153,7 +154,7 @@ def callback_options(command: Callable[..., None]) -> Callable[..., None]:
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "always", "never"]),
-    help="auto: colours on a terminal, unless NO_COLOR is set.",
+    help="auto: use colours on a terminal, unless NO_COLOR is set.",
 )
 def listen_command(
     *,

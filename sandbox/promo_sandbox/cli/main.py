@@ -47,7 +47,10 @@ def cli(context: click.Context) -> None:
         sys.exit(2)
 
 
-@cli.command()
+@cli.command(
+    epilog="Each option is also an environment variable: --max-body is SANDBOX_MAX_BODY. If both are given, the option "
+    "is used."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, envvar="SANDBOX_HOST", help="Listen on this address.")
 @click.option(
     "--port",
@@ -61,7 +64,7 @@ def cli(context: click.Context) -> None:
     "--seed",
     envvar="SANDBOX_SEED",
     type=click.Path(path_type=Path),
-    help="Begin with the orgs of this YAML or JSON file: {org: {vendor: {collection: [object]}}}.",
+    help="Store the orgs of this YAML or JSON file at the start: {org: {vendor: {collection: [object]}}}.",
 )
 @click.option(
     "--setting",
@@ -98,7 +101,7 @@ def cli(context: click.Context) -> None:
     envvar="SANDBOX_MAX_MEMORY",
     metavar="SIZE",
     help="Use at most this much memory, such as 512MiB. Near the limit, writes are rejected with 507. "
-    "Default: three quarters of the memory of the machine or control group.",
+    "Default: three quarters of the memory of the machine, or of its control group.",
 )
 @click.option(
     "--journal-entries",
@@ -133,7 +136,7 @@ def serve(
     callbacks: CallbackConfig,
     log_level: str,
 ) -> None:
-    """Serve all vendors until SIGINT or SIGTERM."""
+    """Start the server; it runs until SIGINT or SIGTERM."""
     gc.disable()  # until the start is complete: objects made before then stay for good
     from promo_sandbox.base import sockets  # noqa: PLC0415 - `--help` should not wait for the engine
     from promo_sandbox.base.config import Config, read_seeds  # noqa: PLC0415 - the same
@@ -162,7 +165,11 @@ def serve(
 
 @cli.command()
 def check() -> None:
-    """Check every specification and scenario: OpenAPI 3.1, keywords, examples, rules, names of rejections."""
+    """Check the bundled specs, rules and scenarios.
+
+    Each spec must be valid OpenAPI 3.1 with supported keywords and valid examples. Each operation needs a rule. Rules
+    may use only rejections that the spec names. Exits with 1 if there is a mistake.
+    """
     from promo_sandbox.base.config import Config, data_folder  # noqa: PLC0415 - the same
     from promo_sandbox.cli.check import check_all, check_scenarios  # noqa: PLC0415 - the same
     from promo_sandbox.server.app import App  # noqa: PLC0415 - only this command needs it
@@ -179,9 +186,12 @@ def check() -> None:
 
 
 @cli.command()
-@click.option("--vendor", help="Only this vendor.")
+@click.option("--vendor", help="List the operations of this vendor only.")
 def routes(vendor: str | None) -> None:
-    """List every operation: vendor, method, path, operationId, rejections."""
+    """List all operations with their paths and rejections.
+
+    Prints a table: vendor, method, path, operationId and the names of the rejections.
+    """
     from promo_sandbox.base.config import data_folder  # noqa: PLC0415 - the same
     from promo_sandbox.server.app import load_contracts  # noqa: PLC0415 - `--help` should not wait for the engine
 
@@ -221,21 +231,25 @@ def _server(command: Callable[..., None]) -> Callable[..., None]:
 
 @cli.command()
 @_server
-@click.option("--org", help="Only this org. It need not exist yet.")
-@click.option("--unmatched", is_flag=True, help="Only requests that matched no operation.")
-@click.option("--rejected", is_flag=True, help="Only requests that were rejected.")
+@click.option("--org", help="Show requests to this org only. It need not exist yet.")
+@click.option("--unmatched", is_flag=True, help="Show only requests that matched no operation.")
+@click.option("--rejected", is_flag=True, help="Show only requests that were rejected.")
 @click.option("--json", "as_json", is_flag=True, help="Print each exchange as one line of JSON.")
 @click.option(
     "--color",
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "always", "never"]),
-    help="auto: colours on a terminal, unless NO_COLOR is set.",
+    help="auto: use colours on a terminal, unless NO_COLOR is set.",
 )
 def tail(
     *, url: str, admin_token: str | None, org: str | None, unmatched: bool, rejected: bool, as_json: bool, color: str
 ) -> None:
-    """Print the requests to a running server as they come, until interrupted. Filters are combined."""
+    """Print each new request to a running server.
+
+    Runs until you interrupt it, for example with Ctrl+C. If several filters are given, it shows the requests that match
+    all of them.
+    """
     from promo_sandbox.cli import tail as tailing  # noqa: PLC0415 - only this command needs an HTTP client
     from promo_sandbox.client.http import HttpTransport  # noqa: PLC0415 - the same
 
@@ -273,7 +287,10 @@ def export_org(*, url: str, admin_token: str | None, org: str, out: Path | None)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--org", help="Import under this name instead of the exported one.")
 def import_org(*, url: str, admin_token: str | None, file: Path, org: str | None) -> None:
-    """Import an exported org into a running server. It replaces the org of the same name."""
+    """Import an exported org into a running server.
+
+    It replaces the org of the same name.
+    """
     from promo_sandbox.client.http import HttpTransport, path_segment, read_export  # noqa: PLC0415 - as above
 
     document, name = read_export(file)

@@ -41,7 +41,7 @@ def default_url() -> str:
     show_default=DEFAULT_URL,
     envvar="SANDBOX_URL",
     metavar="URL",
-    help="URL of the server.",
+    help="The server's URL.",
 )
 @click.option(
     "--timeout",
@@ -49,7 +49,7 @@ def default_url() -> str:
     show_default=True,
     type=click.FloatRange(0.01, 60),
     metavar="SECONDS",
-    help="Timeout in seconds.",
+    help="Wait at most this long for a reply.",
 )
 @click.option(
     "--wait",
@@ -57,10 +57,13 @@ def default_url() -> str:
     show_default=True,
     type=click.FloatRange(0, 3600),
     metavar="SECONDS",
-    help="Try again until the server answers, for this many seconds.",
+    help="If the server does not answer, try again for this long.",
 )
 def health(*, url: str, timeout: float, wait: float) -> None:
-    """Check whether a server answers: exit code 0 if it does, 1 if not. Needs no admin token."""
+    """Check whether a server answers.
+
+    Exits with 0 if it answers, and with 1 if it does not. Needs no admin token.
+    """
     from promo_sandbox.client.http import HttpTransport  # noqa: PLC0415 - so that `--help` is quick
 
     server = HttpTransport(url, timeout=timeout)

@@ -41,7 +41,7 @@ def options(command: Command) -> Command:
                 help="Send this header, such as credentials, with every request. Repeatable.",
             ),
             click.option(
-                "--allow-writes", is_flag=True, help="Send other methods than GET, too. They create, change and delete."
+                "--allow-writes", is_flag=True, help="Also send methods other than GET. They change or delete data."
             ),
             click.option("--operation", "operations", multiple=True, help="Test this operationId only. Repeatable."),
             click.option(

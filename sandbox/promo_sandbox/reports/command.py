@@ -14,7 +14,14 @@ FORMATS = ("text", "json", "markdown", "junit", "html")
 
 
 @click.command()
-@click.option("--url", default=default_url, show_default=DEFAULT_URL, envvar="SANDBOX_URL", help="The server's URL.")
+@click.option(
+    "--url",
+    default=default_url,
+    show_default=DEFAULT_URL,
+    envvar="SANDBOX_URL",
+    metavar="URL",
+    help="The server's URL.",
+)
 @click.option("--admin-token", envvar="SANDBOX_ADMIN_TOKEN", help="The server's admin token, if it has one.")
 @click.option("--org", help="Report on this org only. Default: all orgs together, including deleted ones.")
 @click.option("--vendor", help="Report on this vendor only.")
@@ -24,7 +31,9 @@ FORMATS = ("text", "json", "markdown", "junit", "html")
     metavar="PERCENT",
     help="Exit with 1 if less than this share of operations, statuses, rejections and callbacks is covered.",
 )
-@click.option("--format", "form", default="text", show_default=True, type=click.Choice(FORMATS), help="The format.")
+@click.option(
+    "--format", "form", default="text", show_default=True, type=click.Choice(FORMATS), help="Format of the report."
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file.")
 @click.option(
     "--missing/--all",
@@ -44,7 +53,10 @@ def coverage(
     out: Path | None,
     missing: bool,
 ) -> None:
-    """Report which operations, statuses, rejections and callbacks clients have used."""
+    """Report which parts of the contracts clients have used.
+
+    The parts are operations, documented statuses, rejections and callbacks.
+    """
     from promo_sandbox.reports import coverage_writer, fetch, figures  # noqa: PLC0415 - only this command needs them
 
     report = fetch.coverage(url, token=admin_token or None, org=org, vendor=vendor)

@@ -54,9 +54,9 @@ def parity(
     variables: Sequence[str],
     cases: Path | None,
 ) -> None:
-    """Compare the server at URL with the vendors' documentation, case by case.
+    """Compare a server with cases from the vendors' pages.
 
-    Exits with 1 if a reply differs, and with 2 if the server could not be tested.
+    Compares each reply of the server at URL. Exits with 1 if one differs, and with 2 if no test was possible.
     """
     from promo_sandbox.conformance.parity.replay import Run  # noqa: PLC0415 - as below
     from promo_sandbox.conformance.target import Target  # noqa: PLC0415 - other commands need no HTTP client

@@ -60,9 +60,9 @@ def verify(
     rate_limit: str | None,
     seed: int | None,
 ) -> None:
-    """Test a server against the OpenAPI specs: generated requests, every reply validated.
+    """Test a server with requests generated from the specs.
 
-    Exits with 1 if the server breaks the contract, and with 2 if the server could not be tested.
+    Validates each reply of the server at URL. Exits with 1 if one breaks the contract, with 2 if no test was possible.
     """
     from promo_sandbox.conformance.target import Target  # noqa: PLC0415 - other commands need no HTTP client
     from promo_sandbox.conformance.verify import examination  # noqa: PLC0415 - `--help` should not wait for the engine
