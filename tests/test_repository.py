@@ -27,6 +27,7 @@ WRITTEN = [
     for folder in ("sandbox", "specs", "scenarios", "tests", "docs", "bench", "clients", ".github")
     for path in (ROOT / folder).rglob("*")
     if path.suffix in {".css", ".js", ".json", ".lua", ".md", ".mjs", ".py", ".toml", ".ts", ".yaml", ".yml"}
+    and "__pycache__" not in path.parts  # parsed specs are cached there
 ]
 
 
