@@ -138,14 +138,16 @@ def describe_error(
 
     where: the place of the validated value; keyword_path: the place of its schema.
     """
-    alternatives: list[list[jsonschema_rs.ValidationError]] = getattr(error.kind, "context", [])
-    depth = len(error.instance_path)
-    possible = [errors for errors in alternatives if _mismatch(errors, depth) is None]
-    if len(possible) == 1 and possible[0]:
-        for inner in possible[0]:
-            yield from describe_error(inner, where, keyword_path)
-        return
-    message = _describe_alternatives(possible or alternatives, depth) if alternatives else error.message
+    alternatives: list[list[jsonschema_rs.ValidationError]] | None = getattr(error.kind, "context", None)
+    message = error.message
+    if alternatives:
+        depth = len(error.instance_path)
+        possible = [errors for errors in alternatives if _mismatch(errors, depth) is None]
+        if len(possible) == 1 and possible[0]:
+            for inner in possible[0]:
+                yield from describe_error(inner, where, keyword_path)
+            return
+        message = _describe_alternatives(possible or alternatives, depth)
     yield _violation(error, message, where, keyword_path)
 
 
