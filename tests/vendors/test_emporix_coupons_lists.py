@@ -70,6 +70,7 @@ def test_a_page_has_16_unless_it_is_said_otherwise(shop: OrgClient) -> None:
     assert codes(shop, pageNumber="2", pageSize="5", sort="code:desc") == [f"C{n:02d}" for n in range(12, 7, -1)]
     assert len(codes(shop, pageSize="100000")) == 18
     assert codes(shop, pageNumber="9" * 30, pageSize="9" * 30) == []
+    assert codes(shop, pageNumber="9" * 30, pageSize="9" * 30, sort="code") == []
 
 
 @pytest.mark.parametrize("query", [{"pageNumber": "0"}, {"pageSize": "0"}, {"pageSize": "many"}, {"pageNumber": "1.5"}])

@@ -86,7 +86,8 @@ def _search(
         runs.append(sorted(found[start : start + _RUN_LENGTH], key=_rank_of))
         yield
     positions: list[int] = []
-    for _, position in islice(heapq.merge(*runs, key=_rank_of), offset, offset + limit):
+    end = min(offset + limit, len(found))  # a page may be beyond what `islice` can count
+    for _, position in islice(heapq.merge(*runs, key=_rank_of), min(offset, end), end):
         positions.append(position)
         yield
     shown_docs = (call.public(collection, show(docs[position][1])) for position in positions)
