@@ -206,11 +206,11 @@ def test_an_option_counts_more_than_an_empty_variable() -> None:
         (("--host", "::ffff:127.0.0.1"), []),
         (("--host", "0.0.0.0"), ["open"]),  # noqa: S104 - what the test is about
         (("--host", "::"), ["open"]),
-        (("--host", "0.0.0.0", "--admin-token", "t"), []),  # noqa: S104
+        (("--host", "0.0.0.0", "--admin-token", "t"), []),  # noqa: S104 - the test is about listening on all addresses
         (("--auth", "strict"), ["strict"]),
         (("--auth", "strict", "--client", "a:b"), []),
         (("--auth", "strict", "--signing-key", "k" * 32), []),  # another server may issue tokens
-        (("--auth", "strict", "--host", "0.0.0.0"), ["open", "strict"]),  # noqa: S104
+        (("--auth", "strict", "--host", "0.0.0.0"), ["open", "strict"]),  # noqa: S104 - as above
     ],
 )
 def test_the_server_warns_of_options_that_may_be_mistakes(arguments: tuple[str, ...], warnings: list[str]) -> None:

@@ -158,7 +158,7 @@ def test_a_command_with_what_is_not_printable_means_the_same_to_bash() -> None:
 
     assert is_fit(command)
     script = command.replace("curl", "printf '%s\\0'", 1)
-    done = subprocess.run(["bash", "-c", script], capture_output=True, env={"LC_ALL": "C.UTF-8"}, check=True)  # noqa: S603, S607
+    done = subprocess.run(["bash", "-c", script], capture_output=True, env={"LC_ALL": "C.UTF-8"}, check=True)  # noqa: S603, S607 - our own script
     assert done.stdout.decode().split("\0")[-2] == text
 
 

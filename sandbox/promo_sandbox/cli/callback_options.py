@@ -104,7 +104,7 @@ def callback_options(command: Callable[..., None]) -> Callable[..., None]:
         longest_retry: float,
         **others: Any,
     ) -> None:
-        from promo_sandbox.base.callback_policy import Policy, parse_rewrite  # noqa: PLC0415 - the same
+        from promo_sandbox.base.callback_policy import Policy, parse_rewrite  # noqa: PLC0415 - `--help` should not wait for it
         from promo_sandbox.base.config import CallbackConfig, check_ca_file  # noqa: PLC0415 - `--help` should not wait for it
 
         try:

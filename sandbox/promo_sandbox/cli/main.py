@@ -139,9 +139,9 @@ def serve(
     """Start the server; it runs until SIGINT or SIGTERM."""
     gc.disable()  # until the start is complete: objects made before then stay for good
     from promo_sandbox.base import sockets  # noqa: PLC0415 - `--help` should not wait for the engine
-    from promo_sandbox.base.config import Config, read_seeds  # noqa: PLC0415 - the same
+    from promo_sandbox.base.config import Config, read_seeds  # noqa: PLC0415 - `--help` should not wait for the engine
     from promo_sandbox.server import server  # noqa: PLC0415 - `--help` should not wait for the engine
-    from promo_sandbox.server.app import App  # noqa: PLC0415 - the same
+    from promo_sandbox.server.app import App  # noqa: PLC0415 - `--help` should not wait for the engine
 
     app = App(
         Config(
@@ -170,8 +170,8 @@ def check() -> None:
     Each spec must be valid OpenAPI 3.1 with supported keywords and valid examples. Each operation needs a rule. Rules
     may use only rejections that the spec names. Exits with 1 if there is a mistake.
     """
-    from promo_sandbox.base.config import Config, data_folder  # noqa: PLC0415 - the same
-    from promo_sandbox.cli.check import check_all, check_scenarios  # noqa: PLC0415 - the same
+    from promo_sandbox.base.config import Config, data_folder  # noqa: PLC0415 - `--help` should not wait for the engine
+    from promo_sandbox.cli.check import check_all, check_scenarios  # noqa: PLC0415 - `--help` should not wait for the engine
     from promo_sandbox.server.app import App  # noqa: PLC0415 - only this command needs it
 
     failed = False
@@ -192,7 +192,7 @@ def routes(vendor: str | None) -> None:
 
     Prints a table: vendor, method, path, operationId and the names of the rejections.
     """
-    from promo_sandbox.base.config import data_folder  # noqa: PLC0415 - the same
+    from promo_sandbox.base.config import data_folder  # noqa: PLC0415 - `--help` should not wait for the engine
     from promo_sandbox.server.app import load_contracts  # noqa: PLC0415 - `--help` should not wait for the engine
 
     contracts = load_contracts(data_folder("specs"))
@@ -251,7 +251,7 @@ def tail(
     all of them.
     """
     from promo_sandbox.cli import tail as tailing  # noqa: PLC0415 - only this command needs an HTTP client
-    from promo_sandbox.client.http import HttpTransport  # noqa: PLC0415 - the same
+    from promo_sandbox.client.http import HttpTransport  # noqa: PLC0415 - only this command needs an HTTP client
 
     terminal = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     printer = tailing.Printer(as_json=as_json, coloured=color == "always" or (color == "auto" and terminal))
